@@ -1,0 +1,138 @@
+"""Corruptions of images: layers active in training only, and the same as pure functions of seeds."""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfgen import noise
+from tfgen.serialization import serializable
+
+
+class Corruption(keras.layers.Layer):
+    """A corruption is one function `corrupt(x, uniforms)`; the layer draws the uniforms in training.
+
+    Args:
+        seed: of the layer's random state; None takes Keras' global seed.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def noise_shape(self, image_shape):
+        """Shape of the uniforms of one image."""
+        return tuple(image_shape)
+
+    def corrupt(self, x, uniforms):
+        """Images (B, H, W, C) and uniforms (B, *noise_shape) in [0, 1) -> images."""
+        raise NotImplementedError(f"{type(self).__name__} must define corrupt(x, uniforms)")
+
+    def seeded(self, x, seeds):
+        """Corrupts image i as a function of seed i alone: the fixed corruption of a test set."""
+        return self.corrupt(x, noise.uniform(seeds, self.noise_shape(x.shape[1:]), noise.CORRUPTION))
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        shape = (ops.shape(x)[0], *self.noise_shape(x.shape[1:]))
+        return self.corrupt(x, keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@serializable
+class GaussianCorruption(Corruption):
+    """x + sigma n, n standard normal; values may leave [0, 1] (Vincent et al., 2010).
+
+    Keras' GaussianNoise is the same in training but cannot corrupt a test set reproducibly.
+
+    Args:
+        sigma: standard deviation in units of the [0, 1] range, >= 0.
+    """
+
+    def __init__(self, sigma=0.3, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        if sigma < 0:
+            raise ValueError(f"GaussianCorruption(sigma) expects a number >= 0, received {sigma}")
+        self.sigma = sigma
+
+    def corrupt(self, x, uniforms):
+        return x + self.sigma * math.sqrt(2.0) * ops.erfinv(ops.clip(2.0 * uniforms - 1.0, -0.999999, 0.999999))
+
+
+def _check_rate(layer, rate):
+    if not 0 <= rate <= 1:
+        raise ValueError(f"{type(layer).__name__}(rate) expects a share in [0, 1], received {rate}")
+
+
+@serializable
+class MaskPixels(Corruption):
+    """Sets a share `rate` of the pixels (all channels) to 0, at random (Vincent et al., 2008: masking noise)."""
+
+    def __init__(self, rate=0.25, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        _check_rate(self, rate)
+        self.rate = rate
+
+    def noise_shape(self, image_shape):
+        return (*image_shape[:-1], 1)
+
+    def corrupt(self, x, uniforms):
+        return ops.where(uniforms < self.rate, 0.0, x)
+
+
+@serializable
+class SaltAndPepper(Corruption):
+    """Sets a share `rate` of the pixels (all channels) to 0 or 1, with equal chance (Vincent et al., 2010)."""
+
+    def __init__(self, rate=0.25, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        _check_rate(self, rate)
+        self.rate = rate
+
+    def noise_shape(self, image_shape):
+        return (*image_shape[:-1], 1)
+
+    def corrupt(self, x, uniforms):
+        return ops.where(uniforms < self.rate / 2, 0.0, ops.where(uniforms < self.rate, 1.0, x))
+
+
+@serializable
+class EraseRegion(Corruption):
+    """Fills one random rectangle of each image with `fill` (Pathak et al., 2016, for inpainting).
+
+    Args:
+        low, high: range of the rectangle's sides as shares of the image's, 0 < low <= high <= 1.
+        fill: the value put there.
+    """
+
+    def __init__(self, low=0.25, high=0.5, fill=0.5, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"EraseRegion expects 0 < low <= high <= 1, received low={low}, high={high}")
+        self.low = low
+        self.high = high
+        self.fill = fill
+
+    def noise_shape(self, image_shape):
+        return (4,)
+
+    def mask(self, uniforms, height, width):
+        """True where erased: (B, H, W, 1). Sides and corner are whole pixels, at least one."""
+
+        def span(size_noise, start_noise, length):
+            size = ops.maximum(1.0, ops.round((self.low + (self.high - self.low) * size_noise) * length))
+            start = ops.floor(start_noise * (length - size + 1.0))
+            position = tf.range(length, dtype=size.dtype)[None, :]
+            return (position >= start[:, None]) & (position < (start + size)[:, None])
+
+        rows = span(uniforms[:, 0], uniforms[:, 1], height)
+        columns = span(uniforms[:, 2], uniforms[:, 3], width)
+        return (rows[:, :, None] & columns[:, None, :])[..., None]
+
+    def corrupt(self, x, uniforms):
+        return ops.where(self.mask(uniforms, x.shape[1], x.shape[2]), ops.cast(self.fill, x.dtype), x)

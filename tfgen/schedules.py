@@ -1,0 +1,38 @@
+"""Weights that change over training: Keras' learning-rate schedules serve, called with the step."""
+
+import keras
+from keras import ops
+
+from tfgen.serialization import serializable
+
+
+def warmup(steps, end=1.0):
+    """Linear from 0 at step 0 to `end` at `steps`, constant after (Bowman et al., 2016; Sonderby et al., 2016)."""
+    if steps < 1:
+        raise ValueError(f"warmup(steps) expects at least 1 step, received {steps}")
+    return keras.optimizers.schedules.PolynomialDecay(0.0, steps, end, power=1.0)
+
+
+@serializable
+class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
+    """Repeats a linear warm-up: 0 to `end` over the first half of each cycle, `end` over the second (Fu et al., 2019).
+
+    Args:
+        steps: length of a cycle in steps, >= 2.
+        end: the weight reached, >= 0.
+    """
+
+    def __init__(self, steps, end=1.0):
+        if steps < 2:
+            raise ValueError(f"Cyclical(steps) expects at least 2 steps, received {steps}")
+        self.steps = steps
+        self.end = end
+
+    def __call__(self, step):
+        position = ops.mod(ops.cast(step, "float32"), self.steps) / self.steps
+        return self.end * ops.minimum(1.0, 2.0 * position)
+
+
+def value(weight, step):
+    """A number as it is, a schedule at `step`."""
+    return weight(step) if callable(weight) else weight

@@ -1,0 +1,37 @@
+"""Configs from `__init__` signatures, once, for every model, layer, likelihood, penalty and schedule."""
+
+import inspect
+
+import keras
+
+
+def serializable(cls):
+    """Registers `cls` with Keras and derives `get_config` / `from_config` from its `__init__` signature.
+
+    The config holds what the Keras base class would write (name, trainable, dtype), then one entry per named
+    parameter of `__init__`, read from the attribute of the same name through
+    `keras.saving.serialize_keras_object`. So injected networks and objects travel with the model.
+
+    Raises:
+        TypeError: at definition, if `__init__` takes positional-only or `*args` parameters.
+    """
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters):
+        raise TypeError(f"{cls.__name__}.__init__ must take named parameters only, received {parameters}")
+
+    def get_config(self):
+        config = {}
+        if isinstance(self, keras.layers.Layer):
+            config = {"name": self.name, "trainable": self.trainable}
+            config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        for name in names:
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        return config
+
+    def from_config(owner, config):
+        return owner(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+
+    cls.get_config = get_config
+    cls.from_config = classmethod(from_config)
+    return keras.saving.register_keras_serializable(package="tfgen")(cls)

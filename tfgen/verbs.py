@@ -1,0 +1,157 @@
+"""The one table of verbs: export signatures, CLI sub-commands and conformance tests are derived from it."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """What a trained model can do.
+
+    Attributes:
+        name: the model's method.
+        argument: name of its first input.
+        kind: `"images"`, `"latents"` or `"seeds"`: what the first input is.
+        output: name of its output in an exported signature.
+        gives: `"images"`, `"latents"`, `"values"` or `"maps"`.
+        help: one line.
+    """
+
+    name: str
+    argument: str
+    kind: str
+    output: str
+    gives: str
+    help: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A further input of a verb: one value per row, shape (B,).
+
+    Attributes:
+        dtype: `"int64"` or `"float32"`.
+        default: value that the CLI sends where the user gives none; None cycles through `low` ... `high`.
+        low, high: the inclusive range.
+        help: one line.
+    """
+
+    dtype: str
+    default: float | int | None
+    low: float | int
+    high: float | int
+    help: str
+
+
+# The first verb that a model has becomes `serving_default`, so verbs without noise come first.
+VERBS = {verb.name: verb for verb in (
+    Verb("reconstruct", "x", "images", "images", "images", "images -> their reconstructions"),
+    Verb("encode", "x", "images", "latents", "latents", "images -> latents (the mean, for a VAE) or codes"),
+    Verb("decode", "z", "latents", "images", "images", "latents -> images"),
+    Verb("sample", "seeds", "seeds", "images", "images", "seeds -> images; image i depends on seed i alone"),
+    Verb("translate", "x", "images", "images", "images", "images -> images of the other domain"),
+    Verb("log_prob", "x", "images", "log_prob", "values", "images -> nats, exact or a stated bound"),
+    Verb("score", "x", "images", "score", "values", "images -> anomaly scores, higher is stranger"),
+    Verb("anomaly_map", "x", "images", "maps", "maps", "images -> per-pixel anomaly"),
+)}
+
+
+def verbs_of(model):
+    """The names of the verbs that `model` has, in the table's order."""
+    return [name for name in VERBS if callable(getattr(model, name, None))]
+
+
+def signature(model, name):
+    """{input name: tf.TensorSpec} of a verb of `model`, batch first and dynamic."""
+    verb = VERBS[name]
+    shape, dtype = {
+        "images": lambda: ((None, *model.image_shape), tf.float32),
+        "latents": lambda: ((None, *model.latent_shape), tf.float32),
+        "seeds": lambda: ((None,), tf.int64),
+    }[verb.kind]()
+    specs = {verb.argument: tf.TensorSpec(shape, dtype, name=verb.argument)}
+    for option, about in model.verb_options(name).items():
+        specs[option] = tf.TensorSpec((None,), about.dtype, name=option)
+    return specs
+
+
+def function(model, name):
+    """A `tf.function` of the verb with its full input signature: one trace serves every batch size."""
+    specs = signature(model, name)
+    method, output = getattr(model, name), VERBS[name].output
+
+    @tf.function(input_signature=list(specs.values()), autograph=False)
+    def call(*inputs):
+        return {output: tf.cast(method(**dict(zip(specs, inputs))), tf.float32)}
+
+    return call
+
+
+class Live:
+    """The verbs of a model in memory, on numpy arrays, in batches.
+
+    `sources.open_model` gives the same interface to a SavedModel on disk.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.names = verbs_of(model)
+        self.options = {name: model.verb_options(name) for name in self.names}
+        self._function = functools.cache(lambda name: function(model, name))
+
+    def __call__(self, name, inputs, batch_size=128, **options):
+        """Runs a verb.
+
+        Args:
+            name: the verb.
+            inputs: array with the batch first (images, latents or seeds).
+            batch_size: rows at a time.
+            **options: one value, or one per row, for each option of the verb that should not have its default.
+
+        Returns:
+            A numpy array, float32.
+
+        Raises:
+            ValueError: for a verb or option that the model does not have, or a value out of range.
+        """
+        columns = [np.asarray(inputs), *resolve_options(self, name, len(inputs), options).values()]
+        return in_batches(lambda *rows: self._function(name)(*map(tf.convert_to_tensor, rows)), columns, batch_size)
+
+
+def resolve_options(model, name, rows, given):
+    """One array of `rows` values per option of a verb, from the values given and the defaults.
+
+    Raises:
+        ValueError: for an unknown verb or option, a wrong length or a value out of range.
+    """
+    if name not in model.names:
+        raise ValueError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
+    about = model.options[name]
+    if unknown := sorted(set(given) - set(about)):
+        raise ValueError(f"'{name}' of this model takes no option '{unknown[0]}'; "
+                         f"it takes {', '.join(about) or 'none'}")
+    columns = {}
+    for key, option in about.items():
+        value = given.get(key, option.default)
+        if value is None:
+            value = option.low + np.arange(rows) % (option.high - option.low + 1)
+        column = np.asarray(value, option.dtype)
+        if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
+            raise ValueError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
+        if column.size and (column.min() < option.low or column.max() > option.high):
+            raise ValueError(f"option '{key}' expects values in {option.low} ... {option.high}, "
+                             f"received {column.min()} ... {column.max()}")
+        columns[key] = np.broadcast_to(column, (rows,))
+    return columns
+
+
+def in_batches(call, columns, batch_size):
+    """Concatenates the single output of `call` over batches of the columns."""
+    parts = []
+    for start in range(0, len(columns[0]), batch_size):
+        outputs = call(*(column[start:start + batch_size] for column in columns))
+        parts.append(next(iter(outputs.values())).numpy())
+    return np.concatenate(parts)
