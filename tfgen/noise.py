@@ -91,6 +91,10 @@ def normal(seeds, shape, use=LATENT):
     return tf.reshape(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)[:, :size], (-1, *shape))
 
 
+def _fold(x, bits):
+    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(bits, tf.int64)))
+
+
 def seeds_of(images):
     """One non-negative seed per image, a hash of its pixels at 8 bits: int64 (B,).
 
@@ -98,6 +102,6 @@ def seeds_of(images):
     """
     levels = tf.cast(tf.round(tf.cast(images, tf.float32) * 255.0), tf.int64)
     levels = tf.reshape(levels, (tf.shape(levels)[0], math.prod(images.shape[1:])))
-    weights = tf.range(1, levels.shape[1] + 1, dtype=tf.int64) * tf.constant(0x5851F42D4C957F2D, tf.int64) | 1
-    total = tf.reduce_sum((levels + 1) * (weights ^ (weights >> 31)), axis=1)
-    return tf.bitwise.bitwise_and(total ^ (total >> 29), tf.int64.max)
+    weights = tf.range(1, 2 * levels.shape[1], 2, dtype=tf.int64) * tf.constant(0x5851F42D4C957F2D, tf.int64)
+    total = tf.reduce_sum((levels + 1) * _fold(weights, 31), axis=1)
+    return tf.bitwise.bitwise_and(_fold(total, 29), tf.int64.max)

@@ -100,7 +100,7 @@ class Live:
         self.model = model
         self.names = verbs_of(model)
         self.options = {name: model.verb_options(name) for name in self.names}
-        self._function = functools.cache(lambda name: function(model, name))
+        self._function = functools.cache(lambda name: function(model, name).get_concrete_function())
 
     def __call__(self, name, inputs, batch_size=128, **options):
         """Runs a verb.

@@ -1,0 +1,47 @@
+"""tfgen: deep generative models in Keras, trained with `fit`, tuned with KerasTuner, exported as SavedModels."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps TensorFlow's start-up chatter off the terminal; shows it if the import fails."""
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            log.seek(0)
+            os.write(2, log.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with _quiet():
+    import tensorflow as tf
+
+    # The first look for devices is what prints.
+    tf.config.list_physical_devices()
+
+# Eager imports: a .keras file loads only classes that are registered.
+from tfgen import data, layers, losses, metrics, models, networks, noise, penalties, recipes, schedules, verbs  # noqa: E402
+from tfgen.model import GenerativeModel  # noqa: E402
+from tfgen.models import VAE, Autoencoder, StackedAutoencoder  # noqa: E402
+from tfgen.serialization import serializable  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = ["VAE", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "data", "layers", "losses", "metrics",
+           "models", "networks", "noise", "penalties", "recipes", "schedules", "serializable", "verbs"]

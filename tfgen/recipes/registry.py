@@ -1,0 +1,118 @@
+"""A recipe is a KerasTuner hypermodel whose defaults are its paper's."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable
+
+import keras_tuner
+
+from tfgen.errors import UserError
+
+RECIPES = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A named system of the literature: `recipe(hp, spec)` returns a compiled model.
+
+    Attributes:
+        name, family, paper: what it is and where it was published.
+        view: what its batches are: `images`, `labelled`, `binarised`, or `corrupted` (trained on images,
+            validated on pairs of corrupted and clean ones).
+        objective: (quantity in the training logs, `"min"` or `"max"`) that tells a better model.
+        build: the function itself, `(hp, spec) -> compiled model`.
+    """
+
+    name: str
+    family: str
+    paper: str
+    view: str
+    objective: tuple[str, str]
+    build: Callable
+
+    def __call__(self, hp, spec):
+        return self.build(hp, spec)
+
+    @property
+    def summary(self):
+        """The first line of the docstring."""
+        return inspect.getdoc(self.build).splitlines()[0]
+
+    def hyperparameters(self, spec, values=None):
+        """The recipe's `keras_tuner.HyperParameters` for data like `spec`, with `values` fixed.
+
+        Values may be strings, as typed at a prompt.
+
+        Raises:
+            UserError: for a name that the recipe does not have, or a value outside its range.
+        """
+        hp = keras_tuner.HyperParameters()
+        self.build(hp, spec)
+        space = {p.name: p for p in hp.space}
+        for name, value in (values or {}).items():
+            if name not in space:
+                raise UserError(f"recipe '{self.name}' has no hyperparameter '{name}'{did_you_mean(name, space)}; "
+                                f"it has {', '.join(space)}")
+            hp.values[name] = parse(space[name], value)
+        return hp
+
+    def model(self, spec, **values):
+        """A compiled model for data like `spec`, with the paper's defaults but for `values`."""
+        return self.build(self.hyperparameters(spec, values), spec)
+
+
+def recipe(family, paper, view="images", objective=("val_loss", "min")):
+    """Registers a function `(hp, spec) -> compiled model` under its name."""
+
+    def register(build):
+        made = Recipe(build.__name__, family, paper, view, objective, build)
+        RECIPES[made.name] = made
+        return made
+
+    return register
+
+
+def find(name):
+    """The recipe called `name`.
+
+    Raises:
+        UserError: if there is none; names the nearest.
+    """
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe '{name}'{did_you_mean(name, RECIPES)}; see `tfgen list`")
+    return RECIPES[name]
+
+
+def did_you_mean(name, known):
+    """", did you mean 'x'?" for the nearest known name, or ""."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def parse(parameter, value):
+    """`value` (perhaps a string) as a value of a KerasTuner hyperparameter.
+
+    Raises:
+        UserError: if it has the wrong type or lies outside the range.
+    """
+    if isinstance(parameter, keras_tuner.engine.hyperparameters.Choice):
+        by_text = {str(choice): choice for choice in parameter.values}
+        if str(value) not in by_text:
+            raise UserError(f"'{parameter.name}' expects one of {', '.join(by_text)}, received {value}")
+        return by_text[str(value)]
+    if isinstance(parameter, keras_tuner.engine.hyperparameters.Boolean):
+        if str(value).lower() not in ("true", "false"):
+            raise UserError(f"'{parameter.name}' expects true or false, received {value}")
+        return str(value).lower() == "true"
+    if isinstance(parameter, keras_tuner.engine.hyperparameters.Fixed):
+        raise UserError(f"'{parameter.name}' is fixed at {parameter.value} for this data")
+    kind, word = (int, "a whole number") if isinstance(parameter.default, int) else (float, "a number")
+    low, high = kind(float(parameter.min_value)), kind(float(parameter.max_value))
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not low <= number <= high:
+        raise UserError(f"'{parameter.name}' expects {word} in {low} ... {high}, received {value}")
+    return number
