@@ -98,12 +98,17 @@ class VAE(GenerativeModel):
         x, label = batch if isinstance(batch, (tuple, list)) else (batch, None)
         mean, log_var = self.posterior(x, label, training)
         k = self.importance_samples
+        if training:
+            epsilon = keras.random.normal((k * ops.shape(x)[0], *self.latent_shape), seed=self.seed_generator)
+        else:
+            # Validation losses are functions of the images alone.
+            seeds = noise.seeds_of(x)
+            epsilon = ops.concatenate([self.posterior_noise(seeds, index) for index in range(k)])
         if k > 1:
             # (B, d) -> (k B, d), sample-major: one decoder pass for all k.
             mean, log_var = ops.tile(mean, (k, 1)), ops.tile(log_var, (k, 1))
             label = ops.tile(label, (k,)) if self.num_classes else None
             x = ops.tile(x, (k, 1, 1, 1))
-        epsilon = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
         z = mean + ops.exp(0.5 * log_var) * epsilon
         log_likelihood = self.likelihood.log_prob(self.parameters(z, label, training), x)
         kl = gaussian_kl(mean, log_var)
@@ -117,6 +122,10 @@ class VAE(GenerativeModel):
             loss = reconstruction + schedules.value(self.kl_weight, step) * floored
         return {"loss": loss, "reconstruction": reconstruction, "kl": total_kl,
                 "elbo": -(reconstruction + total_kl)}
+
+    def posterior_noise(self, seeds, index):
+        """The noise of importance sample `index` for each seed: (B, d)."""
+        return noise.normal(seeds, self.latent_shape, noise.POSTERIOR + 256 * index)
 
     @staticmethod
     def log_ratio(z, mean, log_var, epsilon):
@@ -154,7 +163,7 @@ class VAE(GenerativeModel):
         k = tf.broadcast_to(tf.cast(k, tf.int32), tf.shape(seeds))
 
         def draw(index, total):
-            epsilon = noise.normal(seeds, self.latent_shape, noise.POSTERIOR + (index << 8))
+            epsilon = self.posterior_noise(seeds, index)
             z = mean + ops.exp(0.5 * log_var) * epsilon
             log_weight = self.likelihood.log_prob(self.parameters(z, label), x)
             log_weight += self.log_ratio(z, mean, log_var, epsilon)

@@ -1,0 +1,142 @@
+"""SavedModels: one signature a verb, dynamic batch, images in [0, 1], in TF Serving's layout."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import files, verbs
+from tfgen.errors import UserError
+
+ABOUT = "assets.extra/tfgen.json"
+
+
+def versions(folder):
+    """The version numbers under `folder`, ascending."""
+    folder = pathlib.Path(folder)
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+
+
+def export(model, folder, version=None, about=None):
+    """Writes `folder/<version>/`, verifies it in a session loader, and only then gives it its name.
+
+    Args:
+        model: a `GenerativeModel`.
+        folder: the model's folder, as TF Serving's `model_base_path`.
+        version: a positive int; default: one more than the highest there.
+        about: what to record beside the signatures (recipe, data …), a dict for JSON.
+
+    Returns:
+        The path of the version.
+
+    Raises:
+        UserError: if the version exists already.
+        RuntimeError: if the written file does not compute what the model does.
+    """
+    folder = pathlib.Path(folder)
+    live = verbs.Live(model)
+    if version is not None and (folder / str(version)).exists():
+        raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    try:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        for name in live.names:
+            specs = verbs.signature(model, name)
+            archive.add_endpoint(name, verbs.function(model, name).python_function, list(specs.values()))
+        archive.write_out(aside, verbose=False)
+        files.write_json(aside / ABOUT, {"verbs": describe(live), **(about or {})})
+        verify(aside, live)
+        while True:
+            target = folder / str(version or max(versions(folder), default=0) + 1)
+            try:
+                os.chmod(aside, 0o755)
+                os.rename(aside, target)
+                return target
+            except OSError:
+                if version or not target.exists():
+                    raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def describe(live):
+    """{verb: {option: its fields}} for JSON."""
+    return {name: {key: vars(option) for key, option in live.options[name].items()} for name in live.names}
+
+
+def example_inputs(model, name, rows=3):
+    """Valid inputs of a verb: {input name: array of `rows` rows}."""
+    generator = np.random.default_rng(0)
+    inputs = {}
+    for key, spec in verbs.signature(model, name).items():
+        option = model.verb_options(name).get(key)
+        if option is not None:
+            inputs[key] = np.full(rows, option.low if option.default is None else option.default, option.dtype)
+        elif spec.dtype == tf.int64:
+            inputs[key] = np.arange(rows)
+        else:
+            inputs[key] = generator.uniform(size=(rows, *spec.shape[1:])).astype("float32")
+    return inputs
+
+
+def verify(path, live, tolerance=1e-4):
+    """Runs every signature in a session, as TF Serving's loader would, and compares with the model.
+
+    Raises:
+        RuntimeError: naming the verb that differs by more than `tolerance`, relative to values over 1.
+    """
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+        for name in live.names:
+            inputs = example_inputs(live.model, name)
+            signature = loaded.signature_def[name]
+            feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
+            served = session.run(signature.outputs[verbs.VERBS[name].output].name, feeds)
+            first, *options = inputs.values()
+            with tf.init_scope():
+                wanted = live(name, first, **dict(zip(list(inputs)[1:], options)))
+            error = np.max(np.abs(served - wanted) / np.maximum(1.0, np.abs(wanted)))
+            if not error <= tolerance:
+                raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g}")
+
+
+class Served:
+    """The verbs of a SavedModel on disk; the same interface as `verbs.Live`, without the model's code."""
+
+    def __init__(self, path):
+        path = pathlib.Path(path)
+        if not (path / "saved_model.pb").exists() and versions(path):
+            path = path / str(versions(path)[-1])
+        if not (path / "saved_model.pb").exists():
+            raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
+        self.path = path
+        self.loaded = tf.saved_model.load(str(path))
+        self.about = json.loads((path / ABOUT).read_text()) if (path / ABOUT).exists() else {}
+        self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
+        self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
+                        for name, options in self.about.get("verbs", {}).items()}
+        for name in self.names:
+            self.options.setdefault(name, {})
+
+    def __call__(self, name, inputs, batch_size=128, **options):
+        """As `verbs.Live.__call__`."""
+        options = verbs.resolve_options(self, name, len(inputs), options)
+        keys = [verbs.VERBS[name].argument, *options]
+        call = self.loaded.signatures[name]
+        return verbs.in_batches(lambda *rows: call(**dict(zip(keys, map(tf.convert_to_tensor, rows)))),
+                                [np.asarray(inputs), *options.values()], batch_size)
+
+
+def is_saved_model(path):
+    """Whether `path` is a SavedModel or a folder of versions."""
+    path = pathlib.Path(path)
+    return (path / "saved_model.pb").exists() or any(
+        (path / str(version) / "saved_model.pb").exists() for version in versions(path))
+
