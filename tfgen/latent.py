@@ -29,7 +29,7 @@ def linear(a, b, steps):
         UserError: for shapes that differ or fewer than 2 steps.
     """
     a, b, t = _ends(a, b, steps)
-    return (1 - t) * a + t * b
+    return ((1 - t) * a + t * b).astype(a.dtype)
 
 
 def spherical(a, b, steps):
@@ -44,7 +44,7 @@ def spherical(a, b, steps):
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     angle = np.arccos(np.clip(np.sum(a.astype(float) * b) / norms, -1, 1)) if norms > 0 else 0.0
     if np.sin(angle) < 1e-4:
-        return (1 - t) * a + t * b
+        return linear(a, b, steps)
     weight_a, weight_b = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
     return (weight_a * a + weight_b * b).astype(a.dtype)
 
@@ -70,7 +70,7 @@ def interpolate(live, images_a, images_b, steps=8, path=None, kind=spherical, **
         raise UserError("interpolate expects as many images at both ends, at least one, of one shape, received "
                         f"{np.shape(images_a)} and {np.shape(images_b)}")
     encoding, decoding = _options(live, ("encode", "decode"), len(images_a), options)
-    codes_a, codes_b = live("encode", images_a, **encoding), live("encode", images_b, **encoding)
+    codes_a, codes_b = (_encode(live, images, encoding) for images in (images_a, images_b))
     codes = np.stack([kind(a, b, steps) for a, b in zip(codes_a, codes_b)])  # (N, steps, *latent)
     return _decode_rows(live, codes, decoding, path)
 
@@ -96,7 +96,7 @@ def attribute_vector(live, images_with, images_without, **options):
                         f"{len(images_with)} and {len(images_without)}")
     images = np.concatenate([images_with, images_without])
     encoding, = _options(live, ("encode",), len(images), options)
-    codes = live("encode", images, **encoding).astype(float)
+    codes = _encode(live, images, encoding).astype(float)
     return (codes[:len(images_with)].mean(0) - codes[len(images_with):].mean(0)).astype(np.float32)
 
 
@@ -123,7 +123,7 @@ def add_attribute(live, images, vector, amounts, path=None, **options):
         raise UserError("add_attribute expects at least one image and a list of amounts, received "
                         f"{len(images)} images and amounts of shape {amounts.shape}")
     encoding, decoding = _options(live, ("encode", "decode"), len(images), options)
-    codes = live("encode", images, **encoding)
+    codes = _encode(live, images, encoding)
     if np.shape(vector) != codes.shape[1:]:
         raise UserError(f"add_attribute expects a vector of the latents' shape {codes.shape[1:]}, "
                         f"received {np.shape(vector)}; make it with attribute_vector of the same model")
@@ -353,8 +353,9 @@ def project(codes, method="pca", seed=0):
 
     flat = codes.reshape(len(codes), -1)
     width = min(2 if method == "pca" else 50, *flat.shape)
-    # No spread, no components: the ratios that PCA reports would be 0 / 0.
-    flat = PCA(width, random_state=seed).fit_transform(flat) if flat.std(0).any() else np.zeros((len(flat), width))
+    if not np.ptp(flat, 0).any():  # a collapsed encoder: no direction to project on
+        return np.zeros((len(flat), 2), np.float32)
+    flat = PCA(width, random_state=seed).fit_transform(flat)
     if method == "tsne":
         flat = TSNE(2, perplexity=min(30.0, (len(flat) - 1) / 3), init="pca" if width > 1 else "random",
                     random_state=seed).fit_transform(flat)
@@ -382,7 +383,7 @@ def plot_codes(live, images, labels, path, method=None, class_names=(), title=""
         UserError: as `project` and `pictures.scatter`, or for a verb or option that the model does not have.
     """
     encoding, = _options(live, ("encode",), len(images), options)
-    codes = live("encode", images, **encoding)
+    codes = _encode(live, images, encoding)
     if method is None and codes.shape[1:] == (2,):
         pictures.scatter(path, codes, labels, class_names, title, circle=True)
         return codes
@@ -399,7 +400,7 @@ def _ends(a, b, steps):
         raise UserError("an interpolation expects two latents of one shape and at least 2 steps, received "
                         f"{a.shape}, {b.shape} and {steps}")
     dtype = np.result_type(a, b, np.float32)
-    return a.astype(dtype), b.astype(dtype), np.linspace(0, 1, steps, dtype=dtype).reshape(-1, *(1,) * a.ndim)
+    return a.astype(dtype), b.astype(dtype), np.linspace(0, 1, steps).reshape(-1, *(1,) * a.ndim)
 
 
 def _options(live, names, rows, given):
@@ -419,10 +420,14 @@ def _options(live, names, rows, given):
             for name in names]
 
 
+def _encode(live, images, encoding):
+    return live("encode", np.asarray(images, np.float32), **encoding)
+
+
 def _decode_rows(live, codes, decoding, path):
     """Decodes codes (N, K, *latent) with options of N values each; writes N rows of K images."""
     rows, columns = codes.shape[:2]
-    images = live("decode", codes.reshape(-1, *codes.shape[2:]),
+    images = live("decode", codes.reshape(-1, *codes.shape[2:]).astype(np.float32),
                   **{key: np.repeat(column, columns) for key, column in decoding.items()})
     if path is not None:
         pictures.save_grid(path, images, columns)

@@ -160,10 +160,8 @@ def curves(path, history):
         for label, key, colour in (("train", name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
             values = history.get(key, np.empty(0))
             if np.isfinite(values).any():
-                marker = "o" if len(values) <= 30 else _lonely(values)
                 lines[label], = axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.6,
-                                          marker="o", markersize=3.5 if len(values) <= 30 else 2.5,
-                                          markevery=None if marker == "o" else marker, label=label)
+                                          marker="o", markersize=3.5, markevery=_marked(values))
                 drawn = True
         if not drawn:
             axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", va="center", color=INK)
@@ -271,10 +269,11 @@ def _at_least(name, value, least):
     return int(value)
 
 
-def _lonely(values):
-    """Indices of finite values without a finite neighbour: a line alone would not show them."""
+def _marked(values):
+    """Indices to mark: all of a short curve; of a long one what a line would not show, values between gaps."""
     finite = np.pad(np.isfinite(values), 1)
-    return np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:]).tolist()
+    lonely = finite[1:-1] & ~finite[:-2] & ~finite[2:]
+    return np.flatnonzero(lonely | (len(values) <= 30)).tolist()
 
 
 def _class_colours(classes):
