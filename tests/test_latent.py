@@ -14,9 +14,8 @@ QUANTILE_975 = 1.959963984540054
 class Linear:
     """encode: z = x W + label, decode: x = (z - label) W^T, with orthonormal columns in W; the label is optional."""
 
-    names = ["encode", "decode"]
-
     def __init__(self, width=2, conditional=False):
+        self.names = ["encode", "decode"]
         self.matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(16, width)))[0].astype(np.float32)
         about = {"label": Option("int64", None, 0, 9, "class")} if conditional else {}
         self.options = {"encode": about, "decode": about}

@@ -133,13 +133,14 @@ def test_values_between_gaps_are_marked():
     assert pictures._marked(np.array([1.0, 2.0])) == [0, 1]
 
 
-@pytest.mark.parametrize("classes, options", [
-    (0, {}), (10, {"circle": True, "title": "$5 codes", "class_names": ("zero", "x$y$" * 10)}), (30, {}), (60, {})])
-def test_scatter_is_drawn(tmp_path, classes, options):
+@pytest.mark.parametrize("classes, options, width", [
+    (0, {}, 7.2), (10, {"circle": True, "title": "$5 codes", "class_names": ("zero", "x" * 40)}, 6.55 + 0.085 * 24),
+    (5, {"class_names": ("a$b$c",)}, 6.55 + 0.085 * 7), (30, {}, 6.9 + 0.085 * 4), (60, {}, 6.55 + 0.085 * 2)])
+def test_scatter_is_drawn(tmp_path, classes, options, width):
     points = np.random.default_rng(0).normal(size=(500, 2))
     points[7] = np.nan
     pictures.scatter(tmp_path / "x.png", points, np.arange(500) % classes if classes else None, **options)
-    assert np.abs(np.array(pixels(tmp_path / "x.png").shape[:2]) - (616, 792)).max() <= 1
+    assert np.abs(np.array(pixels(tmp_path / "x.png").shape[:2]) - (616, 110 * width)).max() <= 1
 
 
 def test_scatter_keeps_a_class_s_colour():

@@ -195,7 +195,8 @@ class GaussianMixturePrior:
     (Ghosh et al., 2020, "From variational to deterministic autoencoders", arXiv:1903.12436).
 
     Args:
-        components: Gaussians at most; fewer where there are not more codes a component than latent dimensions.
+        components: Gaussians at most; fewer where there are not more distinct codes a component than latent
+            dimensions.
         seed: seed of the fit.
 
     Attributes, once fitted (K components, D values in one code):
@@ -229,8 +230,9 @@ class GaussianMixturePrior:
             raise UserError(f"GaussianMixturePrior.fit expects at least 2 finite codes, received shape {codes.shape}, "
                             f"{int(np.sum(~np.isfinite(codes)))} values not finite")
         flat = codes.reshape(len(codes), -1)
-        # A full covariance in D dimensions needs more than D codes.
-        count = int(np.clip(len(flat) // (flat.shape[1] + 1), 1, self.components))
+        # A full covariance in D dimensions needs more than D distinct codes.
+        distinct = len(np.unique(flat, axis=0))
+        count = int(np.clip(distinct // (flat.shape[1] + 1), 1, self.components))
         floor = max(1e-4 * flat.var(0).mean(), 1e-12)
         mixture = GaussianMixture(count, covariance_type="full", reg_covar=floor, max_iter=200,
                                   random_state=self.seed).fit(flat)

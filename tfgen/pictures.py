@@ -113,7 +113,7 @@ def save_rows(path, rows):
     rows = {label: _enlarge(tiles, max(1, target // max(tiles.shape[1:3]))) for label, tiles in rows.items()}
     width = max(tiles.shape[2] for tiles in rows.values())
     gap, margin = 2, 8
-    font = ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans")), int(np.clip(target // 4, 13, 24)))
+    font = ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans")), int(np.clip(target // 6, 13, 20)))
     boxes = {label: font.getbbox(label) for label in rows}
     left = 2 * margin + max(int(np.ceil(box[2])) for box in boxes.values())
     heights = [max(rows[label].shape[1], int(np.ceil(boxes[label][3])) + gap) for label in rows]
@@ -136,7 +136,7 @@ def curves(path, history):
     Args:
         path: file name; its ending chooses the format.
         history: {name: one value an epoch}; "val_x" is drawn with "x". Lengths may differ; values that are not
-            finite leave a gap.
+            finite leave a gap, bridged by a dotted line.
 
     Raises:
         UserError: for an empty history or values that are not numbers.
@@ -159,15 +159,17 @@ def curves(path, history):
         drawn = False
         for label, key, colour in (("train", name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
             values = history.get(key, np.empty(0))
-            if np.isfinite(values).any():
-                lines[label], = axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.6,
-                                          marker="o", markersize=3.5, markevery=_marked(values))
+            x, finite = np.arange(1, len(values) + 1), np.isfinite(values)
+            if finite.any():
+                axes.plot(x[finite], values[finite], color=colour, linewidth=1.2, linestyle=":")
+                lines[label], = axes.plot(x, values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
+                                          markevery=_marked(values))
                 drawn = True
         if not drawn:
             axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", va="center", color=INK)
             axes.set_yticks([])
         axes.set_title(textwrap.fill(name, 36), fontsize=11, color=INK, parse_math=False)
-        axes.set_xlim(*((0.5, 1.5) if epochs == 1 else (1 - 0.03 * (epochs - 1), epochs + 0.03 * (epochs - 1))))
+        axes.set_xlim(*((0.5, 1.5) if epochs == 1 else (max(0.5, 1 - 0.03 * epochs), epochs * 1.03)))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch", fontsize=9)
         axes.tick_params(labelsize=9)
@@ -205,20 +207,24 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
     # A fixed shuffle: no class is drawn wholly over another.
     order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
     points = points[order]
-    figure = _figure(7.2, 5.6)
-    axes = figure.add_subplot()
     style = {"s": float(np.clip(40000 / len(points), 6, 30)), "linewidths": 0, "zorder": 2,
              "alpha": float(np.clip(1500 / len(points), 0.55, 0.9))}
     if labels is None:
+        figure = _figure(7.2, 5.6)
+        axes = figure.add_subplot()
         axes.scatter(*points.T, color=TRAIN, **style)
     else:
         classes, index = np.unique(np.asarray(labels)[order], return_inverse=True)
         colours = _class_colours(classes)
-        artist = axes.scatter(*points.T, c=colours[index], **style)
         names = [_class_name(value, class_names) for value in classes]
+        columns = -(-len(classes) // 20) if len(classes) <= 40 else 1
+        # Room for the legend: the plot keeps its size.
+        figure = _figure(6.2 + columns * (0.35 + 0.085 * max(map(len, names))), 5.6)
+        axes = figure.add_subplot()
+        axes.scatter(*points.T, c=colours[index], **style)
         if len(classes) <= 40:
             handles = [Line2D([], [], linestyle="", marker="o", markersize=7, color=colour) for colour in colours]
-            figure.legend(handles, names, loc="outside right upper", ncols=-(-len(classes) // 20), frameon=False,
+            figure.legend(handles, names, loc="outside right upper", ncols=columns, frameon=False,
                           fontsize=10, handletextpad=0.2)
         else:
             artist = matplotlib.cm.ScalarMappable(
