@@ -111,6 +111,8 @@ def test_attributes_say_what_they_expect():
         latent.add_attribute(live, one, np.zeros(3), 1.0)
     with pytest.raises(UserError, match="no option 'label'; they take none"):
         latent.add_attribute(live, one, np.zeros(3), [1.0], label=3)
+    with pytest.raises(UserError, match="'label' expects values in 0 ... 9, received 10 ... 10"):
+        latent.manifold(Linear(conditional=True), label=10)
     live.names = ["decode"]
     with pytest.raises(UserError, match="without 'encode'; it has decode"):
         latent.add_attribute(live, one, np.zeros(3), [1.0])

@@ -179,8 +179,8 @@ def manifold(live, side=20, path=None, extent=0.95, **options):
     try:
         live("decode", latents[0, :1], **decoding)
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        raise UserError("manifold expects a model with two-dimensional latents, received one that cannot decode them "
-                        f"({str(error).strip().splitlines()[0]}); train with latent_dim=2 or use plot_codes") from error
+        raise UserError("manifold expects a model with two-dimensional latents, received one that does not decode "
+                        "them; train with latent_dim=2 or use plot_codes") from error
     decoding = {key: np.repeat(column, side * side) for key, column in decoding.items()}
     images = live("decode", latents.reshape(-1, 2), **decoding)
     if path is not None:
@@ -409,7 +409,7 @@ def _options(live, names, rows, given):
     """For each verb, {option: one value a row}: what the verb takes of `given`, and defaults for the rest.
 
     Raises:
-        UserError: for a missing verb, or an option that none of the verbs takes.
+        UserError: for a missing verb, an option that none of the verbs takes, or values that do not fit one.
     """
     if missing := [name for name in names if name not in live.names]:
         raise UserError(f"expected a model that can {' and '.join(names)}, received one without '{missing[0]}'; "
@@ -418,8 +418,11 @@ def _options(live, names, rows, given):
     if unknown := sorted(set(given) - known):
         raise UserError(f"{' and '.join(names)} of this model take no option '{unknown[0]}'; they take "
                         f"{', '.join(sorted(known)) or 'none'}")
-    return [resolve_options(live, name, rows, {key: value for key, value in given.items() if key in live.options[name]})
-            for name in names]
+    try:
+        return [resolve_options(live, name, rows, {key: given[key] for key in given if key in live.options[name]})
+                for name in names]
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _encode(live, images, encoding):
