@@ -1,0 +1,158 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import pictures
+from tfgen.errors import UserError
+
+
+def random_images(*shape):
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def test_grid_places_tiles_row_by_row():
+    images = np.stack([np.full((2, 3, 1), value, np.float32) for value in (0.0, 0.5, 1.0)])
+    picture = pictures.grid(images, columns=2, padding=1, scale=2)
+    assert picture.dtype == np.uint8 and picture.shape == (2 * 5 + 1, 2 * 7 + 1, 3)
+    assert (picture[1:5, 1:7] == 0).all() and (picture[1:5, 8:14] == 128).all() and (picture[6:10, 1:7] == 255).all()
+    background = np.ones(picture.shape[:2], bool)
+    background[1:5, 1:7] = background[1:5, 8:14] = background[6:10, 1:7] = False
+    assert (picture[background] == pictures.BACKGROUND).all()
+
+
+@pytest.mark.parametrize("side, scale", [(8, 6), (16, 3), (28, 2), (64, 1), (256, 1)])
+def test_grid_enlarges_small_images(side, scale):
+    assert pictures.grid(random_images(1, side, side, 3), padding=0).shape == (scale * side, scale * side, 3)
+
+
+def test_grid_is_about_square_and_keeps_pixels():
+    images = random_images(10, 8, 8, 3)
+    picture = pictures.grid(images, padding=0, scale=1)
+    assert picture.shape == (3 * 8, 4 * 8, 3)
+    np.testing.assert_array_equal(picture[8:16, 16:24], np.rint(images[6] * 255).astype(np.uint8))
+
+
+def test_grid_clips_and_shows_nan():
+    images = np.array([-3.0, 7.0, np.nan, np.inf], np.float32).reshape(1, 2, 2, 1)
+    expected = [[[0] * 3, [255] * 3], [list(pictures.NOT_A_NUMBER), [255] * 3]]
+    np.testing.assert_array_equal(pictures.grid(images, padding=0, scale=1), expected)
+
+
+@pytest.mark.parametrize("images, options, message", [
+    (random_images(2, 8, 8), {}, "received shape"),
+    (random_images(2, 8, 8, 2), {}, "C = 1 or 3"),
+    (random_images(0, 8, 8, 1), {}, "N > 0"),
+    (np.zeros((2, 8, 8, 1), np.uint8), {}, "divide 8-bit images by 255"),
+    (random_images(2, 8, 8, 1), {"columns": 0}, "columns expects"),
+    (random_images(2, 8, 8, 1), {"scale": 1.5}, "scale expects"),
+])
+def test_grid_says_what_it_expects(images, options, message):
+    with pytest.raises(UserError, match=message):
+        pictures.grid(images, **options)
+
+
+@pytest.mark.parametrize("array", [
+    np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(6, dtype=np.uint8).reshape(2, 3, 1),
+    np.arange(6, dtype=np.float32).reshape(2, 3) / 255, np.arange(18, dtype=np.uint8).reshape(2, 3, 3)])
+def test_save_image_keeps_pixels_and_makes_folders(tmp_path, array):
+    path = tmp_path / "new" / "deep" / "x.png"
+    pictures.save_image(path, array)
+    expected = array if array.ndim == 3 and array.shape[-1] == 3 else np.arange(6).reshape(2, 3, 1).repeat(3, -1)
+    np.testing.assert_array_equal(pixels(path), expected)
+    assert os.listdir(path.parent) == ["x.png"]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), pictures.written_aside(path) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["x.png"]
+
+
+def test_unknown_endings_and_shapes_are_errors(tmp_path):
+    with pytest.raises(UserError, match="ends in .png"):
+        pictures.save_grid(tmp_path / "x", random_images(1, 8, 8, 1))
+    with pytest.raises(UserError, match="ends in .png"):
+        pictures.curves(tmp_path / "x.docx", {"loss": [1.0]})
+    with pytest.raises(UserError, match="received shape"):
+        pictures.save_image(tmp_path / "x.png", random_images(1, 8, 8, 1))
+    assert not os.listdir(tmp_path)
+
+
+def test_save_grid_has_the_grid_s_size(tmp_path):
+    pictures.save_grid(tmp_path / "x.png", random_images(6, 8, 8, 1), columns=3)
+    assert pixels(tmp_path / "x.png").shape == (2 * 49 + 1, 3 * 49 + 1, 3)
+
+
+def test_save_rows_aligns_columns(tmp_path):
+    rows = {"original": random_images(4, 8, 8, 1), "a much longer label": random_images(3, 16, 16, 3)}
+    pictures.save_rows(tmp_path / "x.png", rows)
+    picture = pixels(tmp_path / "x.png")
+    left = picture.shape[1] - 4 * 50
+    assert picture.shape[0] == 2 + 2 * 50 and left > 100
+    for row, (images, scale) in enumerate(zip(rows.values(), (6, 3))):
+        for column, image in enumerate(images):
+            tile = picture[2 + row * 50:, left + column * 50:][:48, :48]
+            np.testing.assert_array_equal(tile, pictures.grid(image[None], padding=0, scale=scale))
+    assert (picture[:, :8] == pictures.BACKGROUND).all()
+    assert all((picture[2 + 50 * row:50 + 50 * row, 8:left] < 100).any() for row in range(2))
+    with pytest.raises(UserError, match="at least one row"):
+        pictures.save_rows(tmp_path / "x.png", {})
+
+
+@pytest.mark.parametrize("history, size", [
+    ({"loss": [1.0]}, (4.8, 3.2)),
+    ({"loss": [3.0, 2.0, float("nan"), 1.0], "val_loss": [2.5], "kl": [float("nan")] * 4, "val_only": [None, 1]},
+     (12.0, 3.2)),
+    ({name: np.linspace(1, 0, 200) for name in "abcd"}, (12.0, 5.9)),
+])
+def test_curves_tolerates_gaps(tmp_path, history, size):
+    pictures.curves(tmp_path / "x.png", history)
+    picture = pixels(tmp_path / "x.png")
+    assert np.abs(np.array(picture.shape[1::-1]) - np.array(size) * 110).max() <= 1
+    assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
+
+
+@pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": ["a"]}])
+def test_curves_says_what_it_expects(tmp_path, history):
+    with pytest.raises(UserError, match="curves expects"):
+        pictures.curves(tmp_path / "x.png", history)
+
+
+def test_values_between_gaps_are_marked():
+    nan = float("nan")
+    assert pictures._marked(np.array([1, nan, 2, 3, nan, 4] + [nan] * 40)) == [0, 5]
+    assert pictures._marked(np.array([1.0, 2.0])) == [0, 1]
+
+
+@pytest.mark.parametrize("classes, options, width", [
+    (0, {}, 7.2), (10, {"circle": True, "title": "$5 codes", "class_names": ("zero", "x" * 40)}, 6.55 + 0.085 * 24),
+    (5, {"class_names": ("a$b$c",)}, 6.55 + 0.085 * 7), (30, {}, 6.9 + 0.085 * 4), (60, {}, 6.55 + 0.085 * 2)])
+def test_scatter_is_drawn(tmp_path, classes, options, width):
+    points = np.random.default_rng(0).normal(size=(500, 2))
+    points[7] = np.nan
+    pictures.scatter(tmp_path / "x.png", points, np.arange(500) % classes if classes else None, **options)
+    assert np.abs(np.array(pixels(tmp_path / "x.png").shape[:2]) - (616, 110 * width)).max() <= 1
+
+
+def test_scatter_keeps_a_class_s_colour():
+    np.testing.assert_array_equal(pictures._class_colours(np.array([3, 7]))[1],
+                                  pictures._class_colours(np.arange(10))[7])
+    for count in (10, 20, 40):
+        assert len(np.unique(pictures._class_colours(np.arange(count)), axis=0)) == count
+
+
+@pytest.mark.parametrize("points, labels, message", [
+    (np.zeros((4, 3)), None, "project wider codes"), (np.zeros((4, 2)), [0, 1], "one label for each"),
+    (np.full((4, 2), np.nan), None, "did training diverge")])
+def test_scatter_says_what_it_expects(tmp_path, points, labels, message):
+    with pytest.raises(UserError, match=message):
+        pictures.scatter(tmp_path / "x.png", points, labels)

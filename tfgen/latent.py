@@ -1,0 +1,439 @@
+"""Tools for latent spaces: paths between codes, attributes, manifolds, priors fitted after training, projections.
+
+They use the verbs `encode` and `decode` of a `verbs.Live` (or what `sources.open_model` gives), so the model may be
+in memory or on disk. `**options` are the verbs' own, such as `label`: each goes to the verbs that take it.
+"""
+
+import statistics
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import pictures
+from tfgen.errors import UserError
+from tfgen.verbs import resolve_options
+
+
+def linear(a, b, steps):
+    """Equally spaced points of the straight line between two latents: (1 - t) a + t b.
+
+    Args:
+        a, b: latents of one shape.
+        steps: how many points, both ends included; at least 2.
+
+    Returns:
+        (steps, *latent).
+
+    Raises:
+        UserError: for shapes that differ or fewer than 2 steps.
+    """
+    a, b, t = _ends(a, b, steps)
+    return ((1 - t) * a + t * b).astype(a.dtype)
+
+
+def spherical(a, b, steps):
+    """Points of the arc between two latents, at equal angles: sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b.
+
+    w is the angle between a and b, taken as flat vectors. Codes of a high-dimensional Gaussian lie near a sphere, so
+    the points of an arc are as probable as its ends, those of a straight line are not (White, 2016, "Sampling
+    generative networks", arXiv:1609.04468). Where a and b are (nearly) parallel, opposite or zero, w does not define
+    an arc and the line is taken. Arguments, returns and errors as for `linear`.
+    """
+    a, b, t = _ends(a, b, steps)
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    angle = np.arccos(np.clip(np.sum(a.astype(float) * b) / norms, -1, 1)) if norms > 0 else 0.0
+    if np.sin(angle) < 1e-4:
+        return linear(a, b, steps)
+    weight_a, weight_b = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
+    return (weight_a * a + weight_b * b).astype(a.dtype)
+
+
+def interpolate(live, images_a, images_b, steps=8, path=None, kind=spherical, **options):
+    """Decodes the way between the encodings of pairs of images.
+
+    Args:
+        live: a model with `encode` and `decode`.
+        images_a, images_b: (N, H, W, C), the two ends of each row.
+        steps: images in a row, both ends included.
+        path: where to write the picture, one row a pair; None writes none.
+        kind: `spherical`, `linear` or a function (a, b, steps) -> (steps, *latent).
+        **options: one value, or one a pair, for options of the verbs.
+
+    Returns:
+        (N, steps, H, W, C).
+
+    Raises:
+        UserError: for verbs or options that the model does not have, or images that do not pair up.
+    """
+    if np.shape(images_a) != np.shape(images_b) or not len(images_a):
+        raise UserError("interpolate expects as many images at both ends, at least one, of one shape, received "
+                        f"{np.shape(images_a)} and {np.shape(images_b)}")
+    encoding, decoding = _options(live, ("encode", "decode"), len(images_a), options)
+    codes_a, codes_b = (_encode(live, images, encoding) for images in (images_a, images_b))
+    codes = np.stack([kind(a, b, steps) for a, b in zip(codes_a, codes_b)])  # (N, steps, *latent)
+    return _decode_rows(live, codes, decoding, path)
+
+
+def attribute_vector(live, images_with, images_without, **options):
+    """The direction of an attribute: mean code of images that have it minus mean code of images that do not.
+
+    Larsen et al., 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300.
+
+    Args:
+        live: a model with `encode`.
+        images_with, images_without: (N, H, W, C) and (M, H, W, C).
+        **options: one value, or N + M of them, for options of `encode`.
+
+    Returns:
+        An array of the shape of one latent.
+
+    Raises:
+        UserError: if either set is empty, or for a verb or option that the model does not have.
+    """
+    if not len(images_with) or not len(images_without):
+        raise UserError("attribute_vector expects images with and without the attribute, received "
+                        f"{len(images_with)} and {len(images_without)}")
+    images = np.concatenate([images_with, images_without])
+    encoding, = _options(live, ("encode",), len(images), options)
+    codes = _encode(live, images, encoding).astype(float)
+    return (codes[:len(images_with)].mean(0) - codes[len(images_with):].mean(0)).astype(np.float32)
+
+
+def add_attribute(live, images, vector, amounts, path=None, **options):
+    """Latent arithmetic: decode(encode(x) + amount * vector).
+
+    Args:
+        live: a model with `encode` and `decode`.
+        images: (N, H, W, C).
+        vector: an attribute's direction, of the shape of one latent.
+        amounts: (K,) multiples of it; 0 is the reconstruction, negative values take the attribute away.
+        path: where to write the picture, one row an image and one column an amount; None writes none.
+        **options: one value, or one an image, for options of the verbs.
+
+    Returns:
+        (N, K, H, W, C).
+
+    Raises:
+        UserError: without images or amounts, for a vector of another shape, or a verb or option that the model does
+            not have.
+    """
+    amounts = np.asarray(amounts, np.float32)
+    if not len(images) or amounts.ndim != 1 or not amounts.size:
+        raise UserError("add_attribute expects at least one image and a list of amounts, received "
+                        f"{len(images)} images and amounts of shape {amounts.shape}")
+    encoding, decoding = _options(live, ("encode", "decode"), len(images), options)
+    codes = _encode(live, images, encoding)
+    if np.shape(vector) != codes.shape[1:]:
+        raise UserError(f"add_attribute expects a vector of the latents' shape {codes.shape[1:]}, "
+                        f"received {np.shape(vector)}; make it with attribute_vector of the same model")
+    moves = amounts.reshape(-1, *(1,) * (codes.ndim - 1)) * np.asarray(vector, np.float32)  # (K, *latent)
+    return _decode_rows(live, codes[:, None] + moves, decoding, path)
+
+
+def manifold_latents(side=20, extent=0.95):
+    """Latents of a two-dimensional manifold, equally spaced in probability under the standard Gaussian.
+
+    z = inverse normal CDF of a regular grid over the central `extent` of (0, 1) in both coordinates. Row 0 is the
+    top of the picture: z1 grows to the right, z2 grows upward.
+
+    Args:
+        side: points along each axis, at least 2.
+        extent: the share of probability that each axis covers; 0.95 reaches from -1.96 to 1.96.
+
+    Returns:
+        float32 (side, side, 2).
+
+    Raises:
+        UserError: for a side or an extent out of range.
+    """
+    if side < 2 or not 0 < extent < 1:
+        raise UserError(f"manifold expects a side of at least 2 and an extent between 0 and 1, received {side} and "
+                        f"{extent}")
+    quantiles = np.linspace((1 - extent) / 2, (1 + extent) / 2, side)
+    line = np.array([statistics.NormalDist().inv_cdf(q) for q in quantiles], np.float32)
+    return np.stack(np.meshgrid(line, line[::-1]), -1)
+
+
+def manifold(live, side=20, path=None, extent=0.95, **options):
+    """Decodes the plane of a model with two-dimensional latents (Kingma & Welling, 2013, arXiv:1312.6114, fig. 4).
+
+    Args:
+        live: a model with `decode` and latents of shape (2,).
+        side, extent: as for `manifold_latents`.
+        path: where to write the picture, tile to tile; None writes none.
+        **options: one value for each option of `decode`; one not given takes its default or its lowest value.
+
+    Returns:
+        (side, side, H, W, C), row 0 with the largest z2.
+
+    Raises:
+        UserError: for latents of another shape, or a verb or option that the model does not have.
+    """
+    latents = manifold_latents(side, extent)
+    decoding, = _options(live, ("decode",), 1, options)
+    shape = getattr(live, "latent_shape", None) or getattr(getattr(live, "model", None), "latent_shape", None) or (2,)
+    if tuple(shape) != (2,):
+        raise UserError(f"manifold expects a model with two-dimensional latents, received latents of shape "
+                        f"{tuple(shape)}; train with latent_dim=2 or use plot_codes")
+    try:
+        live("decode", latents[0, :1], **decoding)
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+        raise UserError("manifold expects a model with two-dimensional latents, received one that does not decode "
+                        "them; train with latent_dim=2 or use plot_codes") from error
+    decoding = {key: np.repeat(column, side * side) for key, column in decoding.items()}
+    images = live("decode", latents.reshape(-1, 2), **decoding)
+    if path is not None:
+        pictures.save_image(path, pictures.grid(images, side, padding=0))
+    return images.reshape(side, side, *images.shape[1:])
+
+
+class GaussianMixturePrior:
+    """A mixture of Gaussians fitted to codes, which makes a plain autoencoder a generative model.
+
+    p(z) = sum_k w_k N(z; mu_k, L_k L_k^T), fitted by expectation-maximisation after the autoencoder is trained
+    (Ghosh et al., 2020, "From variational to deterministic autoencoders", arXiv:1903.12436).
+
+    Args:
+        components: Gaussians at most; fewer where there are not more distinct codes a component than latent
+            dimensions.
+        seed: seed of the fit.
+
+    Attributes, once fitted (K components, D values in one code):
+        weights: (K,), summing to 1.
+        means: (K, D).
+        factors: (K, D, D), lower-triangular Cholesky factors of the covariances.
+        latent_shape: shape of one code.
+    """
+
+    _STATE = ("weights", "means", "factors", "latent_shape")
+
+    def __init__(self, components=10, seed=0):
+        if components < 1:
+            raise UserError(f"GaussianMixturePrior expects at least 1 component, received {components}")
+        self.components = components
+        self.seed = seed
+        self.weights = None
+
+    def fit(self, codes):
+        """Fits the mixture to codes (N, *latent), N >= 2, and returns itself.
+
+        1e-4 of the codes' mean variance is added to each variance, so that no component collapses.
+
+        Raises:
+            UserError: for fewer than 2 codes or codes that are not finite.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        codes = np.asarray(codes, float)
+        if codes.ndim < 2 or len(codes) < 2 or not np.isfinite(codes).all():
+            raise UserError(f"GaussianMixturePrior.fit expects at least 2 finite codes, received shape {codes.shape}, "
+                            f"{int(np.sum(~np.isfinite(codes)))} values not finite")
+        flat = codes.reshape(len(codes), -1)
+        # A full covariance in D dimensions needs more than D distinct codes.
+        distinct = len(np.unique(flat, axis=0))
+        count = int(np.clip(distinct // (flat.shape[1] + 1), 1, self.components))
+        floor = max(1e-4 * flat.var(0).mean(), 1e-12)
+        mixture = GaussianMixture(count, covariance_type="full", reg_covar=floor, max_iter=200,
+                                  random_state=self.seed).fit(flat)
+        self.weights = mixture.weights_ / mixture.weights_.sum()
+        self.means = mixture.means_
+        self.factors = np.linalg.cholesky(mixture.covariances_)
+        self.latent_shape = codes.shape[1:]
+        return self
+
+    def sample(self, seeds):
+        """Codes drawn from the mixture; code i depends on seed i alone.
+
+        Each seed keys a Philox counter generator (Salmon et al., 2011): one uniform chooses the component through
+        the cumulative weights, D normals n give mu_k + L_k n.
+
+        Args:
+            seeds: whole numbers (B,); a negative seed asks for fresh noise.
+
+        Returns:
+            float32 (B, *latent).
+
+        Raises:
+            UserError: before `fit`, or for seeds that are not a row of whole numbers.
+        """
+        self._require_fit()
+        seeds = np.asarray(seeds)
+        if seeds.ndim != 1 or not (np.issubdtype(seeds.dtype, np.integer) or not seeds.size):
+            raise UserError(f"GaussianMixturePrior.sample expects whole seeds (B,), received {seeds.dtype} of shape "
+                            f"{seeds.shape}")
+        codes = np.empty((len(seeds), self.means.shape[1]), np.float32)
+        edges = np.cumsum(self.weights)[:-1]
+        for row, seed in enumerate(seeds.tolist()):
+            noise = np.random.Generator(np.random.Philox(key=seed) if seed >= 0 else np.random.Philox())
+            component = np.searchsorted(edges, noise.random(), side="right")
+            codes[row] = self.means[component] + self.factors[component] @ noise.standard_normal(codes.shape[1])
+        return codes.reshape(len(seeds), *self.latent_shape)
+
+    def save(self, path):
+        """Writes the fitted mixture to a .npz file.
+
+        Raises:
+            UserError: before `fit`.
+        """
+        self._require_fit()
+        state = {name: getattr(self, name) for name in (*self._STATE, "components", "seed")}
+        with pictures.written_aside(path) as aside, open(aside, "wb") as file:
+            np.savez(file, **state)
+
+    @classmethod
+    def load(cls, path):
+        """The mixture that `save` wrote.
+
+        Raises:
+            UserError: for a file that is missing or that `save` did not write.
+        """
+        try:
+            with np.load(path) as file:
+                prior = cls(int(file["components"]), int(file["seed"]))
+                for name in cls._STATE:
+                    setattr(prior, name, file[name])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"expected a mixture that GaussianMixturePrior.save wrote, received '{path}' "
+                            f"({error}); fit and save it first") from None
+        prior.latent_shape = tuple(prior.latent_shape.tolist())
+        return prior
+
+    def _require_fit(self):
+        if self.weights is None:
+            raise UserError("this GaussianMixturePrior has not seen any codes; call fit(codes) first")
+
+
+def sample_autoencoder(live, codes, seeds, path=None, components=10, **options):
+    """Samples of an autoencoder without a prior: decodes draws from a mixture fitted to its codes.
+
+    Args:
+        live: a model with `decode`.
+        codes: (N, *latent), encodings of training images.
+        seeds: whole numbers (B,); image i depends on seed i (and the codes) alone.
+        path: where to write the picture; None writes none.
+        components: Gaussians in the mixture.
+        **options: one value, or one a seed, for options of `decode`.
+
+    Returns:
+        (B, H, W, C).
+
+    Raises:
+        UserError: as `GaussianMixturePrior`, or for a verb or option that the model does not have.
+    """
+    decoding, = _options(live, ("decode",), len(seeds), options)
+    images = live("decode", GaussianMixturePrior(components).fit(codes).sample(seeds), **decoding)
+    if path is not None:
+        pictures.save_grid(path, images)
+    return images
+
+
+def project(codes, method="pca", seed=0):
+    """Codes as points of the plane.
+
+    Args:
+        codes: (N, *latent), N >= 2 for `"pca"`, N >= 5 for `"tsne"`.
+        method: `"pca"`, the two principal components; or `"tsne"` (van der Maaten & Hinton, 2008), neighbourhoods
+            only, at a perplexity of 30 or less for few codes, of the first 50 principal components.
+        seed: seed of the projection.
+
+    Returns:
+        float32 (N, 2).
+
+    Raises:
+        UserError: for another method, too few codes, or codes that are not finite.
+    """
+    least = {"pca": 2, "tsne": 5}
+    if method not in least:
+        raise UserError(f"project expects the method 'pca' or 'tsne', received '{method}'")
+    codes = np.asarray(codes, float)
+    if codes.ndim < 2 or len(codes) < least[method] or not np.isfinite(codes).all():
+        raise UserError(f"project by '{method}' expects at least {least[method]} finite codes, received shape "
+                        f"{codes.shape}, {int(np.sum(~np.isfinite(codes)))} values not finite")
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    flat = codes.reshape(len(codes), -1)
+    width = min(2 if method == "pca" else 50, *flat.shape)
+    if not np.ptp(flat, 0).any():  # a collapsed encoder: no direction to project on
+        return np.zeros((len(flat), 2), np.float32)
+    flat = PCA(width, random_state=seed).fit_transform(flat)
+    if method == "tsne":
+        flat = TSNE(2, perplexity=min(30.0, (len(flat) - 1) / 3), init="pca" if width > 1 else "random",
+                    random_state=seed).fit_transform(flat)
+    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1]))).astype(np.float32)
+
+
+def plot_codes(live, images, labels, path, method=None, class_names=(), title="", seed=0, **options):
+    """Draws the codes of images in the plane, coloured by class.
+
+    Args:
+        live: a model with `encode`.
+        images: (N, H, W, C).
+        labels: (N,) classes, or None.
+        path: where to write the picture.
+        method: `"pca"` or `"tsne"`; None draws two-dimensional codes as they are, with the circles of the standard
+            Gaussian, and others by PCA.
+        class_names, title: as for `pictures.scatter`.
+        seed: seed of the projection.
+        **options: one value, or one an image, for options of `encode`.
+
+    Returns:
+        The points drawn, (N, 2).
+
+    Raises:
+        UserError: as `project` and `pictures.scatter`, or for a verb or option that the model does not have.
+    """
+    encoding, = _options(live, ("encode",), len(images), options)
+    codes = _encode(live, images, encoding)
+    if method is None and codes.shape[1:] == (2,):
+        pictures.scatter(path, codes, labels, class_names, title, circle=True)
+        return codes
+    points = project(codes, method or "pca", seed)
+    name = "t-SNE" if method == "tsne" else "principal component"
+    pictures.scatter(path, points, labels, class_names, title, axis_names=(f"{name} 1", f"{name} 2"))
+    return points
+
+
+def _ends(a, b, steps):
+    """Both latents as floats, and t in [0, 1] of shape (steps, 1, …) that broadcasts with them."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or steps < 2:
+        raise UserError("an interpolation expects two latents of one shape and at least 2 steps, received "
+                        f"{a.shape}, {b.shape} and {steps}")
+    dtype = np.result_type(a, b, np.float32)
+    return a.astype(dtype), b.astype(dtype), np.linspace(0, 1, steps).reshape(-1, *(1,) * a.ndim)
+
+
+def _options(live, names, rows, given):
+    """For each verb, {option: one value a row}: what the verb takes of `given`, and defaults for the rest.
+
+    Raises:
+        UserError: for a missing verb, an option that none of the verbs takes, or values that do not fit one.
+    """
+    if missing := [name for name in names if name not in live.names]:
+        raise UserError(f"expected a model that can {' and '.join(names)}, received one without '{missing[0]}'; "
+                        f"it has {', '.join(live.names)}")
+    known = {key for name in names for key in live.options[name]}
+    if unknown := sorted(set(given) - known):
+        raise UserError(f"{' and '.join(names)} of this model take no option '{unknown[0]}'; they take "
+                        f"{', '.join(sorted(known)) or 'none'}")
+    try:
+        return [resolve_options(live, name, rows, {key: given[key] for key in given if key in live.options[name]})
+                for name in names]
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _encode(live, images, encoding):
+    return live("encode", np.asarray(images, np.float32), **encoding)
+
+
+def _decode_rows(live, codes, decoding, path):
+    """Decodes codes (N, K, *latent) with options of N values each; writes N rows of K images."""
+    rows, columns = codes.shape[:2]
+    images = live("decode", codes.reshape(-1, *codes.shape[2:]).astype(np.float32),
+                  **{key: np.repeat(column, columns) for key, column in decoding.items()})
+    if path is not None:
+        pictures.save_grid(path, images, columns)
+    return images.reshape(rows, columns, *images.shape[1:])

@@ -1,0 +1,324 @@
+"""Pictures of images, losses and codes, written to files; nothing here needs a screen or keeps global state."""
+
+import contextlib
+import os
+import pathlib
+import textwrap
+import uuid
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw, ImageFont
+
+from tfgen.errors import UserError
+
+TILE = 48  # pixels that a small image is enlarged to, about
+BACKGROUND = 224  # grey level between tiles
+NOT_A_NUMBER = (255, 0, 255)  # colour of NaN pixels
+INK = "#222222"
+TRAIN, VALIDATION = "#1f77b4", "#d95f02"
+
+
+@contextlib.contextmanager
+def written_aside(path):
+    """Yields a path in the folder of `path` (made if missing); what was written there then replaces `path`.
+
+    Readers see the old file or the new one, never half of one; after an exception the old one stays.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def grid(images, columns=None, padding=1, scale=None):
+    """Many images as one picture, row by row, on a light background.
+
+    Args:
+        images: float (N, H, W, C) in [0, 1], C = 1 or 3; values outside are clipped, NaNs become magenta.
+        columns: tiles in a row; None for about a square.
+        padding: pixels of background around each tile.
+        scale: integer enlargement by nearest neighbour; None enlarges small images to tiles of about 48 pixels.
+
+    Returns:
+        uint8 (rows * (scale * H + padding) + padding, columns * (scale * W + padding) + padding, 3).
+
+    Raises:
+        UserError: for another shape or dtype, no images, or columns, padding or scale that are too small.
+    """
+    tiles = _pixels(images)
+    columns = _at_least("columns", int(np.ceil(np.sqrt(len(tiles)))) if columns is None else columns, 1)
+    padding = _at_least("padding", padding, 0)
+    tiles = _enlarge(tiles, _at_least("scale", _scale_of(tiles) if scale is None else scale, 1))
+    count, height, width, _ = tiles.shape
+    rows = -(-count // columns)
+    picture = np.full((rows * (height + padding) + padding, columns * (width + padding) + padding, 3),
+                      BACKGROUND, np.uint8)
+    for index, tile in enumerate(tiles):
+        top = padding + index // columns * (height + padding)
+        left = padding + index % columns * (width + padding)
+        picture[top:top + height, left:left + width] = tile
+    return picture
+
+
+def save_image(path, array):
+    """Writes one picture.
+
+    Args:
+        path: file name; its ending (.png, .jpg, .webp …) chooses the format.
+        array: (H, W), (H, W, 1) or (H, W, 3): uint8, or floats in [0, 1].
+
+    Raises:
+        UserError: for another shape or dtype, or an unknown ending.
+    """
+    array = np.asarray(array)
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.shape[-1] not in (1, 3):
+        raise UserError(f"save_image expects an array (H, W), (H, W, 1) or (H, W, 3), received shape {array.shape}")
+    pixels = np.repeat(array, 4 - array.shape[-1], -1)[..., :3] if array.dtype == np.uint8 else _pixels(array[None])[0]
+    _write_pixels(path, Image.fromarray(np.ascontiguousarray(pixels)))
+
+
+def save_grid(path, images, columns=None):
+    """Writes `grid(images, columns)`. Arguments and errors as there."""
+    save_image(path, grid(images, columns))
+
+
+def save_rows(path, rows):
+    """Writes one row of images per entry, labelled at the left.
+
+    Rows may differ in length, image size and channels; smaller images are enlarged towards the largest.
+
+    Args:
+        path: file name; its ending chooses the format.
+        rows: {label: float images (N, H, W, C) in [0, 1]}, e.g. "original", "corrupted", "reconstruction".
+
+    Raises:
+        UserError: without rows, or for images that `grid` does not take.
+    """
+    if not rows:
+        raise UserError("save_rows expects at least one row {label: images}, received none")
+    rows = {str(label): _pixels(images) for label, images in rows.items()}
+    target = max(max(tiles.shape[1:3]) * _scale_of(tiles) for tiles in rows.values())
+    rows = {label: _enlarge(tiles, max(1, target // max(tiles.shape[1:3]))) for label, tiles in rows.items()}
+    width = max(tiles.shape[2] for tiles in rows.values())
+    gap, margin = 2, 8
+    font = ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans")), int(np.clip(target // 6, 13, 20)))
+    boxes = {label: font.getbbox(label) for label in rows}
+    left = 2 * margin + max(int(np.ceil(box[2])) for box in boxes.values())
+    heights = [max(rows[label].shape[1], int(np.ceil(boxes[label][3])) + gap) for label in rows]
+    longest = max(len(tiles) for tiles in rows.values())
+    picture = Image.new("RGB", (left + longest * (width + gap), sum(heights) + gap * (len(rows) + 1)), (BACKGROUND,) * 3)
+    draw = ImageDraw.Draw(picture)
+    top = gap
+    for (label, tiles), height in zip(rows.items(), heights):
+        draw.text((left - margin, top + height // 2), label, fill=INK, font=font, anchor="rm")
+        for index, tile in enumerate(tiles):
+            picture.paste(Image.fromarray(tile), (left + index * (width + gap) + (width - tile.shape[1]) // 2,
+                                                  top + (height - tile.shape[0]) // 2))
+        top += height + gap
+    _write_pixels(path, picture)
+
+
+def curves(path, history):
+    """Draws what training reported: one panel per quantity, its training and validation values together.
+
+    Args:
+        path: file name; its ending chooses the format.
+        history: {name: one value an epoch}; "val_x" is drawn with "x". Lengths may differ; values that are not
+            finite leave a gap, bridged by a dotted line.
+
+    Raises:
+        UserError: for an empty history or values that are not numbers.
+    """
+    try:
+        history = {name: np.asarray(values, float).reshape(-1) for name, values in history.items()}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"curves expects {{name: one number an epoch}}, received other values ({error})") from None
+    history = {name: np.where(np.isfinite(values), values, np.nan) for name, values in history.items()}
+    epochs = max((len(values) for values in history.values()), default=0)
+    if not epochs:
+        raise UserError("curves expects a history of at least one epoch, received none; train first")
+    names = list(dict.fromkeys(name.removeprefix("val_") for name in history))
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = _figure(max(4.0 * columns, 4.8), 2.7 * rows + 0.5)
+    lines = {}
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        drawn = False
+        for label, key, colour in (("train", name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
+            values = history.get(key, np.empty(0))
+            x, finite = np.arange(1, len(values) + 1), np.isfinite(values)
+            if finite.any():
+                axes.plot(x[finite], values[finite], color=colour, linewidth=1.2, linestyle=":")
+                lines[label], = axes.plot(x, values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
+                                          markevery=_marked(values))
+                drawn = True
+        if not drawn:
+            axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", va="center", color=INK)
+            axes.set_yticks([])
+        axes.set_title(textwrap.fill(name, 36), fontsize=11, color=INK, parse_math=False)
+        axes.set_xlim(*((0.5, 1.5) if epochs == 1 else (max(0.5, 1 - 0.03 * epochs), epochs * 1.03)))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch", fontsize=9)
+        axes.tick_params(labelsize=9)
+        axes.grid(color="0.9", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    if lines:
+        figure.legend(lines.values(), lines.keys(), loc="outside upper right", ncols=2, frameon=False, fontsize=9)
+    _write_figure(path, figure)
+
+
+def scatter(path, points, labels=None, class_names=(), title="", circle=False, axis_names=("z1", "z2")):
+    """Draws codes in the plane, coloured by class, with equal scales on both axes.
+
+    Args:
+        path: file name; its ending chooses the format.
+        points: (N, 2); rows that are not finite are left out.
+        labels: (N,) classes; None draws all points alike. Up to 40 classes have a legend, more a colour bar.
+        class_names: names of the classes 0, 1, …; a class without one is shown by its label.
+        title: a line above the picture.
+        circle: draw where a standard Gaussian has its 1, 2 and 3 sigma.
+        axis_names: names of the two axes.
+
+    Raises:
+        UserError: for another shape of points, labels that do not match them, or no finite point.
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise UserError(f"scatter expects points (N, 2), received shape {points.shape}; project wider codes first")
+    if labels is not None and np.shape(labels) != (len(points),):
+        raise UserError(f"scatter expects one label for each of {len(points)} points, received shape {np.shape(labels)}")
+    finite = np.isfinite(points).all(1)
+    if not finite.any():
+        raise UserError("scatter expects at least one finite point, received none; did training diverge?")
+    # A fixed shuffle: no class is drawn wholly over another.
+    order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
+    points = points[order]
+    style = {"s": float(np.clip(40000 / len(points), 6, 30)), "linewidths": 0, "zorder": 2,
+             "alpha": float(np.clip(1500 / len(points), 0.55, 0.9))}
+    if labels is None:
+        figure = _figure(7.2, 5.6)
+        axes = figure.add_subplot()
+        axes.scatter(*points.T, color=TRAIN, **style)
+    else:
+        classes, index = np.unique(np.asarray(labels)[order], return_inverse=True)
+        colours = _class_colours(classes)
+        names = [_class_name(value, class_names) for value in classes]
+        columns = -(-len(classes) // 20) if len(classes) <= 40 else 1
+        # Room for the legend: the plot keeps its size.
+        figure = _figure(6.2 + columns * (0.35 + 0.085 * max(map(len, names))), 5.6)
+        axes = figure.add_subplot()
+        axes.scatter(*points.T, c=colours[index], **style)
+        if len(classes) <= 40:
+            handles = [Line2D([], [], linestyle="", marker="o", markersize=7, color=colour) for colour in colours]
+            figure.legend(handles, names, loc="outside right upper", ncols=columns, frameon=False,
+                          fontsize=10, handletextpad=0.2)
+        else:
+            artist = matplotlib.cm.ScalarMappable(
+                matplotlib.colors.Normalize(0, len(classes) - 1), matplotlib.colormaps["turbo"])
+            bar = figure.colorbar(artist, ax=axes, label="class")
+            ticks = np.unique(np.linspace(0, len(classes) - 1, 9).astype(int))
+            bar.set_ticks(ticks, labels=[names[tick] for tick in ticks])
+    if circle:
+        for sigma in (1, 2, 3):
+            axes.add_patch(Circle((0, 0), sigma, fill=False, linestyle="--", linewidth=1.2, color="0.25", zorder=3))
+            axes.annotate(f"{sigma}σ", (0, sigma), fontsize=9, color=INK, ha="center", va="center", zorder=4,
+                          bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85})
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.05)
+    axes.set_title(textwrap.fill(title, 60), fontsize=12, color=INK, parse_math=False)
+    axes.set_xlabel(axis_names[0], fontsize=10)
+    axes.set_ylabel(axis_names[1], fontsize=10)
+    axes.grid(color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    _write_figure(path, figure)
+
+
+def _pixels(images):
+    """Float images (N, H, W, C) in [0, 1] -> uint8 (N, H, W, 3)."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
+        raise UserError(f"expected images (N, H, W, C) with N > 0 and C = 1 or 3, received shape {images.shape}")
+    if not np.issubdtype(images.dtype, np.floating):
+        raise UserError(f"expected float images in [0, 1], received {images.dtype}; divide 8-bit images by 255")
+    images = images.astype(np.float32)
+    pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
+    pixels = np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels
+    pixels[np.isnan(images).any(-1)] = NOT_A_NUMBER
+    return pixels
+
+
+def _scale_of(tiles):
+    return max(1, round(TILE / max(tiles.shape[1:3])))
+
+
+def _enlarge(tiles, scale):
+    return tiles.repeat(scale, 1).repeat(scale, 2)
+
+
+def _at_least(name, value, least):
+    if int(value) != value or value < least:
+        raise UserError(f"{name} expects a whole number of at least {least}, received {value}")
+    return int(value)
+
+
+def _marked(values):
+    """Indices to mark: all of a short curve; of a long one what a line would not show, values between gaps."""
+    finite = np.pad(np.isfinite(values), 1)
+    lonely = finite[1:-1] & ~finite[:-2] & ~finite[2:]
+    return np.flatnonzero(lonely | (len(values) <= 30)).tolist()
+
+
+def _class_colours(classes):
+    """One colour a class, (K, 4); small whole labels keep theirs whatever other classes are there."""
+    whole = np.issubdtype(classes.dtype, np.integer) and classes.min() >= 0 and classes.max() < 20
+    rank = classes if whole else np.arange(len(classes))
+    if rank.max() < 10:
+        return matplotlib.colormaps["tab10"](rank)
+    return matplotlib.colormaps["tab20"](rank) if rank.max() < 20 else (
+        matplotlib.colormaps["turbo"](rank / max(1, rank.max())))
+
+
+def _class_name(value, class_names):
+    whole = np.issubdtype(np.asarray(value).dtype, np.integer)
+    name = str(class_names[value] if whole and 0 <= value < len(class_names) else value)
+    # A legend does not read "$…$" as a formula.
+    name = name.replace("$", r"\$")
+    return name if len(name) <= 24 else name[:23] + "…"
+
+
+def _figure(width, height):
+    """A white figure of width x height inches at 110 dots an inch, whatever the user's matplotlib settings."""
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _write_figure(path, figure):
+    _known_ending(path, {f".{ending}" for ending in figure.canvas.get_supported_filetypes()})
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=figure.dpi)
+
+
+def _write_pixels(path, picture):
+    _known_ending(path, {ending for ending, name in Image.registered_extensions().items() if name in Image.SAVE})
+    with written_aside(path) as aside:
+        picture.save(aside)
+
+
+def _known_ending(path, endings):
+    if pathlib.Path(path).suffix.lower() not in endings:
+        raise UserError(f"a picture's name ends in .png or another image format's ending, received '{path}'")
