@@ -41,7 +41,7 @@ from tfgen.model import GenerativeModel  # noqa: E402
 from tfgen.models import VAE, Autoencoder, StackedAutoencoder  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
-__version__ = "0.1.0"
+from tfgen._version import __version__  # noqa: E402
 
-__all__ = ["VAE", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "data", "layers", "losses", "metrics",
+__all__ = ["VAE", "__version__", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "data", "layers", "losses", "metrics",
            "models", "networks", "noise", "penalties", "recipes", "schedules", "serializable", "verbs"]

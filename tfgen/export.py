@@ -51,7 +51,8 @@ def export(model, folder, version=None, about=None):
             specs = verbs.signature(model, name)
             archive.add_endpoint(name, verbs.function(model, name).python_function, list(specs.values()))
         archive.write_out(aside, verbose=False)
-        files.write_json(aside / ABOUT, {"verbs": describe(live), **(about or {})})
+        files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
+                                              "verbs": describe(live), **(about or {})})
         verify(aside, live)
         while True:
             target = folder / str(version or max(versions(folder), default=0) + 1)
@@ -92,16 +93,18 @@ def verify(path, live, tolerance=1e-4):
     Raises:
         RuntimeError: naming the verb that differs by more than `tolerance`, relative to values over 1.
     """
+    inputs_of = {name: example_inputs(live.model, name) for name in live.names}
+    wanted_of = {}
+    for name, inputs in inputs_of.items():
+        first, *options = inputs.values()
+        wanted_of[name] = live(name, first, **dict(zip(list(inputs)[1:], options)))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
-        for name in live.names:
-            inputs = example_inputs(live.model, name)
+        for name, inputs in inputs_of.items():
             signature = loaded.signature_def[name]
             feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
             served = session.run(signature.outputs[verbs.VERBS[name].output].name, feeds)
-            first, *options = inputs.values()
-            with tf.init_scope():
-                wanted = live(name, first, **dict(zip(list(inputs)[1:], options)))
+            wanted = wanted_of[name]
             error = np.max(np.abs(served - wanted) / np.maximum(1.0, np.abs(wanted)))
             if not error <= tolerance:
                 raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g}")
@@ -119,6 +122,8 @@ class Served:
         self.path = path
         self.loaded = tf.saved_model.load(str(path))
         self.about = json.loads((path / ABOUT).read_text()) if (path / ABOUT).exists() else {}
+        self.image_shape = tuple(self.about.get("image_shape", ()))
+        self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
         self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
                         for name, options in self.about.get("verbs", {}).items()}

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from tfgen import pictures
+from tfgen import files, pictures
 from tfgen.errors import UserError
 from tfgen.verbs import resolve_options
 
@@ -278,7 +278,7 @@ class GaussianMixturePrior:
         """
         self._require_fit()
         state = {name: getattr(self, name) for name in (*self._STATE, "components", "seed")}
-        with pictures.written_aside(path) as aside, open(aside, "wb") as file:
+        with files.written_aside(path) as aside, open(aside, "wb") as file:
             np.savez(file, **state)
 
     @classmethod

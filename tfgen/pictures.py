@@ -1,10 +1,7 @@
 """Pictures of images, losses and codes, written to files; nothing here needs a screen or keeps global state."""
 
-import contextlib
-import os
 import pathlib
 import textwrap
-import uuid
 
 import matplotlib
 import numpy as np
@@ -17,28 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
 from tfgen.errors import UserError
+from tfgen.files import written_aside
 
 TILE = 48  # pixels that a small image is enlarged to, about
 BACKGROUND = 224  # grey level between tiles
 NOT_A_NUMBER = (255, 0, 255)  # colour of NaN pixels
 INK = "#222222"
 TRAIN, VALIDATION = "#1f77b4", "#d95f02"
-
-
-@contextlib.contextmanager
-def written_aside(path):
-    """Yields a path in the folder of `path` (made if missing); what was written there then replaces `path`.
-
-    Readers see the old file or the new one, never half of one; after an exception the old one stays.
-    """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def grid(images, columns=None, padding=1, scale=None):

@@ -99,6 +99,8 @@ class Live:
     def __init__(self, model):
         self.model = model
         self.names = verbs_of(model)
+        self.image_shape = model.image_shape
+        self.latent_shape = getattr(model, "latent_shape", None)
         self.options = {name: model.verb_options(name) for name in self.names}
         self._function = functools.cache(lambda name: function(model, name).get_concrete_function())
 

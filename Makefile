@@ -1,0 +1,31 @@
+PYTHON ?= python3.11
+DATA ?= digits
+RECIPE ?= vae
+EPOCHS ?= 60
+OUT ?= runs/demo-$(RECIPE)-$(DATA)
+BIN = .venv/bin
+
+.PHONY: venv demo test lint bench results clean
+venv: .venv/installed
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: venv
+	rm -rf $(OUT)
+	$(BIN)/tfgen train $(RECIPE) --data $(DATA) --epochs $(EPOCHS) --picture-every 20 --out $(OUT)
+	$(BIN)/tfgen sample $(OUT) --out $(OUT)/samples.png
+	$(BIN)/tfgen reconstruct $(OUT) --out $(OUT)/reconstructions.png
+	$(BIN)/tfgen export $(OUT) --to saved_models/$(RECIPE)
+	@echo "look at the pictures in $(OUT); the SavedModel is in saved_models/$(RECIPE)"
+
+test: venv
+	$(BIN)/python -m pytest -n 2
+lint: venv
+	$(BIN)/ruff check .
+bench: venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.bench
+results: venv
+	$(BIN)/tfgen results

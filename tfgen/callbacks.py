@@ -1,0 +1,181 @@
+"""What a run writes as it trains."""
+
+import csv
+import io
+import math
+import pathlib
+import signal
+
+import keras
+import numpy as np
+
+from tfgen import files, pictures, verbs
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss that is no number: nothing of that epoch was saved."""
+
+
+class History(keras.callbacks.Callback):
+    """Writes `history.csv`, one row an epoch (epochs count from 1), and `curves.png`.
+
+    Args:
+        folder: the run's.
+        rows: rows of earlier epochs, when resuming.
+
+    Raises:
+        TrainingDiverged: at the end of an epoch with a loss that is not finite, before anything is saved.
+    """
+
+    def __init__(self, folder, rows=()):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.rows = [dict(row) for row in rows]
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {key: float(value) for key, value in (logs or {}).items()}
+        if bad := [key for key, value in values.items() if not math.isfinite(value)]:
+            raise TrainingDiverged(f"'{bad[0]}' is {values[bad[0]]} in epoch {epoch + 1}; the last good epoch is kept. "
+                                   "A lower learning_rate usually helps.")
+        self.rows.append({"epoch": epoch + 1, **values})
+        self.write()
+
+    def write(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        files.write_text(self.folder / "history.csv", text.getvalue())
+        names = [key for key in self.rows[0] if key != "epoch"]
+        pictures.curves(self.folder / "curves.png",
+                        {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
+
+
+def read_history(folder):
+    """The rows of `history.csv`, numbers as numbers; [] if there is none."""
+    path = pathlib.Path(folder) / "history.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
+                for row in csv.DictReader(file)]
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the newest `checkpoints/step-*.keras`: weights, optimizer and step, at the end of every epoch.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = pathlib.Path(folder) / "checkpoints"
+
+    def save(self):
+        step = int(self.model.optimizer.iterations)
+        path = self.folder / f"step-{step:09d}.keras"
+        with files.written_aside(path) as aside:
+            self.model.save(aside)
+        for older in self.folder.glob("step-*.keras"):
+            if older.name < path.name:
+                older.unlink()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+
+def newest_checkpoint(folder):
+    """(path, step) of the newest checkpoint of a run, or (None, 0)."""
+    found = sorted((pathlib.Path(folder) / "checkpoints").glob("step-*.keras"))
+    return (found[-1], int(found[-1].stem.split("-")[1])) if found else (None, 0)
+
+
+class Pictures(keras.callbacks.Callback):
+    """Draws, with the same inputs each epoch, what the model's verbs allow.
+
+    `reconstructions/epoch-*.png` (original, corrupted where the model has a corruption, reconstruction) and
+    `samples/epoch-*.png`.
+
+    Args:
+        folder: the run's.
+        images: float32 (N, H, W, C) validation images.
+        labels: int (N,) or None; used by conditional models.
+        every: epochs between pictures.
+    """
+
+    def __init__(self, folder, images, labels=None, every=1):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.images = images
+        self.labels = labels
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        self.live = verbs.Live(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self.draw(f"epoch-{epoch + 1:04d}.png")
+
+    def draw(self, name):
+        if "reconstruct" in self.live.names:
+            pictures.save_rows(self.folder / "reconstructions" / name, reconstruction_rows(
+                self.live, self.images, self.labels, getattr(self.model, "corruption", None)))
+        if "sample" in self.live.names:
+            pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(64)), columns=8 if
+                               not self.live.options["sample"] else label_columns(self.live))
+
+
+def label_columns(live):
+    """Columns of a sample grid: one a class for a conditional model, else 8."""
+    label = live.options["sample"].get("label")
+    return int(label.high + 1) if label else 8
+
+
+def reconstruction_rows(live, images, labels=None, corruption=None):
+    """{row label: images} for a picture of reconstructions."""
+    options = {"label": labels} if "label" in live.options["reconstruct"] and labels is not None else {}
+    rows, inputs = {"original": images}, images
+    if corruption is not None:
+        inputs = np.asarray(corruption.seeded(keras.ops.convert_to_tensor(images), np.arange(len(images))))
+        rows["corrupted"] = np.clip(inputs, 0.0, 1.0)
+    return rows | {"reconstruction": live("reconstruct", inputs, **options)}
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Ends training after the running batch on Ctrl-C, with what was learnt saved; a second Ctrl-C breaks off.
+
+    Args:
+        checkpoint: the `Checkpoint` that saves the broken epoch.
+    """
+
+    def __init__(self, checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.interrupted = False
+
+    def __enter__(self):
+        try:
+            self.previous = signal.signal(signal.SIGINT, self.stop)
+        except ValueError:  # not in the main thread, which alone receives signals
+            self.previous = None
+        return self
+
+    def __exit__(self, *_):
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+
+    def stop(self, *_):
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            self.checkpoint.save()
+            raise Interrupted
+
+
+class Interrupted(Exception):
+    """Training was ended by Ctrl-C; everything is saved."""

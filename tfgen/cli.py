@@ -1,0 +1,303 @@
+"""The command line. Every command is a few lines over the library."""
+
+import json
+import os
+import pathlib
+import shlex
+import sys
+from typing import Annotated
+
+import numpy as np
+import tensorflow as tf
+import typer
+
+from tfgen import data, export, figures, latent, pictures, recipes, runs, tuning, verbs
+from tfgen.callbacks import label_columns, reconstruction_rows
+from tfgen.errors import UserError
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
+                  help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
+data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Data sets: what is there, and preparing more.")
+app.add_typer(data_app, name="data")
+
+Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.")]
+Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
+DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
+ImageSize = Annotated[int | None, typer.Option(help="Resize images to this height and width, in pixels.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
+BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
+Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
+Images = Annotated[str | None, typer.Option(help="A folder, file or data name; default: the test split it was made on.")]
+Count = Annotated[int, typer.Option("--n", min=1, help="How many images.")]
+Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png or .npy.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+def assignments(pairs, what):
+    """["a=1"] -> {"a": "1"}."""
+    values = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise UserError(f"{what} expects NAME=VALUE, received '{pair}'")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def numbers(pairs):
+    """["label=3"] -> {"label": 3}, for options of verbs."""
+    try:
+        return {name: float(value) if "." in value else int(value)
+                for name, value in assignments(pairs, "--option").items()}
+    except ValueError as error:
+        raise UserError(f"--option expects numbers: {error}") from error
+
+
+@app.command("list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of objects, for programs.")] = False):
+    """Lists the recipes.
+
+    Example: tfgen list --json
+    """
+    digits = data.load("digits").spec
+    rows = []
+    for recipe in recipes.RECIPES.values():
+        hp = recipe.hyperparameters(digits)
+        rows.append({"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
+                     "verbs": verbs.verbs_of(recipe.build(hp, digits)), "view": recipe.view,
+                     "objective": list(recipe.objective), "hyperparameters": dict(hp.values)})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            print(f"{row['name']:16} {row['family']:12} {row['summary']}")
+
+
+@app.command()
+def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.")] = None,
+          data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
+              help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
+          set_: Set = None, batch_size: BatchSize = 128, seed: Seed = 0, image_size: ImageSize = None,
+          out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
+          resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
+          picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
+          tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
+          quiet: Quiet = False):
+    """Trains a recipe into a run folder, or goes on with one.
+
+    Example: tfgen train vae --data digits --epochs 20 --set latent_dim=8 --seed 0 --out runs/x
+    """
+    verbose = 0 if quiet else "auto"
+    if (recipe is None) == (resume is None):
+        raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
+    if resume:
+        runs.resume(resume, epochs, verbose)
+        out = resume
+    else:
+        recipes.find(recipe)
+        out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
+        runs.train(recipe, data.load(data_name, image_size), out, 20 if epochs is None else epochs,
+                   assignments(set_, "--set"), batch_size, seed, tensorboard, picture_every, verbose=verbose,
+                   command=shlex.join(["tfgen", *sys.argv[1:]]))
+    print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
+
+
+@app.command()
+def tune(recipe: Recipe, data_name: DataName = "digits",
+         trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
+         tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
+         set_: Set = None, batch_size: BatchSize = 128, seed: Seed = 0, image_size: ImageSize = None,
+         steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
+         out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
+         quiet: Quiet = False):
+    """Searches a recipe's hyperparameters; the best run is OUT/best.
+
+    Example: tfgen tune vae --data digits --trials 5 --tuner bayesian --epochs 3 --out runs/search
+    """
+    recipes.find(recipe)
+    out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
+    best = tuning.search(recipe, data.load(data_name, image_size), out, trials, tuner, epochs, batch_size, seed,
+                         assignments(set_, "--set"), steps, verbose=0 if quiet else 1)
+    print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
+
+
+def input_images(path, live, images, count):
+    """(float32 images, labels or None) that a verb is asked for: given ones, or the model's own test split."""
+    if images is not None:
+        dataset = data.load(images, live.image_shape[0] if pathlib.Path(images).is_dir() else None)
+    elif isinstance(live, export.Served):
+        if "data" not in live.about:
+            raise UserError("this SavedModel does not say what it was made on; expected --images")
+        dataset = data.load(**live.about["data"])
+    else:
+        dataset = runs.load_data(runs.read(path))
+    if dataset.spec.image_shape != tuple(live.image_shape):
+        raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {dataset.spec.image_shape}")
+    return runs.examples(dataset, count, "test")
+
+
+def write(out, values, draw=None):
+    """Writes an array as .npy, or as a .png by `draw(path)`."""
+    if out.suffix == ".npy":
+        with runs.files.written_aside(out) as aside, open(aside, "wb") as file:
+            np.save(file, values)
+    elif out.suffix == ".png" and draw is not None:
+        draw(out)
+    else:
+        raise UserError(f"expected --out to end in .npy{' or .png' if draw else ''}, received {out}")
+    print(f"wrote {out}: {values.shape[0]} x {values.shape[1:]}")
+
+
+@app.command()
+def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+           option: Options = None, label: Annotated[int | None, typer.Option(help="Class of all images.")] = None,
+           out: Out = pathlib.Path("samples.png")):
+    """Writes samples; an autoencoder's come from a Gaussian mixture fitted to its codes.
+
+    Example: tfgen sample runs/x --n 16 --seed 1 --out a.png
+    """
+    live = runs.open_verbs(model)
+    seeds = (seed << 32) + np.arange(n)
+    options = numbers(option) | ({} if label is None else {"label": label})
+    if "sample" in live.names:
+        images = live("sample", seeds, **options)
+        columns = label_columns(live) if label is None and "label" in live.options["sample"] else None
+    elif {"encode", "decode"} <= set(live.names):
+        images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 2000)[0]), seeds)
+        columns = None
+    else:
+        raise UserError(f"this model cannot sample; it has {', '.join(live.names)}")
+    write(out, images, lambda path: pictures.save_grid(path, images, columns))
+
+
+@app.command()
+def reconstruct(model: Model, images: Images = None, n: Count = 10, option: Options = None,
+                out: Out = pathlib.Path("reconstructions.png")):
+    """Writes images above their reconstructions (.png), or the reconstructions (.npy).
+
+    Example: tfgen reconstruct runs/x --n 10 --out r.png
+    """
+    live = runs.open_verbs(model)
+    x, labels = input_images(model, live, images, n)
+    options = numbers(option)
+    if "label" in live.options.get("reconstruct", {}) and labels is not None:
+        options.setdefault("label", labels)
+    made = live("reconstruct", x, **options)
+    write(out, made, lambda path: pictures.save_rows(path, {"original": x, "reconstruction": made}))
+
+
+@app.command()
+def encode(model: Model, images: Images = None, n: Count = 1000, option: Options = None,
+           out: Out = pathlib.Path("codes.npy")):
+    """Writes latents (.npy), or a picture of them in two dimensions, coloured by class (.png).
+
+    Example: tfgen encode runs/x --n 1000 --out codes.npy
+    """
+    live = runs.open_verbs(model)
+    x, labels = input_images(model, live, images, n)
+    options = numbers(option)
+    if "label" in live.options.get("encode", {}) and labels is not None:
+        options.setdefault("label", labels)
+    write(out, live("encode", x, **options), lambda path: latent.plot_codes(live, x, labels, path, **options))
+
+
+@app.command()
+def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
+             split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+             k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
+             limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None):
+    """Prints a run's figures on a split as JSON and adds them to its metrics.json.
+
+    Example: tfgen evaluate runs/x --split test --k 50
+    """
+    model, settings = runs.open_run(run)
+    dataset = runs.load_data(settings)
+    values = runs.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit)
+    path = run / "metrics.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    runs.files.write_json(path, known | {split: values})
+    print(json.dumps(values, indent=2))
+
+
+@app.command("export")
+def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
+            to: Annotated[pathlib.Path, typer.Option(help="The model's folder; a version is written under it.")],
+            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None):
+    """Writes a SavedModel for TF Serving, one signature a verb, and verifies it.
+
+    Example: tfgen export runs/x --to saved_models/vae
+    """
+    model, settings = runs.open_run(run)
+    about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
+    print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs.verbs_of(model))}")
+
+
+@app.command()
+def reproduce(name: Annotated[str | None, typer.Argument(help="A figure; none: lists them.")] = None):
+    """Trains and measures a published figure anew and writes its record to results/.
+
+    Example: tfgen reproduce vae
+    """
+    if name is None:
+        for key, figure in figures.FIGURES.items():
+            print(f"{key:12} {figure.title}")
+    else:
+        print(json.dumps(figures.reproduce(name)["values"], indent=2))
+
+
+@app.command(hidden=True)
+def results():
+    """Writes RESULTS.md from the records in results/."""
+    figures.write_table()
+
+
+@data_app.command("list")
+def data_list():
+    """Lists the data sets that can be used now.
+
+    Example: tfgen data list
+    """
+    for name, where, about in data.available():
+        print(f"{name:20} {about}  [{where}]")
+
+
+@data_app.command("prepare")
+def data_prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist or kmnist.")],
+                 source: Annotated[pathlib.Path, typer.Option("--from", help="Folder with the four IDX files.")]):
+    """Builds a TFDS data set from files on disk.
+
+    Example: tfgen data prepare fashion_mnist --from /usr/share/dataset-fashion-mnist
+    """
+    print(f"prepared {name} in {data.prepare(name, source)}")
+
+
+def main():
+    """Runs the command line: exit code 2 for a user's mistake, 1 for a failure, 130 for Ctrl-C; one line each."""
+    tf.get_logger().setLevel("ERROR")
+    try:
+        code = app(standalone_mode=False) or 0
+    except typer.exceptions.TyperException as error:
+        if getattr(error, "ctx", None) is not None and type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+        else:
+            print(f"error: {error.format_message()}", file=sys.stderr)
+        code = error.exit_code
+    except (UserError, ValueError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort) as error:
+        print(str(error) or "stopped", file=sys.stderr)
+        code = 130
+    except (RuntimeError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Published figures: commands that measure them anew, their records in results/, and the table made of these."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import data, files, recipes, runs, verbs
+from tfgen.errors import UserError
+
+RESULTS = pathlib.Path("results")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure that can be made anew.
+
+    Attributes:
+        title: what it says.
+        measure: `(run folder) -> {"values", "budget", "data", "published"}`.
+    """
+
+    title: str
+    measure: Callable
+
+
+def record(name, values, **about):
+    """Writes `results/<name>.json`; returns it.
+
+    Args:
+        name: the record's.
+        values: {quantity: number}, units in the names where not nats or a ratio.
+        **about: title, command, budget, seeds, data, extractor, published ({"value", "source"} or a reason) …
+    """
+    made = {"name": name, "values": values, **about, "versions": runs.versions(),
+            "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    files.write_json(RESULTS / f"{name}.json", made)
+    return made
+
+
+def reproduce(name):
+    """Measures the figure `name` anew and writes its record.
+
+    Raises:
+        UserError: if there is no such figure, or its data is not prepared.
+    """
+    if name not in FIGURES:
+        raise UserError(f"there is no figure '{name}'{recipes.registry.did_you_mean(name, FIGURES)}; "
+                        f"expected one of {', '.join(FIGURES)}")
+    out = pathlib.Path("runs") / f"reproduce-{name}"
+    # Trained aside: a broken attempt never stands for the last good one.
+    with tempfile.TemporaryDirectory() as folder:
+        measured = FIGURES[name].measure(pathlib.Path(folder) / "run")
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(pathlib.Path(folder) / "run", out)
+    return record(name, measured.pop("values"), title=FIGURES[name].title, command=f"tfgen reproduce {name}",
+                  **measured)
+
+
+def trained(recipe, name, epochs, out, seed=0, **values):
+    """(model, dataset, budget) of a recipe trained from scratch."""
+    dataset = data.load(name)
+    start, busy = time.perf_counter(), time.process_time()
+    model = runs.train(recipe, dataset, out, epochs, values, seed=seed, picture_every=epochs)
+    return model, dataset, {"epochs": epochs, "wall_minutes": round((time.perf_counter() - start) / 60, 2),
+                            "cpu_minutes": round((time.process_time() - busy) / 60, 2),
+                            "hyperparameters": runs.read(out)["hyperparameters"], "seeds": [seed]}
+
+
+def measure_vae(out, epochs=10, k=500, limit=None):
+    """ELBO and importance-weighted bound of `vae` on Fashion-MNIST's test set, Bernoulli on grey levels."""
+    model, dataset, budget = trained("vae", "fashion_mnist", epochs, out)
+    recipe = recipes.find("vae")
+    bound = runs.evaluate(model, dataset, recipe, "test", k=k, limit=limit)
+    return {"values": {"elbo": bound["elbo"], "reconstruction": bound["reconstruction"], "kl": bound["kl"],
+                       f"log_prob_k{k}": bound["log_prob"], "bits_per_dim": bound["bits_per_dim"],
+                       "active_units": bound["active_units"]},
+            "budget": budget, "data": {"name": "fashion_mnist", "split": "test", "images": bound["images"]},
+            "published": "none for this likelihood, network and budget"}
+
+
+def psnr(clean, images):
+    """Peak signal-to-noise ratio in dB of images in [0, 1], mean over images: -10 log10 MSE."""
+    error = np.mean(np.square(clean - np.clip(images, 0.0, 1.0)), axis=(1, 2, 3))
+    return float(np.mean(-10.0 * np.log10(np.maximum(error, 1e-10))))
+
+
+def measure_denoising(out, epochs=5):
+    """PSNR of `denoising` on Fashion-MNIST's test set under Gaussian noise, beside no denoising."""
+    model, dataset, budget = trained("denoising", "fashion_mnist", epochs, out)
+    clean = dataset.images("test").astype("float32") / 255.0
+    noisy = np.concatenate([model.corruption.seeded(tf.constant(clean[i:i + 500]), np.arange(i, i + 500)).numpy()
+                            for i in range(0, len(clean), 500)])
+    made = verbs.Live(model)("reconstruct", noisy, 500)
+    return {"values": {"psnr_noisy_db": psnr(clean, noisy), "psnr_denoised_db": psnr(clean, made),
+                       "mse": float(np.mean(np.square(clean - made)))},
+            "budget": budget, "data": {"name": "fashion_mnist", "split": "test", "images": len(clean),
+                                       "corruption": "Gaussian, sigma 0.3"},
+            "published": "none for this noise on these images; the noisy image is the baseline"}
+
+
+FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihood, nats an image", measure_vae),
+           "denoising": Figure("Denoising autoencoder on Fashion-MNIST: PSNR on noisy test images", measure_denoising)}
+
+
+def rows_of(made):
+    """The table's rows of one record."""
+    published = made.get("published", "")
+    text = f"{published['value']} ({published['source']})" if isinstance(published, dict) else published
+    for key, value in made["values"].items():
+        number = f"{value:.4g}" if isinstance(value, float) else str(value)
+        yield f"| {made.get('title', made['name'])} | {key} | {number} | {text} | `{made.get('command', '')}` |"
+
+
+def write_table():
+    """Writes RESULTS.md from every record in results/."""
+    lines = ["# Results", "", "Made by `make results` from the records in `results/`, which hold budget, seeds, data "
+             "and versions; never typed by hand.", "",
+             "| what | quantity | ours | published | command |", "|---|---|---|---|---|"]
+    for path in sorted(RESULTS.glob("*.json")):
+        lines += rows_of(json.loads(path.read_text()))
+    files.write_text("RESULTS.md", "\n".join(lines) + "\n")
+    print(f"wrote RESULTS.md from {len(list(RESULTS.glob('*.json')))} records")

@@ -1,0 +1,258 @@
+"""A run: one folder that holds a training, from its settings to its pictures."""
+
+import datetime
+import json
+import pathlib
+import platform
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import callbacks, data, export, files, latent, metrics, pictures, recipes, verbs
+from tfgen.errors import UserError
+
+
+def versions():
+    """Versions of what a figure depends on."""
+    import tfgen
+
+    return {"tfgen": tfgen.__version__, "python": platform.python_version(), "tensorflow": tf.__version__,
+            "keras": keras.__version__, "numpy": np.__version__}
+
+
+def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, tensorboard=False, picture_every=1,
+          steps_per_execution=1, verbose="auto", command=None):
+    """Trains a recipe into a new run folder.
+
+    Args:
+        recipe: a recipe's name or `Recipe`.
+        dataset: a `tfgen.data.Dataset`, or what `tfgen.data.load` takes.
+        out: the run's folder; must not hold a run.
+        epochs: passes over the training data, >= 1.
+        values: {hyperparameter: value} that differ from the paper's.
+        batch_size: images a step.
+        seed: of weights, noise and data order.
+        tensorboard: also write TensorBoard's event files to `out/tensorboard`.
+        picture_every: epochs between pictures.
+        steps_per_execution: steps a call of the compiled loop, as in Keras.
+        verbose: as in `fit`.
+        command: what to record as the command.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        UserError: for anything that the caller can mend; nothing is written then.
+    """
+    recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
+    out = pathlib.Path(out)
+    if (out / "run.json").exists():
+        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
+    check_positive(epochs=epochs, batch_size=batch_size)
+    dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
+    hp = recipe.hyperparameters(dataset.spec, values)
+    settings = {
+        "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
+        "seed": seed, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
+        "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
+        "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    keras.utils.set_random_seed(seed)
+    model = recipe.build(hp, dataset.spec)
+    settings["hyperparameters"] = {p.name: hp.values[p.name] for p in hp.space}
+    view_of(recipe, dataset, model)
+    files.write_json(out / "run.json", settings)
+    return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def resume(out, epochs=None, verbose="auto"):
+    """Goes on with a run from its last checkpoint, to `epochs` in all (default: as first asked).
+
+    Raises:
+        UserError: if the folder holds no run.
+    """
+    out = pathlib.Path(out)
+    settings = read(out)
+    if epochs is not None:
+        check_positive(epochs=epochs)
+        settings["epochs"] = epochs
+        files.write_json(out / "run.json", settings)
+    recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
+    path, step = callbacks.newest_checkpoint(out)
+    # Seed states are not in .keras files: noise after a resume follows from (seed, step).
+    keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
+    model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
+    return _fit(out, settings, recipe, dataset, model, step, verbose)
+
+
+def _fit(out, settings, recipe, dataset, model, step, verbose):
+    """`fit` from `step` on, then the last pictures, `model.keras` and `metrics.json`."""
+    batch_size, seed, epochs = settings["batch_size"], settings["seed"], settings["epochs"]
+    steps = dataset.steps(batch_size)
+    model.steps_per_execution = min(settings["steps_per_execution"], steps)
+    view, held_out = view_of(recipe, dataset, model)
+    history = callbacks.History(out, [row for row in callbacks.read_history(out) if row["epoch"] <= step // steps])
+    checkpoint = callbacks.Checkpoint(out)
+    stopper = callbacks.StopOnInterrupt(checkpoint)
+    images, labels = examples(dataset)
+    # The history comes first: it refuses an epoch with a loss that is no number before it is saved.
+    extra = [history, checkpoint, callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
+    if settings["tensorboard"]:
+        extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
+    validation = dataset.batches("validation", batch_size, held_out)
+    try:
+        with stopper:
+            while step < steps * epochs:
+                # A broken epoch is completed first, on the batches that it still lacked.
+                rest = steps - step % steps
+                last = epochs if rest == steps else step // steps + 1
+                model.fit(dataset.train(batch_size, seed, view, start=step), epochs=last, initial_epoch=step // steps,
+                          steps_per_epoch=rest, validation_data=validation, callbacks=extra, verbose=verbose,
+                          shuffle=False)
+                step = last * steps
+    except callbacks.Interrupted:
+        save(model, out)
+        raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
+                                f"go on with `tfgen train --resume {out}`") from None
+    save(model, out)
+    draw_codes(model, dataset, out)
+    files.write_json(out / "metrics.json", {"validation": evaluate(model, dataset, recipe, "validation")})
+    return model
+
+
+def save(model, out):
+    """Writes `model.keras`."""
+    with files.written_aside(out / "model.keras") as aside:
+        model.save(aside)
+
+
+def view_of(recipe, dataset, model):
+    """(view of the training data, view of held-out data) of a recipe."""
+    if recipe.view == "corrupted":
+        return data.views.images, data.views.corrupted(model.corruption)
+    view = data.views.by_name(recipe.view)
+    if recipe.view == "labelled" and not dataset.spec.num_classes:
+        raise UserError(f"{recipe.name} expects labelled data, '{dataset.spec.name}' has no labels")
+    return view, view
+
+
+def examples(dataset, count=10, split="validation"):
+    """A few held-out images in [0, 1], with their labels or None."""
+    labels = dataset.labels(split)
+    return dataset.images(split)[:count].astype("float32") / 255.0, labels[:count] if labels is not None else None
+
+
+def draw_codes(model, dataset, out, count=2000):
+    """The pictures of a finished model's latents: the codes, the 2-D manifold, an autoencoder's samples."""
+    live = verbs.Live(model)
+    if "encode" not in live.names:
+        return
+    images, labels = examples(dataset, count)
+    options = {"label": labels} if "label" in live.options["encode"] else {}
+    latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)
+    if live.latent_shape == (2,) and "decode" in live.names:
+        latent.manifold(live, path=out / "manifold.png")
+    if "decode" in live.names:
+        latent.interpolate(live, images[:6], images[6:12], path=out / "interpolation.png")
+    if "sample" not in live.names and "decode" in live.names:
+        latent.sample_autoencoder(live, live("encode", images), np.arange(64), path=out / "samples-mixture.png")
+
+
+def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128):
+    """Figures of a model on a split.
+
+    Args:
+        model: a trained model.
+        dataset: a `tfgen.data.Dataset`.
+        recipe: the `Recipe`, which says how the data is viewed.
+        split: `train`, `validation` or `test`.
+        k: importance samples of the bound, for models with `log_prob`.
+        limit: images at most; None for all.
+
+    Returns:
+        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units"} as they apply.
+    """
+    view = view_of(recipe, dataset, model)[1]
+    batches = dataset.batches(split, batch_size, view, limit)
+    count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
+    figures = {"split": split, "images": count}
+    figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
+    live = verbs.Live(model)
+    if "log_prob" not in live.names:
+        return figures
+    totals, codes = [], []
+    for batch in batches:
+        x, options = batch, {}
+        if isinstance(batch, tuple):
+            x, options = batch[0], {"label": batch[1].numpy()} if "label" in live.options["log_prob"] else {}
+        totals.append(live("log_prob", x.numpy(), batch_size, k=k, **options))
+        codes.append(live("encode", x.numpy(), batch_size, **options))
+    log_prob = float(np.mean(np.concatenate(totals)))
+    bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
+    return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
+                      "active_units": metrics.active_units(np.concatenate(codes))}
+
+
+def read(folder):
+    """The settings of a run.
+
+    Raises:
+        UserError: if the folder holds no run.
+    """
+    path = pathlib.Path(folder) / "run.json"
+    if not path.exists():
+        raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
+    return json.loads(path.read_text())
+
+
+def load_data(settings):
+    """The data set that a run was trained on."""
+    return data.load(**settings["data"])
+
+
+def load_model(path):
+    """A model from a `.keras` file.
+
+    Raises:
+        UserError: if the file is missing or broken.
+    """
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"expected a model in {path}: {str(error).splitlines()[0]}") from error
+
+
+def open_run(folder):
+    """(model, settings) of a run folder, finished or not."""
+    folder = pathlib.Path(folder)
+    settings = read(folder)
+    path = folder / "model.keras"
+    if not path.exists():
+        path = callbacks.newest_checkpoint(folder)[0]
+    if path is None:
+        raise UserError(f"{folder} has no trained model yet; go on with `tfgen train --resume {folder}`")
+    return load_model(path), settings
+
+
+def open_verbs(path):
+    """The verbs of a run folder or a SavedModel folder: `verbs.Live` or `export.Served`.
+
+    Raises:
+        UserError: if the path is neither.
+    """
+    path = pathlib.Path(path)
+    if export.is_saved_model(path):
+        return export.Served(path)
+    if not path.exists():
+        raise UserError(f"there is no {path}; expected a run folder or a SavedModel folder")
+    return verbs.Live(open_run(path)[0])
+
+
+def check_positive(**numbers):
+    """Raises a `UserError` for a number under 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise UserError(f"{name} expects at least 1, received {number}")
