@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 DATA ?= digits
 RECIPE ?= vae
-EPOCHS ?= 60
+EPOCHS ?= $(if $(filter digits,$(DATA)),60,4)
 OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 
