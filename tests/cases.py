@@ -1,0 +1,36 @@
+"""The conformance suite's cases: every recipe, with values that keep its networks tiny."""
+
+import functools
+
+import numpy as np
+
+from tfgen import recipes
+from tfgen.data import DataSpec
+
+SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8})
+TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samples": 3}
+
+
+@functools.cache
+def tiny_values(name):
+    """The tiny values that recipe `name` has."""
+    space = {p.name for p in recipes.find(name).hyperparameters(SPEC).space}
+    return {key: value for key, value in TINY.items() if key in space}
+
+
+def tiny(name, **values):
+    """A compiled tiny model of a recipe."""
+    return recipes.find(name).model(SPEC, **tiny_values(name), **values)
+
+
+def images(rows=16):
+    """Smooth blobs, float32 (rows, 8, 8, 1) in [0, 1]."""
+    centre = np.random.default_rng(1).uniform(2, 6, (rows, 2, 1))
+    row, column = (np.exp(-np.square(np.arange(8) - centre[:, axis]) / 4) for axis in (0, 1))
+    return (row[:, :, None, None] * column[:, None, :, None]).astype("float32")
+
+
+def batch(name, rows=16):
+    """A batch as the recipe's view gives it."""
+    x = images(rows)
+    return (x, np.arange(rows) % SPEC.num_classes) if recipes.find(name).view == "labelled" else x

@@ -1,0 +1,18 @@
+"""One import of the library a process; few threads, so that two workers share two cores."""
+
+import os
+
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+import tfgen  # noqa: E402, F401
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Every test starts from one seed and an empty Keras state."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    yield

@@ -1,0 +1,166 @@
+"""Every recipe through every promise."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import SPEC, batch, images, tiny
+
+from tfgen import export, recipes, verbs
+
+ALL = sorted(recipes.RECIPES)
+
+
+def dataset(name, steps):
+    return tf.data.Dataset.from_tensors(batch(name)).repeat(steps)
+
+
+def weights(model):
+    return [w.numpy() for w in model.variables if "seed_generator" not in w.path]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_recipe_describes_itself(name):
+    recipe = recipes.find(name)
+    assert recipe.summary.endswith(".") and recipe.paper and recipe.family
+    assert recipe.objective[1] in ("min", "max")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_file_holds_config_weights_and_optimizer(name, tmp_path):
+    model = tiny(name)
+    model.fit(dataset(name, 3), epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model)
+    assert keras.saving.serialize_keras_object(loaded) == keras.saving.serialize_keras_object(model)
+    assert len(model.optimizer.variables) == len(loaded.optimizer.variables) > 2
+    for ours, theirs in zip(model.optimizer.variables, loaded.optimizer.variables):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    assert int(loaded.optimizer.iterations) == 3
+    for ours, theirs in zip(weights(model), weights(loaded), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_verbs_and_export(name, tmp_path):
+    """Shape, dtype and range of every verb; the SavedModel and the session loader give the same to 1e-5."""
+    model = tiny(name)
+    live = verbs.Live(model)
+    assert live.names
+    path = export.export(model, tmp_path / "served")  # runs every signature in a session before it is renamed
+    assert path.name == "1" and sorted(p.name for p in path.parent.iterdir()) == ["1"]
+    served = export.Served(tmp_path / "served")
+    assert served.names == live.names and served.image_shape == SPEC.image_shape
+    for verb in live.names:
+        about = verbs.VERBS[verb]
+        for rows in (1, 5):
+            first, *options = export.example_inputs(model, verb, rows).items()
+            out = live(verb, first[1], **dict(options))
+            shape = {"images": SPEC.image_shape, "latents": model.latent_shape, "values": (),
+                     "maps": SPEC.image_shape[:2]}[about.gives]
+            assert out.shape == (rows, *shape) and out.dtype == np.float32
+            assert np.all(np.isfinite(out))
+            if about.gives == "images":
+                assert out.min() >= 0 and out.max() <= 1
+            np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_loss_falls_and_a_seed_repeats_the_run(name):
+    histories = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        model = tiny(name, learning_rate=0.01)
+        histories.append(model.fit(dataset(name, 20), epochs=2, verbose=0).history)
+        assert int(model.optimizer.iterations) == 40
+    assert histories[0]["loss"][1] < histories[0]["loss"][0]
+    assert histories[0] == histories[1]
+    assert set(histories[0]) == {"loss", *model.loss_names}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_evaluation_is_a_function_of_the_data(name):
+    model = tiny(name)
+    first, second = (model.evaluate(dataset(name, 1), verbose=0, return_dict=True) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if "sample" in verbs.verbs_of(tiny(n))])
+def test_a_sample_depends_on_its_seed_alone(name):
+    model = tiny(name)
+    model.fit(dataset(name, 5), epochs=1, verbose=0)
+    live = verbs.Live(model)
+    options = {"label": 1} if live.options["sample"] else {}
+    whole = live("sample", np.array([7, 8, 7, 9]), **options)
+    np.testing.assert_array_equal(whole[0], whole[2])
+    assert np.abs(whole[0] - whole[1]).max() > 1e-6
+    np.testing.assert_allclose(live("sample", np.array([9]), **options)[0], whole[3], atol=1e-6)
+    fresh = live("sample", np.array([-1, -1]), **options)
+    assert np.abs(fresh[0] - fresh[1]).max() > 1e-6
+
+
+def test_partial_batches_weigh_by_their_size():
+    model = tiny("autoencoder")
+    x = images(10)
+    whole = model.evaluate(tf.data.Dataset.from_tensors(x), verbose=0, return_dict=True)
+    parts = model.evaluate(tf.data.Dataset.from_tensor_slices(x).batch(7), verbose=0, return_dict=True)
+    for key in whole:
+        assert parts[key] == pytest.approx(whole[key], rel=1e-5)
+
+
+def test_layers_own_losses_are_minimised():
+    from tfgen import Autoencoder
+    from tfgen.networks import mlp
+
+    image = keras.Input((8, 8, 1))
+    code = keras.layers.Dense(3, activity_regularizer=keras.regularizers.L1(10.0))(keras.layers.Flatten()(image))
+    model = Autoencoder(keras.Model(image, code), mlp.decoder(3, [], (8, 8, 1)))
+    model.compile("adam")
+    logs = model.evaluate(tf.data.Dataset.from_tensors(images()), verbose=0, return_dict=True)
+    codes = model.encoder(images())
+    assert logs["loss"] - logs["reconstruction"] == pytest.approx(
+        10.0 * float(np.abs(codes).sum(1).mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = tiny("vae")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    history = model.fit(dataset("vae", 20), epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(history).all() and history[1] < history[0]
+
+
+def test_compile_refuses_what_the_model_defines():
+    with pytest.raises(ValueError, match="takes an optimizer"):
+        tiny("vae").compile("adam", loss="mse")
+
+
+def test_steps_per_execution_trains_the_same_number_of_steps():
+    model = tiny("vae")
+    model.compile(model.optimizer, steps_per_execution=4)
+    model.fit(dataset("vae", 8), epochs=1, verbose=0)
+    assert int(model.optimizer.iterations) == 8
+
+
+@pytest.mark.parametrize("name, values, message", [
+    ("nosuch", {}, "there is no recipe 'nosuch'"),
+    ("va", {}, "did you mean 'vae'"),
+    ("vae", {"latnt_dim": 3}, "did you mean 'latent_dim'"),
+    ("vae", {"latent_dim": 0}, "expects a whole number in 1 ... 512, received 0"),
+    ("vae", {"latent_dim": "x"}, "expects a whole number"),
+    ("vae", {"likelihood": "poisson"}, "expects one of bernoulli"),
+])
+def test_user_errors_are_one_line(name, values, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        recipes.find(name).model(SPEC, **values)
+    assert "\n" not in str(caught.value)
+
+
+def test_hyperparameters_may_be_text_and_default_to_the_paper():
+    hp = recipes.find("vae").hyperparameters(SPEC, {"latent_dim": "8", "learning_rate": "0.01"})
+    assert hp.values["latent_dim"] == 8 and hp.values["learning_rate"] == 0.01
+    assert recipes.find("beta_vae").hyperparameters(SPEC).values["beta"] == 4.0
