@@ -36,12 +36,12 @@ with _quiet():
     tf.config.list_physical_devices()
 
 # Eager imports: a .keras file loads only classes that are registered.
-from tfgen import data, layers, losses, metrics, models, networks, noise, penalties, recipes, schedules, verbs  # noqa: E402
+from tfgen import data, layers, losses, metrics, models, networks, noise, penalties, recipes, runs, schedules, tuning, verbs  # noqa: E402  # noqa: E402
+from tfgen._version import __version__  # noqa: E402
 from tfgen.model import GenerativeModel  # noqa: E402
 from tfgen.models import VAE, Autoencoder, StackedAutoencoder  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
-from tfgen._version import __version__  # noqa: E402
-
 __all__ = ["VAE", "__version__", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "data", "layers", "losses", "metrics",
-           "models", "networks", "noise", "penalties", "recipes", "schedules", "serializable", "verbs"]
+           "models", "networks", "noise",
+           "penalties", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

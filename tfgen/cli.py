@@ -12,7 +12,7 @@ import tensorflow as tf
 import typer
 
 from tfgen import data, export, figures, latent, pictures, recipes, runs, tuning, verbs
-from tfgen.callbacks import label_columns, reconstruction_rows
+from tfgen.callbacks import label_columns
 from tfgen.errors import UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfgen import data, files, recipes, runs, verbs
 from tfgen.errors import UserError
+from tfgen.suggest import did_you_mean
 
 RESULTS = pathlib.Path("results")
 
@@ -51,7 +52,7 @@ def reproduce(name):
         UserError: if there is no such figure, or its data is not prepared.
     """
     if name not in FIGURES:
-        raise UserError(f"there is no figure '{name}'{recipes.registry.did_you_mean(name, FIGURES)}; "
+        raise UserError(f"there is no figure '{name}'{did_you_mean(name, FIGURES)}; "
                         f"expected one of {', '.join(FIGURES)}")
     out = pathlib.Path("runs") / f"reproduce-{name}"
     # Trained aside: a broken attempt never stands for the last good one.

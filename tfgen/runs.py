@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, export, files, latent, metrics, pictures, recipes, verbs
+from tfgen import callbacks, data, export, files, latent, metrics, recipes, verbs
 from tfgen.errors import UserError
 
 

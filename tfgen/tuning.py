@@ -7,6 +7,7 @@ import keras_tuner
 
 from tfgen import data, files, recipes, runs
 from tfgen.errors import UserError
+from tfgen.suggest import did_you_mean
 
 TUNERS = {"random": keras_tuner.RandomSearch, "bayesian": keras_tuner.BayesianOptimization,
           "hyperband": keras_tuner.Hyperband}
@@ -72,7 +73,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     runs.check_positive(trials=trials, epochs=epochs, batch_size=batch_size)
     if tuner not in TUNERS:
-        raise UserError(f"there is no tuner '{tuner}'{recipes.registry.did_you_mean(tuner, TUNERS)}; "
+        raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
                         f"expected one of {', '.join(TUNERS)}")
     out = pathlib.Path(out)
     if (out / "trials").exists() or (out / "best").exists():

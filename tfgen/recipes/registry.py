@@ -1,13 +1,13 @@
 """A recipe is a KerasTuner hypermodel whose defaults are its paper's."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable
 
 import keras_tuner
 
 from tfgen.errors import UserError
+from tfgen.suggest import did_you_mean
 
 RECIPES = {}
 
@@ -82,12 +82,6 @@ def find(name):
     if name not in RECIPES:
         raise UserError(f"there is no recipe '{name}'{did_you_mean(name, RECIPES)}; see `tfgen list`")
     return RECIPES[name]
-
-
-def did_you_mean(name, known):
-    """", did you mean 'x'?" for the nearest known name, or ""."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean '{near[0]}'?" if near else ""
 
 
 def parse(parameter, value):
