@@ -4,10 +4,10 @@ import os
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
+import tfgen  # noqa: E402, F401, I001
+
 import keras  # noqa: E402
 import pytest  # noqa: E402
-
-import tfgen  # noqa: E402, F401
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,6 @@ from tfgen.model import GenerativeModel  # noqa: E402
 from tfgen.models import VAE, Autoencoder, StackedAutoencoder  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["VAE", "__version__", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "data", "layers", "losses", "metrics",
-           "models", "networks", "noise",
-           "penalties", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+__all__ = ["VAE", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "__version__", "data", "layers", "losses",
+           "metrics", "models", "networks", "noise", "penalties", "recipes", "runs", "schedules", "serializable",
+           "tuning", "verbs"]

@@ -22,15 +22,17 @@ class History(keras.callbacks.Callback):
     Args:
         folder: the run's.
         rows: rows of earlier epochs, when resuming.
+        draw_every: epochs between drawings of the curves, which are also drawn at the end.
 
     Raises:
         TrainingDiverged: at the end of an epoch with a loss that is not finite, before anything is saved.
     """
 
-    def __init__(self, folder, rows=()):
+    def __init__(self, folder, rows=(), draw_every=1):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.rows = [dict(row) for row in rows]
+        self.draw_every = draw_every
 
     def on_epoch_end(self, epoch, logs=None):
         values = {key: float(value) for key, value in (logs or {}).items()}
@@ -39,6 +41,12 @@ class History(keras.callbacks.Callback):
                                    "A lower learning_rate usually helps.")
         self.rows.append({"epoch": epoch + 1, **values})
         self.write()
+        if (epoch + 1) % self.draw_every == 0:
+            self.draw()
+
+    def on_train_end(self, logs=None):
+        if self.rows:
+            self.draw()
 
     def write(self):
         text = io.StringIO()
@@ -46,6 +54,8 @@ class History(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         files.write_text(self.folder / "history.csv", text.getvalue())
+
+    def draw(self):
         names = [key for key in self.rows[0] if key != "epoch"]
         pictures.curves(self.folder / "curves.png",
                         {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
@@ -113,18 +123,24 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.live = verbs.Live(self.model)
+        self.last = 0
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
             self.draw(f"epoch-{epoch + 1:04d}.png")
+        self.last = epoch + 1
+
+    def on_train_end(self, logs=None):
+        if self.last % self.every:
+            self.draw(f"epoch-{self.last:04d}.png")
 
     def draw(self, name):
         if "reconstruct" in self.live.names:
             pictures.save_rows(self.folder / "reconstructions" / name, reconstruction_rows(
                 self.live, self.images, self.labels, getattr(self.model, "corruption", None)))
         if "sample" in self.live.names:
-            pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(64)), columns=8 if
-                               not self.live.options["sample"] else label_columns(self.live))
+            columns = label_columns(self.live)
+            pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(8 * columns)), columns)
 
 
 def label_columns(live):

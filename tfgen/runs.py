@@ -94,7 +94,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     steps = dataset.steps(batch_size)
     model.steps_per_execution = min(settings["steps_per_execution"], steps)
     view, held_out = view_of(recipe, dataset, model)
-    history = callbacks.History(out, [row for row in callbacks.read_history(out) if row["epoch"] <= step // steps])
+    history = callbacks.History(out, [row for row in callbacks.read_history(out) if row["epoch"] <= step // steps],
+                                settings["picture_every"])
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)

@@ -1,0 +1,165 @@
+"""The run folder: what is in it, resuming, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from cases import TINY, tiny_values
+
+from tfgen import Autoencoder, callbacks, data, recipes, runs
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def train(digits, out, recipe="vae", epochs=2, **about):
+    return runs.train(recipe, digits, out, epochs, tiny_values(recipe), batch_size=256, verbose=0, **about)
+
+
+def test_a_run_folder_holds_everything(digits, tmp_path):
+    model = train(digits, tmp_path / "run", tensorboard=True)
+    names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert {"run.json", "history.csv", "curves.png", "metrics.json", "model.keras", "latent.png", "interpolation.png",
+            "samples/epoch-0001.png", "samples/epoch-0002.png", "reconstructions/epoch-0002.png",
+            "checkpoints/step-000000010.keras"} <= names
+    assert any("events" in name for name in names) and not any("/." in name for name in names)
+    settings = runs.read(tmp_path / "run")
+    assert settings["recipe"] == "vae" and settings["hyperparameters"]["latent_dim"] == TINY["latent_dim"]
+    rows = callbacks.read_history(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == [1, 2] and {"loss", "kl", "val_elbo"} <= set(rows[0])
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["validation"]
+    assert figures["images"] == 200 and np.isfinite(figures["bits_per_dim"])
+    loaded, _ = runs.open_run(tmp_path / "run")
+    x = runs.examples(digits)[0]
+    np.testing.assert_allclose(loaded.reconstruct(x), model.reconstruct(x), atol=1e-6)
+
+
+def test_a_seed_repeats_the_run(digits, tmp_path):
+    for name in ("a", "b"):
+        train(digits, tmp_path / name, seed=4, epochs=1)
+    train(digits, tmp_path / "c", seed=5, epochs=1)
+    a, b, c = ((tmp_path / name / "history.csv").read_text() for name in "abc")
+    assert a == b != c
+
+
+def test_resume_goes_on_from_the_last_epoch(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, epochs=1)
+    (out / "model.keras").unlink()
+    model = runs.resume(out, epochs=3, verbose=0)
+    assert int(model.optimizer.iterations) == 3 * digits.steps(256)
+    assert [row["epoch"] for row in callbacks.read_history(out)] == [1, 2, 3]
+    assert (out / "model.keras").exists() and runs.read(out)["epochs"] == 3
+    assert int(runs.resume(out, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
+
+
+def test_resume_drops_history_that_no_checkpoint_backs(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, epochs=1)
+    with open(out / "history.csv", "a") as file:
+        file.write("2" + ",0.5" * (len(callbacks.read_history(out)[0]) - 1) + "\n")
+    runs.resume(out, epochs=2, verbose=0)
+    rows = callbacks.read_history(out)
+    assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["loss"] != 0.5
+
+
+def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path):
+    out = tmp_path / "run"
+
+    class PressCtrlC(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+
+    original = runs.callbacks.Pictures
+    try:
+        runs.callbacks.Pictures = lambda *args: PressCtrlC()
+        assert threading.current_thread() is threading.main_thread()
+        with pytest.raises(KeyboardInterrupt, match="--resume"):
+            train(digits, out, epochs=3)
+    finally:
+        runs.callbacks.Pictures = original
+    assert callbacks.newest_checkpoint(out)[1] == 7 and (out / "model.keras").exists()
+    model = runs.resume(out, verbose=0)
+    assert int(model.optimizer.iterations) == 15
+    assert [row["epoch"] for row in callbacks.read_history(out)] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_is_never_saved(digits, tmp_path, monkeypatch):
+    nothing = float("nan")
+    monkeypatch.setattr(Autoencoder, "reconstruction_losses", lambda self, made, target: {
+        "reconstruction": nothing * keras.ops.mean(made), "mse": keras.ops.mean(target)})
+    with pytest.raises(callbacks.TrainingDiverged, match="epoch 1"):
+        train(digits, tmp_path / "run", "autoencoder")
+    assert callbacks.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"epochs": 0}, "epochs expects at least 1"), ({"values": {"latent": 3}}, "no hyperparameter 'latent'"),
+    ({"batch_size": 0}, "batch_size expects"), ({"recipe": "vea"}, "did you mean 'vae'"),
+])
+def test_mistakes_write_nothing(digits, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        runs.train(**{"recipe": "vae", "dataset": digits, "out": tmp_path / "run", "verbose": 0} | change)
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_run_is_never_overwritten(digits, tmp_path):
+    train(digits, tmp_path / "run", epochs=1)
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(digits, tmp_path / "run", epochs=1)
+
+
+def test_conditional_recipe_refuses_unlabelled_data(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((40, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match="labelled"):
+        runs.train("conditional_vae", tmp_path / "x.npz", tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, tmp_path):
+    train(digits, tmp_path / "run", epochs=2)
+    model, _ = runs.open_run(tmp_path / "run")
+    recipe = recipes.find("vae")
+    one, again, many = (runs.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
+    assert one == again and many["log_prob"] > one["log_prob"]
+
+
+def test_served_in_a_process_without_tfgen(digits, tmp_path):
+    from tfgen import export
+
+    model = train(digits, tmp_path / "run", epochs=1)
+    path = export.export(model, tmp_path / "served")
+    code = f"""
+import sys, numpy as np, tensorflow as tf
+loaded = tf.saved_model.load({str(path)!r})
+images = loaded.signatures['sample'](seeds=tf.constant([3, 4], tf.int64))['images'].numpy()
+assert not any(name.split('.')[0] == 'tfgen' for name in sys.modules)
+np.save({str(tmp_path / 'out.npy')!r}, images)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, cwd=tmp_path)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.sample(np.array([3, 4])), atol=1e-5)
+
+
+def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
+    from cases import tiny
+
+    from tfgen import export
+
+    model = tiny("autoencoder")
+    assert [export.export(model, tmp_path / "m").name for _ in range(2)] == ["1", "2"]
+    assert export.export(model, tmp_path / "m", version=7).name == "7"
+    before = sorted(p.name for p in (tmp_path / "m").rglob("*"))
+    with pytest.raises(ValueError, match="exists already"):
+        export.export(model, tmp_path / "m", version=2)
+    assert sorted(p.name for p in (tmp_path / "m").rglob("*")) == before
