@@ -83,15 +83,19 @@ class VAE(GenerativeModel):
             options["k"] = Option("int64", 1, 1, 100_000, "importance samples of the bound; 1: the ELBO")
         return options
 
+    def inputs_of(self, x, label):
+        """What a network takes: x, with the labels of a conditional model."""
+        return [ops.convert_to_tensor(x), ops.convert_to_tensor(label)] if self.num_classes else x
+
     def posterior(self, x, label=None, training=False):
         """Mean and log variance of q(z|x): two (B, d)."""
-        statistics = self.encoder([x, label] if self.num_classes else x, training=training)
+        statistics = self.encoder(self.inputs_of(x, label), training=training)
         mean, log_var = ops.split(ops.cast(statistics, "float32"), 2, axis=-1)
         return mean, log_var
 
     def parameters(self, z, label=None, training=False):
         """The likelihood's parameters at latents (B, d)."""
-        made = self.decoder([z, label] if self.num_classes else z, training=training)
+        made = self.decoder(self.inputs_of(z, label), training=training)
         return ops.cast(made, "float32")
 
     def compute_losses(self, batch, training):
