@@ -1,0 +1,9 @@
+"""Image data: where it comes from (`load`, `prepare`, `available`) and how a model sees it (`views`)."""
+
+from tfgen.data import views
+from tfgen.data.pipeline import Dataset
+from tfgen.data.prepare import prepare
+from tfgen.data.sources import available, load
+from tfgen.data.spec import DataSpec
+
+__all__ = ["DataSpec", "Dataset", "available", "load", "prepare", "views"]

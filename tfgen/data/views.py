@@ -1,0 +1,61 @@
+"""Views: pure functions from a record of a batch to what a model gets.
+
+A record is {"image": float32 (B, H, W, C) in [0, 1], "label": int64 (B,), "seed": int64 (B,) >= 0}; "label" is
+absent where the split has none. Seeds are a pure function of the stream's seed and the image's position in the
+stream: fresh in every epoch of training, fixed in a finite pass.
+"""
+
+import difflib
+
+import tensorflow as tf
+
+from tfgen import noise
+from tfgen.errors import UserError
+
+
+def images(record):
+    """The image alone."""
+    return record["image"]
+
+
+def labelled(record):
+    """(image, label). Raises UserError, when a pipeline is built with it, on a split without labels."""
+    if "label" not in record:
+        raise UserError("the view 'labelled' expects labels, received a split without any: "
+                        "use the view 'images' or a source with labels (class subfolders, y_train in a .npz)")
+    return record["image"], record["label"]
+
+
+def binarised(record):
+    """x ~ Bernoulli(pixel), float32 of 0 and 1 (Salakhutdinov and Murray, 2008: dynamic binarisation)."""
+    image = record["image"]
+    uniforms = noise.uniform(record["seed"], tuple(image.shape[1:]), noise.CORRUPTION)
+    return tf.cast(uniforms < image, tf.float32)
+
+
+def corrupted(layer):
+    """View (corrupted image, clean image), the corruption drawn from the record's seeds.
+
+    Args:
+        layer: a `tfgen.layers.corruption.Corruption`, or any object with `seeded(images, seeds)`.
+    """
+    if not callable(getattr(layer, "seeded", None)):
+        raise UserError(f"views.corrupted(layer) expects a layer with seeded(images, seeds), "
+                        f"received {type(layer).__name__}: use one of tfgen.layers.corruption")
+
+    def view(record):
+        return layer.seeded(record["image"], record["seed"]), record["image"]
+
+    return view
+
+
+_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised}
+
+
+def by_name(name):
+    """The view called 'images', 'labelled' or 'binarised'. Raises UserError with the nearest name on a typo."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    near = difflib.get_close_matches(str(name), _BY_NAME, 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "use one of them"
+    raise UserError(f"a view is one of {', '.join(map(repr, _BY_NAME))}, received {name!r}: {hint}")
