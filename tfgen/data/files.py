@@ -166,9 +166,8 @@ def read_npz(path):
         UserError: an unreadable file, missing keys, arrays that `checked` rejects.
     """
     try:
+        # A .npy under this name has no context manager and no keys: TypeError or AttributeError.
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("not an archive")
             layout = _npz_layout(path, archive.files)
             arrays = {key: archive[key] for pair in layout.values() for key in pair if key in archive.files}
     except UserError:

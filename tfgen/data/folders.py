@@ -78,21 +78,16 @@ def _decode(path, channels):
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def _fits_tfds(splits, roots, folder):
-    """Whether TFDS' ImageFolder sees the same images: folder/split/class/*.jpg, .jpeg or .png."""
-    plain = all(label is not None and path.suffix.lower() in (".png", ".jpg", ".jpeg")
-                for items in splits.values() for path, label in items)
-    return plain and folder not in roots.values() and len(_subfolders(folder)) == len(list(
-        path for path in folder.iterdir() if path.is_dir())) and not any(
-        path.name.startswith((".", "__")) for root in roots.values() for path in root.rglob("*"))
-
-
-def _read_tfds(folder, roots, shape, size):
-    """{split: (images, labels)} and class names by TFDS' ImageFolder, or None if it cannot decode an image."""
+def _read_tfds(folder, splits, roots, names, shape, size):
+    """{split: (images, labels)} by TFDS' ImageFolder, or None if it sees other images or cannot decode one."""
     import tensorflow as tf
 
     with tfds_store.quiet() as tfds:
         builder = tfds.folder_dataset.ImageFolder(str(folder), shape=shape)
+        seen = {split: info.num_examples for split, info in builder.info.splits.items()}
+        if seen != {root.name: len(splits[split]) for split, root in roots.items()} or (
+                tuple(builder.info.features["label"].names) != names):
+            return None
         try:
             arrays = {}
             for split, root in roots.items():
@@ -104,7 +99,7 @@ def _read_tfds(folder, roots, shape, size):
             if isinstance(error, UserError):
                 raise
             return None
-        return arrays, tuple(builder.info.features["label"].names)
+        return arrays
 
 
 def read_folder(folder, size=None):
@@ -127,12 +122,12 @@ def read_folder(folder, size=None):
     if size is None:
         check_one_size(repr(str(folder)), (sides for _, sides in headers))
     channels = max(channel for channel, _ in headers)
-    if _fits_tfds(splits, roots, folder):
-        sides = headers[0][1] if size is None else (None, None)
-        result = _read_tfds(folder, roots, (*sides, channels), size)
-        if result:
-            return result
     names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
+    if names and folder not in roots.values():
+        sides = headers[0][1] if size is None else (None, None)
+        arrays = _read_tfds(folder, splits, roots, names, (*sides, channels), size)
+        if arrays:
+            return arrays, names
     arrays = {}
     for split, items in splits.items():
         images = stack(repr(str(folder)), (_decode(path, channels) for path, _ in items), size)

@@ -1,7 +1,9 @@
 """Builds TFDS datasets from files that are already on this machine."""
 
-import os
+import gzip
+import importlib
 import pathlib
+import shutil
 import tempfile
 
 from tfgen.data import files, tfds_store
@@ -12,8 +14,6 @@ IDX_DATASETS = ("fashion_mnist", "kmnist", "mnist")
 
 def _counts(builder_class):
     """The number of images in each split that the builder reads, whatever its files say."""
-    import importlib
-
     module = importlib.import_module(builder_class.__module__)
     return {"train": getattr(module, "_TRAIN_EXAMPLES", 60_000), "test": getattr(module, "_TEST_EXAMPLES", 10_000)}
 
@@ -70,16 +70,13 @@ def prepare(name, from_dir, data_dir=None):
 
 
 def _build(tfds, builder_class, paths, scratch, data_dir):
-    import gzip
-    import shutil
-
     source = scratch / "source"
     source.mkdir()
     for pair in paths.values():
         for path in pair:
             # The builder asks for gzipped names.
             if path.name.endswith(".gz"):
-                os.symlink(path.absolute(), source / path.name)
+                (source / path.name).symlink_to(path.absolute())
             else:
                 with open(path, "rb") as plain, gzip.open(source / f"{path.name}.gz", "wb", 1) as packed:
                     shutil.copyfileobj(plain, packed)

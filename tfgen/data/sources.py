@@ -1,6 +1,7 @@
 """From a name or a path to a Dataset."""
 
 import difflib
+import json
 import pathlib
 
 import numpy as np
@@ -137,8 +138,6 @@ def load(name, image_size=None, data_dir=None):
 
 def available(data_dir=None):
     """[(name, where, description)] of what `load` finds by name now: digits and the prepared TFDS datasets."""
-    import json
-
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
     for name, folder in tfds_store.prepared(data_dir).items():
         try:

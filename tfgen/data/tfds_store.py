@@ -77,7 +77,7 @@ def arrays_of(tfds, builder, name, split, size=None):
     if len(builder.info.features) > 2:
         decoders = tfds.decode.PartialDecoding({key: True for key in (image, label) if key})
     data = builder.as_dataset(split=split, shuffle_files=False, batch_size=1024 if fixed else None,
-                              decoders=decoders)
+                              decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False))
     images, labels = [], []
     for record in data.as_numpy_iterator():
         if fixed and size is not None:
@@ -113,7 +113,9 @@ def read_prepared(name, folder, size=None):
             label = _keys(tfds, name, builder.info)[1]
             splits = {ours: arrays_of(tfds, builder, name, theirs, size) for ours, theirs in wanted.items()}
             return splits, tuple(builder.info.features[label].names or ()) if label else ()
-        except (tf.errors.OpError, OSError, EOFError) as error:
+        except UserError:
+            raise
+        except (tf.errors.OpError, OSError, EOFError, ValueError, KeyError) as error:
             detail = " ".join(str(error).split())[:200]
             raise UserError(f"expected a readable dataset {name!r} in {str(folder)!r}, received: {detail}: "
                             "delete that folder and prepare it again") from None
