@@ -74,7 +74,7 @@ def trained(recipe, name, epochs, out, seed=0, **values):
                             "hyperparameters": runs.read(out)["hyperparameters"], "seeds": [seed]}
 
 
-def measure_vae(out, epochs=10, k=500, limit=None):
+def measure_vae(out, epochs=10, k=100, limit=None):
     """ELBO and importance-weighted bound of `vae` on Fashion-MNIST's test set, Bernoulli on grey levels."""
     model, dataset, budget = trained("vae", "fashion_mnist", epochs, out)
     recipe = recipes.find("vae")

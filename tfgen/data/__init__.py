@@ -1,4 +1,4 @@
-"""Data: sources, views and pipelines. Images are uint8 in memory and float32 in [0, 1] in batches."""
+"""Image data: where it comes from (`load`, `prepare`, `available`) and how a model sees it (`views`)."""
 
 from tfgen.data import views
 from tfgen.data.pipeline import Dataset

@@ -1,181 +1,179 @@
-"""Images from files: IDX, .npz and folders of pictures."""
+"""Arrays from files: IDX (the format of MNIST and its kin) and NumPy's .npz."""
 
 import gzip
 import math
 import pathlib
-import struct
 import zipfile
 import zlib
 
 import numpy as np
-from PIL import Image
 
 from tfgen.errors import UserError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-IDX_NAMES = {"train": "train", "test": "t10k"}
+IDX_NAMES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+             "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_GET = "get the file again from its source"
+
+
+def _bytes_of(path):
+    try:
+        data = pathlib.Path(path).read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" or str(path).endswith(".gz") else data
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise UserError(f"expected gzip data in {str(path)!r}, received something else ({error}): {_GET}") from None
+        raise UserError(f"expected a readable file {str(path)!r}, received: {error.strerror or error}: "
+                        "check the path") from None
+    except (EOFError, zlib.error):
+        raise UserError(f"expected whole gzip data in {str(path)!r}, received a truncated or corrupt file: "
+                        f"{_GET}") from None
 
 
 def read_idx(path):
-    """An IDX file of unsigned bytes (optionally gzipped) as a uint8 array.
+    """The uint8 array of an IDX file, gzipped or not.
 
     Raises:
-        UserError: if it is missing, truncated, damaged or no such file.
+        UserError: missing file, broken gzip, bad magic number, or a size that is not the header's.
     """
-    path = pathlib.Path(path)
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except FileNotFoundError:
-        raise UserError(f"expected the IDX file {path}, it does not exist") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"expected a whole gzip file, {path} is damaged or truncated ({error}); copy it again") from None
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or not raw[3]:
-        raise UserError(f"expected an IDX file of unsigned bytes (magic 0 0 8 n), {path} starts with {raw[:4]!r}")
-    header = 4 + 4 * raw[3]
-    if len(raw) < header:
-        raise UserError(f"{path} is truncated within its header: {len(raw)} of {header} bytes; copy it again")
-    shape = struct.unpack(f">{raw[3]}I", raw[4:header])
-    if len(raw) - header != math.prod(shape):
-        raise UserError(f"{path} is truncated or damaged: its header tells {math.prod(shape)} values {shape}, "
-                        f"it holds {len(raw) - header}; copy it again")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    data = _bytes_of(path)
+    # Header: 0, 0, type (8 is uint8), rank, then rank big-endian uint32 sides.
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or not 1 <= data[3] <= 4:
+        raise UserError(f"expected an IDX file of bytes (magic 00 00 08 01 to 00 00 08 04) in {str(path)!r}, "
+                        f"received magic {data[:4].hex(' ') or 'of an empty file'}: {_GET}")
+    rank = data[3]
+    start = 4 + 4 * rank
+    shape = tuple(int.from_bytes(data[4 + 4 * i:8 + 4 * i], "big") for i in range(rank))
+    if len(data) < start or len(data) != start + math.prod(shape):
+        raise UserError(f"expected {start + math.prod(shape)} bytes in {str(path)!r} by its header "
+                        f"{'x'.join(map(str, shape))}, received {len(data)}: {_GET}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def idx_folder(folder):
-    """{split: (images, labels)} of a folder with MNIST's four IDX files."""
-    splits = {}
-    for split, prefix in IDX_NAMES.items():
-        images, labels = (read_idx(_idx_path(folder, f"{prefix}-{kind}-ubyte"))
-                          for kind in ("images-idx3", "labels-idx1"))
-        if images.ndim != 3 or labels.shape != images.shape[:1]:
-            raise UserError(f"expected as many labels as images in {folder}, received images {images.shape} and "
-                            f"labels {labels.shape} for {prefix}")
-        splits[split] = as_images(images, folder), labels.astype(np.int64)
-    return splits
+def checked(where, images, labels):
+    """Images as uint8 (N, H, W, C) and labels as int64 (N,) or None.
 
-
-def _idx_path(folder, stem):
-    plain = pathlib.Path(folder) / stem
-    return plain if plain.exists() else plain.with_name(stem + ".gz")
-
-
-def is_idx_folder(folder):
-    """Whether a folder looks like MNIST's."""
-    return any(pathlib.Path(folder).glob("*-idx[13]-ubyte*"))
-
-
-def as_images(values, where):
-    """Any array of images as uint8 (N, H, W, C).
+    Args:
+        where: what to call the arrays in an error.
+        images: uint8, or float in [0, 1], of shape (N, H, W) or (N, H, W, C), 1 <= C <= 4.
+        labels: integers >= 0 of shape (N,) or (N, 1), or None.
 
     Raises:
-        UserError: for another rank, type or range.
+        UserError: wrong dtype, rank or range, NaN, no images, labels of another number.
     """
-    values = np.asarray(values)
-    if values.ndim == 3:
-        values = values[..., None]
-    if values.ndim != 4 or values.shape[-1] not in (1, 3) or 0 in values.shape:
-        raise UserError(f"expected images (N, H, W) or (N, H, W, 1 or 3) in {where}, received {values.shape}")
-    if values.dtype == np.uint8:
-        return values
-    if not np.issubdtype(values.dtype, np.floating):
-        raise UserError(f"expected images of uint8, or floats in [0, 1], in {where}, received {values.dtype}")
-    if not np.all(np.isfinite(values)) or values.min() < 0 or values.max() > 1:
-        raise UserError(f"expected floats in [0, 1] in {where}, received {np.nanmin(values):.4g} ... "
-                        f"{np.nanmax(values):.4g}{'' if np.all(np.isfinite(values)) else ' and values that are no number'}")
-    return np.round(values * 255.0).astype(np.uint8)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 2, 3, 4)):
+        raise UserError(f"{where} expects images of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels last, "
+                        f"received {images.shape}: reshape or transpose the array")
+    if not images.size:
+        raise UserError(f"{where} expects at least one image, received shape {images.shape}: add images")
+    if images.dtype.kind == "f":
+        if np.isnan(images).any():
+            raise UserError(f"{where} expects numbers in [0, 1], received NaN: replace them and save again")
+        low, high = float(images.min()), float(images.max())
+        if low < 0 or high > 1:
+            raise UserError(f"{where} expects floats in [0, 1], received [{low:g}, {high:g}]: "
+                            "rescale the array, or save it as uint8 of 0 to 255")
+        images = np.rint(images.astype(np.float32) * 255.0).astype(np.uint8)
+    elif images.dtype != np.uint8:
+        raise UserError(f"{where} expects images of dtype uint8 or float, received {images.dtype}: "
+                        "save images.astype('uint8') of 0 to 255")
+    images = images[..., None] if images.ndim == 3 else images
+    if labels is None:
+        return images, None
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise UserError(f"{where} expects labels as integers of shape (N,), received {labels.dtype} {labels.shape}: "
+                        "save class indices from 0")
+    if len(labels) != len(images):
+        raise UserError(f"{where} expects one label an image, received {len(images)} images and {len(labels)} "
+                        "labels: use files that belong together")
+    labels = labels.astype(np.int64)
+    if labels.min() < 0:
+        raise UserError(f"{where} expects labels >= 0, received {labels.min()}: number the classes from 0")
+    return images, labels
 
 
-def as_labels(values, count, where):
-    """Labels as int64 (count,), from whole numbers >= 0."""
-    values = np.asarray(values).squeeze()
-    if values.shape != (count,):
-        raise UserError(f"expected {count} labels in {where}, received {values.shape}")
-    if not np.issubdtype(values.dtype, np.integer) or values.min() < 0:
-        raise UserError(f"expected labels that are whole numbers from 0 in {where}, received {values.dtype}")
-    return values.astype(np.int64)
+def read_idx_pair(images_path, labels_path):
+    """Images uint8 (N, H, W, C) and labels int64 (N,) of two IDX files; `labels_path` may be None."""
+    images = read_idx(images_path)
+    if images.ndim not in (3, 4):
+        raise UserError(f"expected images (magic 00 00 08 03) in {str(images_path)!r}, received rank {images.ndim}: "
+                        "name the images file; its labels are found beside it")
+    labels = None if labels_path is None else read_idx(labels_path)
+    return checked(repr(str(images_path)), images, labels)
 
 
-def npz(path):
-    """{split: (images, labels)} of an .npz file: x_train, y_train, x_test, y_test, or x, y, or images, labels.
-
-    Raises:
-        UserError: if it is damaged or has other keys or values.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"expected a whole .npz file of plain arrays, could not read {path}: {error}") from None
-    for names in ({"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")},
-                  {"train": ("x", "y")}, {"train": ("images", "labels")}):
-        if names["train"][0] in arrays:
-            splits = {}
-            for split, (x, y) in names.items():
-                if x in arrays:
-                    images = as_images(arrays[x], f"{x} of {path}")
-                    labels = as_labels(arrays[y], len(images), f"{y} of {path}") if y in arrays else None
-                    splits[split] = images, labels
-            return splits
-    raise UserError(f"expected x_train (and y_train, x_test, y_test), x (and y) or images (and labels) in {path}, "
-                    f"it has {', '.join(arrays) or 'nothing'}")
-
-
-def read_image(path, image_size=None):
-    """A picture file as uint8 (H, W, 1 or 3).
+def idx_paths(folder):
+    """{split: (images, labels)} of the four IDX files of a folder, gzipped or not.
 
     Raises:
-        UserError: if it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            image = image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
-            if image_size:
-                image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"expected a picture, could not read {path}: {' '.join(str(error).split())}") from None
-    return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def pictures_under(folder):
-    """The picture files directly in `folder`, sorted."""
-    return sorted(p for p in pathlib.Path(folder).iterdir()
-                  if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
-
-
-def image_folder(folder, image_size=None):
-    """({split: (images, labels)}, class names) of a folder of pictures.
-
-    Layouts: `train/CLASS/*`, `test/CLASS/*` (and `validation/` or `val/`); `CLASS/*`; or pictures directly in it,
-    without labels. TFDS' ImageFolder reads the first layout only, as tensors on demand; one reader serves all.
-
-    Raises:
-        UserError: if it is empty, a picture is broken, or sizes are mixed and no `image_size` is given.
+        UserError: naming the files that are missing.
     """
     folder = pathlib.Path(folder)
-    named = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-    folders = {named[p.name]: p for p in folder.iterdir() if p.is_dir() and p.name in named}
-    roots = folders if "train" in folders else {"train": folder}
-    classes = sorted({p.name for root in roots.values() for p in root.iterdir() if p.is_dir() and pictures_under(p)})
-    splits, sizes = {}, {}
-    for split, root in roots.items():
-        files = [(path, None) for path in pictures_under(root)] if not classes else [
-            (path, index) for index, name in enumerate(classes) if (root / name).is_dir()
-            for path in pictures_under(root / name)]
-        if not files:
-            raise UserError(f"expected pictures ({', '.join(ENDINGS[:3])} …) in {root} or in one folder a class under "
-                            "it, found none")
-        images = [read_image(path, image_size) for path, _ in files]
-        for image in images:
-            sizes.setdefault(image.shape[:2], 0)
-            sizes[image.shape[:2]] += 1
-        splits[split] = images, np.array([label for _, label in files], np.int64) if classes else None
-    if len(sizes) > 1:
-        found = ", ".join(f"{h} x {w} ({n})" for (h, w), n in sorted(sizes.items(), key=lambda item: -item[1])[:3])
-        raise UserError(f"expected images of one size in {folder}, received {len(sizes)} sizes: {found}; "
-                        "pass --image-size N to resize them")
-    colour = any(image.shape[-1] == 3 for images, _ in splits.values() for image in images)
-    stacked = {split: (np.stack([np.repeat(image, 3, -1) if colour and image.shape[-1] == 1 else image
-                                 for image in images]), labels) for split, (images, labels) in splits.items()}
-    return stacked, classes
+    if not folder.is_dir():
+        raise UserError(f"expected a folder with the four IDX files, received {str(folder)!r}, "
+                        f"which {'is a file' if folder.exists() else 'does not exist'}: check the path")
+    paths, missing = {}, []
+    for split, names in IDX_NAMES.items():
+        found = [next((folder / (name + end) for end in (".gz", "") if (folder / (name + end)).is_file()), None)
+                 for name in names]
+        missing += [name for name, path in zip(names, found, strict=True) if path is None]
+        paths[split] = tuple(found)
+    if missing:
+        raise UserError(f"expected the four IDX files in {str(folder)!r}, missing {', '.join(missing)} (.gz or not): "
+                        "put them there")
+    return paths
+
+
+def has_idx(folder):
+    """Whether a folder holds IDX images."""
+    return any(pathlib.Path(folder).glob("*-images-idx3-ubyte*"))
+
+
+def read_idx_folder(folder):
+    """{split: (images, labels)} of the four IDX files of a folder."""
+    return {split: read_idx_pair(*pair) for split, pair in idx_paths(folder).items()}
+
+
+def read_idx_file(path):
+    """{'train': (images, labels)} of one IDX images file, with the labels file beside it if there is one."""
+    path = pathlib.Path(path)
+    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+    return {"train": read_idx_pair(path, labels if labels != path and labels.is_file() else None)}
+
+
+def _npz_layout(path, keys):
+    if "x_train" in keys:
+        splits = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
+        for name in ("validation", "valid", "val"):
+            if f"x_{name}" in keys:
+                splits["validation"] = (f"x_{name}", f"y_{name}")
+        return {split: pair for split, pair in splits.items() if pair[0] in keys}
+    for pair in (("x", "y"), ("images", "labels")):
+        if pair[0] in keys:
+            return {"train": pair}
+    raise UserError(f"expected the arrays x_train/y_train/x_test/y_test, x/y or images/labels in {str(path)!r}, "
+                    f"received {', '.join(sorted(keys)) or 'none'}: save with np.savez(path, x=images, y=labels)")
+
+
+def read_npz(path):
+    """{split: (images, labels)} of a .npz file; see `checked` for its arrays.
+
+    Keys: x_train, y_train, x_test, y_test (and x_validation, y_validation), or x, y, or images, labels; the
+    labels and every split but train may be absent.
+
+    Raises:
+        UserError: an unreadable file, missing keys, arrays that `checked` rejects.
+    """
+    try:
+        # A .npy under this name has no context manager and no keys: TypeError or AttributeError.
+        with np.load(path, allow_pickle=False) as archive:
+            layout = _npz_layout(path, archive.files)
+            arrays = {key: archive[key] for pair in layout.values() for key in pair if key in archive.files}
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"expected a .npz archive of plain arrays in {str(path)!r}, received: {detail}: "
+                        "save it again with np.savez_compressed") from None
+    return {split: checked(f"{x!r} of {str(path)!r}", arrays[x], arrays.get(y)) for split, (x, y) in layout.items()}

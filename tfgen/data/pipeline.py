@@ -1,135 +1,174 @@
-"""A data set in memory as uint8, and its batches as pure functions of (seed, step)."""
+"""Datasets in memory and their streams: batch k is a pure function of (seed, k)."""
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen import noise
 from tfgen.data import views
-from tfgen.data.spec import DataSpec
 from tfgen.errors import UserError
 
-SPLITS = ("train", "validation", "test")
+# First word of the seed of tf.random.experimental.index_shuffle, whose vector form only the raw op offers.
+_SHUFFLE_KEY = 498247692
+
+
+def stream_seeds(stream, positions):
+    """One seed per position of a stream: Threefry of key `stream` and counter `positions`.
+
+    Args:
+        stream: Python int (64 bits).
+        positions: int64 (B,).
+
+    Returns:
+        int64 (B,), >= 0.
+    """
+    mask = tf.constant(0xFFFFFFFF, tf.int64)
+    key = tuple(tf.constant(stream >> shift & 0xFFFFFFFF, tf.uint32)[None] for shift in (0, 32))
+    counter = tuple(tf.cast(tf.bitwise.right_shift(positions, tf.constant(shift, tf.int64)) & mask, tf.uint32)
+                    for shift in (0, 32))
+    first, second = (tf.cast(word, tf.int64) for word in noise.threefry(key, counter))
+    bits = tf.bitwise.bitwise_or(tf.bitwise.left_shift(first, tf.constant(32, tf.int64)), second)
+    return tf.bitwise.bitwise_and(bits, tf.int64.max)
+
+
+def _check_int(what, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
+    return int(value)
 
 
 class Dataset:
-    """Images of three splits with their labels.
+    """Images of the splits 'train', 'validation' and 'test', in memory as uint8.
 
     Args:
-        name: of the data set.
-        splits: {"train" | "validation" | "test": (uint8 (N, H, W, C), int64 (N,) or None)}.
-        class_names: one a class, or ().
-        source: the arguments of `tfgen.data.load` that give this data set again.
+        spec: DataSpec.
+        arrays: {split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}; must have 'train'.
+        source: the arguments of `load` that give this dataset again: what a run records.
 
-    Attributes:
-        spec: its `DataSpec`.
+    Raises:
+        ValueError: arrays that do not fit the spec.
     """
 
-    def __init__(self, name, splits, class_names=(), source=None):
-        shapes = {split: images.shape[1:] for split, (images, _) in splits.items()}
-        if len(set(shapes.values())) != 1:
-            raise UserError(f"expected images of one shape in all splits of '{name}', received {shapes}")
-        if empty := [split for split in SPLITS if split not in splits or not len(splits[split][0])]:
-            raise UserError(f"'{name}' has no images for {', '.join(empty)}; expected at least a few images")
-        self.splits = {split: splits[split] for split in SPLITS}
-        labels = [labels for _, labels in self.splits.values()]
-        classes = None
-        if all(part is not None for part in labels):
-            classes = max(len(class_names), 1 + max(int(part.max()) for part in labels))
-        self.spec = DataSpec(name, shapes["train"], classes,
-                             {split: len(images) for split, (images, _) in self.splits.items()}, class_names)
-        self.source = source or {"name": name}
+    def __init__(self, spec, arrays, source=None):
+        if "train" not in arrays:
+            raise ValueError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
+        self.spec = spec
+        self.source = source or {"name": spec.name}
+        self._arrays = {}
         self._tensors = {}
+        for split, (images, labels) in arrays.items():
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != spec.image_shape or not len(images):
+                raise ValueError(f"Dataset expects {split} images uint8 (N, {', '.join(map(str, spec.image_shape))}), "
+                                 f"N >= 1, received {images.dtype} {images.shape}")
+            if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
+                raise ValueError(f"Dataset expects {split} labels int64 ({len(images)},), "
+                                 f"received {labels.dtype} {labels.shape}")
+            self._arrays[split] = tuple(None if a is None else np.ascontiguousarray(a).view() for a in (images, labels))
+            for array in self._arrays[split]:
+                if array is not None:
+                    array.flags.writeable = False
+
+    def _split(self, split):
+        if split not in self._arrays:
+            raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self._arrays))}, "
+                            f"received {split!r}: use one of them")
+        return self._arrays[split]
 
     def images(self, split):
-        """uint8 (N, H, W, C)."""
+        """Read-only uint8 (N, H, W, C). Raises UserError on an unknown split."""
         return self._split(split)[0]
 
     def labels(self, split):
-        """int64 (N,), or None."""
+        """Read-only int64 (N,), or None where the split has none. Raises UserError on an unknown split."""
         return self._split(split)[1]
 
-    def _split(self, split):
-        if split not in self.splits:
-            raise UserError(f"there is no split '{split}'; expected one of {', '.join(SPLITS)}")
-        return self.splits[split]
-
     def steps(self, batch_size):
-        """Steps an epoch of training, at least 1."""
-        return max(1, self.spec.sizes["train"] // batch_size)
+        """Batches an epoch of training: max(1, n // batch_size)."""
+        return max(1, len(self.images("train")) // _check_int("batch_size", batch_size, 1))
+
+    def _captured(self, split):
+        """Tensors of a split in host memory, made once and shared by all its streams."""
+        images, labels = self._split(split)
+        if split not in self._tensors:
+            with tf.init_scope(), tf.device("/CPU:0"):
+                self._tensors[split] = (tf.constant(images), None if labels is None else tf.constant(labels))
+        return self._tensors[split]
+
+    def _reader(self, split, stream, view):
+        """Function (rows, positions), int64 (B,) each, -> the view of those rows."""
+        images, labels = self._captured(split)
+
+        def read(rows, positions):
+            record = {"image": tf.cast(tf.gather(images, rows), tf.float32) / 255.0,
+                      "seed": stream_seeds(stream, positions)}
+            if labels is not None:
+                record["label"] = tf.gather(labels, rows)
+            return view(record)
+
+        return read
 
     def train(self, batch_size, seed=0, view=views.images, start=0):
-        """Endless training batches; give `fit` `steps_per_epoch=dataset.steps(batch_size)`.
+        """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
-        Batch k is a function of (seed, k) alone. With g = k * batch_size + j, image j of it is number g mod n of
-        pass g // n, and each pass visits every image once, in an order of its own.
+        Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n: each epoch is a
+        permutation, and a stream with `start=k` is the stream from 0 without its first k batches.
 
         Args:
-            batch_size: images a batch, all batches alike.
-            seed: int.
-            view: see `tfgen.data.views`.
-            start: the first k.
+            batch_size: images a batch, static.
+            seed: int >= 0.
+            view: function of a record (`tfgen.data.views`).
+            start: the first batch, >= 0.
 
-        Returns:
-            A `tf.data.Dataset`, infinite.
+        Raises:
+            UserError: a number out of range, or a view that needs labels on a source without.
         """
-        self._check(batch_size)
-        count = self.spec.sizes["train"]
+        batch_size = _check_int("batch_size", batch_size, 1)
+        seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
+        count = len(self.images("train"))
+        read = self._reader("train", seed, view)
+        shuffle_seed = seed % 2**63
 
-        def place(position):
-            order = tf.stack([tf.constant(seed, tf.int64), position // count])
-            return position, tf.random.experimental.index_shuffle(position % count, order, count - 1)
+        @tf.autograph.experimental.do_not_convert
+        def batch(k):
+            positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
+            epochs = positions // count
+            words = tf.stack([tf.fill([batch_size], tf.constant(_SHUFFLE_KEY, tf.int64)),
+                              tf.fill([batch_size], tf.constant(shuffle_seed, tf.int64)), epochs], axis=1)  # (B, 3)
+            rows = tf.raw_ops.RandomIndexShuffle(
+                index=positions % count, seed=words, max_index=tf.constant(count - 1, tf.int64), rounds=4)
+            return read(tf.ensure_shape(rows, (batch_size,)), positions)
 
-        positions = tf.data.Dataset.range(start * batch_size, np.iinfo(np.int64).max).map(place)
-        return self._gather(positions.batch(batch_size, drop_remainder=True), "train", view, seed)
+        return self._finish(tf.data.Dataset.counter(start), batch)
 
     def batches(self, split, batch_size=128, view=views.images, limit=None):
-        """A split in its own order, the last batch perhaps smaller: a finite `tf.data.Dataset`.
+        """One pass over a split in order, with the remainder; noise of a view is the same in every pass.
 
         Args:
-            split: `train`, `validation` or `test`.
-            batch_size: images a batch.
-            view: see `tfgen.data.views`.
-            limit: images at most; None for all.
+            split: 'train', 'validation' or 'test'.
+            batch_size: images a batch, the last one smaller.
+            view: function of a record (`tfgen.data.views`).
+            limit: stop after that many images; None takes all.
+
+        Raises:
+            UserError: an unknown split, a number out of range, or a view that needs labels on a split without.
         """
-        self._check(batch_size)
-        count = min(len(self.images(split)), limit or np.iinfo(np.int64).max)
-        positions = tf.data.Dataset.range(count).map(lambda index: (index, index))
-        return self._gather(positions.batch(batch_size), split, view, 0)
+        batch_size = _check_int("batch_size", batch_size, 1)
+        count = len(self.images(split))
+        if limit is not None:
+            count = min(count, _check_int("limit", limit, 1))
+        # Streams below 0 are those of no training seed.
+        read = self._reader(split, -1 - list(self._arrays).index(split), view)
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(first):
+            rows = tf.range(first, tf.minimum(first + batch_size, count), dtype=tf.int64)
+            return read(rows, rows)
+
+        return self._finish(tf.data.Dataset.range(0, count, batch_size), batch)
 
     @staticmethod
-    def _check(batch_size):
-        if batch_size < 1:
-            raise UserError(f"batch_size expects at least 1, received {batch_size}")
-
-    def _gather(self, positions, split, view, seed):
-        if split not in self._tensors:
-            with tf.device("cpu"):
-                self._tensors[split] = [None if part is None else tf.constant(part) for part in self._split(split)]
-        images, labels = self._tensors[split]
-
-        def record(position, index):
-            made = {"image": tf.cast(tf.gather(images, index), tf.float32) / 255.0,
-                    "seed": position + tf.constant(seed % 2**20 << 40, tf.int64)}
-            if labels is not None:
-                made["label"] = tf.gather(labels, index)
-            return view(made)
-
-        return positions.map(record).prefetch(tf.data.AUTOTUNE)
-
-
-def carve(images, labels, most=5000, share=0.1, seed=0):
-    """(kept, held out) parts of a split: the last `share` of a fixed permutation, at most `most` images."""
-    order = np.random.default_rng(seed).permutation(len(images))
-    held = min(most, max(1, int(share * len(images))))
-    return tuple((images[part], None if labels is None else labels[part])
-                 for part in (np.sort(order[:-held]), np.sort(order[-held:])))
-
-
-def complete(splits):
-    """Adds a test split, then a validation split, carved out of the training split where there is none."""
-    splits = dict(splits)
-    for missing in ("test", "validation"):
-        if missing not in splits:
-            if len(splits["train"][0]) < 3:
-                raise UserError(f"expected at least 3 images to split, received {len(splits['train'][0])}")
-            splits["train"], splits[missing] = carve(*splits["train"])
-    return splits
+    def _finish(numbers, batch):
+        options = tf.data.Options()
+        options.deterministic = True
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return stream.prefetch(tf.data.AUTOTUNE).with_options(options)

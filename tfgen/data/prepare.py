@@ -1,49 +1,92 @@
-"""Builds real TFDS data sets from files that are already on disk."""
+"""Builds TFDS datasets from files that are already on this machine."""
 
+import gzip
+import importlib
 import pathlib
+import shutil
 import tempfile
 
-from tfgen.data import files
-from tfgen.data.sources import IDX_FAMILY, quiet_tfds
+from tfgen.data import files, tfds_store
 from tfgen.errors import UserError
-from tfgen.suggest import did_you_mean
+
+IDX_DATASETS = ("fashion_mnist", "kmnist", "mnist")
 
 
-def prepare(name, folder, data_dir=None):
-    """Builds TFDS' `fashion_mnist`, `mnist` or `kmnist` from the four `*-ubyte.gz` files in `folder`.
+def _counts(builder_class):
+    """The number of images in each split that the builder reads, whatever its files say."""
+    module = importlib.import_module(builder_class.__module__)
+    return {"train": getattr(module, "_TRAIN_EXAMPLES", 60_000), "test": getattr(module, "_TEST_EXAMPLES", 10_000)}
 
-    The files are read and checked first; TFDS builds in a folder aside and renames it, so nothing is half-written.
+
+def _validated(name, from_dir, counts):
+    """Paths of the four files, each read to its end and checked."""
+    paths = files.idx_paths(from_dir)
+    for split, pair in paths.items():
+        images, labels = files.read_idx_pair(*pair)
+        if images.shape != (counts[split], 28, 28, 1):
+            raise UserError(f"{name} expects {counts[split]} {split} images of 28x28, received {len(images)} of "
+                            f"{images.shape[1]}x{images.shape[2]} in {str(from_dir)!r}: to use these files as they "
+                            f"are, give that folder as the data")
+        if labels.max() > 9:
+            raise UserError(f"{name} expects labels 0 to 9, received {labels.max()} in {str(pair[1])!r}: "
+                            "get the file again from its source")
+    return paths
+
+
+def prepare(name, from_dir, data_dir=None):
+    """Builds TFDS' own dataset from its four IDX files; returns at once if it is there already.
+
+    The files are checked to their last byte before anything is written, and TFDS renames the finished folder
+    into place, so that a failure or Ctrl-C leaves nothing half there.
 
     Args:
-        name: which.
-        folder: where the files are.
-        data_dir: TFDS' folder; None: its default.
+        name: 'fashion_mnist', 'kmnist' or 'mnist'.
+        from_dir: folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+            t10k-labels-idx1-ubyte, each gzipped (.gz) or not.
+        data_dir: folder of prepared datasets; None takes TFDS' own.
 
     Returns:
-        The path of the prepared data set; at once, if it was there.
+        pathlib.Path of the prepared dataset.
 
     Raises:
-        UserError: for an unknown name, or files that are missing or damaged.
+        UserError: another name, missing or broken files, counts that the dataset does not have.
     """
-    if name not in IDX_FAMILY:
-        raise UserError(f"cannot prepare '{name}'{did_you_mean(name, IDX_FAMILY)}; expected one of "
-                        f"{', '.join(IDX_FAMILY)} (others: `tfds build NAME`)")
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; expected one with train-images-idx3-ubyte.gz and its three fellows")
-    tfds = quiet_tfds()
-    builder = tfds.builder(name, data_dir=data_dir)
-    if builder.is_prepared():
-        return pathlib.Path(builder.data_dir)
-    for split in files.IDX_NAMES.values():
-        for kind in ("images-idx3", "labels-idx1"):
-            if not (folder / f"{split}-{kind}-ubyte.gz").exists():
-                raise UserError(f"expected {split}-{kind}-ubyte.gz in {folder}, it is not there")
-    counts = {split: len(images) for split, (images, _) in files.idx_folder(folder).items()}
-    if counts != {"train": 60_000, "test": 10_000}:
-        raise UserError(f"expected 60000 training and 10000 test images in {folder}, received {counts}")
-    # TFDS' builder fetches from its URL, which may be a folder.
-    builder.URL = folder.resolve().as_uri() + "/"
-    with tempfile.TemporaryDirectory() as downloads:
-        builder.download_and_prepare(download_dir=downloads)
-    return pathlib.Path(builder.data_dir)
+    if name not in IDX_DATASETS:
+        raise UserError(f"prepare expects one of {', '.join(IDX_DATASETS)}, received {name!r}: "
+                        f"for other datasets type: tfds build {name}")
+    done = tfds_store.prepared(data_dir).get(name)
+    if done:
+        return done
+    with tfds_store.quiet() as tfds:
+        builder_class = tfds.builder_cls(name)
+        paths = _validated(name, from_dir, _counts(builder_class))
+        try:
+            with tempfile.TemporaryDirectory(prefix="tfgen-prepare-") as scratch:
+                _build(tfds, builder_class, paths, pathlib.Path(scratch), tfds_store.root(data_dir))
+        except OSError as error:
+            raise UserError(f"expected to write the dataset to {str(tfds_store.root(data_dir))!r}, received: "
+                            f"{error.strerror or error}: free space or choose another data_dir") from None
+    return tfds_store.prepared(data_dir)[name]
+
+
+def _build(tfds, builder_class, paths, scratch, data_dir):
+    source = scratch / "source"
+    source.mkdir()
+    for pair in paths.values():
+        for path in pair:
+            # The builder asks for gzipped names.
+            if path.name.endswith(".gz"):
+                (source / path.name).symlink_to(path.absolute())
+            else:
+                with open(path, "rb") as plain, gzip.open(source / f"{path.name}.gz", "wb", 1) as packed:
+                    shutil.copyfileobj(plain, packed)
+    own = "URL" in vars(builder_class)
+    url = builder_class.URL
+    builder_class.URL = source.as_uri() + "/"
+    try:
+        builder_class(data_dir=str(data_dir)).download_and_prepare(download_dir=str(scratch / "downloads"))
+    finally:
+        if own:
+            builder_class.URL = url
+        else:
+            del builder_class.URL

@@ -1,141 +1,150 @@
-"""Where data comes from: digits, TFDS on disk, files. One `load` for all."""
+"""From a name or a path to a Dataset."""
 
-import logging
+import json
 import pathlib
 
 import numpy as np
-import sklearn.datasets
-from PIL import Image
 
-from tfgen.data import files
-from tfgen.data.pipeline import Dataset, complete
+from tfgen.data import files, folders, tfds_store
+from tfgen.data.pipeline import Dataset
+from tfgen.data.prepare import IDX_DATASETS
+from tfgen.data.resize import check_one_size, stack
+from tfgen.data.spec import DataSpec
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
 
-IDX_FAMILY = ("fashion_mnist", "kmnist", "mnist")
+
+def _permutation(count):
+    """A fixed permutation of range(count); RandomState's stream never changes."""
+    return np.random.RandomState(0).permutation(count)
+
+
+def _take(pair, rows):
+    images, labels = pair
+    return images[rows], None if labels is None else labels[rows]
+
+
+def _digits():
+    """({split: (images, labels)}, class names): scikit-learn's 1,797 digits, levels 0 to 16 stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255.0 / 16.0)).astype(np.uint8)[..., None]
+    labels = bunch.target.astype(np.int64)
+    order = np.split(_permutation(len(images)), [1347, 1547])
+    splits = {split: _take((images, labels), rows)
+              for split, rows in zip(("train", "validation", "test"), order, strict=True)}
+    return splits, tuple(str(digit) for digit in range(10))
+
+
+def _carve(name, splits):
+    """Fills in 'test', then 'validation', from the end of a fixed permutation of train: a tenth, at most 5,000."""
+    for split in ("test", "validation"):
+        if split in splits:
+            continue
+        count = len(splits["train"][0])
+        part = min(5000, max(1, count // 10))
+        if part >= count:
+            raise UserError(f"expected at least {2 + ('test' not in splits)} images to split in {name!r}, received "
+                            f"{count}: add images")
+        order = _permutation(count)
+        splits[split] = _take(splits["train"], order[-part:])
+        splits["train"] = _take(splits["train"], order[:-part])
+    return {split: splits[split] for split in ("train", "validation", "test")}
+
+
+def _finish(source, name, splits, class_names):
+    size = source["image_size"]
+    if size is not None:
+        splits = {split: (stack(repr(name), images, size), labels) for split, (images, labels) in splits.items()}
+    check_one_size(repr(name), (images.shape[1:3] for images, _ in splits.values()))
+    channels = {split: images.shape[3] for split, (images, _) in splits.items()}
+    if len(set(channels.values())) > 1:
+        raise UserError(f"expected the same channels in all splits of {name!r}, received {channels}: convert them")
+    splits = _carve(name, splits)
+    classes = None
+    if splits["train"][1] is not None:
+        top = 1 + max(int(labels.max()) for _, labels in splits.values() if labels is not None)
+        classes = max(top, len(class_names))
+        class_names = class_names if len(class_names) == classes else ()
+    spec = DataSpec(name, splits["train"][0].shape[1:], classes, {s: len(a[0]) for s, a in splits.items()},
+                    class_names if classes else ())
+    return Dataset(spec, splits, source)
+
+
+def _from_path(path, size):
+    if path.is_dir():
+        if files.has_idx(path):
+            return files.read_idx_folder(path), ()
+        return folders.read_folder(path, size)
+    if path.suffix == ".npz":
+        return files.read_npz(path), ()
+    if path.suffix in (".gz", ".idx") or path.name.endswith("ubyte"):
+        return files.read_idx_file(path), ()
+    raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
+                    "give one of those")
+
+
+def _unknown(name, data_dir):
+    """The UserError for a name that is neither prepared nor a path."""
+    builders = tfds_store.builder_names()
+    here = tfds_store.root(data_dir)
+    known = name.split("/")[0] in builders
+    if name in IDX_DATASETS:
+        return UserError(f"expected {name!r} prepared in {str(here)!r}, received nothing there: "
+                         f"type: tfgen data prepare {name} --from DIR (DIR has its four *-ubyte.gz files)")
+    if known:
+        return UserError(f"expected {name!r} prepared in {str(here)!r}, received nothing there: "
+                         f"type: tfds build {name}")
+    if name.startswith((".", "~", "/")) or pathlib.Path(name).suffix:
+        return UserError(f"expected an existing file or folder, received {name!r}: check the path")
+    choices = ["digits", *tfds_store.prepared(data_dir), *builders]
+    return UserError(f"expected a dataset's name or an existing path, received {name!r}"
+                     f"{did_you_mean(name, choices)}: see `tfgen data list`")
 
 
 def load(name, image_size=None, data_dir=None):
-    """A data set by name or path; nothing is downloaded.
+    """Loads a dataset into memory. Nothing is ever downloaded.
 
     Args:
-        name: `digits` (1,797 real 8x8 digits, in scikit-learn), any TFDS data set that is prepared on disk, an `.npz`
-            or IDX file, a folder with MNIST's IDX files, or a folder of pictures.
-        image_size: resize to this height and width in pixels; None: as they are.
-        data_dir: TFDS' folder; None: TFDS' own default.
+        name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
+            .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`). A prepared
+            name goes before a path of the same spelling; './name' is always the path.
+        image_size: side that all images are resized to, bilinear and square; None keeps theirs.
+        data_dir: folder of prepared TFDS datasets; None takes TFDS' own.
 
     Returns:
-        A `Dataset`, in memory as uint8, with splits train, validation and test. Where a source lacks one, it is the
-        last tenth (at most 5,000 images) of a fixed permutation of the training split.
+        Dataset with the splits train, validation and test. A source without a test or a validation split gives a
+        tenth (at most 5,000) of train, by a fixed permutation, for each.
 
     Raises:
-        UserError: for a name or file that cannot be used.
+        UserError: one line with what was expected, what was received and what to do.
     """
-    path = pathlib.Path(name)
-    if image_size is not None and image_size < 1:
-        raise UserError(f"--image-size expects at least 1 pixel, received {image_size}")
-    class_names = ()
+    if image_size is not None and (isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer))
+                                   or image_size < 1):
+        raise UserError(f"image_size expects an int >= 1, received {image_size!r}: pass --image-size N, such as 32")
+    name = str(name)
+    source = {"name": name, "image_size": image_size, "data_dir": None if data_dir is None else str(data_dir)}
     if name == "digits":
-        splits, class_names = digits(), tuple("0123456789")
-    elif path.exists():
-        splits, class_names = from_path(path, image_size)
-    else:
-        splits, class_names = from_tfds(str(name), data_dir, image_size)
-    if image_size:
-        splits = {split: (resize(images, image_size), labels) for split, (images, labels) in splits.items()}
-    source = {"name": str(path.resolve()) if path.exists() and name != "digits" else str(name),
-              "image_size": image_size, "data_dir": None if data_dir is None else str(data_dir)}
-    return Dataset(path.stem if path.exists() else str(name), complete(splits), class_names, source)
-
-
-def digits():
-    """scikit-learn's digits: 1,347 for training, 200 for validation, 250 for testing, from a fixed permutation."""
-    loaded = sklearn.datasets.load_digits()
-    order = np.random.default_rng(0).permutation(len(loaded.target))
-    images = np.round(loaded.images[order] * (255 / 16)).astype(np.uint8)[..., None]
-    labels = loaded.target[order].astype(np.int64)
-    ends = {"train": (0, 1347), "validation": (1347, 1547), "test": (1547, 1797)}
-    return {split: (images[a:b], labels[a:b]) for split, (a, b) in ends.items()}
-
-
-def from_path(path, image_size=None):
-    """({split: (images, labels)}, class names) of a file or folder."""
-    if path.is_dir():
-        if files.is_idx_folder(path):
-            return files.idx_folder(path), ()
-        return files.image_folder(path, image_size)
-    if path.suffix == ".npz":
-        return files.npz(path), ()
-    if "-ubyte" in path.name or path.suffix == ".idx":
-        return {"train": (files.as_images(files.read_idx(path), path), None)}, ()
-    raise UserError(f"expected a folder, an .npz or an IDX (-ubyte, -ubyte.gz) file, received {path}")
-
-
-def resize(images, size):
-    """uint8 (N, H, W, C) -> (N, size, size, C), bilinear."""
-    if images.shape[1:3] == (size, size):
-        return images
-    made = [np.asarray(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).resize(
-        (size, size), Image.Resampling.BILINEAR)) for image in images]
-    return np.stack(made).reshape(len(images), size, size, images.shape[-1])
-
-
-def quiet_tfds():
-    """TFDS, without its log lines and progress bars."""
-    import tensorflow_datasets as tfds
-
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    tfds.disable_progress_bar()
-    return tfds
-
-
-def from_tfds(name, data_dir=None, image_size=None):
-    """({split: (images, labels)}, class names) of a TFDS data set that is prepared on disk."""
-    tfds = quiet_tfds()
-    base = name.split("/")[0].split(":")[0]
-    if "/" in name.strip("/") and not base.isidentifier() or name.startswith((".", "/", "~")):
-        raise UserError(f"there is no file or folder {name}; expected a path that exists, or a name of `tfgen data list`")
-    known = ["digits", *tfds.list_builders()]
-    if base not in known:
-        raise UserError(f"there is no data set '{name}'{did_you_mean(base, known)}; expected a path, 'digits' or a TFDS "
-                        "name, see `tfgen data list`")
-    builder = tfds.builder(name, data_dir=data_dir)
-    if not builder.is_prepared():
-        how = f"tfgen data prepare {base} --from FOLDER" if base in IDX_FAMILY else f"tfds build {name}"
-        raise UserError(f"'{name}' is not prepared in {builder.data_dir}; type `{how}`")
-    keys = builder.info.supervised_keys
-    features = builder.info.features
-    image_key = "image" if "image" in features else (keys or ("image",))[0]
-    label_key = "label" if "label" in features else None
-    if image_key not in features or len(features[image_key].shape) != 3:
-        raise UserError(f"expected a data set of images, '{name}' has {', '.join(features)}")
-    splits = {}
-    for split in builder.info.splits:
-        kept = {"train": "train", "test": "test", "validation": "validation"}.get(split)
-        if kept is None:
-            continue
-        images, labels, sizes = [], [], set()
-        for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)):
-            image = example[image_key]
-            if image_size:
-                image = resize(image[None], image_size)[0]
-            images.append(image)
-            sizes.add(image.shape)
-            labels.append(example[label_key] if label_key else 0)
-            if len(sizes) > 1:
-                raise UserError(f"expected images of one size in '{name}', received {sorted(sizes)}; pass --image-size N")
-        splits[kept] = np.stack(images), np.array(labels, np.int64) if label_key else None
-    if "train" not in splits:
-        raise UserError(f"expected a split 'train' in '{name}', it has {', '.join(builder.info.splits)}")
-    return splits, tuple(features[label_key].names) if label_key else ()
+        return _finish(source, name, *_digits())
+    ready = tfds_store.prepared(data_dir)
+    if name in ready:
+        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], image_size))
+    path = pathlib.Path(name).expanduser()
+    if name and path.exists():
+        title = path.resolve().name
+        source["name"] = str(path.resolve())
+        return _finish(source, title.split(".")[0] or title, *_from_path(path, image_size))
+    raise _unknown(name, data_dir)
 
 
 def available(data_dir=None):
-    """What can be loaded now: a list of (name, where, description)."""
-    tfds = quiet_tfds()
-    rows = [("digits", "scikit-learn", "1,797 grey images of 8 x 8, 10 classes")]
-    root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        if any(folder.glob("**/dataset_info.json")):
-            rows.append((folder.name, str(folder), "TFDS, prepared"))
+    """[(name, where, description)] of what `load` finds by name now: digits and the prepared TFDS datasets."""
+    rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
+    for name, folder in tfds_store.prepared(data_dir).items():
+        try:
+            text = json.loads((folder / "dataset_info.json").read_text()).get("description", "")
+        except (OSError, ValueError, AttributeError):
+            text = "its dataset_info.json cannot be read: prepare it again"
+        rows.append((name, str(folder), " ".join(str(text).split())[:200]))
     return rows

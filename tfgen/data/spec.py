@@ -1,40 +1,67 @@
-"""What a recipe is told about a data set."""
+"""What a recipe is told about a dataset."""
 
 import dataclasses
 
 
+def _is_count(value, least):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """A description of images, without the images.
+    """Description of an image dataset.
 
-    Attributes:
-        name: of the data set.
-        image_shape: (height, width, channels); 1 or 3 channels.
-        num_classes: labels are 0 ... num_classes - 1; None for unlabelled data.
-        sizes: {split: images}.
-        class_names: one a class, or ().
+    Args:
+        name: what it is called in runs and tables.
+        image_shape: (height, width, channels) of every image.
+        num_classes: number of labels of the training split; None where it has none.
+        sizes: number of images of each split.
+        class_names: one name per class, or empty.
+        view: name of what a batch looks like: "images", "labelled", "binarised".
 
     Raises:
-        ValueError: for a shape that is no image's.
+        ValueError: a field out of range, naming what was received.
     """
 
     name: str
     image_shape: tuple[int, int, int]
     num_classes: int | None = None
-    sizes: dict[str, int] = dataclasses.field(default_factory=dict)
+    sizes: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
     class_names: tuple[str, ...] = ()
+    view: str = "images"
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        if len(self.image_shape) != 3 or min(self.image_shape) < 1 or self.image_shape[2] not in (1, 3):
-            raise ValueError(f"DataSpec expects image_shape (height, width, 1 or 3), received {self.image_shape}")
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
+        shape = tuple(self.image_shape) if isinstance(self.image_shape, (tuple, list)) else ()
+        if len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
+            raise ValueError(f"DataSpec(image_shape) expects three ints >= 1 (height, width, channels), "
+                             f"received {self.image_shape!r}")
+        if self.num_classes is not None and not _is_count(self.num_classes, 1):
+            raise ValueError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
+        if not isinstance(self.sizes, dict) or not all(_is_count(size, 0) for size in self.sizes.values()):
+            raise ValueError(f"DataSpec(sizes) expects {{split: int >= 0}}, received {self.sizes!r}")
+        names = tuple(self.class_names)
+        if names and len(names) != self.num_classes:
+            raise ValueError(f"DataSpec(class_names) expects num_classes={self.num_classes} names or none, "
+                             f"received {len(names)}")
+        if not isinstance(self.view, str) or not self.view:
+            raise ValueError(f"DataSpec(view) expects a non-empty string, received {self.view!r}")
+        object.__setattr__(self, "image_shape", shape)
+        object.__setattr__(self, "sizes", dict(self.sizes))
+        object.__setattr__(self, "class_names", names)
 
     def to_json(self):
-        """A dict for JSON."""
-        return dataclasses.asdict(self)
+        """A dict of JSON types that `from_json` takes back."""
+        return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
+                "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view}
 
     @classmethod
-    def from_json(cls, values):
-        """The inverse of `to_json`."""
-        return cls(**values)
+    def from_json(cls, record):
+        """The spec that wrote `record`. Raises ValueError on unknown or missing fields."""
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(record, dict) or not {"name", "image_shape"} <= set(record) <= fields:
+            received = sorted(record) if isinstance(record, dict) else type(record).__name__
+            raise ValueError(f"DataSpec.from_json expects a dict with name, image_shape and optionally "
+                             f"{sorted(fields - {'name', 'image_shape'})}, received {received}")
+        return cls(**record)

@@ -1,7 +1,8 @@
-"""Views: what a model gets of a record {"image", "seed"[, "label"]}.
+"""Views: pure functions from a record of a batch to what a model gets.
 
-Images are float32 (B, H, W, C) in [0, 1], labels int64 (B,), and seeds int64 (B,), one of each image's own, a pure
-function of the stream's seed and the image's place in it.
+A record is {"image": float32 (B, H, W, C) in [0, 1], "label": int64 (B,), "seed": int64 (B,) >= 0}; "label" is
+absent where the split has none. Seeds are a pure function of the stream's seed and the image's position in the
+stream: fresh in every epoch of training, fixed in a finite pass.
 """
 
 import tensorflow as tf
@@ -12,41 +13,46 @@ from tfgen.suggest import did_you_mean
 
 
 def images(record):
-    """The images alone."""
+    """The image alone."""
     return record["image"]
 
 
 def labelled(record):
-    """(images, labels)."""
+    """(image, label). Raises UserError, when a pipeline is built with it, on a split without labels."""
     if "label" not in record:
-        raise UserError("expected labelled data, this data set has no labels; choose a recipe without labels")
+        raise UserError("the view 'labelled' expects labels, received a split without any: "
+                        "use the view 'images' or a source with labels (class subfolders, y_train in a .npz)")
     return record["image"], record["label"]
 
 
 def binarised(record):
-    """x ~ Bernoulli(pixel): drawn anew each epoch in training, fixed on held-out data (Salakhutdinov & Murray, 2008)."""
+    """x ~ Bernoulli(pixel), float32 of 0 and 1 (Salakhutdinov and Murray, 2008: dynamic binarisation)."""
     image = record["image"]
-    return tf.cast(noise.uniform(record["seed"], image.shape[1:], noise.CORRUPTION) < image, tf.float32)
+    uniforms = noise.uniform(record["seed"], tuple(image.shape[1:]), noise.CORRUPTION)
+    return tf.cast(uniforms < image, tf.float32)
 
 
 def corrupted(layer):
-    """A view of (corrupted, clean) pairs by a `tfgen.layers.Corruption`; image i's corruption is fixed."""
+    """View (corrupted image, clean image), the corruption drawn from the record's seeds.
 
-    def pairs(record):
+    Args:
+        layer: a `tfgen.layers.corruption.Corruption`, or any object with `seeded(images, seeds)`.
+    """
+    if not callable(getattr(layer, "seeded", None)):
+        raise UserError(f"views.corrupted(layer) expects a layer with seeded(images, seeds), "
+                        f"received {type(layer).__name__}: use one of tfgen.layers.corruption")
+
+    def view(record):
         return layer.seeded(record["image"], record["seed"]), record["image"]
 
-    return pairs
+    return view
 
 
-BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised}
+_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised}
 
 
 def by_name(name):
-    """The view called `name`.
-
-    Raises:
-        UserError: if there is none.
-    """
-    if name not in BY_NAME:
-        raise UserError(f"there is no view '{name}'{did_you_mean(name, BY_NAME)}; expected one of {', '.join(BY_NAME)}")
-    return BY_NAME[name]
+    """The view called 'images', 'labelled' or 'binarised'. Raises UserError with the nearest name on a typo."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    raise UserError(f"a view is one of {', '.join(map(repr, _BY_NAME))}, received {name!r}{did_you_mean(name, _BY_NAME)}")

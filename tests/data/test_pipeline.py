@@ -1,0 +1,134 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen.data import Dataset, DataSpec, load, views
+from tfgen.data.pipeline import stream_seeds
+from tfgen.errors import UserError
+
+
+def numbered(count, labels=True):
+    """Dataset whose image i has value i everywhere."""
+    images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 2, 1))
+    return Dataset(DataSpec("numbered", (2, 2, 1), count if labels else None, {"train": count}),
+                   {"train": (images, np.arange(count) if labels else None)})
+
+
+def take(stream, count):
+    return [tf.nest.map_structure(lambda t: t.numpy(), batch) for batch in itertools.islice(iter(stream), count)]
+
+
+def rows_of(batches):
+    return np.rint(np.concatenate(batches)[:, 0, 0, 0] * 255).astype(int)
+
+
+def seeds_view(record):
+    return record["seed"]
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(23, 4), (5, 7), (1, 3), (64, 64)])
+def test_every_epoch_is_another_permutation(count, batch_size):
+    rows = rows_of(take(numbered(count).train(batch_size, seed=3), -(-3 * count // batch_size)))
+    epochs = [tuple(rows[e * count:(e + 1) * count]) for e in range(3)]
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    if count > 5:
+        assert len(set(epochs)) == 3
+
+
+def test_order_is_index_shuffle_of_the_position():
+    rows = rows_of(take(numbered(11).train(4, seed=9), 8))
+    expected = [int(tf.random.experimental.index_shuffle(
+        tf.constant(g % 11, tf.int64), tf.constant([9, g // 11], tf.int64), tf.constant(10, tf.int64)))
+        for g in range(32)]
+    assert list(rows) == expected
+
+
+def test_start_skips_batches_for_images_and_seeds():
+    data = numbered(23)
+    for view in (views.images, seeds_view, views.binarised):
+        whole = take(data.train(4, seed=5, view=view), 12)
+        late = take(data.train(4, seed=5, view=view, start=7), 5)
+        np.testing.assert_array_equal(np.stack(whole[7:]), np.stack(late))
+
+
+def test_seed_changes_order_and_noise():
+    data = numbered(50)
+    for view in (views.images, seeds_view):
+        a, b = (take(data.train(50, seed=s, view=view), 1)[0] for s in (0, 1))
+        assert not np.array_equal(a, b)
+
+
+def test_seeds_are_distinct_non_negative_and_fresh_each_epoch():
+    seeds = np.concatenate(take(numbered(10).train(5, seed=2**62 + 1, view=seeds_view), 200))
+    assert seeds.dtype == np.int64 and (seeds >= 0).all() and len(set(seeds)) == 1000
+    near, far = (stream_seeds(0, tf.constant([p], tf.int64)).numpy()[0] for p in (1, 2**32 + 1))
+    assert near != far
+    assert stream_seeds(0, tf.constant([1], tf.int64)) != stream_seeds(2**32, tf.constant([1], tf.int64))
+
+
+def test_shapes_are_static_and_the_stream_infinite():
+    stream = numbered(9).train(4, view=views.labelled)
+    assert stream.cardinality() == tf.data.INFINITE_CARDINALITY
+    image, label = stream.element_spec
+    assert image == tf.TensorSpec((4, 2, 2, 1), tf.float32) and label == tf.TensorSpec((4,), tf.int64)
+
+
+def test_batches_are_in_order_with_the_remainder():
+    digits = load("digits")
+    found = take(digits.batches("test", 64), 9)
+    assert [len(batch) for batch in found] == [64, 64, 64, 58]
+    np.testing.assert_array_equal(np.concatenate(found), digits.images("test").astype(np.float32) / np.float32(255))
+    assert digits.batches("test", 64).cardinality() == 4
+    assert [len(batch) for batch in take(digits.batches("test", 64, limit=70), 9)] == [64, 6]
+    seeds = [np.concatenate(take(digits.batches(s, 200, seeds_view), 1)) for s in ("test", "validation")]
+    assert not set(seeds[0]) & set(seeds[1])
+
+
+def test_steps():
+    assert load("digits").steps(128) == 10 and numbered(3).steps(8) == 1
+
+
+def test_arrays_are_read_only_and_captured_once():
+    data = numbered(6)
+    with pytest.raises(ValueError, match="read-only"):
+        data.images("train")[0] = 1
+    data.train(2)
+    tensor = data._tensors["train"][0]
+    data.batches("train")
+    assert data._tensors["train"][0] is tensor and "CPU" in tensor.device
+
+
+def test_a_stream_made_inside_a_function_does_not_leak_graph_tensors():
+    data = numbered(6)
+
+    @tf.function
+    def total():
+        return tf.add_n([tf.reduce_sum(x) for x in [data.train(6).take(1).reduce(0.0, lambda s, x: s + x)]])
+
+    assert total() > 0
+    assert len(take(data.train(3), 1)[0]) == 3
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda d: d.images("tests"), "'train'"), (lambda d: d.labels("tests"), "'train'"),
+    (lambda d: d.batches("tests"), "'tests'"), (lambda d: d.train(0), "batch_size"),
+    (lambda d: d.train(2.5), "batch_size"), (lambda d: d.steps(-1), "batch_size"),
+    (lambda d: d.train(2, seed=-1), "seed"), (lambda d: d.train(2, start=-1), "start"),
+    (lambda d: d.batches("train", 0), "batch_size"), (lambda d: d.batches("train", limit=0), "limit"),
+    (lambda d: d.train(2, view=views.labelled), "labels"),
+    (lambda d: d.batches("train", view=views.labelled), "labels")])
+def test_errors_are_one_line(call, words):
+    with pytest.raises(UserError, match=words) as caught:
+        call(numbered(4, labels=False))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arrays", [
+    {}, {"train": (np.zeros((3, 2, 2, 1), np.float32), None)}, {"train": (np.zeros((3, 2, 3, 1), np.uint8), None)},
+    {"train": (np.zeros((0, 2, 2, 1), np.uint8), None)},
+    {"train": (np.zeros((3, 2, 2, 1), np.uint8), np.zeros(2, np.int64))}])
+def test_arrays_must_fit_the_spec(arrays):
+    with pytest.raises(ValueError, match="Dataset"):
+        Dataset(DataSpec("a", (2, 2, 1)), arrays)

@@ -1,0 +1,85 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen.data import DataSpec, load, views
+from tfgen.errors import UserError
+from tfgen.layers.corruption import MaskPixels
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def test_spec_round_trip_through_json(digits):
+    spec = digits.spec
+    assert DataSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert hash(spec) == hash(DataSpec.from_json(spec.to_json()))
+
+
+@pytest.mark.parametrize("fields", [
+    {"name": ""}, {"image_shape": (8, 8)}, {"image_shape": (8, 0, 1)}, {"image_shape": "8x8"},
+    {"num_classes": 0}, {"num_classes": True}, {"sizes": {"train": -1}}, {"sizes": [3]},
+    {"num_classes": 3, "class_names": ("a", "b")}, {"class_names": ("a",)}, {"view": ""}])
+def test_spec_validates(fields):
+    with pytest.raises(ValueError, match="expects .* received"):
+        DataSpec(**{"name": "a", "image_shape": (8, 8, 1), **fields})
+
+
+@pytest.mark.parametrize("record", [{}, {"name": "a"}, {"name": "a", "image_shape": [1, 1, 1], "colour": 1}, None])
+def test_spec_from_json_rejects(record):
+    with pytest.raises(ValueError, match=r"DataSpec.from_json expects"):
+        DataSpec.from_json(record)
+
+
+def first(stream):
+    return next(iter(stream))
+
+
+def test_labelled_pairs_images_with_their_labels(digits):
+    known = {image.tobytes(): label for image, label in zip(digits.images("train"), digits.labels("train"), strict=True)}
+    images, labels = first(digits.train(32, seed=2, view=views.labelled))
+    assert images.shape == (32, 8, 8, 1) and images.dtype == tf.float32 and labels.dtype == tf.int64
+    for image, label in zip(np.rint(images.numpy() * 255).astype(np.uint8), labels.numpy(), strict=True):
+        assert known[image.tobytes()] == label
+
+
+def test_binarised_is_fresh_in_training_and_fixed_in_evaluation(digits):
+    n = digits.spec.sizes["train"]
+    one = [first(digits.train(n, seed=1, view=views.binarised, start=epoch)).numpy() for epoch in (0, 1)]
+    assert set(np.unique(one[0])) == {0.0, 1.0}
+    # Each epoch is the whole train split; the pixel mean estimates the mean intensity.
+    mean = digits.images("train").mean() / 255
+    assert all(abs(x.mean() - mean) < 4 * 0.5 / np.sqrt(x.size) for x in one)
+    order = [np.lexsort(x.reshape(n, -1).T) for x in one]
+    assert not np.array_equal(one[0][order[0]], one[1][order[1]])
+    a, b = (np.concatenate(list(digits.batches("test", size, views.binarised).as_numpy_iterator())) for size in (50, 64))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_corrupted_gives_input_and_clean_target(digits):
+    view = views.corrupted(MaskPixels(0.5))
+    noisy, clean = first(digits.batches("test", 100, view))
+    np.testing.assert_array_equal(clean, digits.images("test")[:100] / np.float32(255))
+    kept = noisy.numpy() == clean.numpy()
+    assert kept[noisy.numpy() != 0].all() and 0.3 < (~kept).sum() / (clean.numpy() > 0).sum() < 0.7
+    again, _ = first(digits.batches("test", 100, view))
+    np.testing.assert_array_equal(noisy, again)
+    x, y = first(digits.train(16, view=view))
+    assert x.shape == y.shape == (16, 8, 8, 1)
+
+
+def test_corrupted_rejects_what_is_no_corruption():
+    with pytest.raises(UserError, match="expects a layer"):
+        views.corrupted(lambda x: x)
+
+
+def test_by_name():
+    assert views.by_name("binarised") is views.binarised
+    for typo, hint in [("labeled", "did you mean 'labelled'"), ("zzz", "one of")]:
+        with pytest.raises(UserError, match=hint) as caught:
+            views.by_name(typo)
+        assert "\n" not in str(caught.value)

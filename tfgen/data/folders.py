@@ -1,0 +1,136 @@
+"""Arrays from folders of images."""
+
+import pathlib
+import random
+
+import numpy as np
+from PIL import Image
+
+from tfgen.data import tfds_store
+from tfgen.data.resize import check_one_size, stack
+from tfgen.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
+           "valid": "validation", "val": "validation"}
+_CHANNELS = {"1": 1, "L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "P": 3, "PA": 3, "CMYK": 3, "YCbCr": 3, "RGBX": 3}
+
+
+def _subfolders(folder):
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+
+
+def _images(folder):
+    return sorted(p for p in folder.iterdir()
+                  if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+
+
+def _classes(folder):
+    """[(path, class name or None)] of the images directly in a folder or in its class subfolders."""
+    flat = [(path, None) for path in _images(folder)]
+    nested = [(path, sub.name) for sub in _subfolders(folder) for path in _images(sub)]
+    if flat and nested:
+        raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder a class, received "
+                        f"{len(flat)} directly and {len(nested)} in subfolders: move them to one or the other")
+    # A fixed shuffle, so that the first images are of all classes.
+    random.Random(folder.name if folder.name in _SPLITS else "images").shuffle(nested)
+    return flat or nested
+
+
+def _scan(folder):
+    """({split: [(path, class name or None)]}, {split: folder})."""
+    subs = _subfolders(folder)
+    if subs and not _images(folder) and all(sub.name.lower() in _SPLITS for sub in subs):
+        roots = {_SPLITS[sub.name.lower()]: sub for sub in subs}
+        if len(roots) != len(subs) or "train" not in roots:
+            raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, "
+                            f"received {', '.join(sub.name for sub in subs)}: rename them")
+    else:
+        roots = {"train": folder}
+    splits = {split: _classes(root) for split, root in roots.items()}
+    for split, items in splits.items():
+        if not items:
+            raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) in {str(roots[split])!r} or in one "
+                            "subfolder a class, received none: check the path")
+    return splits, roots
+
+
+def _header(path):
+    """(channels, (H, W)) without decoding the pixels."""
+    try:
+        with Image.open(path) as image:
+            mode, (width, height) = image.mode, image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise UserError(f"expected an image in {str(path)!r}, received a file that cannot be read as one: "
+                        "remove or replace it") from None
+    if mode not in _CHANNELS:
+        raise UserError(f"expected an 8-bit image in {str(path)!r}, received mode {mode}: convert it to 8 bits")
+    return _CHANNELS[mode], (height, width)
+
+
+def _decode(path, channels):
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        raise UserError(f"expected a whole image in {str(path)!r}, received a truncated or corrupt file: "
+                        "remove or replace it") from None
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _read_tfds(folder, splits, roots, names, shape, size):
+    """{split: (images, labels)} by TFDS' ImageFolder, or None if it sees other images or cannot decode one."""
+    import tensorflow as tf
+
+    with tfds_store.quiet() as tfds:
+        builder = tfds.folder_dataset.ImageFolder(str(folder), shape=shape)
+        seen = {split: info.num_examples for split, info in builder.info.splits.items()}
+        if seen != {root.name: len(splits[split]) for split, root in roots.items()} or (
+                tuple(builder.info.features["label"].names) != names):
+            return None
+        try:
+            arrays = {}
+            for split, root in roots.items():
+                data = builder.as_dataset(split=root.name, shuffle_files=False)
+                records = [(record["image"], record["label"]) for record in data.as_numpy_iterator()]
+                arrays[split] = (stack(repr(str(folder)), (image for image, _ in records), size),
+                                 np.array([label for _, label in records], np.int64))
+        except (tf.errors.OpError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            return None
+        return arrays
+
+
+def read_folder(folder, size=None):
+    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names) of a folder of images.
+
+    Layouts: class/*.png; train/class/*.png with test/ and validation/ beside it; *.png or train/*.png without
+    labels. Grey images give one channel, any colour among them three (transparency is dropped). Hidden files
+    and files that are no images are passed over. TFDS' ImageFolder reads the layouts that it knows.
+
+    Args:
+        folder: path.
+        size: side to resize all images to, or None if they have one size.
+
+    Raises:
+        UserError: no images, several sizes, a file that is no whole 8-bit image, an unclear layout.
+    """
+    folder = pathlib.Path(folder)
+    splits, roots = _scan(folder)
+    headers = [_header(path) for items in splits.values() for path, _ in items]
+    if size is None:
+        check_one_size(repr(str(folder)), (sides for _, sides in headers))
+    channels = max(channel for channel, _ in headers)
+    names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
+    if names and folder not in roots.values():
+        sides = headers[0][1] if size is None else (None, None)
+        arrays = _read_tfds(folder, splits, roots, names, (*sides, channels), size)
+        if arrays:
+            return arrays, names
+    arrays = {}
+    for split, items in splits.items():
+        images = stack(repr(str(folder)), (_decode(path, channels) for path, _ in items), size)
+        labelled = items[0][1] is not None
+        arrays[split] = images, np.array([names.index(c) for _, c in items], np.int64) if labelled else None
+    return arrays, names
