@@ -1,0 +1,129 @@
+"""The command line, called in this process as the shell would."""
+
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import cli, recipes
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = ["--set", "latent_dim=3", "--set", "filters=4", "--set", "levels=1", "--batch-size", "256", "--quiet"]
+
+
+@pytest.fixture
+def tfgen(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder; gives (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["tfgen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return call
+
+
+def test_list(tfgen):
+    code, out, _ = tfgen("list", "--json")
+    rows = json.loads(out)
+    assert code == 0 and {row["name"] for row in rows} == set(recipes.RECIPES)
+    vae = next(row for row in rows if row["name"] == "vae")
+    assert vae["family"] == "vae" and "sample" in vae["verbs"] and vae["paper"] == "arXiv:1312.6114"
+    assert tfgen("list")[1].count("\n") == len(rows)
+
+
+def test_from_training_to_a_served_model(tfgen):
+    assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    assert tfgen("sample", "run", "--n", 16, "--seed", 1, "--out", "a.png")[0] == 0
+    code, out, _ = tfgen("export", "run", "--to", "served")
+    assert code == 0 and "served/1" in out
+    assert tfgen("sample", "served", "--n", 16, "--seed", 1, "--out", "b.png")[0] == 0
+    a, b = (np.asarray(Image.open(name)).astype(int) for name in ("a.png", "b.png"))
+    assert a.shape == b.shape and np.abs(a - b).max() <= 1
+    assert tfgen("sample", "run", "--n", 16, "--seed", 2, "--out", "c.png")[0] == 0
+    assert np.abs(a - np.asarray(Image.open("c.png")).astype(int)).max() > 1
+    for model in ("run", "served", "served/1"):
+        assert tfgen("reconstruct", model, "--n", 5, "--out", "r.npy")[0] == 0
+        assert np.load("r.npy").shape == (5, 8, 8, 1)
+        assert tfgen("encode", model, "--n", 30, "--out", "codes.npy")[0] == 0
+        assert np.load("codes.npy").shape == (30, 3)
+    assert tfgen("encode", "run", "--n", 60, "--out", "codes.png")[0] == 0 and pathlib.Path("codes.png").exists()
+    code, out, _ = tfgen("evaluate", "run", "--k", 5, "--limit", 100)
+    assert code == 0 and json.loads(out)["k"] == 5
+    assert {"validation", "test"} <= set(json.loads(pathlib.Path("run/metrics.json").read_text()))
+    code, _, err = tfgen("sample", "run", "--label", 3)
+    assert code == 2 and "takes no option 'label'" in err
+    code, _, err = tfgen("train", "vae", "--out", "run")
+    assert code == 2 and "--resume" in err
+    assert tfgen("train", "--resume", "run", "--epochs", 2, "--quiet")[0] == 0
+    assert len(pathlib.Path("run/history.csv").read_text().splitlines()) == 3
+
+
+def test_conditional_samples_take_a_label(tfgen):
+    assert tfgen("train", "conditional_vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    assert tfgen("sample", "run", "--n", 4, "--label", 3, "--out", "a.npy")[0] == 0
+    assert tfgen("sample", "run", "--n", 4, "--option", "label=3", "--out", "b.npy")[0] == 0
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    code, _, err = tfgen("sample", "run", "--label", 10, "--out", "a.npy")
+    assert code == 2 and "0 ... 9" in err
+
+
+def test_an_autoencoder_samples_from_a_mixture(tfgen):
+    assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    for name in ("a.npy", "b.npy"):
+        assert tfgen("sample", "run", "--n", 4, "--seed", 3, "--out", name)[0] == 0
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    assert np.load("a.npy").shape == (4, 8, 8, 1)
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_tune(tfgen, tuner):
+    code, out, err = tfgen("tune", "autoencoder", "--trials", 2, "--tuner", tuner, "--epochs", 1, "--steps", 2,
+                           "--set", "latent_dim=3", "--batch-size", 256, "--quiet", "--out", "search")
+    assert code == 0, err
+    search = json.loads(pathlib.Path("search/search.json").read_text())
+    assert 1 <= len(search["trials"]) <= 2 and search["best"]["latent_dim"] == 3
+    settings = json.loads(pathlib.Path("search/best/run.json").read_text())
+    assert settings["hyperparameters"] == search["best"]
+    assert pathlib.Path("search/best/model.keras").exists()
+
+
+@pytest.mark.parametrize("command, message", [
+    ("train nosuch", "there is no recipe 'nosuch'"), ("train vea", "did you mean 'vae'"),
+    ("train vae --data nosuch", "'nosuch'"), ("train vae --data digit", "did you mean 'digits'"),
+    ("train vae --set latnt_dim=3", "did you mean 'latent_dim'"), ("train vae --set latent_dim", "NAME=VALUE"),
+    ("train vae --set latent_dim=0", "1 ... 512"), ("train", "expected a RECIPE"), ("trian vae", "Did you mean 'train'"),
+    ("train vae --epocs 3", "--epochs"), ("train vae --epochs 0", "at least 1"), ("train --resume nowhere", "holds no run"),
+    ("sample nowhere", "there is no nowhere"), ("export nowhere --to x", "holds no run"), ("export", "Missing argument"),
+    ("tune vae --tuner baysian", "did you mean 'bayesian'"), ("data prepare fashin_mnist --from .", "fashion_mnist"),
+    ("data prepare mnist --from nowhere", "nowhere"), ("reproduce nothing", "there is no figure"),
+])
+def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, message):
+    code, out, err = tfgen(*command.split())
+    assert code == 2 and message in err and err.count("\n") == 1 and "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_command_has_help_with_an_example(tfgen):
+    names = ["list", "train", "tune", "sample", "reconstruct", "encode", "evaluate", "export", "reproduce", "data list",
+             "data prepare"]
+    for name in names:
+        code, out, _ = tfgen(*name.split(), "--help")
+        assert code == 0 and f"Example: tfgen {name}" in re.sub(r"\s+", " ", out)
+
+
+def test_data_list(tfgen):
+    code, out, _ = tfgen("data", "list")
+    assert code == 0 and "digits" in out
+
+
+def test_readme_names_every_recipe():
+    text = (ROOT / "README.md").read_text()
+    for name in recipes.RECIPES:
+        assert f"`{name}`" in text
