@@ -1,7 +1,9 @@
 PYTHON ?= python3.11
 DATA ?= digits
 RECIPE ?= vae
-EPOCHS ?= $(if $(filter digits,$(DATA)),60,4)
+# Digits are few and small: more passes, smaller batches, and grey levels as such.
+SETTINGS ?= $(if $(filter digits,$(DATA)),--epochs 100 --batch-size 32 $(if $(findstring vae,$(RECIPE)),--set \
+  likelihood=discretised_logistic),--epochs 5)
 OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 
@@ -14,7 +16,7 @@ venv: .venv/installed
 
 demo: venv
 	rm -rf $(OUT)
-	$(BIN)/tfgen train $(RECIPE) --data $(DATA) --epochs $(EPOCHS) --picture-every 20 --out $(OUT)
+	$(BIN)/tfgen train $(RECIPE) --data $(DATA) $(SETTINGS) --picture-every 25 --out $(OUT)
 	$(BIN)/tfgen sample $(OUT) --out $(OUT)/samples.png
 	$(BIN)/tfgen reconstruct $(OUT) --out $(OUT)/reconstructions.png
 	$(BIN)/tfgen export $(OUT) --to saved_models/$(RECIPE)
