@@ -90,6 +90,9 @@ def resume(out, epochs=None, verbose="auto"):
 
 def _fit(out, settings, recipe, dataset, model, step, verbose):
     """`fit` from `step` on, then the last pictures, `model.keras` and `metrics.json`."""
+    if verbose == "auto":
+        # A bar for a person, one line an epoch for a log.
+        verbose = 1 if sys.stdout.isatty() else 2
     batch_size, seed, epochs = settings["batch_size"], settings["seed"], settings["epochs"]
     steps = dataset.steps(batch_size)
     model.steps_per_execution = min(settings["steps_per_execution"], steps)
