@@ -288,7 +288,8 @@ def main():
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, typer.Abort) as error:
-        print(str(error) or "stopped", file=sys.stderr)
+        # The command line turns the interrupt, which says how to go on, into an Abort.
+        print(str(error) or str(error.__cause__ or "") or "stopped", file=sys.stderr)
         code = 130
     except (RuntimeError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
