@@ -1,1 +1,0 @@
-"""Speed beside peers, in one run."""
