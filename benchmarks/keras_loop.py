@@ -1,0 +1,48 @@
+"""The training loop one would write by hand in TensorFlow, without Keras' trainer, metrics or callbacks."""
+
+import keras
+import tensorflow as tf
+
+
+def vae_loss(model, x, epsilon):
+    """-ELBO of Bernoulli pixels at z = mean + sigma epsilon."""
+    mean, log_var = tf.split(model.encoder(x, training=True), 2, axis=-1)
+    kl = 0.5 * tf.reduce_sum(mean**2 + tf.exp(log_var) - 1.0 - log_var, axis=-1)
+    return tf.reduce_mean(cross_entropy(model.decoder(mean + tf.exp(0.5 * log_var) * epsilon, training=True), x) + kl)
+
+
+def denoising_loss(model, x, epsilon):
+    """Cross-entropy of the clean images given x + epsilon."""
+    return tf.reduce_mean(cross_entropy(model.decoder(model.encoder(x + epsilon, training=True), training=True), x))
+
+
+def cross_entropy(logits, x):
+    """Of Bernoulli pixels, nats an image: (B,)."""
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits), axis=(1, 2, 3))
+
+
+LOSSES = {"vae": vae_loss, "denoising": denoising_loss}
+
+
+def trainer(recipe, model, dataset, learning_rate):
+    """A function without arguments that trains `model` for one pass over `dataset`; returns the last loss."""
+    loss_of, optimizer, variables = LOSSES[recipe], keras.optimizers.Adam(learning_rate), model.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function
+    def step(x):
+        if recipe == "vae":
+            epsilon = tf.random.normal((tf.shape(x)[0], *model.latent_shape))
+        else:
+            epsilon = model.corruption.sigma * tf.random.normal(tf.shape(x))
+        with tf.GradientTape() as tape:
+            loss = loss_of(model, x, epsilon)
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    def run():
+        for x in dataset:
+            loss = step(x)
+        return float(loss)
+
+    return run

@@ -1,0 +1,39 @@
+import importlib.util
+
+import pytest
+
+from benchmarks import bench, timing
+
+
+def test_fast_run_checks_and_measures_everything():
+    made = bench.run(fast=True, write=False)
+    assert set(made) == {"bench-vae", "bench-denoising", "bench-contractive-one-layer", "bench-contractive-deep"}
+    assert made["bench-vae"]["fit_over_bare"] > 0 and made["bench-contractive-deep"]["ours_over_naive"] > 0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
+@pytest.mark.parametrize("recipe", ["vae", "denoising"])
+def test_check_finds_a_peer_with_another_loss(recipe, monkeypatch):
+    import numpy as np
+
+    from benchmarks import torch_loop
+
+    model = bench.build(recipe)
+    images = np.random.default_rng(1).random((3, 28, 28, 1), np.float32)
+    bench.check(recipe, model, images)
+    loss = torch_loop.LOSSES[recipe]
+    monkeypatch.setitem(torch_loop.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
+    with pytest.raises(AssertionError, match="torch against fit"):
+        bench.check(recipe, model, images)
+
+
+def test_interleave_rotates_and_excludes_the_warm_up():
+    calls = []
+    seconds = timing.interleave({name: lambda name=name: calls.append(name) for name in "abc"}, 3)
+    assert "".join(calls) == "abc" + "abc" + "acb" + "cab"
+    assert all(len(times) == 3 for times in seconds.values())
+
+
+def test_speedup_is_the_median_of_the_ratios_within_rounds():
+    seconds = {"ours": [1.0, 2.0, 10.0], "peer": [2.0, 6.0, 40.0]}
+    assert timing.speedup(seconds, "ours", "peer") == {"median": 3.0, "min": 2.0, "max": 4.0}
