@@ -116,7 +116,7 @@ def run(fast=False, write=True):
         fast: a few steps only, for tests; the numbers mean nothing.
         write: whether to write records.
     """
-    steps, batch_size, repetitions = (2, 8, 1) if fast else (64, 128, 9)
+    steps, batch_size, repetitions = (2, 8, 1) if fast else (128, 128, 7)
     about = {"command": "make bench", "budget": {"repetitions": repetitions, "order": "rotating, warm-up excluded"},
              "data": {"name": "random", "image_shape": SPEC.image_shape, "batch_size": batch_size},
              "seeds": [0], "machine": {"device": "CPU", "threads": threads()}, "marks": MARKS,
