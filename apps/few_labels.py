@@ -65,7 +65,8 @@ def draw(path, counts, scores):
         values = 100 * np.array([scores[arm][count] for count in counts])  # (counts, seeds)
         axes.plot(counts, values.mean(1), "o-", color=colour, label=arm)
         axes.fill_between(counts, values.min(1), values.max(1), color=colour, alpha=0.2, linewidth=0)
-    axes.set(xscale="log", xlabel="labels", ylabel="test accuracy, %", title="A classifier of few labels (range over seeds)")
+    axes.set(xscale="log", xlabel="labels", ylabel="test accuracy, %",
+             title="A classifier of few labels: mean and range over seeds")
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
     axes.grid(alpha=0.3)

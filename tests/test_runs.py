@@ -62,6 +62,12 @@ def test_resume_goes_on_from_the_last_epoch(digits, tmp_path):
     assert int(runs.resume(out, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
 
 
+@pytest.mark.parametrize("at_most, taken", [(4, 1), (16, 5)])
+def test_steps_per_execution_never_leave_the_epoch(digits, tmp_path, at_most, taken):
+    model = train(digits, tmp_path / "run", "autoencoder", steps_per_execution=at_most)
+    assert model.steps_per_execution == taken and int(model.optimizer.iterations) == 2 * digits.steps(256)
+
+
 def test_resume_drops_history_that_no_checkpoint_backs(digits, tmp_path):
     out = tmp_path / "run"
     train(digits, out, epochs=1)
@@ -86,7 +92,7 @@ def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path):
         runs.callbacks.Pictures = lambda *args: PressCtrlC()
         assert threading.current_thread() is threading.main_thread()
         with pytest.raises(KeyboardInterrupt, match="--resume"):
-            train(digits, out, epochs=3)
+            train(digits, out, epochs=3, steps_per_execution=1)
     finally:
         runs.callbacks.Pictures = original
     assert callbacks.newest_checkpoint(out)[1] == 7 and (out / "model.keras").exists()

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import pathlib
 import platform
 import sys
@@ -23,7 +24,7 @@ def versions():
 
 
 def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, tensorboard=False, picture_every=1,
-          steps_per_execution=1, verbose="auto", command=None):
+          steps_per_execution=16, verbose="auto", command=None):
     """Trains a recipe into a new run folder.
 
     Args:
@@ -36,7 +37,8 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, 
         seed: of weights, noise and data order.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: epochs between pictures.
-        steps_per_execution: steps a call of the compiled loop, as in Keras.
+        steps_per_execution: steps a call of the compiled loop at most, as in Keras; the greatest number up to it
+            that divides the steps of an epoch is taken.
         verbose: as in `fit`.
         command: what to record as the command.
 
@@ -95,7 +97,9 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         verbose = 1 if sys.stdout.isatty() else 2
     batch_size, seed, epochs = settings["batch_size"], settings["seed"], settings["epochs"]
     steps = dataset.steps(batch_size)
-    model.steps_per_execution = min(settings["steps_per_execution"], steps)
+    # Keras would run past the end of an epoch whose steps the steps of a call do not divide.
+    whole = math.gcd(steps, step % steps)
+    model.steps_per_execution = max(n for n in range(1, settings["steps_per_execution"] + 1) if whole % n == 0)
     view, held_out = view_of(recipe, dataset, model)
     history = callbacks.History(out, [row for row in callbacks.read_history(out) if row["epoch"] <= step // steps],
                                 settings["picture_every"])

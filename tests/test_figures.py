@@ -1,0 +1,33 @@
+import json
+
+import pytest
+
+from tfgen import figures
+
+
+def test_a_record_becomes_a_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    figures.record("speed", {"ratio": 1.234567, "ratio_min": 1.0, "ratio_max": 2.0, "units": 3}, title="Speed",
+                   command="make bench", published={"value": 1.1, "source": "a paper"})
+    made = json.loads((tmp_path / "results" / "speed.json").read_text())
+    assert made["versions"]["tensorflow"] and made["date"]
+    figures.write_table()
+    rows = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("| Speed")]
+    assert rows == ["| Speed | ratio | 1.235 (1 … 2) | 1.1 (a paper) | `make bench` |",
+                    "| Speed | units | 3 | 1.1 (a paper) | `make bench` |"]
+
+
+def test_the_committed_table_is_that_of_the_committed_records(tmp_path, monkeypatch, request):
+    root = request.config.rootpath
+    wanted = (root / "RESULTS.md").read_text()
+    monkeypatch.setattr(figures, "RESULTS", root / "results")
+    monkeypatch.chdir(tmp_path)
+    figures.write_table()
+    assert (tmp_path / "RESULTS.md").read_text() == wanted
+
+
+def test_unknown_figures_are_named():
+    with pytest.raises(ValueError, match="did you mean 'vae'"):
+        figures.reproduce("vea")
+    with pytest.raises(ValueError, match="expected one of"):
+        figures.reproduce("x")
