@@ -123,8 +123,8 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
 
 
-def input_images(path, live, images, count):
-    """(float32 images, labels or None) that a verb is asked for: given ones, or the model's own test split."""
+def input_images(path, live, images, count, split="test"):
+    """(float32 images, labels or None) that a verb is asked for: given ones, or a split of the model's own data."""
     if images is not None:
         dataset = data.load(images, live.image_shape[0] if pathlib.Path(images).is_dir() else None)
     elif isinstance(live, export.Served):
@@ -135,7 +135,7 @@ def input_images(path, live, images, count):
         dataset = runs.load_data(runs.read(path))
     if dataset.spec.image_shape != tuple(live.image_shape):
         raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {dataset.spec.image_shape}")
-    return runs.examples(dataset, count, "test")
+    return runs.examples(dataset, count, split)
 
 
 def write(out, values, draw=None):
@@ -165,7 +165,7 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
         images = live("sample", seeds, **options)
         columns = label_columns(live) if label is None and "label" in live.options["sample"] else None
     elif {"encode", "decode"} <= set(live.names):
-        images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 2000)[0]), seeds)
+        images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 5000, "train")[0]), seeds)
         columns = None
     else:
         raise UserError(f"this model cannot sample; it has {', '.join(live.names)}")

@@ -166,7 +166,8 @@ def draw_codes(model, dataset, out, count=2000):
     if "decode" in live.names:
         latent.interpolate(live, images[:6], images[6:12], path=out / "interpolation.png")
     if "sample" not in live.names and "decode" in live.names:
-        latent.sample_autoencoder(live, live("encode", images), np.arange(64), path=out / "samples-mixture.png")
+        codes = live("encode", examples(dataset, 5000, "train")[0])
+        latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
 
 
 def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128):
