@@ -7,7 +7,7 @@ SETTINGS ?= $(if $(filter digits,$(DATA)),--epochs 100 --batch-size 32 $(if $(fi
 OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 
-.PHONY: venv demo test lint bench results clean
+.PHONY: venv demo test lint bench results
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
