@@ -36,12 +36,27 @@ with _quiet():
     tf.config.list_physical_devices()
 
 # Eager imports: a .keras file loads only classes that are registered.
-from tfgen import data, layers, losses, metrics, models, networks, noise, penalties, recipes, runs, schedules, tuning, verbs  # noqa: E402  # noqa: E402
+from tfgen import (  # noqa: E402
+    data,
+    layers,
+    losses,
+    metrics,
+    models,
+    networks,
+    noise,
+    penalties,
+    priors,
+    recipes,
+    runs,
+    schedules,
+    tuning,
+    verbs,
+)
 from tfgen._version import __version__  # noqa: E402
-from tfgen.model import GenerativeModel  # noqa: E402
-from tfgen.models import VAE, Autoencoder, StackedAutoencoder  # noqa: E402
+from tfgen.model import AdversarialModel, GenerativeModel  # noqa: E402
+from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, VAE, Autoencoder, InfoGAN, StackedAutoencoder  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["VAE", "Autoencoder", "GenerativeModel", "StackedAutoencoder", "__version__", "data", "layers", "losses",
-           "metrics", "models", "networks", "noise", "penalties", "recipes", "runs", "schedules", "serializable",
-           "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "EBGAN", "GAN", "GenerativeModel", "InfoGAN",
+           "StackedAutoencoder", "VAE", "__version__", "data", "layers", "losses", "metrics", "models", "networks",
+           "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

@@ -26,7 +26,12 @@ class GenerativeModel(keras.Model):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
+        self.trackers = [keras.metrics.Mean(name=name) for name in self.tracked_names()]
+        self.guard = FirstBad(self.tracked_names())
+
+    def tracked_names(self):
+        """What a step reports."""
+        return ("loss", *self.loss_names)
 
     def compute_losses(self, batch, training):
         """{"loss": scalar to minimise, …}: scalars averaged over the batch, one for each of `loss_names` too."""
@@ -46,7 +51,7 @@ class GenerativeModel(keras.Model):
     def metrics(self):
         inner = [m for layer in self._flatten_layers(include_self=False)
                  if not isinstance(layer, keras.Model) for m in layer.metrics]
-        return self.trackers + inner
+        return [*self.trackers, self.guard, *inner]
 
     def compile(self, optimizer="adam", **flags):
         """Configures training.
@@ -65,6 +70,9 @@ class GenerativeModel(keras.Model):
         super().compile(optimizer=optimizer, **flags)
         self._jit_request = flags.get("jit_compile", "auto")
         # An optimizer that is not built when a file is loaded silently loses its slots.
+        self.build_optimizer()
+
+    def build_optimizer(self):
         self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
@@ -102,7 +110,166 @@ class GenerativeModel(keras.Model):
         rows = tf.shape(first_tensor(data))[0]
         for tracker in self.trackers:
             tracker.update_state(losses[tracker.name], sample_weight=rows)
-        return {metric.name: metric.result() for metric in self.metrics}
+        self.guard.update_state([losses[tracker.name] for tracker in self.trackers])
+        return {metric.name: metric.result() for metric in self.metrics if metric is not self.guard}
+
+
+class FirstBad(keras.metrics.Metric):
+    """Remembers, without leaving the graph, the first step of an epoch with a loss that is not finite.
+
+    Args:
+        names: of the losses, in the order in which they come.
+    """
+
+    def __init__(self, names, **kwargs):
+        super().__init__(name="first_bad", dtype="float32", **kwargs)
+        self.names = list(names)
+        self.steps, self.step, self.which = (
+            self.add_variable((), "zeros", dtype="int32", name=name) for name in ("steps", "step", "which"))
+
+    def update_state(self, losses):
+        """Losses: a scalar for each name."""
+        bad = tf.logical_not(tf.math.is_finite(tf.stack([tf.cast(loss, tf.float32) for loss in losses])))
+        self.steps.assign_add(1)
+        first = tf.logical_and(tf.reduce_any(bad), tf.equal(self.step, 0))
+        self.which.assign(tf.where(first, tf.argmax(bad, output_type=tf.int32), self.which))
+        self.step.assign(tf.where(first, self.steps, self.step))
+
+    def result(self):
+        """The step within the epoch, from 1; 0: every loss was finite."""
+        return tf.convert_to_tensor(self.step)
+
+    def found(self):
+        """(name of the loss, step within the epoch) or None."""
+        return (self.names[int(self.which)], int(self.step)) if int(self.step) else None
+
+
+class AdversarialModel(GenerativeModel):
+    """A model of two players, each with its own losses, variables and optimizer.
+
+    A family writes `generate`, `critic_losses`, `generator_losses`, `generator_variables` and `critic_variables`. A
+    step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
+    then updated, so that one forward pass of the generator serves both; the generator's gradient passes through the
+    updated critic (Goodfellow et al., 2014, algorithm 1). The batch of a step is dealt out in equal parts to the
+    critic's updates, so that each sees fresh data: with `critic_steps=5` and 64 images an update give `fit` batches
+    of 320.
+
+    Reported: `generator_loss`, `critic_loss`, the family's `loss_names`, and `generator_gradient`, the norm of the
+    generator's gradient.
+
+    Attributes:
+        critic_steps: updates of the critic a step.
+        critic_optimizer: the critic's optimizer; `optimizer` is the generator's, and its `iterations` count steps.
+    """
+
+    critic_steps = 1
+
+    def tracked_names(self):
+        return ("generator_loss", "critic_loss", *self.loss_names, "generator_gradient")
+
+    def generate(self, batch, training):
+        """What the generator makes for a batch: a nest of tensors, handed to both players' losses."""
+        raise NotImplementedError(f"{type(self).__name__} must define generate(batch, training)")
+
+    def critic_losses(self, batch, made, training):
+        """{"critic_loss": scalar to minimise, …}."""
+        raise NotImplementedError(f"{type(self).__name__} must define critic_losses(batch, made, training)")
+
+    def generator_losses(self, batch, made, training):
+        """{"generator_loss": scalar to minimise, …}."""
+        raise NotImplementedError(f"{type(self).__name__} must define generator_losses(batch, made, training)")
+
+    @property
+    def generator_variables(self):
+        """What the generator's optimizer updates."""
+        raise NotImplementedError(f"{type(self).__name__} must define generator_variables")
+
+    @property
+    def critic_variables(self):
+        """What the critic's optimizer updates."""
+        raise NotImplementedError(f"{type(self).__name__} must define critic_variables")
+
+    def after_step(self, losses):
+        """Updates of the model's own state at the end of a step: running averages, controls."""
+
+    def compile(self, optimizer="adam", critic_optimizer=None, **flags):
+        """Configures training.
+
+        Args:
+            optimizer: the generator's `keras.optimizers.Optimizer` or its name.
+            critic_optimizer: the critic's; None: one like the generator's.
+            **flags: as for `GenerativeModel`.
+
+        Raises:
+            ValueError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
+        """
+        optimizer = keras.optimizers.get(optimizer)
+        critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
+            keras.optimizers.get(critic_optimizer))
+        require(critic is not optimizer, "the two players need an optimizer each, received one object for both")
+        # Built before the base class can build it on all variables.
+        optimizer.build(self.generator_variables)
+        critic.build(self.critic_variables)
+        super().compile(optimizer, **flags)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scaled and not isinstance(critic, keras.optimizers.LossScaleOptimizer):
+            critic = keras.optimizers.LossScaleOptimizer(critic, name="critic_loss_scale_optimizer")
+            critic.build(self.critic_variables)
+        self.critic_optimizer = critic
+
+    def build_optimizer(self):
+        self.optimizer.build(self.generator_variables)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["critic_optimizer"] = keras.saving.serialize_keras_object(self.critic_optimizer)
+        return config
+
+    def deal(self, batch):
+        """The parts of a batch for the critic's updates: `critic_steps` batches."""
+        if self.critic_steps == 1:
+            return [batch]
+        rows = first_tensor(batch).shape[0]
+        require(rows is None or rows % self.critic_steps == 0,
+                f"critic_steps={self.critic_steps} expects batches of a multiple of {self.critic_steps} images, "
+                f"a part for each of the critic's updates, received {rows}")
+        columns = [tf.split(x, self.critic_steps) for x in keras.tree.flatten(batch)]
+        return [keras.tree.pack_sequence_as(batch, list(part)) for part in zip(*columns)]
+
+    def update(self, optimizer, tape, loss, variables):
+        """One update of a player; returns its gradients."""
+        with tape:
+            # Gradients of replicas are summed, so each replica takes its share.
+            scaled = optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
+        gradients = tape.gradient(scaled, variables)
+        optimizer.apply_gradients(zip(gradients, variables))
+        return gradients
+
+    def update_critic(self, batch, made):
+        with tf.GradientTape() as tape:
+            losses = self.critic_losses(batch, made, training=True)
+        self.update(self.critic_optimizer, tape, losses["critic_loss"], self.critic_variables)
+        return losses
+
+    def train_step(self, data):
+        *earlier, last = self.deal(data)
+        for part in earlier:
+            self.update_critic(part, self.generate(part, training=True))
+        with tf.GradientTape() as tape:
+            made = self.generate(last, training=True)
+            with tape.stop_recording():
+                losses = self.update_critic(last, made)
+            losses |= self.generator_losses(last, made, training=True)
+        gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
+        losses["generator_gradient"] = tf.linalg.global_norm([g for g in gradients if g is not None])
+        self.after_step(losses)
+        return self.track(losses, data)
+
+    def test_step(self, data):
+        made = self.generate(data, training=False)
+        losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
+        return self.track(losses | {"generator_gradient": tf.zeros(())}, data)
 
 
 def require(condition, message):

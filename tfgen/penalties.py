@@ -1,4 +1,7 @@
-"""Penalties on an encoder, each exactly `(encoder, x, codes) -> scalar`."""
+"""Penalties made of gradients: on an encoder, `(encoder, x, codes) -> scalar`; on a critic, `(critic, real, fake) -> scalar`.
+
+A critic's penalty gets the critic as a function of images alone, whatever else the network takes.
+"""
 
 import keras
 import tensorflow as tf
@@ -113,3 +116,87 @@ def hutchinson_jacobian_norm(encoder, x, probes, seed_generator):
             projected = ops.sum(codes * ops.sign(uniform - 0.5))
         total += _flat_squared_norm(tape.gradient(projected, x))
     return total / probes
+
+
+def input_gradient(critic, x):
+    """d sum(critic(x)) / dx: each row's own gradient, as x's shape."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = ops.sum(critic(x))
+    return tape.gradient(total, x)
+
+
+def gradient_norms(critic, x):
+    """||d critic(x_i) / dx_i||_2 of each row: (B,)."""
+    # The derivative of the root at zero is infinite: a dead critic must not make NaN.
+    return ops.sqrt(_flat_squared_norm(input_gradient(critic, x)) + 1e-12)
+
+
+class Interpolating:
+    """Draws x_i = e_i real_i + (1 - e_i) fake_i, e_i uniform in [0, 1], one a row (Gulrajani et al., 2017)."""
+
+    def __init__(self, weight, seed):
+        if weight < 0:
+            raise ValueError(f"{type(self).__name__}(weight) expects a number >= 0, received {weight}")
+        self.weight = weight
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def between(self, real, fake):
+        shape = (ops.shape(real)[0], *[1] * (len(real.shape) - 1))
+        share = keras.random.uniform(shape, seed=self.seed_generator)
+        return share * real + (1.0 - share) * fake
+
+
+@serializable
+class GradientPenalty(Interpolating):
+    """weight * E (||d critic / dx|| - target)^2 at points between real and made images (Gulrajani et al., 2017).
+
+    Args:
+        weight: factor, >= 0.
+        target: the norm aimed at.
+        seed: of the points; None takes Keras' global seed.
+    """
+
+    def __init__(self, weight=10.0, target=1.0, seed=None):
+        super().__init__(weight, seed)
+        self.target = target
+
+    def __call__(self, critic, real, fake):
+        norms = gradient_norms(critic, self.between(real, fake))
+        return self.weight * ops.mean(ops.square(norms - self.target))
+
+
+@serializable
+class MaxGradientPenalty(Interpolating):
+    """weight * max ||d critic / dx||^2 over points between real and made images (Zhou et al., 2019).
+
+    The largest gradient of a batch stands for the Lipschitz constant.
+
+    Args:
+        weight: factor, >= 0.
+        seed: of the points; None takes Keras' global seed.
+    """
+
+    def __init__(self, weight=0.1, seed=None):
+        super().__init__(weight, seed)
+
+    def __call__(self, critic, real, fake):
+        return self.weight * ops.max(_flat_squared_norm(input_gradient(critic, self.between(real, fake))))
+
+
+@serializable
+class R1:
+    """weight / 2 * E ||d critic / dx||^2 at real images (Mescheder et al., 2018).
+
+    Args:
+        weight: gamma, >= 0.
+    """
+
+    def __init__(self, weight=10.0):
+        if weight < 0:
+            raise ValueError(f"R1(weight) expects a number >= 0, received {weight}")
+        self.weight = weight
+
+    def __call__(self, critic, real, fake):
+        return 0.5 * self.weight * ops.mean(_flat_squared_norm(input_gradient(critic, real)))

@@ -1,24 +1,34 @@
 """Configs from `__init__` signatures, once, for every model, layer, likelihood, penalty and schedule."""
 
+import functools
 import inspect
 
 import keras
 
 
-def serializable(cls):
+def serializable(cls=None, *, inherit=False):
     """Registers `cls` with Keras and derives `get_config` / `from_config` from its `__init__` signature.
 
     The config holds what the Keras base class would write (name, trainable, dtype), then one entry per named
     parameter of `__init__`, read from the attribute of the same name through
     `keras.saving.serialize_keras_object`. So injected networks and objects travel with the model.
 
+    Args:
+        cls: the class; `@serializable` alone is enough for most.
+        inherit: whether `**kwargs` also carry the parameters of the class above, which is serialisable, too.
+
     Raises:
         TypeError: at definition, if `__init__` takes positional-only or `*args` parameters.
     """
+    if cls is None:
+        return functools.partial(serializable, inherit=inherit)
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters):
         raise TypeError(f"{cls.__name__}.__init__ must take named parameters only, received {parameters}")
+
+    if inherit:
+        names += [name for name in cls.__mro__[1].config_names if name not in names]
 
     def get_config(self):
         config = {}
@@ -32,6 +42,7 @@ def serializable(cls):
     def from_config(owner, config):
         return owner(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
 
+    cls.config_names = names
     cls.get_config = get_config
     cls.from_config = classmethod(from_config)
     return keras.saving.register_keras_serializable(package="tfgen")(cls)

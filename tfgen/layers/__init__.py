@@ -1,5 +1,9 @@
 """Layers that own weights or random state and that Keras does not have."""
 
+from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
 from tfgen.layers.corruption import Corruption, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
+from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
 
-__all__ = ["Corruption", "EraseRegion", "GaussianCorruption", "MaskPixels", "SaltAndPepper"]
+__all__ = ["Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseRegion", "GaussianCorruption", "MaskPixels",
+           "MinibatchStdDev", "OffDiagonalOrthogonality", "SaltAndPepper", "Scale", "SpectralConv2D", "SpectralDense",
+           "uses_batch_statistics"]

@@ -1,0 +1,119 @@
+"""Layers whose kernel is a function of a stored weight: spectrally normalised, or equalised."""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+class _Reparameterised:
+    """Mixes into a Keras layer with a kernel: the layer computes with `effective(kernel, training)` in its place."""
+
+    _in_use = None
+
+    @property
+    def kernel(self):
+        return super().kernel if self._in_use is None else self._in_use
+
+    def call(self, inputs, training=False):
+        # A plain attribute: Keras must not track the tensor.
+        object.__setattr__(self, "_in_use", self.effective(super().kernel, training))
+        try:
+            return super().call(inputs)
+        finally:
+            object.__setattr__(self, "_in_use", None)
+
+
+class _Spectral(_Reparameterised):
+    """W / sigma(W), sigma by one step of power iteration a training call (Miyato et al., 2018, algorithm 1).
+
+    W is the kernel as a matrix (inputs, outputs). The vector u (1, outputs) is a weight without gradient; the
+    gradient passes through sigma = v W u^T with u and v held fixed.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        outputs = super().kernel.shape[-1]
+        self.u = self.add_weight((1, outputs), keras.initializers.RandomNormal(), trainable=False, name="u")
+
+    def effective(self, kernel, training):
+        matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
+        held = tf.stop_gradient(ops.convert_to_tensor(matrix))
+        u = tf.convert_to_tensor(self.u)
+        # v = W u / |W u|, then u = W^T v / |W^T v|.
+        v = _unit(ops.matmul(u, ops.transpose(held)))
+        if training:
+            u = _unit(ops.matmul(v, held))
+            self.u.assign(u)
+        sigma = ops.sum(ops.matmul(v, matrix) * u)
+        return kernel / sigma
+
+    # Dense and Conv2D write only the variables that they know.
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+    @property
+    def sigma(self):
+        """The estimate of the kernel's largest singular value, a scalar."""
+        matrix = ops.reshape(super().kernel, (-1, self.u.shape[-1]))
+        v = _unit(ops.matmul(self.u, ops.transpose(matrix)))
+        return ops.sum(ops.matmul(v, matrix) * self.u)
+
+
+def _unit(row):
+    return row / (ops.sqrt(ops.sum(ops.square(row))) + 1e-12)
+
+
+class _Equalised(_Reparameterised):
+    """gain / sqrt(fan in) * W with W ~ N(0, 1) stored, so that all weights learn at one rate (Karras et al., 2018)."""
+
+    def effective(self, kernel, training):
+        return kernel * (self.gain / math.sqrt(math.prod(kernel.shape[:-1])))
+
+    def get_config(self):
+        return super().get_config() | {"gain": self.gain}
+
+
+register = keras.saving.register_keras_serializable(package="tfgen")
+
+
+@register
+class SpectralDense(_Spectral, keras.layers.Dense):
+    """`keras.layers.Dense` with spectral normalisation; arguments as there."""
+
+
+@register
+class SpectralConv2D(_Spectral, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with spectral normalisation of the kernel as a matrix; arguments as there."""
+
+
+@register
+class EqualisedDense(_Equalised, keras.layers.Dense):
+    """`keras.layers.Dense` with an equalised learning rate.
+
+    Args:
+        gain: factor of the kernel, sqrt(2) for layers before a rectifier.
+        *arguments, **options: as for `Dense`.
+    """
+
+    def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
+        super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
+        self.gain = gain
+
+
+@register
+class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with an equalised learning rate.
+
+    Args:
+        gain: factor of the kernel, sqrt(2) for layers before a rectifier.
+        *arguments, **options: as for `Conv2D`.
+    """
+
+    def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
+        super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
+        self.gain = gain

@@ -1,0 +1,193 @@
+"""Objectives of the two players, functions of the critic's scores: `.critic(real, fake)` and `.generator(fake)`.
+
+Scores are logits, (B,) or (B, …) for a critic with a score a patch; both give the scalar that a player minimises.
+`reading` turns scores into what a person follows (a probability where there is one), and `equilibrium` is the value
+of that reading at which the critic can no longer tell (None: there is no such number).
+"""
+
+from keras import ops
+
+from tfgen.serialization import serializable
+
+
+def cross_entropy(logits, target):
+    """Mean binary cross-entropy of logits against one constant target in [0, 1]."""
+    return ops.mean(ops.softplus(logits) - target * logits)
+
+
+class Objective:
+    """What an objective has beside its two losses."""
+
+    equilibrium = None
+
+    def reading(self, scores):
+        """The mean score, for the training curves."""
+        return ops.mean(scores)
+
+
+class Probability(Objective):
+    """An objective whose scores are logits of "real"."""
+
+    equilibrium = 0.5
+
+    def __init__(self, label_smoothing=0.0):
+        if not 0 <= label_smoothing < 0.5:
+            raise ValueError(f"{type(self).__name__}(label_smoothing) expects a number in [0, 0.5), "
+                             f"received {label_smoothing}")
+        self.label_smoothing = label_smoothing
+
+    def reading(self, scores):
+        """The mean probability of "real"."""
+        return ops.mean(ops.sigmoid(scores))
+
+    def critic(self, real, fake):
+        return cross_entropy(real, 1.0 - self.label_smoothing) + cross_entropy(fake, 0.0)
+
+
+@serializable
+class Minimax(Probability):
+    """min_G max_D E log D(x) + E log(1 - D(G(z))) (Goodfellow et al., 2014, equation 1).
+
+    The generator's gradient vanishes where the critic is sure: the saturating form.
+
+    Args:
+        label_smoothing: the critic's target for real images is 1 - label_smoothing, one-sided (Salimans et al., 2016).
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__(label_smoothing)
+
+    def generator(self, fake):
+        return -cross_entropy(fake, 0.0)
+
+
+@serializable
+class NonSaturating(Probability):
+    """As `Minimax`, but the generator minimises -E log D(G(z)) (Goodfellow et al., 2014, section 3).
+
+    Args:
+        label_smoothing: as for `Minimax`.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__(label_smoothing)
+
+    def generator(self, fake):
+        return cross_entropy(fake, 1.0)
+
+
+@serializable
+class LeastSquares(Objective):
+    """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2; generator 1/2 E (D(G(z)) - 1)^2 (Mao et al., 2017, equation 9)."""
+
+    equilibrium = 0.5
+
+    def __init__(self):
+        pass
+
+    def critic(self, real, fake):
+        return 0.5 * (ops.mean(ops.square(real - 1.0)) + ops.mean(ops.square(fake)))
+
+    def generator(self, fake):
+        return 0.5 * ops.mean(ops.square(fake - 1.0))
+
+
+@serializable
+class Wasserstein(Objective):
+    """Critic E D(G(z)) - E D(x), generator -E D(G(z)) (Arjovsky et al., 2017).
+
+    Minus the critic's loss estimates the distance where the critic is held 1-Lipschitz.
+
+    Args:
+        drift: weight of E D(x)^2, which keeps the scores near zero (Karras et al., 2018, use 0.001).
+    """
+
+    def __init__(self, drift=0.0):
+        self.drift = drift
+
+    def critic(self, real, fake):
+        loss = ops.mean(fake) - ops.mean(real)
+        return loss + self.drift * ops.mean(ops.square(real)) if self.drift else loss
+
+    def generator(self, fake):
+        return -ops.mean(fake)
+
+
+@serializable
+class Hinge(Objective):
+    """Critic E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), generator -E D(G(z)) (Lim & Ye, 2017)."""
+
+    equilibrium = 0.0
+
+    def __init__(self):
+        pass
+
+    def critic(self, real, fake):
+        return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
+
+    def generator(self, fake):
+        return -ops.mean(fake)
+
+
+@serializable
+class Lipschitz(Objective):
+    """Critic E phi(D(G(z))) + E phi(-D(x)), generator -E D(G(z)), phi = softplus (Zhou et al., 2019, arXiv:1902.05687).
+
+    phi is increasing and strictly convex, so with a penalty on the Lipschitz constant the best critic is unique.
+    """
+
+    equilibrium = 0.0
+
+    def __init__(self):
+        pass
+
+    def critic(self, real, fake):
+        return ops.mean(ops.softplus(fake)) + ops.mean(ops.softplus(-real))
+
+    def generator(self, fake):
+        return -ops.mean(fake)
+
+
+@serializable
+class Energy(Objective):
+    """Scores are energies: critic E D(x) - E D(G(z)), generator E D(G(z)); `BEGAN` weighs the second term."""
+
+    def __init__(self):
+        pass
+
+    def critic(self, real, fake):
+        return ops.mean(real) - ops.mean(fake)
+
+    def generator(self, fake):
+        return ops.mean(fake)
+
+
+@serializable
+class EnergyMargin(Objective):
+    """Scores are energies: critic E D(x) + E max(0, margin - D(G(z))), generator E D(G(z)) (Zhao et al., 2017).
+
+    Args:
+        margin: energy up to which made images are pushed, > 0.
+    """
+
+    def __init__(self, margin=1.0):
+        if margin <= 0:
+            raise ValueError(f"EnergyMargin(margin) expects a positive number, received {margin}")
+        self.margin = margin
+
+    def critic(self, real, fake):
+        return ops.mean(real) + ops.mean(ops.relu(self.margin - fake))
+
+    def generator(self, fake):
+        return ops.mean(fake)
+
+
+def pull_away(codes):
+    """Mean squared cosine between different rows of codes (B, d) (Zhao et al., 2017, section 2.4).
+
+    PT = 1 / (B (B - 1)) sum_{i != j} (s_i . s_j / (|s_i| |s_j|))^2; for the mean of squares of unit rows this is
+    (sum_ij cos^2 - B) / (B (B - 1)).
+    """
+    units = codes / ops.sqrt(ops.maximum(ops.sum(ops.square(codes), axis=1, keepdims=True), 1e-12))
+    rows = ops.cast(ops.shape(codes)[0], "float32")
+    return (ops.sum(ops.square(ops.matmul(units, ops.transpose(units)))) - rows) / (rows * ops.maximum(rows - 1.0, 1.0))

@@ -1,0 +1,144 @@
+"""All-convolutional generators and critics (Radford et al., 2016), for any image size."""
+
+import math
+
+import keras
+from keras import layers
+
+from tfgen.layers import SpectralConv2D, SpectralDense
+from tfgen.networks.conditioning import label_input
+
+NORMS = {"batch": lambda: layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+         "layer": lambda: layers.LayerNormalization(axis=[1, 2, 3])}
+
+
+def halvings(image_shape, least=4):
+    """How often an image can be halved while both sides stay at `least` pixels or more; sides may round up."""
+    return max(0, math.floor(math.log2(min(image_shape[:2]) / least)))
+
+
+def sizes(image_shape, levels):
+    """[(h, w)] from the smallest grid to the image, each side halved (rounded up) `levels` times."""
+    found = [tuple(image_shape[:2])]
+    for _ in range(levels):
+        found.append(tuple((side + 1) // 2 for side in found[-1]))
+    return found[::-1]
+
+
+def widths(filters, levels):
+    """Channels from the image inwards: doubled at each halving."""
+    return [filters * 2**level for level in range(levels)]
+
+
+def crop_to(x, size):
+    """Crops features to (h, w) where an odd side was doubled to one more."""
+    extra = (x.shape[1] - size[0], x.shape[2] - size[1])
+    return layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x) if extra != (0, 0) else x
+
+
+def to_unit(x):
+    """[-1, 1] -> [0, 1]: from a tanh to the images of a public boundary."""
+    return layers.Rescaling(0.5, 0.5)(x)
+
+
+def from_unit(x):
+    """[0, 1] -> [-1, 1]."""
+    return layers.Rescaling(2.0, -1.0)(x)
+
+
+def latent_and_label(latent_dim, num_classes, embedding=50):
+    """(inputs, features) of a generator: latents, with the embedded label of a conditional one behind them."""
+    z = keras.Input((latent_dim,), name="z")
+    if not num_classes:
+        return z, z
+    label = label_input()
+    return [z, label], layers.Concatenate()([z, layers.Embedding(num_classes, embedding)(label)])
+
+
+def image_and_label(image_shape, num_classes, embedding=50):
+    """(inputs, features in [-1, 1]) of a critic: images, with a plane made of the embedded label of a conditional one."""
+    image = keras.Input(image_shape, name="x")
+    if not num_classes:
+        return image, from_unit(image)
+    label = label_input()
+    plane = layers.Dense(math.prod(image_shape[:2]))(layers.Embedding(num_classes, embedding)(label))
+    return [image, label], layers.Concatenate()([from_unit(image), layers.Reshape((*image_shape[:2], 1))(plane)])
+
+
+def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=None):
+    """Latents -> images: a dense layer to the smallest grid, then 4x4 transposed convolutions with stride 2.
+
+    Args:
+        image_shape: (H, W, C); each side at least 8. The smallest grid is 4 to 7 pixels wide.
+        latent_dim: width of the latent.
+        filters: channels before the last layer, doubled at each smaller grid.
+        norm: `"batch"`, `"layer"` or None, before each rectifier.
+        num_classes: if given, the network takes `[latents, labels]`.
+
+    Returns:
+        A Functional model, (B, latent_dim) -> (B, H, W, C) in [0, 1], weights from N(0, 0.02).
+
+    Raises:
+        ValueError: for images that are too small to be doubled up to.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), widths(filters, levels)[::-1]
+    inputs, x = latent_and_label(latent_dim, num_classes)
+    start = keras.initializers.RandomNormal(0.0, 0.02)
+
+    def finish(x):
+        return layers.ReLU()(NORMS[norm]()(x) if norm else x)
+
+    x = layers.Dense(math.prod(grids[0]) * channels[0], use_bias=not norm, kernel_initializer=start)(x)
+    x = finish(layers.Reshape((*grids[0], channels[0]))(x))
+    for grid, width in zip(grids[1:], [*channels[1:], image_shape[-1]]):
+        last = grid == grids[-1]
+        x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=last or not norm,
+                                   kernel_initializer=start)(x)
+        x = crop_to(x, grid)
+        x = to_unit(layers.Activation("tanh")(x)) if last else finish(x)
+    return keras.Model(inputs, x, name="generator")
+
+
+def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None, head=0, constraint=None):
+    """Images -> scores: 4x4 convolutions with stride 2, leaky rectifiers of slope 0.2, one dense layer.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        filters: channels of the first convolution, doubled at each further one.
+        norm: `"batch"`, `"layer"` or None; never in the first layer.
+        spectral: whether every kernel is spectrally normalised (Miyato et al., 2018).
+        num_classes: if given, the network takes `[images, labels]`.
+        head: width of a second output beside the score; 0: none.
+        constraint: of all weights, such as `tfgen.layers.Clip`.
+
+    Returns:
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02).
+
+    Raises:
+        ValueError: for images that are too small to be halved.
+    """
+    conv, dense = (SpectralConv2D, SpectralDense) if spectral else (layers.Conv2D, layers.Dense)
+    made = {"kernel_initializer": "glorot_uniform" if spectral else keras.initializers.RandomNormal(0.0, 0.02),
+            "kernel_constraint": constraint, "bias_constraint": constraint}
+    inputs, x = image_and_label(image_shape, num_classes)
+    for level, width in enumerate(widths(filters, check_levels(image_shape))):
+        x = conv(width, 4, strides=2, padding="same", **made)(x)
+        x = NORMS[norm]()(x) if norm and level else x
+        x = layers.LeakyReLU(0.2)(x)
+    x = layers.Flatten()(x)
+    score = dense(1, **made)(x)
+    return keras.Model(inputs, [score, dense(head, **made)(x)] if head else score, name="critic")
+
+
+def check_levels(image_shape):
+    """The halvings of an image.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    levels = halvings(image_shape)
+    if levels < 1:
+        raise ValueError(f"a convolutional generator expects images of at least 8x8 pixels, received "
+                         f"{image_shape[0]}x{image_shape[1]}; use the recipe gan, or a larger image_size")
+    return levels

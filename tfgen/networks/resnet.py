@@ -1,0 +1,130 @@
+"""Residual generators and critics with self-attention and class conditions (SAGAN, BigGAN)."""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense
+from tfgen.networks.conditioning import label_input
+from tfgen.networks.dcgan import check_levels, crop_to, from_unit, sizes, to_unit, widths
+
+
+def attention(x):
+    """x + gamma * attention over all places, gamma from zero (Zhang et al., 2019, equations 1 to 3).
+
+    Queries and keys have C/8 channels, values C/2; keys and values are pooled to a quarter of the places.
+    """
+    height, width, channels = x.shape[1:]
+    narrow, middle = max(1, channels // 8), max(1, channels // 2)
+
+    def places(filters, pool):
+        y = SpectralConv2D(filters, 1, use_bias=False)(x)
+        y = layers.MaxPooling2D(2, padding="same")(y) if pool else y
+        return layers.Reshape((-1, filters))(y)
+
+    weights = layers.Softmax()(ops.matmul(places(narrow, False), ops.transpose(places(narrow, True), (0, 2, 1))))
+    y = layers.Reshape((height, width, middle))(ops.matmul(weights, places(middle, True)))
+    return x + Scale()(SpectralConv2D(channels, 1, use_bias=False)(y))
+
+
+def conditional_batch_norm(x, condition, regularizer=None):
+    """Batch normalisation whose gain (around 1) and bias are linear in a condition (B, n) (de Vries et al., 2017)."""
+    shape = (1, 1, x.shape[-1])
+    gain, bias = (layers.Reshape(shape)(SpectralDense(x.shape[-1], use_bias=False, kernel_regularizer=regularizer)(condition))
+                  for _ in range(2))
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=False, scale=False)(x) * (1.0 + gain) + bias
+
+
+def up_block(x, filters, grid, condition, regularizer):
+    """Residual block that doubles the grid (cropped to `grid`)."""
+    def conv(width, size, **options):
+        return SpectralConv2D(width, size, padding="same", kernel_regularizer=regularizer, **options)
+
+    def double(y):
+        return crop_to(layers.UpSampling2D()(y), grid)
+
+    y = conv(filters, 3)(double(layers.ReLU()(conditional_batch_norm(x, condition, regularizer))))
+    y = conv(filters, 3)(layers.ReLU()(conditional_batch_norm(y, condition, regularizer)))
+    # A 1x1 convolution and nearest-neighbour doubling commute: the cheap order.
+    return y + double(conv(filters, 1, use_bias=False)(x))
+
+
+def down_block(x, filters, first=False, halve=True):
+    """Residual block of a critic that halves the grid (rounded up)."""
+    def pool(y):
+        return layers.AveragePooling2D(2, padding="same")(y) if halve else y
+
+    y = x if first else layers.ReLU()(x)
+    y = layers.ReLU()(SpectralConv2D(filters, 3, padding="same")(y))
+    y = pool(SpectralConv2D(filters, 3, padding="same")(y))
+    skip = x if x.shape[-1] == filters else SpectralConv2D(filters, 1)(pool(x))
+    return y + (pool(skip) if x.shape[-1] == filters else skip)
+
+
+def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=False, embedding=128, orthogonality=0.0):
+    """[latents, labels] -> images: a dense layer, residual doublings, self-attention after the first.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        latent_dim: width of the latent.
+        num_classes: number of labels.
+        filters: channels at full size, doubled at each smaller grid.
+        split_latent: whether the latent is dealt out, a part to the first layer and one to each block, where it joins
+            the shared embedding of the label (Brock et al., 2019); else blocks see the label alone.
+        embedding: width of the label's embedding, if split.
+        orthogonality: weight of `OffDiagonalOrthogonality` on every kernel.
+
+    Returns:
+        A Functional model, [(B, latent_dim), (B,)] -> (B, H, W, C) in [0, 1].
+
+    Raises:
+        ValueError: for images too small, or a latent too narrow to be split.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), [*widths(filters, levels)[::-1], filters]
+    regularizer = OffDiagonalOrthogonality(orthogonality) if orthogonality else None
+    z, label = keras.Input((latent_dim,), name="z"), label_input()
+    if split_latent:
+        share = latent_dim // (levels + 1)
+        if not share:
+            raise ValueError(f"a split latent expects at least {levels + 1} values, one a block, received {latent_dim}")
+        embedded = layers.Embedding(num_classes, embedding)(label)
+        cuts = [latent_dim - share * (levels - index) for index in range(levels + 1)]
+        x = z[:, :cuts[0]]
+        conditions = [layers.Concatenate()([z[:, low:high], embedded]) for low, high in zip(cuts, cuts[1:])]
+    else:
+        x, conditions = z, [ops.one_hot(label, num_classes)] * levels
+    x = SpectralDense(math.prod(grids[0]) * channels[0], kernel_regularizer=regularizer)(x)
+    x = layers.Reshape((*grids[0], channels[0]))(x)
+    for level, (grid, width, condition) in enumerate(zip(grids[1:], channels[1:], conditions)):
+        x = up_block(x, width, grid, condition, regularizer)
+        x = attention(x) if level == 0 else x
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    x = SpectralConv2D(image_shape[-1], 3, padding="same", kernel_regularizer=regularizer)(x)
+    return keras.Model([z, label], to_unit(layers.Activation("tanh")(x)), name="generator")
+
+
+def critic(image_shape, num_classes, filters=64):
+    """[images, labels] -> scores: residual halvings, self-attention after the first, projection of the label.
+
+    score = w . h + b + embedding(label) . h, h the features summed over places (Miyato & Koyama, 2018).
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        num_classes: number of labels.
+        filters: channels of the first block, doubled at each further one.
+
+    Returns:
+        A Functional model, [(B, H, W, C) in [0, 1], (B,)] -> (B, 1).
+    """
+    image, label = keras.Input(image_shape, name="x"), label_input()
+    x = from_unit(image)
+    for level, width in enumerate(widths(filters, check_levels(image_shape))):
+        x = down_block(x, width, first=level == 0)
+        x = attention(x) if level == 0 else x
+    x = down_block(x, x.shape[-1], halve=False)
+    features = ops.sum(layers.ReLU()(x), axis=(1, 2))
+    embedded = SpectralDense(features.shape[-1], use_bias=False)(ops.one_hot(label, num_classes))
+    score = SpectralDense(1)(features) + ops.sum(embedded * features, axis=-1, keepdims=True)
+    return keras.Model([image, label], score, name="critic")

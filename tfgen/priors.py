@@ -1,0 +1,63 @@
+"""What a generator's noise is drawn from: `draw` in training, `seeded` as a pure function of seeds."""
+
+import keras
+import tensorflow as tf
+
+from tfgen import noise
+from tfgen.serialization import serializable
+from tfgen.verbs import Option
+
+
+class Prior:
+    """A distribution over latents, made from uniform or normal noise.
+
+    A prior has `draw(rows, dim, seed_generator)` and `seeded(seeds, dim, **options)`, both giving float32
+    (rows, dim), and `options`, the further inputs of `seeded` as {name: `verbs.Option`}.
+    """
+
+    options = {}
+
+
+@serializable
+class Normal(Prior):
+    """Standard normal latents."""
+
+    def __init__(self):
+        pass
+
+    def draw(self, rows, dim, seed_generator):
+        return keras.random.normal((rows, dim), seed=seed_generator)
+
+    def seeded(self, seeds, dim):
+        return noise.normal(seeds, (dim,), noise.LATENT)
+
+
+@serializable
+class Uniform(Prior):
+    """Latents uniform in [-1, 1] (Goodfellow et al., 2014; Radford et al., 2016)."""
+
+    def __init__(self):
+        pass
+
+    def draw(self, rows, dim, seed_generator):
+        return keras.random.uniform((rows, dim), -1.0, 1.0, seed=seed_generator)
+
+    def seeded(self, seeds, dim):
+        return 2.0 * noise.uniform(seeds, (dim,), noise.LATENT) - 1.0
+
+
+@serializable
+class TruncatedNormal(Normal):
+    """Standard normal in training, truncated to |z| <= truncation when sampling (Brock et al., 2019).
+
+    Drawn by the inverse of the distribution function, so a latent moves continuously with its truncation.
+    """
+
+    # Beyond six standard deviations float32 noise has no values: no truncation.
+    options = {"truncation": Option("float32", 6.0, 0.01, 6.0, "largest |z|; small: typical images, large: varied")}
+
+    def seeded(self, seeds, dim, truncation=6.0):
+        bound = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seeds))[:, None]
+        low = 0.5 * tf.math.erfc(bound * 0.5**0.5)
+        return tf.clip_by_value(
+            tf.math.ndtri(low + noise.uniform(seeds, (dim,), noise.LATENT) * (1.0 - 2.0 * low)), -bound, bound)

@@ -1,0 +1,198 @@
+"""GANs: what differs between systems is the objective, a penalty, the critic's normalisation or the condition."""
+
+import keras
+
+from tfgen import networks
+from tfgen.errors import UserError
+from tfgen.layers import Clip
+from tfgen.losses import EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
+from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN
+from tfgen.penalties import GradientPenalty, MaxGradientPenalty
+from tfgen.priors import Normal, TruncatedNormal, Uniform
+from tfgen.recipes.registry import recipe
+
+OBJECTIVE = ("val_frechet_distance", "min")
+
+
+def players(model, hp, rate, critic_rate=None, beta_1=0.5, beta_2=0.999, optimizer=None):
+    """Compiles a model with an optimizer a player, whose rates may differ (Heusel et al., 2017)."""
+    rates = (hp.Float("learning_rate", 1e-6, 1e-1, default=rate, sampling="log"),
+             hp.Float("critic_learning_rate", 1e-6, 1e-1, default=critic_rate or rate, sampling="log"))
+    make = optimizer or (lambda value: keras.optimizers.Adam(value, beta_1=beta_1, beta_2=beta_2))
+    model.compile(*map(make, rates))
+    return model
+
+
+def latent_dim(hp, default=100):
+    return hp.Int("latent_dim", 1, 1024, default=default)
+
+
+def filters(hp, default=64):
+    return hp.Int("filters", 2, 512, default=default)
+
+
+def classes(spec, name, instead):
+    """The number of classes of data with labels.
+
+    Raises:
+        UserError: for data without.
+    """
+    if not spec.num_classes:
+        raise UserError(f"{name} expects labelled data, '{spec.name}' has no labels; use {instead}")
+    return spec.num_classes
+
+
+def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
+    """A `GAN` on the all-convolutional networks."""
+    width, depth = latent_dim(hp, latent), filters(hp)
+    labels = {"num_classes": parts.get("num_classes")}
+    return GAN(networks.dcgan.generator(spec.image_shape, width, depth, norm, **labels),
+               networks.dcgan.critic(spec.image_shape, depth, critic_norm, spectral, constraint=constraint, **labels),
+               objective, **parts)
+
+
+@recipe(family="gan", paper="arXiv:1406.2661", objective=OBJECTIVE)
+def gan(hp, spec):
+    """GAN (Goodfellow et al., 2014): fully connected networks, saturating or non-saturating objective."""
+    units, width = hp.Int("units", 4, 4096, default=256), latent_dim(hp)
+    saturating = hp.Choice("objective", ["non_saturating", "minimax"], default="non_saturating") == "minimax"
+    smoothing = hp.Float("label_smoothing", 0.0, 0.4, default=0.0)
+    model = GAN(networks.mlp.decoder(width, [units, 2 * units], spec.image_shape, "leaky_relu", "sigmoid"),
+                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu"),
+                Minimax(smoothing) if saturating else NonSaturating(smoothing), prior=Uniform(),
+                critic_steps=hp.Int("critic_steps", 1, 10, default=1),
+                historical_averaging=hp.Float("historical_averaging", 0.0, 10.0, default=0.0))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1511.06434", objective=OBJECTIVE)
+def dcgan(hp, spec):
+    """DCGAN (Radford et al., 2016): all convolutional, batch normalisation, weights from N(0, 0.02)."""
+    model = conv_gan(hp, spec, NonSaturating(hp.Float("label_smoothing", 0.0, 0.4, default=0.0)), critic_norm="batch",
+                     prior=Uniform(), ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1411.1784", view="labelled", objective=OBJECTIVE)
+def cgan(hp, spec):
+    """Conditional GAN (Mirza & Osindero, 2014): the label, embedded, enters both networks."""
+    model = conv_gan(hp, spec, NonSaturating(), num_classes=classes(spec, "cgan", "dcgan"))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1610.09585", view="labelled", objective=OBJECTIVE)
+def acgan(hp, spec):
+    """Auxiliary-classifier GAN (Odena et al., 2017): the critic also names the class."""
+    count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), filters(hp)
+    model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
+                  networks.dcgan.critic(spec.image_shape, depth, head=count), count,
+                  class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1606.03657", objective=OBJECTIVE)
+def infogan(hp, spec):
+    """InfoGAN (Chen et al., 2016): part of the latent is a code that the critic must read back from the image."""
+    noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), filters(hp)
+    categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
+    model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
+                    networks.dcgan.critic(spec.image_shape, depth, head=categories + 2 * codes), categories, codes,
+                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=0.1))
+    return players(model, hp, 1e-3, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1611.04076", objective=OBJECTIVE)
+def lsgan(hp, spec):
+    """LSGAN (Mao et al., 2017): least squares in place of cross-entropy."""
+    return players(conv_gan(hp, spec, LeastSquares(), critic_norm="batch"), hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1701.07875", objective=OBJECTIVE)
+def wgan(hp, spec):
+    """WGAN (Arjovsky et al., 2017): Wasserstein critic with clipped weights, RMSProp, five critic steps."""
+    model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
+                     constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 5e-5, optimizer=keras.optimizers.RMSprop)
+
+
+@recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)
+def wgan_gp(hp, spec):
+    """WGAN-GP (Gulrajani et al., 2017): Wasserstein critic held 1-Lipschitz by a gradient penalty."""
+    penalty = GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))
+    model = conv_gan(hp, spec, Wasserstein(), critic_norm="layer", latent=128, penalties=[penalty],
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+
+
+@recipe(family="gan", paper="arXiv:1902.05687", objective=OBJECTIVE)
+def lipschitz_gan(hp, spec):
+    """Lipschitz GAN (Zhou et al., 2019): softplus objective, the largest gradient of a batch is penalised."""
+    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"))
+    model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+
+
+@recipe(family="gan", paper="arXiv:1802.05957", objective=OBJECTIVE)
+def sngan(hp, spec):
+    """SN-GAN (Miyato et al., 2018): spectrally normalised critic, hinge loss."""
+    model = conv_gan(hp, spec, Hinge(), latent=128, spectral=True, critic_steps=hp.Int("critic_steps", 1, 10, default=1))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1805.08318", view="labelled", objective=OBJECTIVE)
+def sagan(hp, spec):
+    """SAGAN (Zhang et al., 2019): self-attention, spectral normalisation in both networks, projection, two rates."""
+    count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), filters(hp)
+    model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
+                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count)
+    return players(model, hp, 1e-4, 4e-4, beta_1=0.0, beta_2=0.9)
+
+
+@recipe(family="gan", paper="arXiv:1809.11096", view="labelled", objective=OBJECTIVE)
+def biggan(hp, spec):
+    """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation."""
+    count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), filters(hp)
+    generator = networks.resnet.generator(spec.image_shape, width, count, depth, split_latent=True,
+                                          orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4))
+    model = GAN(generator, networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
+                prior=TruncatedNormal(), critic_steps=hp.Int("critic_steps", 1, 10, default=2),
+                ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+    return players(model, hp, 5e-5, 2e-4, beta_1=0.0, beta_2=0.999)
+
+
+@recipe(family="gan", paper="arXiv:1609.03126", objective=OBJECTIVE)
+def ebgan(hp, spec):
+    """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
+    width, depth, code = latent_dim(hp), filters(hp), hp.Int("code_dim", 1, 1024, default=64)
+    channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
+    model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
+                  networks.energy.energy(spec.image_shape, channels, code, 2, with_code=True),
+                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.1),
+                  EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log")))
+    return players(model, hp, 1e-3)
+
+
+@recipe(family="gan", paper="arXiv:1703.10717", objective=OBJECTIVE)
+def began(hp, spec):
+    """BEGAN (Berthelot et al., 2017): autoencoding critic, held in equilibrium by the control k."""
+    width, depth = latent_dim(hp, 64), filters(hp)
+    channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
+    model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
+                  networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,
+                                         activation="elu"),
+                  hp.Float("diversity", 0.05, 1.0, default=0.5), prior=Uniform())
+    return players(model, hp, 1e-4)
+
+
+@recipe(family="gan", paper="arXiv:1511.05644", objective=OBJECTIVE)
+def aae(hp, spec):
+    """Adversarial autoencoder (Makhzani et al., 2016): a critic of codes holds them to a normal prior."""
+    units, width = hp.Int("units", 4, 4096, default=512), latent_dim(hp, 8)
+    model = AAE(networks.mlp.encoder(spec.image_shape, [units, units], width),
+                networks.mlp.decoder(width, [units, units], spec.image_shape),
+                keras.Sequential([keras.Input((width,)), keras.layers.Dense(units, "leaky_relu"),
+                                  keras.layers.Dense(units, "leaky_relu"), keras.layers.Dense(1)], name="critic"),
+                prior=Normal(), adversarial_weight=hp.Float("adversarial_weight", 0.0, 1000.0, default=10.0))
+    return players(model, hp, 5e-4)
