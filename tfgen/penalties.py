@@ -1,4 +1,4 @@
-"""Penalties made of gradients: on an encoder, `(encoder, x, codes) -> scalar`; on a critic, `(critic, real, fake) -> scalar`.
+"""Penalties: on an encoder, exactly `(encoder, x, codes) -> scalar`; on a critic, `(critic, real, fake) -> scalar`.
 
 A critic's penalty gets the critic as a function of images alone, whatever else the network takes.
 """

@@ -31,8 +31,8 @@ def attention(x):
 def conditional_batch_norm(x, condition, regularizer=None):
     """Batch normalisation whose gain (around 1) and bias are linear in a condition (B, n) (de Vries et al., 2017)."""
     shape = (1, 1, x.shape[-1])
-    gain, bias = (layers.Reshape(shape)(SpectralDense(x.shape[-1], use_bias=False, kernel_regularizer=regularizer)(condition))
-                  for _ in range(2))
+    gain, bias = (SpectralDense(x.shape[-1], use_bias=False, kernel_regularizer=regularizer)(condition) for _ in range(2))
+    gain, bias = layers.Reshape(shape)(gain), layers.Reshape(shape)(bias)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=False, scale=False)(x) * (1.0 + gain) + bias
 
 
