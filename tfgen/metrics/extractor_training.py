@@ -166,7 +166,7 @@ def trained(dataset, task, seed=0, epochs=None, cache=None):
     """The data set's network, from the cache or trained and written there.
 
     Raises:
-        UserError: seed or epochs out of range.
+        UserError: seed or epochs out of range, or a cache folder that cannot be written.
     """
     epochs = default_epochs(dataset, task) if epochs is None else epochs
     for what, value, least in (("seed", seed, 0), ("epochs", epochs, 1)):
@@ -174,8 +174,14 @@ def trained(dataset, task, seed=0, epochs=None, cache=None):
             raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
     path = cache_folder(cache) / cache_name(dataset, task, int(seed), int(epochs))
     both = _loaded(path, dataset.spec.image_shape, task.answers)
-    if both is None:
+    if both is not None:
+        return both
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         both = train(dataset, task, int(seed), int(epochs))
         with written_aside(path) as aside:
             both.save(aside)
+    except OSError as error:
+        raise UserError(f"the cache of feature extractors expects a folder to write to, received {path.parent} "
+                        f"({error.strerror}): set TFGEN_CACHE to another") from None
     return both
