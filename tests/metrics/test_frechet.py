@@ -7,6 +7,11 @@ import scipy.linalg
 from tfgen.metrics import KernelDistance, Moments, frechet_distance
 
 
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Nothing here has Keras state."""
+
+
 def covariance(rng, width, rank):
     factor = rng.normal(size=(width, rank))
     return factor @ factor.T / rank

@@ -4,6 +4,11 @@ import pytest
 from tfgen.metrics import density_coverage, manifold, precision_recall
 
 
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Nothing here has Keras state."""
+
+
 def brute(real, fake, k):
     def distances(x, y):
         return np.linalg.norm(x[:, None] - y[None], axis=-1)

@@ -6,6 +6,11 @@ import pytest
 from tfgen.metrics import ClassifierScore, Modes, classifier_score, modes
 
 
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Nothing here has Keras state."""
+
+
 def test_score_of_sure_and_balanced_rows_is_the_number_of_classes_and_of_equal_rows_is_one():
     assert classifier_score(np.tile(np.eye(7), (3, 1))) == pytest.approx(7.0)
     assert classifier_score(np.tile([[0.2, 0.5, 0.3]], (10, 1))) == pytest.approx(1.0)
