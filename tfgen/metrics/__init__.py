@@ -1,5 +1,12 @@
 """Numbers that tell how good a trained model is."""
 
+from tfgen.metrics import features, quality
+from tfgen.metrics.frechet import KernelDistance, Moments, frechet_distance
 from tfgen.metrics.likelihood import active_units, bits_per_dim
+from tfgen.metrics.manifold import density_coverage, precision_recall
+from tfgen.metrics.quality import compare, of_samples
+from tfgen.metrics.score import ClassifierScore, Modes, classifier_score, modes
 
-__all__ = ["active_units", "bits_per_dim"]
+__all__ = ["ClassifierScore", "KernelDistance", "Modes", "Moments", "active_units", "bits_per_dim", "classifier_score",
+           "compare", "density_coverage", "features", "frechet_distance", "modes", "of_samples", "precision_recall",
+           "quality"]

@@ -1,0 +1,193 @@
+"""The network of `features.classifier`: its task, its training and the cache of trained ones."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data import views
+from tfgen.errors import UserError
+from tfgen.files import written_aside
+
+# Goes up with every change of the network or its training, so that caches of the old one are not read.
+VERSION = 1
+FEATURES = 128
+_BATCH = 128
+_LEAST_SIDE = 4
+# Images that identify a data set in the key of its cache.
+_FINGERPRINT_IMAGES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What the network learns.
+
+    Attributes:
+        name: "classifier" or "rotations".
+        view: the view of (images, answers).
+        answers: number of answers.
+        copies: rows that the view makes of an image.
+        num_classes: number of classes whose probabilities the network gives, or None.
+    """
+
+    name: str
+    view: Callable
+    answers: int
+    copies: int
+    num_classes: int | None
+
+
+def rotations(record):
+    """View (images (4 B, H, H, C) turned by 0, 90, 180 and 270 degrees, number of the turn (4 B,))."""
+    image = record["image"]
+    turned = tf.concat([tf.image.rot90(image, turns) for turns in range(4)], axis=0)
+    return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
+
+
+def task_of(dataset):
+    """Classes where the training split has at least two, else rotations.
+
+    Raises:
+        UserError: images of sides below 4, or neither labels nor square images.
+    """
+    spec = dataset.spec
+    height, width, _ = spec.image_shape
+    if min(height, width) < _LEAST_SIDE:
+        raise UserError(f"a feature extractor expects images of sides >= {_LEAST_SIDE}, received {height}x{width} of "
+                        f"{spec.name!r}: load it with a larger image_size")
+    if dataset.labels("train") is not None and (spec.num_classes or 0) >= 2:
+        return Task("classifier", views.labelled, spec.num_classes, 1, spec.num_classes)
+    if height != width:
+        raise UserError(f"a feature extractor expects labels or square images, received {height}x{width} without labels "
+                        f"of {spec.name!r}: load it with image_size")
+    return Task("rotations", rotations, 4, 4, None)
+
+
+def default_epochs(dataset, task):
+    """Enough for 300,000 rows, but 3 to 40 passes (1 to 10 where each image gives 4 rows)."""
+    rows = len(dataset.images("train")) * task.copies
+    return int(np.clip(-(-300_000 // rows), max(1, 3 // task.copies), 40 // task.copies))
+
+
+def network(image_shape, answers, seed):
+    """Images (B, H, W, C) in [0, 1] -> features (B, 128), probabilities (B, answers); every weight drawn from `seed`."""
+    layers = keras.layers
+    seeds = iter(int(word) for word in np.random.SeedSequence(seed).generate_state(32))
+
+    def initial():
+        return keras.initializers.HeNormal(seed=next(seeds) >> 1)
+
+    def block(x, channels, strides, number):
+        x = layers.Conv2D(channels, 3, strides, "same", use_bias=False, kernel_initializer=initial(), dtype="float32",
+                          name=f"conv_{number}")(x)
+        x = layers.BatchNormalization(momentum=0.95, dtype="float32", name=f"norm_{number}")(x)
+        return layers.ReLU(dtype="float32", name=f"relu_{number}")(x)
+
+    inputs = keras.Input(image_shape, dtype="float32", name="images")
+    side = max(image_shape[:2])
+    x = layers.Rescaling(2.0, -1.0, dtype="float32", name="centre")(inputs)
+    x = block(x, 32, 2 if side >= 16 else 1, 0)
+    x = block(x, 64, 2, 1)
+    x = block(x, 64, 1, 2)
+    number = 3
+    while max(x.shape[1:3]) > 8:
+        x = block(x, 64, 2, number)
+        number += 1
+    x = layers.Flatten(dtype="float32", name="flat")(x)
+    features = layers.Dense(FEATURES, activation="relu", kernel_initializer=initial(), dtype="float32", name="features")(x)
+    probabilities = layers.Dense(answers, activation="softmax", kernel_initializer=initial(), dtype="float32",
+                                 name="probabilities")(features)
+    return keras.Model(inputs, [features, probabilities], name="extractor")
+
+
+def train(dataset, task, seed, epochs):
+    """A network trained by Adam with a cosine schedule; the global random state is neither read nor changed.
+
+    Weights are the same in every process of one machine with one number of threads (TF_NUM_INTRAOP_THREADS); others
+    round differently, so their checksums differ and distances agree to a few digits only.
+    """
+    images = _BATCH // task.copies
+    steps = epochs * dataset.steps(images)
+    both = network(dataset.spec.image_shape, task.answers, seed)
+    learner = keras.Model(both.input, both.output[1])
+    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)),
+                    keras.losses.SparseCategoricalCrossentropy(), jit_compile=False)
+    # The views' batches are drawn and shuffled by the stream itself.
+    learner.fit(dataset.train(images, seed, task.view), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return both
+
+
+def accuracy(both, dataset, task, limit=10_000):
+    """Share of right answers on the validation split (its first `limit` images), None where it has no answers."""
+    if "validation" not in dataset.spec.sizes or (task.num_classes and dataset.labels("validation") is None):
+        return None
+    signature = tf.TensorSpec((None, *dataset.spec.image_shape), tf.float32)
+    forward = tf.function(lambda images: tf.argmax(both(images, training=False)[1], axis=1), autograph=False,
+                          input_signature=[signature])
+    right = [np.equal(forward(images), answers)
+             for images, answers in dataset.batches("validation", _BATCH, task.view, limit)]
+    return float(np.mean(np.concatenate(right)))
+
+
+def cache_folder(cache=None):
+    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors."""
+    return pathlib.Path(cache or os.environ.get("TFGEN_CACHE") or "~/.cache/tfgen/extractors").expanduser()
+
+
+def cache_name(dataset, task, seed, epochs):
+    """File name of a trained network: the data set's name and a hash of everything that the training depends on."""
+    images, labels = dataset.images("train"), dataset.labels("train")
+    about = {"source": dataset.source, "image_shape": dataset.spec.image_shape, "train": len(images), "seed": seed,
+             "sizes": dataset.spec.sizes, "epochs": epochs, "task": task.name, "answers": task.answers,
+             "version": VERSION}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    rows = np.linspace(0, len(images) - 1, min(_FINGERPRINT_IMAGES, len(images))).astype(int)
+    digest.update(images[rows].tobytes())
+    if labels is not None:
+        digest.update(labels.tobytes())
+    slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", pathlib.PurePath(dataset.spec.name).name)[:40]
+    return f"{slug}-{task.name}-{digest.hexdigest()[:20]}.keras"
+
+
+def _loaded(path, image_shape, answers):
+    """The network of a cache file, or None where the file is missing, broken or of another network."""
+    if not path.is_file():
+        return None
+    try:
+        both = keras.saving.load_model(path, compile=False)
+        shapes = both.input_shape[1:], [tuple(shape) for shape in both.output_shape]
+    except Exception:  # Whatever a broken file raises, training anew mends it.
+        return None
+    return both if shapes == (image_shape, [(None, FEATURES), (None, answers)]) else None
+
+
+def trained(dataset, task, seed=0, epochs=None, cache=None):
+    """The data set's network, from the cache or trained and written there.
+
+    Raises:
+        UserError: seed or epochs out of range, or a cache folder that cannot be written.
+    """
+    epochs = default_epochs(dataset, task) if epochs is None else epochs
+    for what, value, least in (("seed", seed, 0), ("epochs", epochs, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
+    path = cache_folder(cache) / cache_name(dataset, task, int(seed), int(epochs))
+    both = _loaded(path, dataset.spec.image_shape, task.answers)
+    if both is not None:
+        return both
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        both = train(dataset, task, int(seed), int(epochs))
+        with written_aside(path) as aside:
+            both.save(aside)
+    except OSError as error:
+        raise UserError(f"the cache of feature extractors expects a folder to write to, received {path.parent} "
+                        f"({error.strerror}): set TFGEN_CACHE to another") from None
+    return both
