@@ -1,8 +1,14 @@
 """One import of the library a process; few threads, so that two workers share two cores."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# Feature extractors of the tests stay out of the user's cache; one a process.
+os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
+atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
 
 import tfgen  # noqa: E402, F401, I001
 

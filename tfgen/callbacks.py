@@ -9,7 +9,7 @@ import signal
 import keras
 import numpy as np
 
-from tfgen import files, pictures, verbs
+from tfgen import files, metrics, pictures, verbs
 
 
 class TrainingDiverged(RuntimeError):
@@ -157,6 +157,39 @@ def reconstruction_rows(live, images, labels=None, corruption=None):
         inputs = np.asarray(corruption.seeded(keras.ops.convert_to_tensor(images), np.arange(len(images))))
         rows["corrupted"] = np.clip(inputs, 0.0, 1.0)
     return rows | {"reconstruction": live("reconstruct", inputs, **options)}
+
+
+class SampleQuality(keras.callbacks.Callback):
+    """Adds `val_frechet_distance` to the logs of every epoch: between samples and the validation images.
+
+    Args:
+        dataset: a `tfgen.data.Dataset`.
+        extractor: of features, see `tfgen.metrics.features`; None: a classifier of the data, trained when first needed.
+        n: samples; with few the distance is biased upwards, by as much in every epoch.
+    """
+
+    NAME = "val_frechet_distance"
+
+    def __init__(self, dataset, extractor=None, n=2000):
+        super().__init__()
+        self.dataset = dataset
+        self.extractor = extractor
+        self.n = n
+
+    def moments(self, batches):
+        found = metrics.Moments()
+        for images in batches:
+            found.update(self.extractor(images)[0])
+        return found
+
+    def on_train_begin(self, logs=None):
+        self.extractor = self.extractor or metrics.features.classifier(self.dataset)
+        self.real = self.moments(batch.numpy() for batch in self.dataset.batches("validation"))
+        self.live = verbs.Live(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        parts = (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
+        logs[self.NAME] = metrics.frechet_distance(self.real, self.moments(parts))
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

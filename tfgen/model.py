@@ -20,9 +20,12 @@ class GenerativeModel(keras.Model):
         loss_names: what `compute_losses` returns beside `"loss"`.
         image_shape: (height, width, channels) of one image.
         latent_shape: shape of one latent, where the model has one.
+        batches_per_step: how many batches' worth of images a step takes at once.
     """
 
     loss_names = ()
+    # Batches of the size asked for that one step takes.
+    batches_per_step = 1
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -167,6 +170,10 @@ class AdversarialModel(GenerativeModel):
     def tracked_names(self):
         return ("generator_loss", "critic_loss", *self.loss_names, "generator_gradient")
 
+    @property
+    def batches_per_step(self):
+        return self.critic_steps
+
     def generate(self, batch, training):
         """What the generator makes for a batch: a nest of tensors, handed to both players' losses."""
         raise NotImplementedError(f"{type(self).__name__} must define generate(batch, training)")
@@ -269,7 +276,8 @@ class AdversarialModel(GenerativeModel):
     def test_step(self, data):
         made = self.generate(data, training=False)
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
-        return self.track(losses | {"generator_gradient": tf.zeros(())}, data)
+        logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
+        return {name: value for name, value in logs.items() if name != "generator_gradient"}
 
 
 def require(condition, message):

@@ -33,7 +33,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, 
         out: the run's folder; must not hold a run.
         epochs: passes over the training data, >= 1.
         values: {hyperparameter: value} that differ from the paper's.
-        batch_size: images a step.
+        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many.
         seed: of weights, noise and data order.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: epochs between pictures.
@@ -96,7 +96,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         # A bar for a person, one line an epoch for a log.
         verbose = 1 if sys.stdout.isatty() else 2
     batch_size, seed, epochs = settings["batch_size"], settings["seed"], settings["epochs"]
-    steps = dataset.steps(batch_size)
+    rows = batch_size * model.batches_per_step
+    steps = dataset.steps(rows)
     # Keras would run past the end of an epoch whose steps the steps of a call do not divide.
     whole = math.gcd(steps, step % steps)
     model.steps_per_execution = max(n for n in range(1, settings["steps_per_execution"] + 1) if whole % n == 0)
@@ -106,8 +107,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)
-    # The history comes first: it refuses an epoch with a loss that is no number before it is saved.
-    extra = [history, checkpoint, callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
+    # The history comes before the checkpoint: it refuses an epoch with a loss that is no number before it is saved.
+    extra = [*quality_callbacks(recipe, dataset), history, checkpoint, callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     validation = dataset.batches("validation", batch_size, held_out)
@@ -117,7 +118,7 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
                 # A broken epoch is completed first, on the batches that it still lacked.
                 rest = steps - step % steps
                 last = epochs if rest == steps else step // steps + 1
-                model.fit(dataset.train(batch_size, seed, view, start=step), epochs=last, initial_epoch=step // steps,
+                model.fit(dataset.train(rows, seed, view, start=step), epochs=last, initial_epoch=step // steps,
                           steps_per_epoch=rest, validation_data=validation, callbacks=extra, verbose=verbose,
                           shuffle=False)
                 step = last * steps
@@ -127,7 +128,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
                                 f"go on with `tfgen train --resume {out}`") from None
     save(model, out)
     draw_codes(model, dataset, out)
-    files.write_json(out / "metrics.json", {"validation": evaluate(model, dataset, recipe, "validation")})
+    samples = 10_000 if quality_callbacks(recipe, dataset) else 0
+    files.write_json(out / "metrics.json", {"validation": evaluate(model, dataset, recipe, "validation", samples=samples)})
     return model
 
 
@@ -170,7 +172,12 @@ def draw_codes(model, dataset, out, count=2000):
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
 
 
-def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128):
+def quality_callbacks(recipe, dataset):
+    """What measures a recipe's objective after each epoch, where the losses cannot tell."""
+    return [callbacks.SampleQuality(dataset)] if recipe.objective[0] == callbacks.SampleQuality.NAME else []
+
+
+def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
     """Figures of a model on a split.
 
     Args:
@@ -180,9 +187,12 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         split: `train`, `validation` or `test`.
         k: importance samples of the bound, for models with `log_prob`.
         limit: images at most; None for all.
+        samples: how many samples are compared with the split's images; 0: none.
+        extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
 
     Returns:
-        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units"} as they apply.
+        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples"} as they
+        apply; "samples" is what `tfgen.metrics.of_samples` gives.
     """
     view = view_of(recipe, dataset, model)[1]
     batches = dataset.batches(split, batch_size, view, limit)
@@ -190,6 +200,9 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     figures = {"split": split, "images": count}
     figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
     live = verbs.Live(model)
+    if samples and "sample" in live.names:
+        extractor = extractor or metrics.features.classifier(dataset)
+        figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
     if "log_prob" not in live.names:
         return figures
     totals, codes = [], []

@@ -35,6 +35,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.recipe(hp, self.spec)
 
 
+class Trials(RecipeHyperModel):
+    """The same, fitted to a data set as `runs.train` does: what a step takes may depend on the hyperparameters."""
+
+    def fit(self, hp, model, dataset, batch_size, seed, steps, callbacks=(), **options):
+        view, held_out = runs.view_of(self.recipe, dataset, model)
+        rows = batch_size * model.batches_per_step
+        # What measures the objective comes before what reads it.
+        return model.fit(dataset.train(rows, seed, view), steps_per_epoch=steps or dataset.steps(rows),
+                         validation_data=dataset.batches("validation", batch_size, held_out), shuffle=False,
+                         callbacks=[*runs.quality_callbacks(self.recipe, dataset), *callbacks], **options)
+
+
 def hypermodel(recipe, spec, values=None):
     """The hypermodel of a recipe (its name or a `Recipe`), for a search of one's own.
 
@@ -78,18 +90,15 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     out = pathlib.Path(out)
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
-    model = hypermodel(recipe, dataset.spec, values)
+    model = Trials(recipe, dataset.spec, values)
     keras.utils.set_random_seed(seed)
-    example = recipe.model(dataset.spec, **model.fixed)
-    view, held_out = runs.view_of(recipe, dataset, example)
+    runs.view_of(recipe, dataset, recipe.model(dataset.spec, **model.fixed))
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
     search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seed,
                            directory=str(out), project_name="trials", overwrite=True, **budget)
     search.oracle.max_trials = trials
-    search.search(dataset.train(batch_size, seed, view), steps_per_epoch=steps or dataset.steps(batch_size),
-                  validation_data=dataset.batches("validation", batch_size, held_out), epochs=epochs, shuffle=False,
-                  verbose=verbose)
+    search.search(dataset=dataset, batch_size=batch_size, seed=seed, steps=steps, epochs=epochs, verbose=verbose)
     tried = list(search.oracle.trials.values())
     if failed := [trial for trial in tried if trial.status not in ("COMPLETED", "STOPPED")]:
         raise RuntimeError(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
