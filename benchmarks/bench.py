@@ -8,19 +8,20 @@ Ratios are of wall time; those of CPU time stand beside them, because with one t
 """
 
 import argparse
+import functools
 import os
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import keras_loop, penalties, timing
+from benchmarks import gan_loops, keras_loop, penalties, timing
 from tfgen import data, figures, noise, recipes
 
 try:
     import torch
 
-    from benchmarks import torch_loop
+    from benchmarks import torch_gan, torch_loop
 except ImportError:
     torch = None
 
@@ -29,7 +30,8 @@ RATE = 1e-3
 # Ours is to be this many times as fast as the peer.
 MARKS = {"bare": 0.97, "torch": 1.5, "naive": 5.0}
 TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare tf.function loop",
-          "torch": "PyTorch, default layout", "torch_channels_last": "PyTorch, channels_last",
+                    "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
+          "torch_channels_last": "PyTorch, channels_last",
           "ours": "tfgen.penalties.Contractive", "naive": "batch_jacobian"}
 
 
@@ -81,6 +83,53 @@ def training(recipe, steps, batch_size):
     return variants
 
 
+def check_gan(recipe, model, twins, images):
+    """Asserts that all peers compute both players' losses with the same gradients on given latents."""
+    x, z = tf.constant(images), gan_loops.draw(model, len(images))
+    share = np.full((len(images), 1, 1, 1), 0.3, np.float32)
+    for penalty in model.penalties:
+        penalty.between = lambda real, fake: share * real + (1.0 - share) * fake
+    wanted = []
+    for losses_of, variables, key in ((model.critic_losses, model.critic_variables, "critic_loss"),
+                                      (model.generator_losses, model.generator_variables, "generator_loss")):
+        with tf.GradientTape() as tape:
+            loss = losses_of(x, {"image": model.make(z, training=True), "latent": z}, training=True)[key]
+        wanted += [float(loss), float(tf.linalg.global_norm(tape.gradient(loss, variables)))]
+    for penalty in model.penalties:
+        del penalty.between
+    found = {"bare": gan_loops.losses(recipe, model, x, z, share)}
+    for name, twin in twins.items():
+        found[name] = twin.losses(images, z.numpy(), share)
+        count = [sum(int(tf.size(v)) for v in player) for player in (model.generator_variables, model.critic_variables)]
+        assert twin.parameters() == count, (twin.parameters(), count)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, wanted, rtol=1e-3, err_msg=f"{recipe}: {name} against fit")
+
+
+def adversarial(recipe, steps, batch_size):
+    """As `training`, for a GAN; `steps` batches, of which a step takes as many as the critic's updates."""
+    keras.utils.set_random_seed(0)
+    first = recipes.find(recipe).model(SPEC)
+    rows = batch_size * first.batches_per_step
+    images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    def another(**flags):
+        model = recipes.find(recipe).model(SPEC)
+        model.set_weights(first.get_weights())
+        model.steps_per_execution = flags.get("steps_per_execution", 1)
+        return model
+
+    twins = {name: torch_gan.Twin(recipe, first, last) for name, last in (("torch", False), ("torch_channels_last", True))
+             } if torch else {}
+    check_gan(recipe, first, twins, images[:batch_size])
+    models = {"fit": first, "fit_16": another(steps_per_execution=min(16, len(images) // rows)),
+               "example": gan_loops.Example(recipe, another())}
+    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
+    variants["bare"] = gan_loops.bare(recipe, another(), dataset)
+    return variants | {name: twin.trainer(images, batch_size) for name, twin in twins.items()}
+
+
 def summary(wall, cpu, per_round, ours, unit):
     """{quantity: spread}: throughputs, and how many times as fast each of `ours` is as each peer."""
     values = {f"{name}_{unit}": timing.spread(per_round / second for second in wall[name]) for name in wall}
@@ -117,37 +166,47 @@ def flat(values):
             for key, spread in values.items() for part, number in spread.items()}
 
 
-def run(fast=False, threads=1):
+def run(fast=False, threads=1, only=()):
     """Runs every benchmark; writes records unless fast; returns {name: values}.
 
     Args:
         fast: a few steps only, for tests; the numbers mean nothing.
         threads: that both libraries were given, for the records.
+        only: names of the benchmarks to run; none: all.
     """
     steps, batch_size, repetitions = (2, 8, 1) if fast else (64, 128, 11)
     about = {"command": "make bench", "seeds": [0], "marks": MARKS,
-             "data": {"name": "random", "image_shape": SPEC.image_shape, "batch_size": batch_size},
              "published": "none; ratios within one run: medians over rounds, with ranges",
              "peer": {"torch": torch.__version__ if torch else None}}
     if not torch:
         print("PyTorch is not installed: its rows are left out (pip install '.[bench]')")
-    jobs = {f"bench-{recipe}": (f"Training speed of {recipe}", "images_per_s", batch_size, ("fit", "fit_16"),
-                                training(recipe, steps, batch_size)) for recipe in ("vae", "denoising")}
+    # name: (title, unit, ours, batch size, batches or steps a round, maker of variants)
+    jobs = {f"bench-{recipe}": (f"Training speed of {recipe}", "images_per_s", ("fit", "fit_16"), batch_size, steps,
+                                functools.partial(training, recipe, steps, batch_size)) for recipe in ("vae", "denoising")}
+    gan_steps, gan_batch = (10, 8) if fast else (20, 64)
+    for recipe in ("dcgan", "wgan_gp"):
+        jobs[f"bench-{recipe.replace('_', '-')}"] = (
+            f"Training speed of {recipe}", "images_per_s", ("fit", "fit_16"), gan_batch, gan_steps,
+            functools.partial(adversarial, recipe, gan_steps, gan_batch))
     for kind in penalties.ENCODERS:
         title = f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents"
         jobs[f"bench-contractive-{kind.replace('_', '-')}"] = (
-            title, "steps_per_s", 1, ("ours",), penalties.variants(kind, batch_size=batch_size, steps=steps // 2))
+            title, "steps_per_s", ("ours",), batch_size, steps // 2,
+            functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2))
     made = {}
-    for name, (title, unit, per_step, ours, variants) in jobs.items():
+    for name, (title, unit, ours, batch, taken, make) in jobs.items():
+        if only and name not in only:
+            continue
+        variants = make()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         wall, cpu = timing.interleave(variants, repetitions, limit=100.0)
-        taken = steps if unit == "images_per_s" else steps // 2
-        values = summary(wall, cpu, taken * per_step, ours, unit)
+        values = summary(wall, cpu, taken * (batch if unit == "images_per_s" else 1), ours, unit)
         show(f"{title} ({name})", values, list(variants), ours, unit)
         made[name] = flat(values)
         if not fast:
             rounds = len(next(iter(wall.values())))
             figures.record(name, made[name], title=title, budget={"rounds": rounds, "steps_a_round": taken},
+                           data={"name": "random", "image_shape": SPEC.image_shape, "batch_size": batch},
                            machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads,
                                     "load_before": load}, **about)
     return made
@@ -157,13 +216,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true", help="a few steps, no records: to see that it runs")
     parser.add_argument("--threads", type=int, default=1, help="threads that TensorFlow and PyTorch get, each")
+    parser.add_argument("--only", nargs="*", default=(), metavar="NAME", help="such as bench-dcgan; default: all")
     arguments = parser.parse_args()
     tf.config.set_visible_devices([], "GPU")
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
     if torch:
         torch.set_num_threads(arguments.threads)
-    run(arguments.fast, arguments.threads)
+    run(arguments.fast, arguments.threads, arguments.only)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from benchmarks import bench, timing
 
 def test_fast_run_checks_and_measures_everything():
     made = bench.run(fast=True)
-    assert set(made) == {"bench-vae", "bench-denoising", "bench-contractive-one-layer", "bench-contractive-deep"}
+    assert set(made) == {"bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp",
+                         "bench-contractive-one-layer", "bench-contractive-deep"}
     assert made["bench-vae"]["fit_over_bare"] > 0 and made["bench-contractive-deep"]["ours_over_naive"] > 0
 
 
@@ -25,6 +26,17 @@ def test_check_finds_a_peer_with_another_loss(recipe, monkeypatch):
     monkeypatch.setitem(torch_loop.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
     with pytest.raises(AssertionError, match="torch against fit"):
         bench.check(recipe, model, images)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
+@pytest.mark.parametrize("recipe", ["dcgan", "wgan_gp"])
+def test_check_finds_a_gan_with_another_loss(recipe, monkeypatch):
+    from benchmarks import gan_loops
+
+    loss = gan_loops.LOSSES[recipe]
+    monkeypatch.setitem(gan_loops.LOSSES, recipe, lambda *scores: [1.01 * value for value in loss(*scores)])
+    with pytest.raises(AssertionError, match="bare against fit"):
+        bench.adversarial(recipe, 10, 8)
 
 
 def test_interleave_rotates_and_excludes_the_warm_up():

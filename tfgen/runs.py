@@ -108,7 +108,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)
     # The history comes before the checkpoint: it refuses an epoch with a loss that is no number before it is saved.
-    extra = [*quality_callbacks(recipe, dataset), history, checkpoint, callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
+    extra = [*quality_callbacks(recipe, dataset), history, checkpoint,
+             callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     validation = dataset.batches("validation", batch_size, held_out)

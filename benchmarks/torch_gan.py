@@ -1,0 +1,126 @@
+"""The GANs of the recipes `dcgan` and `wgan_gp` for 28x28x1 images in PyTorch, eager, with the same updates."""
+
+import keras
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.gan_loops import PENALTY
+from benchmarks.torch_loop import assign
+
+
+def generator(latent, filters):
+    """Latents -> images in [-1, 1]."""
+    wide = 2 * filters
+    return nn.Sequential(
+        nn.Linear(latent, 49 * wide, bias=False), nn.Unflatten(1, (wide, 7, 7)), nn.BatchNorm2d(wide), nn.ReLU(),
+        nn.ConvTranspose2d(wide, filters, 4, 2, 1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(),
+        nn.ConvTranspose2d(filters, 1, 4, 2, 1), nn.Tanh())
+
+
+def critic(filters, norm):
+    """Images in [-1, 1] -> scores."""
+    wide = 2 * filters
+    return nn.Sequential(
+        nn.Conv2d(1, filters, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(filters, wide, 4, 2, 1), norm(wide), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(49 * wide, 1))
+
+
+def copy_weights(network, twin):
+    """Takes a Keras network's weights, layer by layer."""
+    ours = [layer for layer in network.layers if layer.weights]
+    theirs = [module for module in twin if list(module.parameters())]
+    for layer, module in zip(ours, theirs, strict=True):
+        values = [w.numpy() for w in layer.weights]
+        kernel, bias = values[0], values[1] if len(values) > 1 else None
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+            kernel = kernel.transpose(3, 2, 0, 1)
+        elif isinstance(layer, keras.layers.LayerNormalization):
+            kernel, bias = kernel.transpose(2, 0, 1), bias.transpose(2, 0, 1)
+        elif isinstance(layer, keras.layers.Dense) and kernel.shape[1] > 1:
+            # (latent, 7 * 7 * C) -> (C * 7 * 7, latent)
+            kernel = kernel.reshape(len(kernel), 7, 7, -1).transpose(3, 1, 2, 0).reshape(module.weight.shape)
+        elif isinstance(layer, keras.layers.Dense):
+            kernel = kernel.reshape(7, 7, -1).transpose(2, 0, 1).reshape(1, -1)
+        if bias is None:
+            with torch.no_grad():
+                module.weight.copy_(torch.from_numpy(np.ascontiguousarray(kernel)))
+        else:
+            assign(module, kernel, bias)
+
+
+class Twin:
+    """A Keras GAN's networks, weights, losses and updates.
+
+    Args:
+        recipe: `dcgan` or `wgan_gp`.
+        model: a compiled `tfgen.GAN` of it.
+    """
+
+    def __init__(self, recipe, model, channels_last=False):
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        filters, self.latent = model.critic.get_layer(index=2).filters, model.latent_shape[0]
+        self.recipe, self.steps, self.layout = recipe, model.critic_steps, layout
+        self.uniform = type(model.prior).__name__ == "Uniform"
+        self.generator = generator(self.latent, filters)
+        norms = {"dcgan": lambda wide: nn.BatchNorm2d(wide), "wgan_gp": lambda wide: nn.LayerNorm([wide, 7, 7], eps=1e-3)}
+        self.critic = critic(filters, norms[recipe])
+        for network, twin in ((model.generator, self.generator), (model.critic, self.critic)):
+            copy_weights(network, twin)
+            twin.to(memory_format=layout)
+        self.optimizers = [
+            torch.optim.Adam(twin.parameters(), float(ours.learning_rate), (ours.beta_1, ours.beta_2), eps=1e-7)
+            for twin, ours in ((self.generator, model.optimizer), (self.critic, model.critic_optimizer))]
+
+    def draw(self, rows):
+        return 2.0 * torch.rand(rows, self.latent) - 1.0 if self.uniform else torch.randn(rows, self.latent)
+
+    def critic_loss(self, x, fake, share):
+        real, made = self.critic(x), self.critic(fake)
+        if self.recipe == "dcgan":
+            return functional.softplus(-real).mean() + functional.softplus(made).mean()
+        # Ours differentiates with respect to images in [0, 1]: twice the gradient on [-1, 1].
+        between = (share * x + (1.0 - share) * fake).requires_grad_()
+        gradient = 2.0 * torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)[0]
+        norms = (gradient.square().sum((1, 2, 3)) + 1e-12).sqrt()
+        return made.mean() - real.mean() + PENALTY * (norms - 1.0).square().mean()
+
+    def generator_loss(self, fake):
+        scores = self.critic(fake)
+        return functional.softplus(-scores).mean() if self.recipe == "dcgan" else -scores.mean()
+
+    def losses(self, x, z, share):
+        """As `gan_loops.losses`; x (B, H, W, C) in [0, 1]."""
+        x = torch.from_numpy(2.0 * x.transpose(0, 3, 1, 2) - 1.0)
+        share, found = torch.from_numpy(share), []
+        for network in (self.critic, self.generator):
+            fake = self.generator(torch.from_numpy(z))
+            loss = self.critic_loss(x, fake, share) if network is self.critic else self.generator_loss(fake)
+            gradients = torch.autograd.grad(loss, list(network.parameters()))
+            found += [loss.item(), sum(float(g.square().sum()) for g in gradients) ** 0.5]
+        return found
+
+    def parameters(self):
+        return [sum(p.numel() for p in network.parameters()) for network in (self.generator, self.critic)]
+
+    def trainer(self, images, batch_size):
+        """A function that trains for one pass over images (N, H, W, C): one generator forward for both last updates."""
+        x = torch.from_numpy(2.0 * images.transpose(0, 3, 1, 2) - 1.0).contiguous(memory_format=self.layout)
+        batches = x.split(batch_size * self.steps)
+        first, second = self.optimizers
+
+        def run():
+            for batch in batches:
+                for x in batch.split(batch_size):
+                    fake = self.generator(self.draw(len(x)))
+                    second.zero_grad()
+                    self.critic_loss(x, fake.detach(), torch.rand(len(x), 1, 1, 1)).backward()
+                    second.step()
+                first.zero_grad()
+                loss = self.generator_loss(fake)
+                loss.backward()
+                first.step()
+            return loss.item()
+
+        return run
