@@ -30,7 +30,7 @@ RATE = 1e-3
 # Ours is to be this many times as fast as the peer.
 MARKS = {"bare": 0.97, "torch": 1.5, "naive": 5.0}
 TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare tf.function loop",
-                    "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
+          "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
           "torch_channels_last": "PyTorch, channels_last",
           "ours": "tfgen.penalties.Contractive", "naive": "batch_jacobian"}
 

@@ -40,7 +40,7 @@ class _Spectral(_Reparameterised):
     def effective(self, kernel, training):
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
         held = tf.stop_gradient(ops.convert_to_tensor(matrix))
-        u = tf.convert_to_tensor(self.u)
+        u = _unit(tf.convert_to_tensor(self.u))
         # v = W u / |W u|, then u = W^T v / |W^T v|.
         v = _unit(ops.matmul(u, ops.transpose(held)))
         if training:
@@ -60,8 +60,9 @@ class _Spectral(_Reparameterised):
     def sigma(self):
         """The estimate of the kernel's largest singular value, a scalar."""
         matrix = ops.reshape(super().kernel, (-1, self.u.shape[-1]))
-        v = _unit(ops.matmul(self.u, ops.transpose(matrix)))
-        return ops.sum(ops.matmul(v, matrix) * self.u)
+        u = _unit(self.u)
+        v = _unit(ops.matmul(u, ops.transpose(matrix)))
+        return ops.sum(ops.matmul(v, matrix) * u)
 
 
 def _unit(row):

@@ -113,13 +113,15 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         constraint: of all weights, such as `tfgen.layers.Clip`.
 
     Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02).
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02) with batch normalisation,
+        else Glorot's.
 
     Raises:
         ValueError: for images that are too small to be halved.
     """
     conv, dense = (SpectralConv2D, SpectralDense) if spectral else (layers.Conv2D, layers.Dense)
-    made = {"kernel_initializer": "glorot_uniform" if spectral else keras.initializers.RandomNormal(0.0, 0.02),
+    # Small weights need a normalisation that undoes their size.
+    made = {"kernel_initializer": keras.initializers.RandomNormal(0.0, 0.02) if norm == "batch" else "glorot_uniform",
             "kernel_constraint": constraint, "bias_constraint": constraint}
     inputs, x = image_and_label(image_shape, num_classes)
     for level, width in enumerate(widths(filters, check_levels(image_shape))):

@@ -76,7 +76,7 @@ def dcgan(hp, spec):
 @recipe(family="gan", paper="arXiv:1411.1784", view="labelled", objective=OBJECTIVE)
 def cgan(hp, spec):
     """Conditional GAN (Mirza & Osindero, 2014): the label, embedded, enters both networks."""
-    model = conv_gan(hp, spec, NonSaturating(), num_classes=classes(spec, "cgan", "dcgan"))
+    model = conv_gan(hp, spec, NonSaturating(), critic_norm="batch", num_classes=classes(spec, "cgan", "dcgan"))
     return players(model, hp, 2e-4)
 
 
@@ -85,7 +85,7 @@ def acgan(hp, spec):
     """Auxiliary-classifier GAN (Odena et al., 2017): the critic also names the class."""
     count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), filters(hp)
     model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
-                  networks.dcgan.critic(spec.image_shape, depth, head=count), count,
+                  networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
                   class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0))
     return players(model, hp, 2e-4)
 
@@ -96,7 +96,7 @@ def infogan(hp, spec):
     noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
-                    networks.dcgan.critic(spec.image_shape, depth, head=categories + 2 * codes), categories, codes,
+                    networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + 2 * codes), categories, codes,
                     hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=0.1))
     return players(model, hp, 1e-3, 2e-4)
 

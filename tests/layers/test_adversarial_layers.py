@@ -1,0 +1,82 @@
+"""Layers of generators and critics against their definitions."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfgen import layers
+from tfgen.networks import resnet
+
+
+def test_minibatch_deviation_is_that_of_groups():
+    x = np.random.default_rng(0).normal(size=(6, 3, 3, 2)).astype("float32")
+    made = layers.MinibatchStdDev(group=4)(x).numpy()
+    assert made.shape == (6, 3, 3, 3)
+    np.testing.assert_array_equal(made[..., :2], x)
+    # Six images: groups of three, of images (0, 2, 4) and (1, 3, 5).
+    for start in (0, 1):
+        wanted = np.std(x[start::2], axis=0).mean()
+        np.testing.assert_allclose(made[start::2, ..., 2], wanted, rtol=1e-3)
+
+
+def test_identical_images_have_no_deviation():
+    made = layers.MinibatchStdDev()(np.ones((4, 2, 2, 1), "float32")).numpy()
+    assert np.abs(made[..., 1]).max() < 1e-3
+
+
+def test_clip_and_orthogonality():
+    np.testing.assert_allclose(layers.Clip(0.5)(np.array([-2.0, 0.1, 3.0])), [-0.5, 0.1, 0.5])
+    with pytest.raises(ValueError, match="positive"):
+        layers.Clip(0.0)
+    kernel = np.array([[1.0, 2.0], [0.0, 3.0]], "float32")
+    # W^T W has 2 off the diagonal, twice.
+    assert float(layers.OffDiagonalOrthogonality(0.1)(kernel)) == pytest.approx(0.1 * 8.0)
+    assert float(layers.OffDiagonalOrthogonality(0.1)(3.0 * np.eye(3, dtype="float32"))) == 0.0
+
+
+def test_attention_begins_as_the_identity_and_then_mixes_places():
+    image = keras.Input((4, 4, 8))
+    model = keras.Model(image, resnet.attention(image))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
+    np.testing.assert_allclose(model(x), x, atol=1e-6)
+    gamma = next(w for w in model.weights if w.path.endswith("gamma"))
+    gamma.assign(1.0)
+    moved = x.copy()
+    moved[0, 0, 0] += 1.0
+    change = np.abs(model(moved) - model(x)).max(-1)
+    assert change[0].min() > 0 and change[1].max() == 0
+
+
+def test_attention_is_a_softmax_over_places():
+    """Against the definition in float64, at gamma 1."""
+    image = keras.Input((4, 4, 8))
+    model = keras.Model(image, resnet.attention(image))
+    x = np.random.default_rng(1).normal(size=(1, 4, 4, 8)).astype("float32")
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.SpectralConv2D)]
+    by_width = {}
+    for layer in convolutions:
+        kernel = np.float64(layer.effective(layer._kernel.value, False))[0, 0]
+        by_width.setdefault(kernel.shape, []).append(kernel)
+    next(w for w in model.weights if w.path.endswith("gamma")).assign(1.0)
+    flat = np.float64(x[0]).reshape(16, 8)
+
+    def pooled(y):
+        return y.reshape(2, 2, 2, 2, -1).transpose(0, 2, 1, 3, 4).reshape(2, 2, 4, -1).max(2).reshape(4, -1)
+
+    first, second = by_width[8, 1]
+    candidates = []
+    for query, key in ((first, second), (second, first)):
+        scores = (flat @ query) @ pooled((flat @ key).reshape(4, 4, -1)).T
+        weights = np.exp(scores - scores.max(1, keepdims=True))
+        weights /= weights.sum(1, keepdims=True)
+        value = pooled((flat @ by_width[8, 4][0]).reshape(4, 4, -1))
+        candidates.append(flat + weights @ value @ by_width[4, 8][0])
+    made = np.asarray(model(x)).reshape(16, 8)
+    assert min(np.abs(made - c).max() for c in candidates) < 1e-4
+
+
+def test_batch_statistics_are_found_in_nested_networks():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
+    outer = keras.Sequential([keras.Input((4,)), inner])
+    assert layers.uses_batch_statistics(outer)
+    assert not layers.uses_batch_statistics(keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization()]))
