@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import typer
 
-from tfgen import data, export, figures, latent, pictures, recipes, runs, tuning, verbs
+from tfgen import data, export, figures, latent, metrics, pictures, recipes, runs, sheets, tuning, verbs
 from tfgen.callbacks import label_columns
 from tfgen.errors import UserError
 
@@ -19,6 +19,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Data sets: what is there, and preparing more.")
 app.add_typer(data_app, name="data")
+EXTRACTORS = {"classifier": metrics.features.classifier, "inception_v3": lambda dataset: metrics.features.inception_v3()}
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.")]
 Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
@@ -153,15 +154,31 @@ def write(out, values, draw=None):
 @app.command()
 def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
            option: Options = None, label: Annotated[int | None, typer.Option(help="Class of all images.")] = None,
+           truncation: Annotated[float | None, typer.Option(help="Largest |z| of a model such as biggan.")] = None,
+           psi: Annotated[float | None, typer.Option(help="Truncation of styles of a model such as stylegan.")] = None,
+           interpolate: Annotated[bool, typer.Option("--interpolate", help="Rows from one sample to another.")] = False,
+           sweep: Annotated[str | None, typer.Option(help="A row a sample, a column a value of this option.")] = None,
+           class_rows: Annotated[bool, typer.Option("--class-rows", help="A row a class.")] = False,
            out: Out = pathlib.Path("samples.png")):
     """Writes samples; an autoencoder's come from a Gaussian mixture fitted to its codes.
+
+    A sheet (--interpolate, --sweep or --class-rows) has 8 columns, or one for each value of the option.
 
     Example: tfgen sample runs/x --n 16 --seed 1 --out a.png
     """
     live = runs.open_verbs(model)
     seeds = (seed << 32) + np.arange(n)
-    options = numbers(option) | ({} if label is None else {"label": label})
-    if "sample" in live.names:
+    given = {"label": label, "truncation": truncation, "psi": psi}
+    options = numbers(option) | {key: value for key, value in given.items() if value is not None}
+    if interpolate + class_rows + (sweep is not None) > 1:
+        raise UserError("expected one of --interpolate, --sweep and --class-rows, received several")
+    if interpolate or class_rows or sweep:
+        rows = max(1, n // 8)
+        images = (sheets.interpolation(live, (seed << 32) + np.arange(2 * rows), **options) if interpolate else
+                  sheets.sweep(live, sweep, seeds[:rows], **options) if sweep else
+                  sheets.classes(live, seed=seed, **options))
+        columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
+    elif "sample" in live.names:
         images = live("sample", seeds, **options)
         columns = label_columns(live) if label is None and "label" in live.options["sample"] else None
     elif {"encode", "decode"} <= set(live.names):
@@ -207,14 +224,22 @@ def encode(model: Model, images: Images = None, n: Count = 1000, option: Options
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
              k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
-             limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None):
+             limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None,
+             samples: Annotated[int, typer.Option(min=0, help="Samples to compare with the images; 0: none.")] = 10_000,
+             extractor: Annotated[str, typer.Option(
+                 help="Features of that comparison: classifier (of the data, trained when first needed) or "
+                      "inception_v3 (where its weights are).")] = "classifier"):
     """Prints a run's figures on a split as JSON and adds them to its metrics.json.
 
     Example: tfgen evaluate runs/x --split test --k 50
     """
     model, settings = runs.open_run(run)
     dataset = runs.load_data(settings)
-    values = runs.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit)
+    if extractor not in EXTRACTORS:
+        raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
+    makes = samples and "sample" in verbs.verbs_of(model)
+    values = runs.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
+                           extractor=EXTRACTORS[extractor](dataset) if makes else None)
     path = run / "metrics.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     runs.files.write_json(path, known | {split: values})

@@ -10,6 +10,7 @@ from tfgen import noise, schedules
 from tfgen.losses import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.model import GenerativeModel, require
 from tfgen.models.autoencoder import check_decoder
+from tfgen.priors import Normal
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
@@ -40,6 +41,7 @@ class VAE(GenerativeModel):
     """
 
     loss_names = ("reconstruction", "kl", "elbo")
+    prior = Normal()
 
     def __init__(self, encoder, decoder, likelihood=Bernoulli(), kl_weight=1.0, free_bits=0.0, importance_samples=1,
                  num_classes=None, **kwargs):
@@ -147,7 +149,7 @@ class VAE(GenerativeModel):
         return self.decode(self.encode(x, label), label)
 
     def sample(self, seeds, label=None):
-        return self.decode(noise.normal(seeds, self.latent_shape, noise.LATENT), label)
+        return self.decode(self.prior.seeded(seeds, self.latent_shape[0]), label)
 
     def log_prob(self, x, label=None, k=1):
         """Importance-weighted lower bound on log p(x) in nats (Burda et al., 2016), the ELBO for k = 1.

@@ -113,8 +113,8 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         constraint: of all weights, such as `tfgen.layers.Clip`.
 
     Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02) with batch normalisation,
-        else Glorot's.
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02) with
+        batch normalisation, else Glorot's.
 
     Raises:
         ValueError: for images that are too small to be halved.

@@ -1,0 +1,84 @@
+"""Sheets of samples: ways between latents, sweeps of an option, a row a class.
+
+Each takes a `verbs.Live` (or an `export.Served`) and gives images (rows, columns, H, W, C).
+"""
+
+import numpy as np
+
+from tfgen import latent, priors
+from tfgen.errors import UserError
+from tfgen.suggest import did_you_mean
+
+
+def interpolation(live, seeds, steps=8, **options):
+    """Samples on the way between the latents of pairs of seeds: along arcs for normal latents, lines for others.
+
+    Args:
+        live: a model in memory with `sample` and `decode`.
+        seeds: int64 (2 N,): rows go from seed 2i to seed 2i + 1.
+        steps: images a row, both ends included, >= 2.
+        **options: of `decode`, such as label: one value, or one a row.
+
+    Raises:
+        UserError: for a model without latents of its own, or an odd number of seeds.
+    """
+    prior = getattr(getattr(live, "model", None), "prior", None)
+    if prior is None or "decode" not in live.names:
+        raise UserError("an interpolation expects a run whose model has a prior and the verb decode; "
+                        f"this model has {', '.join(live.names)}")
+    if len(seeds) < 2 or len(seeds) % 2:
+        raise UserError(f"an interpolation expects pairs of seeds, received {len(seeds)}")
+    codes = np.asarray(prior.seeded(np.asarray(seeds, np.int64), live.latent_shape[0]))
+    way = latent.spherical if isinstance(prior, priors.Normal) else latent.linear
+    rows = np.stack([way(a, b, steps) for a, b in zip(codes[::2], codes[1::2])])  # (N, steps, d)
+    spread = {key: np.repeat(value, steps) if np.ndim(value) else value for key, value in options.items()}
+    return _rows(live("decode", rows.reshape(-1, rows.shape[-1]), **spread), len(rows))
+
+
+def sweep(live, option, seeds, values=None, **options):
+    """The same seeds at values of an option: a row a seed, a column a value.
+
+    Args:
+        live: a model with `sample`.
+        option: its name: `truncation`, `psi`, `code_1`, `label`, …
+        seeds: int64 (N,).
+        values: what the option takes; None: 8 over its range, or every one of few whole numbers.
+        **options: other options of `sample`, one value each.
+
+    Raises:
+        UserError: for an option that the model's `sample` does not have.
+    """
+    known = live.options.get("sample", {})
+    if option not in known:
+        raise UserError(f"'sample' of this model has no option '{option}'{did_you_mean(option, known)}; "
+                        f"it has {', '.join(known) or 'none'}")
+    values = sweep_values(known[option]) if values is None else np.asarray(values)
+    columns = [live("sample", np.asarray(seeds), **options, **{option: value}) for value in values]
+    return np.stack(columns, axis=1)
+
+
+def sweep_values(option):
+    """Values over an option's range, without the one below it that means "from the seed"."""
+    low = option.low
+    if option.default == option.low:
+        low = 0 if option.dtype == "int64" else -option.high
+    whole = option.dtype == "int64" and option.high - low < 20
+    return np.arange(low, option.high + 1) if whole else np.linspace(low, option.high, 8)
+
+
+def classes(live, columns=8, seed=0, **options):
+    """A row a class; a column has one seed in every row.
+
+    Raises:
+        UserError: for a model that is not conditional.
+    """
+    about = live.options.get("sample", {}).get("label")
+    if about is None:
+        raise UserError("class rows expect a conditional model; this one's samples take no label")
+    labels = np.arange(about.low, about.high + 1)
+    seeds = np.tile((seed << 32) + np.arange(columns), len(labels))
+    return _rows(live("sample", seeds, label=np.repeat(labels, columns), **options), len(labels))
+
+
+def _rows(images, rows):
+    return images.reshape(rows, -1, *images.shape[1:])
