@@ -9,6 +9,14 @@ def first_tensor(batch):
     return keras.tree.flatten(batch)[0]
 
 
+def batch_of(data):
+    """A batch as datasets give it from what a step gets: `train_on_batch` adds Nones for what is not there."""
+    if isinstance(data, (tuple, list)):
+        given = [part for part in data if part is not None]
+        return given[0] if len(given) == 1 else tuple(given)
+    return data
+
+
 class GenerativeModel(keras.Model):
     """A model with one optimizer whose objective is a dictionary of named losses.
 
@@ -94,6 +102,7 @@ class GenerativeModel(keras.Model):
         return losses["loss"] + tf.add_n(self.losses) if self.losses else losses["loss"]
 
     def train_step(self, data):
+        data = batch_of(data)
         with tf.GradientTape() as tape:
             losses = self.compute_losses(data, training=True)
             losses["loss"] = self.total_loss(losses)
@@ -104,6 +113,7 @@ class GenerativeModel(keras.Model):
         return self.track(losses, data)
 
     def test_step(self, data):
+        data = batch_of(data)
         losses = self.compute_losses(data, training=False)
         losses["loss"] = self.total_loss(losses)
         return self.track(losses, data)
@@ -168,7 +178,8 @@ class AdversarialModel(GenerativeModel):
     critic_steps = 1
 
     def tracked_names(self):
-        return ("generator_loss", "critic_loss", *self.loss_names, "generator_gradient")
+        # In the order in which a step computes them: the first that is no number is the cause.
+        return ("critic_loss", "generator_loss", *self.loss_names, "generator_gradient")
 
     @property
     def batches_per_step(self):
@@ -260,6 +271,7 @@ class AdversarialModel(GenerativeModel):
         return losses
 
     def train_step(self, data):
+        data = batch_of(data)
         *earlier, last = self.deal(data)
         for part in earlier:
             self.update_critic(part, self.generate(part, training=True))
@@ -274,6 +286,7 @@ class AdversarialModel(GenerativeModel):
         return self.track(losses, data)
 
     def test_step(self, data):
+        data = batch_of(data)
         made = self.generate(data, training=False)
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
         logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
