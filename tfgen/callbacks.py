@@ -5,6 +5,7 @@ import io
 import math
 import pathlib
 import signal
+import time
 
 import keras
 import numpy as np
@@ -190,6 +191,34 @@ class SampleQuality(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         parts = (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
         logs[self.NAME] = metrics.frechet_distance(self.real, self.moments(parts))
+
+
+class CpuBudget(keras.callbacks.Callback):
+    """Ends training after the epoch in which this process has spent its CPU time, tracing not counted.
+
+    The clock starts with the second call of the training function, so epochs should be short.
+
+    Args:
+        minutes: of CPU time, all threads together.
+
+    Attributes:
+        steps, cpu, wall: steps that were timed, and the seconds they took.
+    """
+
+    def __init__(self, minutes):
+        super().__init__()
+        self.minutes = minutes
+        self.start = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.start is None:
+            self.start = int(self.model.optimizer.iterations), time.process_time(), time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps, cpu, wall = self.start
+        self.steps = int(self.model.optimizer.iterations) - steps
+        self.cpu, self.wall = time.process_time() - cpu, time.perf_counter() - wall
+        self.model.stop_training = self.cpu >= 60.0 * self.minutes
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

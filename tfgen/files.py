@@ -34,3 +34,8 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes JSON, indented, keys in the order given."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path):
+    """What `write_json` wrote."""
+    return json.loads(pathlib.Path(path).read_text())

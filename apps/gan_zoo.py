@@ -1,0 +1,123 @@
+"""Every GAN recipe on Fashion-MNIST within one budget of CPU minutes: one picture and one table.
+
+    python apps/gan_zoo.py --recipes dcgan wgan_gp   # trains these two, a few minutes each
+    python apps/gan_zoo.py                           # trains those that are missing, then draws and records all
+    python apps/gan_zoo.py --fast                    # digits, seconds
+
+Budget: CPU time of this process in training, one thread for TensorFlow's operations, without tracing the step. Paper
+defaults but for SETTINGS, which were chosen on the validation split; figures are on the test split.
+"""
+
+import os
+
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+import pathlib  # noqa: E402
+import time  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+import numpy as np  # noqa: E402
+import typer  # noqa: E402
+
+from tfgen import data, figures, files, metrics, pictures, recipes, runs, verbs  # noqa: E402
+from tfgen.callbacks import CpuBudget, StopOnNaN  # noqa: E402
+
+import keras  # noqa: E402, I001
+
+# What a small budget needs beside the papers' values: narrower networks.
+SMALL = {"filters": 32}
+SETTINGS = {"gan": {}, "aae": {}, "sagan": {"filters": 16}, "biggan": {"filters": 16}}
+COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "images_per_s")
+
+
+def zoo():
+    """The names of the GAN recipes."""
+    return [name for name, recipe in recipes.RECIPES.items() if recipe.family == "gan"]
+
+
+def trained(recipe, dataset, minutes, batch_size, values, seed=0):
+    """(model, training figures) after `minutes` of CPU time."""
+    keras.utils.set_random_seed(seed)
+    model = recipe.model(dataset.spec, **values)
+    rows = batch_size * model.batches_per_step
+    budget = CpuBudget(minutes)
+    model.fit(dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0]), epochs=100_000, steps_per_epoch=20,
+              callbacks=[StopOnNaN(), budget], shuffle=False, verbose=0)
+    steps = int(model.optimizer.iterations)
+    return model, {"steps": steps, "images": steps * rows, "images_per_s": round(budget.steps * rows / budget.wall, 1),
+                   "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
+
+
+def agreement(live, extractor, n=1000):
+    """Share of n samples, as many of each class, that the classifier takes for the class asked for."""
+    about = live.options["sample"].get("label")
+    if about is None:
+        return None
+    labels = np.arange(n) % (about.high + 1)
+    images = live("sample", (1 << 32) + np.arange(n), label=labels)
+    return float(np.mean(np.concatenate([extractor(part)[1].argmax(1) for part in np.array_split(images, 10)]) == labels))
+
+
+def measure(name, dataset, extractor, minutes, batch_size, folder, n):
+    """Trains one recipe; writes NAME.json and NAME.npy (its first 16 samples) to `folder`."""
+    recipe = recipes.find(name)
+    values = SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
+    model, cost = trained(recipe, dataset, minutes, batch_size, values)
+    live = verbs.Live(model)
+    quality = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, "test", n)
+    row = {"recipe": name, "settings": values, "batch_size": batch_size, **cost, **quality,
+           "label_agreement": agreement(live, extractor), "parameters": model.count_params()}
+    with files.written_aside(folder / f"{name}.npy") as aside, open(aside, "wb") as file:
+        np.save(file, live("sample", np.arange(16)))
+    files.write_json(folder / f"{name}.json", row)
+    print(" ".join([f"{name:14}", f"{cost['steps']:6} steps", *(f"{key} {shown(row[key])}" for key in COLUMNS)]), flush=True)
+    return row
+
+
+def shown(value):
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train now; may be repeated")] = None,
+    minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = 4.0,
+    folder: Annotated[pathlib.Path, typer.Option(help="where each recipe's figures are kept")] = pathlib.Path("runs/zoo"),
+    again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
+    fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
+):
+    """Trains GAN recipes within one budget each; with all of them there, draws and records the zoo."""
+    source, minutes, n, batch_size = ("digits", 0.01, 200, 32) if fast else ("fashion_mnist", minutes, 10_000, 64)
+    dataset = data.load(source)
+    extractor = metrics.features.classifier(dataset)
+    names = only or zoo()
+    for name in names:
+        recipes.find(name)
+        if again or not (folder / f"{name}.json").exists():
+            measure(name, dataset, extractor, minutes, batch_size, folder, n)
+            keras.backend.clear_session()
+    rows = {name: files.read_json(folder / f"{name}.json") for name in zoo() if (folder / f"{name}.json").exists()}
+    if only and len(rows) < len(zoo()):
+        return rows
+    if len({(row["checksum"], row["n_fake"]) for row in rows.values()}) > 1:
+        raise ValueError(f"figures in {folder} come from different classifiers or numbers of samples; train with --again")
+    real = dataset.images("test")[:16].astype("float32") / 255.0
+    picture = (folder if fast else pathlib.Path("results/pictures")) / "gan_zoo.png"
+    ranked = sorted(rows, key=lambda name: rows[name]["frechet_distance"])
+    pictures.save_rows(picture, {f"{name}  {rows[name]['frechet_distance']:.0f}": np.load(folder / f"{name}.npy")
+                                 for name in ranked} | {"test images": real})
+    if not fast:
+        first = rows[ranked[0]]
+        figures.record(
+            "gan_zoo", {f"frechet_distance {name}": rows[name]["frechet_distance"] for name in ranked},
+            title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split",
+            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[0],
+            data={"name": source, "split": "test"}, extractor={key: first[key] for key in ("extractor", "checksum", "resize",
+                                                                                           "accuracy")},
+            table=[rows[name] for name in ranked], picture=picture.name, date_of_table=time.strftime("%Y-%m-%d"),
+            published="none: distances over a classifier of the data compare only with each other")
+    print(f"wrote {picture}")
+    return rows
+
+
+if __name__ == "__main__":
+    typer.run(main)
