@@ -136,12 +136,15 @@ FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihoo
 
 
 def rows_of(made):
-    """The table's rows of one record: a quantity with `_min` and `_max` beside it is shown with its range."""
+    """The table's rows of one record: a quantity with `_min` and `_max` beside it is shown with its range.
+
+    Ratios of CPU time, which stand beside those of wall time, stay in the records.
+    """
     published, values = made.get("published", ""), made["values"]
     source = f"{published['value']} ({published['source']})" if isinstance(published, dict) else published
     ranges = {f"{key}_{end}" for key in values for end in ("min", "max")}
     for key, value in values.items():
-        if key not in ranges:
+        if key not in ranges and not key.endswith("_cpu"):
             number = f"{value:.4g}" if isinstance(value, float) else str(value)
             if f"{key}_min" in values:
                 number += f" ({values[f'{key}_min']:.4g} … {values[f'{key}_max']:.4g})"
