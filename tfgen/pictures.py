@@ -163,6 +163,41 @@ def curves(path, history):
     _write_figure(path, figure)
 
 
+def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
+    """Draws what a critic says of real and of made images, one value an epoch, around where it can no longer tell.
+
+    Args:
+        path: file name; its ending chooses the format.
+        real, fake: readings of real and of made images, (epochs,) each.
+        equilibrium: drawn in as a dashed line; None: the objective has none.
+        title: a line above the picture.
+
+    Raises:
+        UserError: without epochs.
+    """
+    if not len(real):
+        raise UserError("critic expects readings of at least one epoch, received none; train first")
+    figure = _figure(7.2, 3.6)
+    axes = figure.add_subplot()
+    for values, name, colour in ((real, "real images, D(x)", TRAIN), (fake, "made images, D(G(z))", VALIDATION)):
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
+                  markevery=_marked(values), label=name)
+    if equilibrium is not None:
+        axes.axhline(equilibrium, color=INK, linestyle="--", linewidth=1.2,
+                     label=f"equilibrium {equilibrium:g}: cannot tell")
+        low, high = axes.get_ylim()
+        reach = 1.1 * max(high - equilibrium, equilibrium - low)
+        axes.set_ylim(*((-0.03, 1.03) if equilibrium == 0.5 and reach < 0.6 else (equilibrium - reach, equilibrium + reach)))
+    axes.set_title(textwrap.fill(title, 70), fontsize=12, color=INK, parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", fontsize=10)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    _write_figure(path, figure)
+
+
 def scatter(path, points, labels=None, class_names=(), title="", circle=False, axis_names=("z1", "z2")):
     """Draws codes in the plane, coloured by class, with equal scales on both axes.
 
