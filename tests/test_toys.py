@@ -1,8 +1,11 @@
+import time
+
 import numpy as np
 import pytest
 
 from tfgen.data import toys
 from tfgen.errors import UserError
+from tfgen.recipes import points
 
 
 def test_draws_have_the_mixture_s_statistics():
@@ -68,3 +71,30 @@ def test_slanted_faces_are_bright_on_the_main_diagonal():
 def test_mistakes_are_told(wrong, message):
     with pytest.raises(UserError, match=message):
         wrong()
+
+
+def test_minmax_steps_do_what_theory_says():
+    lengths = [np.linalg.norm(path, axis=1) for path in toys.minmax_paths(100, 0.2).values()]
+    out, around, ahead, optimistic, average = lengths
+    # Simultaneous steps grow by sqrt(1 + rate^2) each; the cures come home.
+    np.testing.assert_allclose(out, np.sqrt(2) * 1.04 ** (np.arange(101) / 2))
+    assert 1.2 < around.min() and around.max() < 1.7
+    assert max(ahead[-1], optimistic[-1], average[-1]) < 0.25
+
+
+def test_a_training_keeps_the_samples_of_its_moments(monkeypatch):
+    monkeypatch.setattr(points, "EVERY", 2)
+    model, kept = points.trained("gan", toys.ring(), 6, moments=[2], samples=5)
+    assert {step: made.shape for step, made in kept.items()} == {2: (5, 2), 6: (5, 2)}
+    assert int(model.optimizer.iterations) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [10, 11, 12])
+@pytest.mark.parametrize("name", ["wgan_gp", "sngan"])
+def test_the_grid_is_covered_within_two_cpu_minutes(name, seed):
+    start = time.process_time()
+    model, _ = points.trained(name, toys.grid(), seed=seed)
+    busy = time.process_time() - start
+    found = toys.grid().coverage(model.sample(np.arange(2500) + 10**6))
+    assert found["modes"] >= 24 and found["high_quality"] >= 0.9 and busy < 120

@@ -264,6 +264,63 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
     _write_figure(path, figure)
 
 
+def planes(path, rows, truth, title=""):
+    """Draws panels of points in the plane, made ones over real ones, all to one scale.
+
+    Args:
+        path: file name; its ending chooses the format.
+        rows: {label: [(title of the panel, made points (N, 2)), …]}, as many panels in every row.
+        truth: real points (M, 2), drawn in every panel; the panels show one and a half times their reach.
+        title: a line above the picture.
+    """
+    columns = max(map(len, rows.values()))
+    figure = _figure(max(5.0, 2.5 * columns + 0.4), 2.95 * len(rows) + 0.8)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    reach = 1.5 * np.abs(truth).max()
+    for line, (label, panels) in zip(axes, rows.items()):
+        line[0].set_ylabel(label, fontsize=12)
+        for panel, (name, made) in zip(line, panels):
+            panel.scatter(*np.asarray(truth).T, s=9, color="0.72", linewidths=0)
+            panel.scatter(*np.asarray(made).T, s=2.5, color=VALIDATION, linewidths=0, alpha=0.7)
+            panel.set_title(name, fontsize=9.5, color=INK)
+            panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    dots = [Line2D([], [], linestyle="", marker="o", markersize=7, color=colour) for colour in ("0.72", VALIDATION)]
+    figure.suptitle(title, fontsize=13, color=INK)
+    figure.legend(dots, ["real points", "made points"], loc="outside lower center", ncols=2, frameon=False, fontsize=11)
+    _write_figure(path, figure)
+
+
+def paths(path, ways, title="", reach=None):
+    """Draws ways through the plane, a panel each, to one scale and from light to dark; they should lead to (0, 0).
+
+    Args:
+        path: file name; its ending chooses the format.
+        ways: {title of the panel: positions (N, 2)}.
+        title: a line above the picture.
+        reach: the panels show [-reach, reach] on both axes; None: all ways whole.
+    """
+    figure = _figure(2.6 * len(ways) + 0.4, 3.7)
+    reach = reach or 1.1 * max(np.abs(way).max() for way in ways.values())
+    for index, (name, way) in enumerate(ways.items()):
+        axes, way = figure.add_subplot(1, len(ways), index + 1), np.asarray(way)
+        axes.plot(*way.T, color="0.8", linewidth=1.0, zorder=1)
+        axes.scatter(*way.T, c=np.arange(len(way)), cmap="viridis_r", s=9, linewidths=0, zorder=2)
+        start, = axes.plot(*way[0], "o", color=TRAIN, markersize=7)
+        end, = axes.plot(*way[-1], "s", color=VALIDATION, markersize=7)
+        goal, = axes.plot(0.0, 0.0, "k+", markersize=11, markeredgewidth=2)
+        axes.set_title(name, fontsize=11, color=INK)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_xlabel("x", fontsize=10)
+        axes.set_ylabel("y" if index == 0 else "", fontsize=10)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+    figure.suptitle(title, fontsize=13, color=INK)
+    figure.legend([start, end, goal], ["start", "end", "equilibrium"], loc="outside lower center", ncols=3, frameon=False,
+                  fontsize=11)
+    _write_figure(path, figure)
+
+
 def _pixels(images):
     """Float images (N, H, W, C) in [0, 1] -> uint8 (N, H, W, 3)."""
     images = np.asarray(images)

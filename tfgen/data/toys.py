@@ -139,3 +139,36 @@ def slanted_faces(n, seed=0, noise_width=0.25):
     """
     off = noise.uniform(checked(seed) * ROWS + tf.range(n, dtype=tf.int64), (2, 2, 1), noise.CORRUPTION).numpy()
     return np.abs(np.eye(2, dtype=np.float32)[None, :, :, None] - np.float32(noise_width) * off)
+
+
+def minmax_paths(steps=100, rate=0.2):
+    """Five ways to play min_x max_y x y, whose equilibrium is (0, 0), by gradients from (1, 1).
+
+    Simultaneous steps grow by sqrt(1 + rate^2) each and never meet it; alternating ones circle around it. It is met by
+    their running average, by extragradient (Korpelevich, 1976) and by optimistic steps (Daskalakis et al., 2018), for
+    rate < 1/2 (Mescheder et al., 2018, and Gidel et al., 2019, say what this means for GANs).
+
+    Args:
+        steps: of each way.
+        rate: of both players, > 0.
+
+    Returns:
+        {name of the way, of two lines: float64 (steps + 1, 2)}.
+    """
+    def slope(p):
+        return np.array([-p[1], p[0]])  # x descends, y ascends
+
+    def alternating(p, before):
+        x = p[0] - rate * p[1]
+        return np.array([x, p[1] + rate * x])
+
+    rules = {"simultaneous steps\nspiral out of the picture": lambda p, before: p + rate * slope(p),
+             "alternating steps\ncircle for ever": alternating,
+             "extragradient\n(look ahead, then step)": lambda p, before: p + rate * slope(p + rate * slope(p)),
+             "optimistic steps\n(2 x this - last gradient)": lambda p, before: p + rate * (2 * slope(p) - slope(before))}
+    paths = {name: [np.ones(2)] for name in rules}
+    for name, path in paths.items():
+        for _ in range(steps):
+            path.append(rules[name](path[-1], path[max(0, len(path) - 2)]))
+    circle = np.cumsum(paths["alternating steps\ncircle for ever"], 0)
+    return paths | {"average of the\nalternating steps": circle / np.arange(1, steps + 2)[:, None]}
