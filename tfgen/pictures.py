@@ -179,7 +179,7 @@ def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
         raise UserError("critic expects readings of at least one epoch, received none; train first")
     figure = _figure(7.2, 3.6)
     axes = figure.add_subplot()
-    for values, name, colour in ((real, "real images, D(x)", TRAIN), (fake, "made images, D(G(z))", VALIDATION)):
+    for values, name, colour in ((real, "real, D(x)", TRAIN), (fake, "made, D(G(z))", VALIDATION)):
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
                   markevery=_marked(values), label=name)
     if equilibrium is not None:
