@@ -44,6 +44,13 @@ def test_kl_weight_sweep(app, tmp_path):
     assert made and Image.open(tmp_path / "sweep.png").size[0] > 400
 
 
+def test_gan_failure_modes(app, tmp_path):
+    made = app("gan_failure_modes").main(fast=True, out=tmp_path)
+    assert 0 <= made["wgan_gp_high_quality"] <= 1 and [row["system"] for row in made["table"]] == ["gan", "wgan_gp", "sngan"]
+    assert all(Image.open(tmp_path / f"{name}.png").size[0] > 400 for name in ("ring", "grid", "faces", "minmax"))
+    assert not list(tmp_path.glob("*.json"))
+
+
 def test_every_app_has_a_test():
     text = pathlib.Path(__file__).read_text()
     assert all(f'app("{path.stem}")' in text for path in APPS.glob("*.py"))

@@ -156,3 +156,23 @@ def test_scatter_keeps_a_class_s_colour():
 def test_scatter_says_what_it_expects(tmp_path, points, labels, message):
     with pytest.raises(UserError, match=message):
         pictures.scatter(tmp_path / "x.png", points, labels)
+
+
+@pytest.mark.parametrize("equilibrium", [None, 0.5, 0.0])
+@pytest.mark.parametrize("epochs", [1, 50])
+def test_critic_draws_readings_around_the_equilibrium(tmp_path, equilibrium, epochs):
+    real, fake = np.linspace(4, 0, epochs), np.linspace(-3, 0, epochs)
+    pictures.critic(tmp_path / "c.png", real, fake, equilibrium)
+    assert pixels(tmp_path / "c.png").std() > 5
+
+
+def test_critic_says_what_it_expects(tmp_path):
+    with pytest.raises(UserError, match="at least one epoch"):
+        pictures.critic(tmp_path / "c.png", [], [])
+
+
+def test_planes_and_paths_are_drawn(tmp_path):
+    points = random_images(50, 2)
+    pictures.planes(tmp_path / "planes.png", {"a": [("one", points), ("two", points)], "b": [("three", points)]}, points)
+    pictures.paths(tmp_path / "paths.png", {"one": points, "other": points[:3]}, "ways", 2.0)
+    assert all(pixels(tmp_path / f"{name}.png").std() > 5 for name in ("planes", "paths"))

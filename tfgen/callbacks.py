@@ -17,6 +17,29 @@ class TrainingDiverged(RuntimeError):
     """A loss that is no number: nothing of that epoch was saved."""
 
 
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends training in the very call that met a loss that is no number, before a checkpoint or picture is made of it.
+
+    With `steps_per_execution=n` Keras calls at every n-th step. Only logs that are not finite make it look at the
+    model's own record of the first bad step, so a healthy training is not held up. Put it first among the callbacks.
+
+    Raises:
+        TrainingDiverged: naming the loss, the epoch and the step in it (both from 1).
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [key for key, value in (logs or {}).items() if not math.isfinite(float(value))]
+        if bad:
+            guard = getattr(self.model, "guard", None)
+            name, step = (guard and guard.found()) or (bad[0], batch + 1)
+            raise TrainingDiverged(f"'{name}' was not finite at step {step} of epoch {self.epoch + 1}: stopped, nothing of "
+                                   "that epoch is kept. A lower learning_rate usually helps; so do a smaller penalty or KL "
+                                   "weight and, in mixed precision, float32.")
+
+
 class History(keras.callbacks.Callback):
     """Writes `history.csv`, one row an epoch (epochs count from 1), and `curves.png`.
 

@@ -163,6 +163,41 @@ def curves(path, history):
     _write_figure(path, figure)
 
 
+def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
+    """Draws what a critic says of real and of made images, one value an epoch, around where it can no longer tell.
+
+    Args:
+        path: file name; its ending chooses the format.
+        real, fake: readings of real and of made images, (epochs,) each.
+        equilibrium: drawn in as a dashed line; None: the objective has none.
+        title: a line above the picture.
+
+    Raises:
+        UserError: without epochs.
+    """
+    if not len(real):
+        raise UserError("critic expects readings of at least one epoch, received none; train first")
+    figure = _figure(7.2, 3.6)
+    axes = figure.add_subplot()
+    for values, name, colour in ((real, "real, D(x)", TRAIN), (fake, "made, D(G(z))", VALIDATION)):
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
+                  markevery=_marked(values), label=name)
+    if equilibrium is not None:
+        axes.axhline(equilibrium, color=INK, linestyle="--", linewidth=1.2,
+                     label=f"equilibrium {equilibrium:g}: cannot tell")
+        low, high = axes.get_ylim()
+        reach = 1.1 * max(high - equilibrium, equilibrium - low)
+        axes.set_ylim(*((-0.03, 1.03) if equilibrium == 0.5 and reach < 0.6 else (equilibrium - reach, equilibrium + reach)))
+    axes.set_title(textwrap.fill(title, 70), fontsize=12, color=INK, parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", fontsize=10)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    _write_figure(path, figure)
+
+
 def scatter(path, points, labels=None, class_names=(), title="", circle=False, axis_names=("z1", "z2")):
     """Draws codes in the plane, coloured by class, with equal scales on both axes.
 
@@ -226,6 +261,63 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
     axes.set_ylabel(axis_names[1], fontsize=10)
     axes.grid(color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
+    _write_figure(path, figure)
+
+
+def planes(path, rows, truth, title=""):
+    """Draws panels of points in the plane, made ones over real ones, all to one scale.
+
+    Args:
+        path: file name; its ending chooses the format.
+        rows: {label: [(title of the panel, made points (N, 2)), …]}, as many panels in every row.
+        truth: real points (M, 2), drawn in every panel; the panels show one and a half times their reach.
+        title: a line above the picture.
+    """
+    columns = max(map(len, rows.values()))
+    figure = _figure(max(5.0, 2.5 * columns + 0.4), 2.95 * len(rows) + 0.8)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    reach = 1.5 * np.abs(truth).max()
+    for line, (label, panels) in zip(axes, rows.items()):
+        line[0].set_ylabel(label, fontsize=12)
+        for panel, (name, made) in zip(line, panels):
+            panel.scatter(*np.asarray(truth).T, s=9, color="0.72", linewidths=0)
+            panel.scatter(*np.asarray(made).T, s=2.5, color=VALIDATION, linewidths=0, alpha=0.7)
+            panel.set_title(name, fontsize=9.5, color=INK)
+            panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    dots = [Line2D([], [], linestyle="", marker="o", markersize=7, color=colour) for colour in ("0.72", VALIDATION)]
+    figure.suptitle(title, fontsize=13, color=INK)
+    figure.legend(dots, ["real points", "made points"], loc="outside lower center", ncols=2, frameon=False, fontsize=11)
+    _write_figure(path, figure)
+
+
+def paths(path, ways, title="", reach=None):
+    """Draws ways through the plane, a panel each, to one scale and from light to dark; they should lead to (0, 0).
+
+    Args:
+        path: file name; its ending chooses the format.
+        ways: {title of the panel: positions (N, 2)}.
+        title: a line above the picture.
+        reach: the panels show [-reach, reach] on both axes; None: all ways whole.
+    """
+    figure = _figure(2.6 * len(ways) + 0.4, 3.7)
+    reach = reach or 1.1 * max(np.abs(way).max() for way in ways.values())
+    for index, (name, way) in enumerate(ways.items()):
+        axes, way = figure.add_subplot(1, len(ways), index + 1), np.asarray(way)
+        axes.plot(*way.T, color="0.8", linewidth=1.0, zorder=1)
+        axes.scatter(*way.T, c=np.arange(len(way)), cmap="viridis_r", s=9, linewidths=0, zorder=2)
+        start, = axes.plot(*way[0], "o", color=TRAIN, markersize=7)
+        end, = axes.plot(*way[-1], "s", color=VALIDATION, markersize=7)
+        goal, = axes.plot(0.0, 0.0, "k+", markersize=11, markeredgewidth=2)
+        axes.set_title(name, fontsize=11, color=INK)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_xlabel("x", fontsize=10)
+        axes.set_ylabel("y" if index == 0 else "", fontsize=10)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+    figure.suptitle(title, fontsize=13, color=INK)
+    figure.legend([start, end, goal], ["start", "end", "equilibrium"], loc="outside lower center", ncols=3, frameon=False,
+                  fontsize=11)
     _write_figure(path, figure)
 
 
