@@ -44,7 +44,7 @@ class GAN(AdversarialModel):
     def __init__(self, generator, critic, objective=NonSaturating(), penalties=(), critic_steps=1, num_classes=None,
                  prior=Normal(), ema=0.0, historical_averaging=0.0, **kwargs):
         super().__init__(**kwargs)
-        check_networks(generator, critic, num_classes, self.critic_takes_labels)
+        self.check(generator, critic, num_classes)
         require(critic_steps >= 1, f"critic_steps expects at least 1, received {critic_steps}")
         require(0 <= ema < 1, f"ema expects a decay in [0, 1), received {ema}")
         self.generator = generator
@@ -63,6 +63,10 @@ class GAN(AdversarialModel):
         self.past = [copy_of(generator), copy_of(critic)] if historical_averaging else []
         self.joint_batches = not uses_batch_statistics(critic)
         self.built = True
+
+    def check(self, generator, critic, num_classes):
+        """Raises a `ValueError` unless generator and critic fit each other and the condition."""
+        check_networks(generator, critic, num_classes, self.critic_takes_labels)
 
     @property
     def image_shape(self):
