@@ -26,7 +26,7 @@ class PixelNorm(keras.layers.Layer):
 
 @serializable
 class Learned(keras.layers.Layer):
-    """A learned tensor, from ones, repeated for each row of the input: where a style generator starts.
+    """A learned tensor, from N(0, 1), repeated for each row of the input: where a style generator starts.
 
     Args:
         shape: of one row.
@@ -37,7 +37,7 @@ class Learned(keras.layers.Layer):
         self.shape = tuple(shape)
 
     def build(self, input_shape):
-        self.value = self.add_weight(self.shape, "ones", name="value")
+        self.value = self.add_weight(self.shape, keras.initializers.RandomNormal(0.0, 1.0), name="value")
 
     def call(self, x):
         return ops.broadcast_to(ops.convert_to_tensor(self.value)[None], (ops.shape(x)[0], *self.shape))

@@ -1,5 +1,5 @@
 """Functions that return a built Functional `keras.Model`."""
 
-from tfgen.networks import conv, dcgan, energy, mlp, progressive, resnet
+from tfgen.networks import conv, dcgan, energy, mlp, progressive, resnet, stacked, style
 
-__all__ = ["conv", "dcgan", "energy", "mlp", "progressive", "resnet"]
+__all__ = ["conv", "dcgan", "energy", "mlp", "progressive", "resnet", "stacked", "style"]
