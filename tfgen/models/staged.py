@@ -31,7 +31,8 @@ class StagedGAN(GAN):
         grids: (height, width) of each stage's images.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
+            replicas.
     """
 
     loss_names = (*GAN.loss_names, "stage")
@@ -40,6 +41,9 @@ class StagedGAN(GAN):
 
     def __init__(self, generator, critic, **kwargs):
         super().__init__(generator, critic, **kwargs)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        require(replicas == 1, f"{type(self).__name__} trains on one replica (optimizers of several cannot update within a "
+                               f"branch of the graph), the strategy has {replicas}")
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
                                     aggregation="only_first_replica")
         self.grids = [tuple(shape[:2]) for shape in self.image_shapes(generator)]
