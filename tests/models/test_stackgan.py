@@ -75,6 +75,17 @@ def test_stages_follow_each_other_and_the_first_is_then_frozen(tmp_path):
     assert np.abs(loaded.sample(seeds, labels[::-1]) - loaded.sample(seeds, labels))[[0, 2]].max() > 1e-5
 
 
+def test_wrong_labels_are_wrong_and_even():
+    model = tiny("stackgan", **VALUES)
+    label = tf.constant([0, 1, 2] * 400)
+    wrong = model.wrong(label, None, training=True).numpy()
+    assert not np.any(wrong == label) and set(wrong) == {0, 1, 2}
+    assert np.mean(wrong[::3] == 1) == pytest.approx(0.5, abs=0.1)
+    x, label = batch("stackgan")
+    other = model.wrong(label, tf.constant(x), training=False)
+    np.testing.assert_array_equal(other[::-1], model.wrong(label[::-1], tf.constant(x[::-1]), training=False))
+
+
 @pytest.mark.parametrize("shape", [(28, 28, 1), (15, 21, 3)])
 def test_any_size(shape):
     generator, critic = stacked.generator(shape, 3, 4, 2, 2), stacked.critic(shape, 4, 2)

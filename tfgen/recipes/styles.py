@@ -39,6 +39,6 @@ def stackgan(hp, spec):
     model = StackGAN(networks.stacked.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
                      networks.stacked.critic(spec.image_shape, count, depth), count,
-                     hp.Int("stage_one_steps", 1, 1000000, default=2000), hp.Float("kl_weight", 0.0, 100.0, default=1.0),
+                     hp.Int("stage_one_steps", 1, 1000000, default=2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
     return players(model, hp, 2e-4)
