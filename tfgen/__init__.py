@@ -54,9 +54,24 @@ from tfgen import (  # noqa: E402
 )
 from tfgen._version import __version__  # noqa: E402
 from tfgen.model import AdversarialModel, GenerativeModel  # noqa: E402
-from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, VAE, Autoencoder, InfoGAN, StackedAutoencoder  # noqa: E402
+from tfgen.models import (  # noqa: E402
+    AAE,
+    ACGAN,
+    BEGAN,
+    EBGAN,
+    GAN,
+    VAE,
+    Autoencoder,
+    InfoGAN,
+    ProGAN,
+    StackedAutoencoder,
+    StackGAN,
+    StagedGAN,
+    StyleGAN,
+)
 from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "EBGAN", "GAN", "GenerativeModel", "InfoGAN",
-           "StackedAutoencoder", "VAE", "__version__", "data", "layers", "losses", "metrics", "models", "networks",
-           "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "layers",
+           "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules",
+           "serializable", "tuning", "verbs"]

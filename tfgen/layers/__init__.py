@@ -3,7 +3,8 @@
 from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
 from tfgen.layers.corruption import Corruption, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
+from tfgen.layers.style import Learned, PixelNorm, SlowDense
 
-__all__ = ["Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseRegion", "GaussianCorruption", "MaskPixels",
-           "MinibatchStdDev", "OffDiagonalOrthogonality", "SaltAndPepper", "Scale", "SpectralConv2D", "SpectralDense",
-           "uses_batch_statistics"]
+__all__ = ["Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseRegion", "GaussianCorruption", "Learned",
+           "MaskPixels", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "SaltAndPepper", "Scale", "SlowDense",
+           "SpectralConv2D", "SpectralDense", "uses_batch_statistics"]

@@ -4,7 +4,12 @@ from tfgen.models.aae import AAE
 from tfgen.models.autoencoder import Autoencoder
 from tfgen.models.gan import GAN
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
+from tfgen.models.progan import ProGAN
 from tfgen.models.stacked import StackedAutoencoder
+from tfgen.models.stackgan import StackGAN
+from tfgen.models.staged import StagedGAN
+from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE
 
-__all__ = ["AAE", "ACGAN", "Autoencoder", "BEGAN", "EBGAN", "GAN", "InfoGAN", "StackedAutoencoder", "VAE"]
+__all__ = ["AAE", "ACGAN", "Autoencoder", "BEGAN", "EBGAN", "GAN", "InfoGAN", "ProGAN", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE"]

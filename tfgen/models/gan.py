@@ -28,6 +28,7 @@ class GAN(AdversarialModel):
             (Mirza & Osindero, 2014); else None.
         prior: what latents are drawn from, see `tfgen.priors`.
         ema: decay in [0, 1) of a running average of the generator's weights, which then makes the samples; 0: none.
+            Early steps decay faster, by (step + 1) / (step + 10).
         historical_averaging: weight of ||theta - mean of theta so far||^2 in both losses (Salimans et al., 2016).
 
     Reported beside the losses: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
@@ -44,7 +45,7 @@ class GAN(AdversarialModel):
     def __init__(self, generator, critic, objective=NonSaturating(), penalties=(), critic_steps=1, num_classes=None,
                  prior=Normal(), ema=0.0, historical_averaging=0.0, **kwargs):
         super().__init__(**kwargs)
-        check_networks(generator, critic, num_classes, self.critic_takes_labels)
+        self.check(generator, critic, num_classes)
         require(critic_steps >= 1, f"critic_steps expects at least 1, received {critic_steps}")
         require(0 <= ema < 1, f"ema expects a decay in [0, 1), received {ema}")
         self.generator = generator
@@ -63,6 +64,10 @@ class GAN(AdversarialModel):
         self.past = [copy_of(generator), copy_of(critic)] if historical_averaging else []
         self.joint_batches = not uses_batch_statistics(critic)
         self.built = True
+
+    def check(self, generator, critic, num_classes):
+        """Raises a `ValueError` unless generator and critic fit each other and the condition."""
+        check_networks(generator, critic, num_classes, self.critic_takes_labels)
 
     @property
     def image_shape(self):
@@ -165,10 +170,16 @@ class GAN(AdversarialModel):
 
     def after_step(self, losses):
         if self.ema:
-            move_towards(self.ema_generator, self.generator, 1.0 - self.ema)
+            # A slow average would for long be mostly the first weights.
+            move_towards(self.ema_generator, self.generator, 1.0 - self.ema_decay(self.optimizer.iterations))
         for past, now in zip(self.past, (self.generator, self.critic)):
             # The running mean of all steps so far.
             move_towards(past, now, 1.0 / (tf.cast(self.optimizer.iterations, tf.float32) + 1.0))
+
+    def ema_decay(self, step):
+        """min(ema, (step + 1) / (step + 10)): the decay grows into `ema`."""
+        step = tf.cast(step, tf.float32)
+        return tf.minimum(self.ema, (step + 1.0) / (step + 10.0))
 
     def verb_options(self, name):
         options = dict(self.prior.options) if name == "sample" else {}

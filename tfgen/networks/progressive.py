@@ -1,0 +1,131 @@
+"""Generators and critics with an output a resolution, for growing in training (Karras et al., 2018)."""
+
+import functools
+import math
+
+import keras
+from keras import layers, ops
+
+from tfgen.layers import EqualisedConv2D, EqualisedDense, MinibatchStdDev, PixelNorm
+from tfgen.networks.dcgan import check_levels, from_unit, sizes, to_unit, widths
+
+
+def double(x, grid):
+    """(B, h, w, C) -> (B, *grid, C): every pixel twice each way, the last one dropped where a side is odd."""
+    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :grid[0], :grid[1]]
+
+
+def halve(x):
+    """(B, h, w, C) -> half the sides, rounded up: means of 2x2 pixels."""
+    return ops.average_pool(x, 2, 2, padding="same")
+
+
+def fade(old, new, alpha):
+    """old at alpha = 0, new at alpha = 1."""
+    return old + alpha * (new - old)
+
+
+def channels_of(filters, levels, most=512):
+    """Channels of each grid from the smallest to the image: `filters` at the image, doubled inwards up to `most`."""
+    return [min(most, width) for width in widths(filters, levels + 1)[::-1]]
+
+
+def conv(width, size=3):
+    """Equalised convolution and leaky rectifier of slope 0.2, as a list of layers."""
+    return [EqualisedConv2D(width, size, padding="same"), layers.LeakyReLU(0.2)]
+
+
+def chain(x, parts):
+    """Layers one after the other."""
+    return functools.reduce(lambda y, layer: layer(y), parts, x)
+
+
+def generator(image_shape, latent_dim, filters=64):
+    """[latents, alpha] -> one image for each resolution, from a grid of 4 to 7 pixels up to full size.
+
+    Latents are normalised; every convolution has an equalised learning rate, a leaky rectifier and pixel
+    normalisation. Output s is (1 - alpha) * doubled toRGB_{s-1}(h_{s-1}) + alpha * toRGB_s(h_s), the first toRGB_0(h_0).
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        latent_dim: width of the latent.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, [(B, latent_dim), (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)], linear: training drives them
+        into [0, 1], nothing holds them there.
+
+    Raises:
+        ValueError: for images that are too small to be doubled up to.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
+    z, alpha = keras.Input((latent_dim,), name="z"), keras.Input((1,), name="alpha")
+    share = layers.Reshape((1, 1, 1))(alpha)
+    x = EqualisedDense(math.prod(grids[0]) * channels[0], gain=math.sqrt(2.0) / 4)(PixelNorm()(z))
+    x = layers.Reshape((*grids[0], channels[0]))(x)
+    x = chain(x, [layers.LeakyReLU(0.2), PixelNorm(), *conv(channels[0]), PixelNorm()])
+    image = EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
+    outputs = [to_unit(image)]
+    for grid, width in zip(grids[1:], channels[1:]):
+        x = chain(double(x, grid), [*conv(width), PixelNorm(), *conv(width), PixelNorm()])
+        coarse, image = image, EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
+        outputs.append(to_unit(fade(double(coarse, grid), image, share)))
+    return keras.Model([z, alpha], outputs, name="generator")
+
+
+def critic(image_shape, filters=64):
+    """[images of each resolution, alpha] -> one score for each resolution; lower blocks are shared.
+
+    Stage s: (1 - alpha) * fromRGB_{s-1}(halved x_s) + alpha * halved block_s(fromRGB_s(x_s)), then blocks s-1 … 0, the
+    last with the standard deviation of the minibatch.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
+
+    Raises:
+        ValueError: for images that are too small to be halved.
+    """
+    grids, from_image, blocks = critic_layers(image_shape, filters)
+    images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]
+    alpha = keras.Input((1,), name="alpha")
+    share = layers.Reshape((1, 1, 1))(alpha)
+    scores = []
+    for stage, image in enumerate(images):
+        x = chain(from_unit(image), from_image[stage])
+        if stage:
+            x = fade(chain(from_unit(halve(image)), from_image[stage - 1]), halve(chain(x, blocks[stage])), share)
+        for block in range(stage - 1, 0, -1):
+            x = halve(chain(x, blocks[block]))
+        scores.append(chain(x, blocks[0]))
+    return keras.Model([*images, alpha], scores, name="critic")
+
+
+def whole_critic(image_shape, filters=64):
+    """Images of full size -> scores: the last stage of `critic` without a fade (Karras et al., 2019).
+
+    Args: as for `critic`.
+
+    Returns:
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1).
+    """
+    _, from_image, blocks = critic_layers(image_shape, filters)
+    image = keras.Input(image_shape, name="x")
+    x = chain(from_unit(image), from_image[-1])
+    for block in blocks[:0:-1]:
+        x = halve(chain(x, block))
+    return keras.Model(image, chain(x, blocks[0]), name="critic")
+
+
+def critic_layers(image_shape, filters):
+    """(grids, fromRGB layers, block layers) of a critic, the smallest grid first; block 0 ends in the score."""
+    levels = check_levels(image_shape)
+    channels = channels_of(filters, levels)
+    blocks = [[MinibatchStdDev(), *conv(channels[0]), layers.Flatten(), EqualisedDense(channels[0]), layers.LeakyReLU(0.2),
+               EqualisedDense(1, gain=1.0)]]
+    blocks += [[*conv(channels[s]), *conv(channels[s - 1])] for s in range(1, levels + 1)]
+    return sizes(image_shape, levels), [conv(width, 1) for width in channels], blocks

@@ -1,0 +1,89 @@
+"""Style-based generators: a mapping network, and a synthesis network that its styles steer (Karras et al., 2019)."""
+
+
+import keras
+from keras import layers
+
+from tfgen.layers import EqualisedConv2D, EqualisedDense, Learned, PixelNorm, SlowDense
+from tfgen.networks.dcgan import check_levels, crop_to, sizes, to_unit
+from tfgen.networks.progressive import channels_of
+
+
+def mapping(latent_dim, width=512, depth=8):
+    """Latents -> intermediate latents w: normalised, then dense layers that learn a hundredth as fast.
+
+    Args:
+        latent_dim: width of the latent.
+        width: of w.
+        depth: dense layers, each with a leaky rectifier of slope 0.2.
+
+    Returns:
+        A Functional model, (B, latent_dim) -> (B, width).
+    """
+    z = keras.Input((latent_dim,), name="z")
+    x = PixelNorm()(z)
+    for _ in range(depth):
+        x = layers.LeakyReLU(0.2)(SlowDense(width)(x))
+    return keras.Model(z, x, name="mapping")
+
+
+def adain(x, w):
+    """Adaptive instance normalisation: each channel of each image gets a gain (around 1) and a bias, linear in w.
+
+    y = (1 + s(w)) (x - mean x) / std x + b(w), mean and standard deviation over places (Huang & Belongie, 2017).
+
+    Args:
+        x: features (B, h, w, C).
+        w: (B, width).
+    """
+    gain, bias = (layers.Reshape((1, 1, x.shape[-1]))(EqualisedDense(x.shape[-1], gain=1.0)(w)) for _ in range(2))
+    return layers.GroupNormalization(-1, epsilon=1e-6, center=False, scale=False)(x) * (1.0 + gain) + bias
+
+
+def synthesis(image_shape, width=512, filters=64):
+    """[styles, noise of each layer] -> images: two layers for each resolution, from a learned constant.
+
+    A layer is a convolution (but for the first), noise with a learned scale for each channel (from zero), a leaky
+    rectifier and `adain` by its style. Grids are doubled by linear interpolation.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        width: of w.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, [(B, layers, width), (B, h, w, 1), …] -> (B, H, W, C), linear around [0, 1].
+
+    Raises:
+        ValueError: for images that are too small to be doubled up to.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
+    styles = keras.Input((2 * len(grids), width), name="styles")
+    noises = [keras.Input((*grids[layer // 2], 1), name=f"noise_{layer}") for layer in range(2 * len(grids))]
+    x = Learned((*grids[0], channels[0]))(styles)
+    for layer, noise in enumerate(noises):
+        if layer and layer % 2 == 0:
+            x = crop_to(layers.UpSampling2D(interpolation="bilinear")(x), grids[layer // 2])
+        if layer:
+            x = EqualisedConv2D(channels[layer // 2], 3, padding="same")(x)
+        # A 1x1 convolution of one plane is a scale for each channel.
+        x = x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer="zeros")(noise)
+        x = adain(layers.LeakyReLU(0.2)(x), styles[:, layer])
+    return keras.Model([styles, *noises], to_unit(EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)), name="synthesis")
+
+
+def generator(image_shape, latent_dim, width=512, filters=64, depth=8):
+    """[latents, noise of each layer] -> images: `mapping`, whose w is every layer's style, then `synthesis`.
+
+    Args: as for `mapping` and `synthesis`, which are its layers of these names.
+
+    Returns:
+        A Functional model, [(B, latent_dim), (B, h, w, 1), …] -> (B, H, W, C).
+    """
+    paint = synthesis(image_shape, width, filters)
+    styles, *noises = paint.inputs
+    z = keras.Input((latent_dim,), name="z")
+    planes = [keras.Input(noise.shape[1:], name=noise.name) for noise in noises]
+    w = layers.RepeatVector(styles.shape[1])(mapping(latent_dim, width, depth)(z))
+    return keras.Model([z, *planes], paint([w, *planes]), name="generator")

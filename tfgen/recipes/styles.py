@@ -1,0 +1,44 @@
+"""GANs that paint coarse before fine: growing, stacked, or with a style for each resolution."""
+
+from tfgen import networks
+from tfgen.losses import NonSaturating
+from tfgen.models import ProGAN, StackGAN, StyleGAN
+from tfgen.penalties import R1, GradientPenalty
+from tfgen.recipes.gans import OBJECTIVE, classes, filters, latent_dim, players
+from tfgen.recipes.registry import recipe
+
+
+@recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
+def progan(hp, spec):
+    """ProGAN (Karras et al., 2018): both networks grow, resolution by resolution, each faded in."""
+    width, depth = latent_dim(hp, 512), filters(hp)
+    model = ProGAN(networks.progressive.generator(spec.image_shape, width, depth),
+                   networks.progressive.critic(spec.image_shape, depth), hp.Int("stage_steps", 1, 1000000, default=1000),
+                   penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
+                   critic_steps=hp.Int("critic_steps", 1, 10, default=1), ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+
+
+@recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
+def stylegan(hp, spec):
+    """StyleGAN (Karras et al., 2019): a mapping network's styles steer every layer; mixing, noise, truncation."""
+    width, depth = latent_dim(hp, 512), filters(hp)
+    layers = hp.Int("mapping_layers", 1, 16, default=8)
+    model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
+                     networks.progressive.whole_critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
+                     objective=NonSaturating(),
+                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"))],
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+
+
+@recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
+def stackgan(hp, spec):
+    """StackGAN (Zhang et al., 2017): a sketch from the augmented label at half the size, then the image from the sketch."""
+    count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), filters(hp)
+    model = StackGAN(networks.stacked.generator(spec.image_shape, width, count, depth,
+                                                hp.Int("condition_dim", 1, 1024, default=128)),
+                     networks.stacked.critic(spec.image_shape, count, depth), count,
+                     hp.Int("stage_one_steps", 1, 1000000, default=2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+    return players(model, hp, 2e-4)
