@@ -16,13 +16,12 @@ import pathlib  # noqa: E402
 import time  # noqa: E402
 from typing import Annotated  # noqa: E402
 
+import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
 from tfgen import data, figures, files, metrics, pictures, recipes, runs, verbs  # noqa: E402
 from tfgen.callbacks import CpuBudget, StopOnNaN  # noqa: E402
-
-import keras  # noqa: E402, I001
 
 # What a small budget needs beside the papers' values: narrower networks.
 SMALL = {"filters": 32}

@@ -74,6 +74,23 @@ def test_conditional_samples_take_a_label(tfgen):
     assert code == 2 and "0 ... 9" in err
 
 
+def test_sheets_of_a_conditional_gan(tfgen):
+    small = ["--set", "latent_dim=3", "--set", "filters=4", "--batch-size", "256", "--quiet"]
+    assert tfgen("train", "biggan", "--epochs", 1, "--out", "run", *small)[0] == 0
+    for sheet, columns in ((["--interpolate"], 8), (["--sweep", "truncation"], 8), (["--class-rows"], 8),
+                           (["--sweep", "label", "--truncation", 0.5], 10)):
+        code, out, err = tfgen("sample", "run", "--n", 16, *sheet, "--out", "a.npy")
+        assert code == 0, err
+        assert np.load("a.npy").shape[0] % columns == 0
+    code, out, _ = tfgen("evaluate", "run", "--samples", 100, "--limit", 50)
+    assert code == 0 and json.loads(out)["samples"]["n_fake"] == 100
+    for wrong, message in ((["--sweep", "psi"], "no option 'psi'"), (["--interpolate", "--class-rows"], "one of"),
+                           (["--truncation", 9], "0.01 ... 6")):
+        code, _, err = tfgen("sample", "run", *wrong)
+        assert code == 2 and message in err and err.count("\n") == 1
+    assert tfgen("evaluate", "run", "--extractor", "vgg")[0] == 2
+
+
 def test_an_autoencoder_samples_from_a_mixture(tfgen):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):

@@ -21,8 +21,9 @@ def digits():
     return data.load("digits")
 
 
-def train(digits, out, recipe="vae", epochs=2, **about):
-    return runs.train(recipe, digits, out, epochs, tiny_values(recipe), batch_size=256, verbose=0, **about)
+def train(digits, out, recipe="vae", epochs=2, values=None, **about):
+    values = tiny_values(recipe) | (values or {})
+    return runs.train(recipe, digits, out, epochs, values, batch_size=256, verbose=0, **about)
 
 
 def test_a_run_folder_holds_everything(digits, tmp_path):
@@ -107,6 +108,29 @@ def test_a_loss_that_is_no_number_is_never_saved(digits, tmp_path, monkeypatch):
         "reconstruction": nothing * keras.ops.mean(made), "mse": keras.ops.mean(target)})
     with pytest.raises(callbacks.TrainingDiverged, match="epoch 1"):
         train(digits, tmp_path / "run", "autoencoder")
+    assert callbacks.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_an_adversarial_run_measures_its_samples_and_sees_the_doctor(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, "wgan_gp", epochs=1, values={"critic_steps": 2})
+    model = runs.resume(out, epochs=2, verbose=0)
+    # Two critic updates a step, so half as many steps.
+    assert int(model.optimizer.iterations) == 2 * digits.steps(512) == int(model.critic_optimizer.iterations) // 2
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {"critic.png", "doctor.txt", "curves.png", "samples/epoch-0002.png", "model.keras"} <= names
+    rows = callbacks.read_history(out)
+    assert len(rows) == 2 and all(row["val_frechet_distance"] > 0 for row in rows)
+    figures = json.loads((out / "metrics.json").read_text())["validation"]["samples"]
+    assert figures["n_fake"] == 10_000 and figures["extractor"] == "tfgen-classifier:digits" and figures["checksum"]
+    loaded, _ = runs.open_run(out)
+    np.testing.assert_allclose(loaded.sample(np.arange(3)), model.sample(np.arange(3)), atol=1e-6)
+
+
+def test_a_diverging_player_is_named_with_its_step(digits, tmp_path):
+    with pytest.raises(callbacks.TrainingDiverged, match=r"'critic_loss' was not finite at step \d+ of epoch 1"):
+        train(digits, tmp_path / "run", "wgan_gp", values={"learning_rate": 0.1, "critic_learning_rate": 0.1,
+                                                           "penalty_weight": 100.0, "latent_dim": 3, "filters": 4})
     assert callbacks.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
 
 

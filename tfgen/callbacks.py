@@ -206,8 +206,13 @@ class SampleQuality(keras.callbacks.Callback):
             found.update(self.extractor(images)[0])
         return found
 
-    def on_train_begin(self, logs=None):
+    def prepared(self):
+        """The extractor, trained or loaded when first asked for."""
         self.extractor = self.extractor or metrics.features.classifier(self.dataset)
+        return self.extractor
+
+    def on_train_begin(self, logs=None):
+        self.prepared()
         self.real = self.moments(batch.numpy() for batch in self.dataset.batches("validation"))
         self.live = verbs.Live(self.model)
 

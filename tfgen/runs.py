@@ -1,7 +1,6 @@
 """A run: one folder that holds a training, from its settings to its pictures."""
 
 import datetime
-import json
 import math
 import pathlib
 import platform
@@ -11,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, export, files, latent, metrics, recipes, verbs
+from tfgen import callbacks, data, doctor, export, files, latent, metrics, recipes, verbs
 from tfgen.errors import UserError
+from tfgen.model import AdversarialModel
 
 
 def versions():
@@ -107,9 +107,11 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)
-    # The history comes before the checkpoint: it refuses an epoch with a loss that is no number before it is saved.
-    extra = [*quality_callbacks(recipe, dataset), history, checkpoint,
+    quality = quality_callbacks(recipe, dataset)
+    # What refuses a loss that is no number comes before what saves.
+    extra = [callbacks.StopOnNaN(), *quality, history, checkpoint,
              callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
+    extra += doctor_of(model, out, history.rows, quality)
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     validation = dataset.batches("validation", batch_size, held_out)
@@ -173,6 +175,14 @@ def draw_codes(model, dataset, out, count=2000):
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
 
 
+def doctor_of(model, out, rows, quality):
+    """The doctor of an adversarial run, which counts classes where the extractor of its quality names them."""
+    modes = None
+    if quality and (extractor := quality[0].prepared()).num_classes:
+        modes = doctor.classifier_modes(extractor)
+    return [doctor.Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
+
+
 def quality_callbacks(recipe, dataset):
     """What measures a recipe's objective after each epoch, where the losses cannot tell."""
     return [callbacks.SampleQuality(dataset)] if recipe.objective[0] == callbacks.SampleQuality.NAME else []
@@ -228,7 +238,7 @@ def read(folder):
     path = pathlib.Path(folder) / "run.json"
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    return json.loads(path.read_text())
+    return files.read_json(path)
 
 
 def load_data(settings):

@@ -91,10 +91,11 @@ def test_averaged_generator_follows_its_decay_and_makes_the_samples():
     model = scalar_gan(prior=Ones(), ema=0.9)
     model.compile(sgd(0.1), sgd(0.1))
     average = 2.0
-    for _ in range(3):
+    for step in (1, 2, 3):
         model.train_on_batch(tf.constant([[5.0], [7.0]]))
-        average += 0.1 * (float(model.generator.weights[0][0, 0]) - average)
+        average += 9 / (step + 10) * (float(model.generator.weights[0][0, 0]) - average)
     assert float(model.ema_generator.weights[0][0, 0]) == pytest.approx(average, rel=1e-5)
+    assert float(model.ema_decay(1000)) == pytest.approx(0.9)
     z = model.prior.seeded(tf.constant([4], tf.int64), 1)
     np.testing.assert_allclose(model.sample(tf.constant([4], tf.int64)), average * z, rtol=1e-5)
 
