@@ -1,5 +1,6 @@
 """Every recipe through every promise."""
 
+import functools
 import json
 
 import keras
@@ -27,37 +28,78 @@ def weights(model):
     return [w.numpy() for w in model.variables if "seed_generator" not in w.path]
 
 
-@pytest.mark.parametrize("name", ALL)
+class Case:
+    """A tiny model of a recipe and what it was born with; traced once for all of its tests."""
+
+    def __init__(self, name):
+        keras.utils.set_random_seed(3)
+        self.name = name
+        rates = {key: 0.01 for key in ("learning_rate", "critic_learning_rate")
+                 if key in recipes.find(name).hyperparameters(SPEC).values}
+        self.model = tiny(name, **rates)
+        self.variables = {id(v): v for owner in (self.model, *optimizers(self.model)) for v in owner.variables}.values()
+        self.born = [v.numpy() for v in self.variables]
+
+    @functools.cached_property
+    def live(self):
+        return verbs.Live(self.model)
+
+    def restart(self):
+        """As it was born, random state included."""
+        for variable, value in zip(self.variables, self.born):
+            variable.assign(value)
+
+    def fit(self, steps, epochs=1):
+        return self.model.fit(dataset(self.name, steps), epochs=epochs, verbose=0).history
+
+
+@functools.cache
+def case_of(name):
+    return Case(name)
+
+
+@pytest.fixture
+def case(name):
+    made = case_of(name)
+    made.restart()
+    return made
+
+
+def each(names):
+    """A test for each recipe; the tests of one recipe share a process, and so its traces."""
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names])
+
+
+@each(ALL)
 def test_recipe_describes_itself(name):
     recipe = recipes.find(name)
     assert recipe.summary.endswith(".") and recipe.paper and recipe.family
     assert recipe.objective[1] in ("min", "max")
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_file_holds_config_weights_and_optimizer(name, tmp_path):
-    model = tiny(name)
-    model.fit(dataset(name, 3), epochs=1, verbose=0)
+@each(ALL)
+def test_file_holds_config_weights_and_optimizer(case, tmp_path):
+    model = case.model
+    case.fit(20)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
     ours, theirs = (json.dumps(keras.saving.serialize_keras_object(m), sort_keys=True) for m in (model, loaded))
     assert ours == theirs
-    assert len(optimizers(loaded)) == (2 if name in ADVERSARIAL else 1)
+    assert len(optimizers(loaded)) == (2 if case.name in ADVERSARIAL else 1)
     for ours, theirs in zip(optimizers(model), optimizers(loaded), strict=True):
         assert len(ours.variables) > 2
         for our, their in zip(ours.variables, theirs.variables, strict=True):
             np.testing.assert_array_equal(our.numpy(), their.numpy())
-    assert int(loaded.optimizer.iterations) == 3
+    assert int(loaded.optimizer.iterations) == 20
     for ours, theirs in zip(weights(model), weights(loaded), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_verbs_and_export(name, tmp_path):
+@each(ALL)
+def test_verbs_and_export(case, tmp_path):
     """Shape, dtype and range of every verb; the SavedModel and the session loader give the same to 1e-5."""
-    model = tiny(name)
-    live = verbs.Live(model)
+    model, live = case.model, case.live
     assert live.names
     path = export.export(model, tmp_path / "served")  # runs every signature in a session before it is renamed
     assert path.name == "1" and sorted(p.name for p in path.parent.iterdir()) == ["1"]
@@ -77,51 +119,49 @@ def test_verbs_and_export(name, tmp_path):
             np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_loss_falls_and_a_seed_repeats_the_run(name):
-    histories = []
-    for _ in range(2):
-        keras.utils.set_random_seed(3)
-        model = tiny(name, learning_rate=0.01)
-        histories.append(model.fit(dataset(name, 20), epochs=2, verbose=0).history)
-        assert int(model.optimizer.iterations) == 40
-    for key, values in histories[0].items():
+@each(ALL)
+def test_loss_falls_and_a_seed_repeats_the_run(case):
+    first = case.fit(20, epochs=2)
+    assert int(case.model.optimizer.iterations) == 40
+    assert all(np.isfinite(values).all() for values in first.values())
+    assert set(first) == set(case.model.tracked_names())
+    if case.name not in ADVERSARIAL:
+        assert first["loss"][1] < first["loss"][0]
+    again = Case(case.name)
+    for ours, theirs in zip(case.born, again.born, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    case.restart()
+    for key, values in case.fit(20, epochs=2).items():
         # Sums of gradients of embeddings run in any order.
-        np.testing.assert_allclose(values, histories[1][key], rtol=1e-4 if name in ADVERSARIAL else 0, atol=1e-6)
-    assert set(histories[0]) == set(model.tracked_names())
-    assert all(np.isfinite(values).all() for values in histories[0].values())
-    if name not in ADVERSARIAL:
-        assert histories[0]["loss"][1] < histories[0]["loss"][0]
+        np.testing.assert_allclose(values, first[key], rtol=1e-4 if case.name in ADVERSARIAL else 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL)
-def test_each_player_learns_and_only_its_own_weights(name):
-    """A frozen opponent is beaten: with the other player's rate at nothing, a player's loss falls and it alone moves."""
-    for key, frozen in (("generator_loss", "critic"), ("critic_loss", "generator")):
-        keras.utils.set_random_seed(3)
-        still = "critic_learning_rate" if frozen == "critic" else "learning_rate"
-        other = "learning_rate" if frozen == "critic" else "critic_learning_rate"
-        model = tiny(name, **{still: 1e-6, other: 0.01})
-        before = {player: [v.numpy() for v in getattr(model, f"{player}_variables")] for player in ("generator", "critic")}
-        history = model.fit(dataset(name, 15), epochs=2, verbose=0).history[key]
-        moved = {player: max(np.abs(v.numpy() - b).max() for v, b in zip(getattr(model, f"{player}_variables"), old))
-                 for player, old in before.items()}
-        assert moved[frozen] < 1e-3 < moved["generator" if frozen == "critic" else "critic"]
+@each(ADVERSARIAL)
+def test_each_player_learns_and_only_its_own_weights(case):
+    """A resting opponent is beaten: a player's loss falls, and it alone moves."""
+    rates = [float(optimizer.learning_rate) for optimizer in optimizers(case.model)]
+    for index, (player, other) in enumerate((("generator", "critic"), ("critic", "generator"))):
+        case.restart()
+        optimizers(case.model)[1 - index].learning_rate = 0.0
+        before = {key: [v.numpy() for v in getattr(case.model, f"{key}_variables")] for key in (player, other)}
+        history = case.fit(20, epochs=2)[f"{player}_loss"]
+        optimizers(case.model)[1 - index].learning_rate = rates[1 - index]
+        moved = {key: max(np.abs(v.numpy() - b).max() for v, b in zip(getattr(case.model, f"{key}_variables"), old))
+                 for key, old in before.items()}
+        assert moved[other] == 0 and moved[player] > 1e-3
         assert history[1] < history[0]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_evaluation_is_a_function_of_the_data(name):
-    model = tiny(name)
-    first, second = (model.evaluate(dataset(name, 1), verbose=0, return_dict=True) for _ in range(2))
+@each(ALL)
+def test_evaluation_is_a_function_of_the_data(case):
+    first, second = (case.model.evaluate(dataset(case.name, 1), verbose=0, return_dict=True) for _ in range(2))
     assert first == second
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if "sample" in verbs.verbs_of(tiny(n))])
-def test_a_sample_depends_on_its_seed_alone(name):
-    model = tiny(name)
-    model.fit(dataset(name, 5), epochs=1, verbose=0)
-    live = verbs.Live(model)
+@each([name for name in ALL if "sample" in verbs.verbs_of(tiny(name))])
+def test_a_sample_depends_on_its_seed_alone(case):
+    case.fit(20)
+    live = case.live
     options = {"label": 1} if "label" in live.options["sample"] else {}
     whole = live("sample", np.array([7, 8, 7, 9]), **options)
     np.testing.assert_array_equal(whole[0], whole[2])
@@ -163,6 +203,30 @@ def test_mixed_precision_trains(policy):
         keras.mixed_precision.set_global_policy("float32")
     history = model.fit(dataset("vae", 20), epochs=2, verbose=0).history["loss"]
     assert np.isfinite(history).all() and history[1] < history[0]
+
+
+def test_mixed_precision_trains_both_players():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = tiny("wgan_gp")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert all(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in optimizers(model))
+    before = [v.numpy() for v in model.generator_variables + model.critic_variables]
+    history = model.fit(dataset("wgan_gp", 20), epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    # Without the scale of 2^15, as in float32.
+    assert 0 < history["generator_gradient"][-1] < 100
+    assert all(np.abs(v.numpy() - old).max() > 0 for v, old in zip(model.generator_variables, before))
+
+
+def test_steps_per_execution_keep_a_growing_model_in_its_stages():
+    model = tiny("progan")
+    model.steps_per_execution = 4
+    history = model.fit(dataset("progan", 8), epochs=2, verbose=0).history["stage"]
+    assert int(model.optimizer.iterations) == 16
+    # stage_steps=5: steps 0 to 4 are of stage 0.
+    assert history == pytest.approx([3 / 8, 1.0])
 
 
 def test_compile_refuses_what_the_model_defines():

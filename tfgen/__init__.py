@@ -73,6 +73,6 @@ from tfgen.models import (  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "EBGAN", "GAN", "GenerativeModel", "InfoGAN",
-           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "doctor", "layers",
-           "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules",
-           "serializable", "tuning", "verbs"]
+           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "doctor",
+           "layers", "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs",
+           "schedules", "serializable", "tuning", "verbs"]

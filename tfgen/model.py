@@ -281,7 +281,7 @@ class AdversarialModel(GenerativeModel):
                 losses = self.update_critic(last, made)
             losses |= self.generator_losses(last, made, training=True)
         gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
-        losses["generator_gradient"] = tf.linalg.global_norm([g for g in gradients if g is not None])
+        losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
         self.after_step(losses)
         return self.track(losses, data)
 
@@ -291,6 +291,14 @@ class AdversarialModel(GenerativeModel):
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
         logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
         return {name: value for name, value in logs.items() if name != "generator_gradient"}
+
+
+def gradient_norm(optimizer, gradients):
+    """The norm of a player's gradient, without the scale of mixed precision; 0 for a step that the scaling skipped."""
+    norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
+    return norm
 
 
 def require(condition, message):

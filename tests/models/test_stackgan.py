@@ -7,7 +7,7 @@ import tensorflow as tf
 from cases import batch, tiny
 
 from tfgen.models import StackGAN
-from tfgen.networks import stacked
+from tfgen.networks import stackgan
 from tfgen.networks.progressive import double
 
 VALUES = {"condition_dim": 2, "stage_one_steps": 2}
@@ -25,7 +25,7 @@ def values(variables):
 
 def test_condition_is_drawn_from_the_labels_gaussian():
     label, noise = keras.Input((), dtype="int32"), keras.Input((2,))
-    network = keras.Model([label, noise], stacked.augmented(label, 3, noise))
+    network = keras.Model([label, noise], stackgan.augmented(label, 3, noise))
     labels, e = np.array([0, 1, 1]), np.array([[0, 0], [1, -2], [0, 0]], "float32")
     c, stats = (part.numpy() for part in network([labels, e]))
     np.testing.assert_allclose(c, stats[:, :2] + np.exp(stats[:, 2:] / 2) * e, rtol=1e-5, atol=1e-6)
@@ -88,7 +88,7 @@ def test_wrong_labels_are_wrong_and_even():
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (15, 21, 3)])
 def test_any_size(shape):
-    generator, critic = stacked.generator(shape, 3, 4, 2, 2), stacked.critic(shape, 4, 2)
+    generator, critic = stackgan.generator(shape, 3, 4, 2, 2), stackgan.critic(shape, 4, 2)
     labels = tf.constant([0, 3])
     small, image, *_ = generator([tf.zeros((2, 7)), labels])
     assert image.shape == (2, *shape) and small.shape == (2, -(-shape[0] // 2), -(-shape[1] // 2), shape[2])
@@ -96,8 +96,8 @@ def test_any_size(shape):
 
 
 def test_mismatches_are_named():
-    generator = stacked.generator((8, 8, 1), 3, 4, 2, 2)
+    generator = stackgan.generator((8, 8, 1), 3, 4, 2, 2)
     with pytest.raises(ValueError, match=r"makes images of \[\(4, 4, 1\), \(8, 8, 1\)\], the critic takes \[\(8, 8, 1\)"):
-        StackGAN(generator, stacked.critic((16, 16, 1), 4, 2), 4)
+        StackGAN(generator, stackgan.critic((16, 16, 1), 4, 2), 4)
     with pytest.raises(ValueError, match="stage_one_steps expects at least 1, received 0"):
-        StackGAN(generator, stacked.critic((8, 8, 1), 4, 2), 4, stage_one_steps=0)
+        StackGAN(generator, stackgan.critic((8, 8, 1), 4, 2), 4, stage_one_steps=0)

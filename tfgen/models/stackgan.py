@@ -21,7 +21,7 @@ class StackGAN(StagedGAN):
 
     Args:
         generator: [latents, labels] -> [sketches, images, condition of stage I, of stage II], conditions as means and log
-            variances (B, 2 n); its layers "sketcher" and "refiner" are the stages, see `tfgen.networks.stacked`.
+            variances (B, 2 n); its layers "sketcher" and "refiner" are the stages, see `tfgen.networks.stackgan`.
         critic: [sketches, images, labels] -> two scores.
         num_classes: classes.
         stage_one_steps: steps of stage I, >= 1; stage II follows for ever.

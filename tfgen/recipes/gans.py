@@ -182,7 +182,8 @@ def began(hp, spec):
     model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
                   networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,
                                          activation="elu"),
-                  hp.Float("diversity", 0.05, 1.0, default=0.5), prior=Uniform())
+                  hp.Float("diversity", 0.05, 1.0, default=0.5),
+                  hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), prior=Uniform())
     return players(model, hp, 1e-4)
 
 

@@ -36,9 +36,9 @@ def stylegan(hp, spec):
 def stackgan(hp, spec):
     """StackGAN (Zhang et al., 2017): a sketch from the augmented label at half the size, then the image from the sketch."""
     count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), filters(hp)
-    model = StackGAN(networks.stacked.generator(spec.image_shape, width, count, depth,
+    model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
-                     networks.stacked.critic(spec.image_shape, count, depth), count,
+                     networks.stackgan.critic(spec.image_shape, count, depth), count,
                      hp.Int("stage_one_steps", 1, 1000000, default=2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
     return players(model, hp, 2e-4)
