@@ -80,7 +80,7 @@ def shown(value):
 
 def main(
     only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train now; may be repeated")] = None,
-    minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = 4.0,
+    minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = 3.0,
     folder: Annotated[pathlib.Path, typer.Option(help="where each recipe's figures are kept")] = pathlib.Path("runs/zoo"),
     again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,

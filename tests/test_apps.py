@@ -54,3 +54,37 @@ def test_gan_failure_modes(app, tmp_path):
 def test_every_app_has_a_test():
     text = pathlib.Path(__file__).read_text()
     assert all(f'app("{path.stem}")' in text for path in APPS.glob("*.py"))
+
+
+def test_gan_zoo(app, tmp_path):
+    rows = app("gan_zoo").main(fast=True, folder=tmp_path, only=["acgan", "aae"])
+    assert set(rows) == {"acgan", "aae"} and (tmp_path / "acgan.npy").exists()
+    assert rows["aae"]["label_agreement"] is None and 0 <= rows["acgan"]["label_agreement"] <= 1
+    for row in rows.values():
+        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["images_per_s"] > 0 and row["split"] == "test"
+
+
+def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
+    zoo = app("gan_zoo")
+    monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae"])
+    zoo.main(fast=True, folder=tmp_path)
+    assert Image.open(tmp_path / "gan_zoo.png").size[0] > 100
+    # What was trained is not trained again.
+    before = (tmp_path / "gan.json").stat().st_mtime_ns
+    zoo.main(fast=True, folder=tmp_path)
+    assert (tmp_path / "gan.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_conditional_samples_show_the_class_asked_for(app, tmp_path):
+    """ACGAN on Fashion-MNIST: at least 90 % of 1,000 samples, after three minutes of CPU time."""
+    from tfgen import data, metrics
+    from tfgen.errors import UserError
+
+    try:
+        dataset = data.load("fashion_mnist")
+    except UserError:
+        pytest.skip("fashion_mnist is not prepared (tfgen data prepare)")
+    extractor = metrics.features.classifier(dataset, cache="~/.cache/tfgen/extractors")
+    row = app("gan_zoo").measure("acgan", dataset, extractor, 3.0, 64, tmp_path, 1000)
+    assert row["label_agreement"] >= 0.9
