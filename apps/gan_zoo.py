@@ -36,7 +36,7 @@ SETTINGS = {
     "biggan": {"filters": 8, "critic_steps": 1, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
     "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 150}, "stylegan": STYLES | {"filters": 12},
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 700} | BOTH_QUICK}
-COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "images_per_s")
+COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "images_per_cpu_s")
 
 
 def zoo():
@@ -54,7 +54,7 @@ def trained(recipe, dataset, minutes, batch_size, values, seed=0):
     model.fit(dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0]), epochs=100_000, steps_per_epoch=20,
               callbacks=[StopOnNaN(), budget], shuffle=False, verbose=0)
     steps = int(model.optimizer.iterations)
-    return model, {"steps": steps, "images": steps * rows, "images_per_s": round(budget.steps * rows / budget.wall, 1),
+    return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
 
 

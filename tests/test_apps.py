@@ -61,7 +61,7 @@ def test_gan_zoo(app, tmp_path):
     assert set(rows) == {"acgan", "aae"} and (tmp_path / "acgan.npy").exists()
     assert rows["aae"]["label_agreement"] is None and 0 <= rows["acgan"]["label_agreement"] <= 1
     for row in rows.values():
-        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["images_per_s"] > 0 and row["split"] == "test"
+        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["images_per_cpu_s"] > 0 and row["split"] == "test"
 
 
 def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
