@@ -29,7 +29,7 @@ BOTH_QUICK = {"learning_rate": 5e-4, "critic_learning_rate": 5e-4}
 SMALL = {"filters": 32}
 STYLES = {"latent_dim": 64, "learning_rate": 2e-3, "critic_learning_rate": 2e-3}
 SETTINGS = {
-    "gan": QUICK, "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "acgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
+    "gan": QUICK, "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     "wgan": SMALL | BOTH_QUICK, "wgan_gp": SMALL | BOTH_QUICK, "lipschitz_gan": SMALL | BOTH_QUICK,
     "sngan": SMALL | BOTH_QUICK, "began": SMALL | BOTH_QUICK | {"gain": 0.02},
     "sagan": {"filters": 8, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
