@@ -80,7 +80,7 @@ def draw_faces(path, steps, seed=0):
 
 def main(
     out: Annotated[pathlib.Path | None, typer.Option(help="folder of the pictures")] = None,
-    steps: Annotated[int, typer.Option(help="of every training, a multiple of 2000")] = 16000,
+    steps: Annotated[int, typer.Option(help="of every training, a multiple of 500")] = 10000,
     seeds: Annotated[list[int], typer.Option(help="of the grid's trainings")] = (10, 11, 12),
     fast: Annotated[bool, typer.Option(help="a few steps; no record is written")] = False,
 ):
@@ -90,9 +90,9 @@ def main(
     pictures.paths(out / "minmax.png", toys.minmax_paths(),
                    "A game in two numbers, min over x and max over y of x y: each dot is a step, from light to dark", 2.6)
     face = draw_faces(out / "faces.png", 20 if fast else 2000)
-    draw_ring(out / "ring.png", steps // 2, [500, 1000, 2000, 4000])
+    draw_ring(out / "ring.png", steps, [500, 1000, 2000, 5000])
     start = time.perf_counter()
-    table = draw_grid(out / "grid.png", steps, [500, 2000, steps // 4], seeds)
+    table = draw_grid(out / "grid.png", steps, [500, 1000, 3000], seeds)
     values = {}
     for name, key in itertools.product(GRID_SYSTEMS, ("modes", "high_quality")):
         numbers = [row[key] for row in table if row["system"] == name]
