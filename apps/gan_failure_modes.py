@@ -1,6 +1,6 @@
 """How GANs fail, and what cures it: four small problems whose truth is known, a picture each.
 
-    python apps/gan_failure_modes.py            # ten minutes or so on one core
+    python apps/gan_failure_modes.py            # a quarter of an hour on one core
     python apps/gan_failure_modes.py --fast     # seconds, too short to learn anything
 
 ring.png    eight modes: a GAN that drops and chases modes, and WGAN-GP, which covers them
@@ -90,7 +90,7 @@ def main(
     pictures.paths(out / "minmax.png", toys.minmax_paths(),
                    "A game in two numbers, min over x and max over y of x y: each dot is a step, from light to dark", 2.6)
     face = draw_faces(out / "faces.png", 20 if fast else 2000)
-    draw_ring(out / "ring.png", steps, [500, 1000, 2000, 5000])
+    draw_ring(out / "ring.png", min(steps, 6000), [500, 1000, 2000, 5000])
     start = time.perf_counter()
     table = draw_grid(out / "grid.png", steps, [500, 1000, 3000], seeds)
     values = {}
