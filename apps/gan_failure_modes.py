@@ -3,7 +3,7 @@
     python apps/gan_failure_modes.py            # a quarter of an hour on one core
     python apps/gan_failure_modes.py --fast     # seconds, too short to learn anything
 
-ring.png    eight modes: a GAN that drops and chases modes, and WGAN-GP, which covers them
+ring.png    eight modes: a GAN that collapses onto one, and WGAN-GP, which covers them
 grid.png    25 modes: how many three systems have found, and how sharply, as they train
 faces.png   faces of four pixels, one dense layer a player: every weight can be read (Serrano, 2020)
 minmax.png  min_x max_y x y, a game in two numbers: simultaneous gradient steps spiral out (Mescheder et al., 2018)
