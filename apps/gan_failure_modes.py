@@ -101,7 +101,8 @@ def main(
     if not fast:
         figures.record("gan_failure_modes", values, title="GANs on a grid of 25 modes: modes found and share of "
                        "points within 3 sigma of one", command="python apps/gan_failure_modes.py", seeds=seeds,
-                       budget={"steps": steps, "batch_size_a_critic_step": points.BATCH, "units": [points.GENERATOR, points.CRITIC],
+                       budget={"steps": steps, "batch_size_a_critic_step": points.BATCH,
+                               "units": [points.GENERATOR, points.CRITIC],
                                "cpu_seconds_a_training": round(float(np.mean([row["cpu_seconds"] for row in table]))),
                                "wall_minutes": round((time.perf_counter() - start) / 60, 2)},
                        data={"name": "toys.grid", "samples": 2500}, table=table, picture=f"{out.name}/grid.png",
