@@ -11,7 +11,7 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgen import files, pictures, verbs
+from tfgen import files, metrics, pictures, verbs
 
 CURES = {
     "saturated critic": "a lower critic_learning_rate, label smoothing, R1 or a gradient penalty, spectral normalisation",
@@ -134,13 +134,13 @@ class Doctor(keras.callbacks.Callback):
             self.findings or [f"{len(self.rows)} epochs: nothing found"]) + "\n")
 
 
-def classifier_modes(extractor, seeds=range(1000), share=0.1):
+def classifier_modes(extractor, seeds=range(1000), share=None):
     """Counts the classes among a model's samples, for `Doctor(modes=…)`.
 
     Args:
         extractor: `extractor(images)` gives (features, probabilities (N, K)), images float32 (N, H, W, C) in [0, 1].
         seeds: int (N,), of the samples.
-        share: a class is found if it is the most probable one of at least this share of N / K samples.
+        share: as for `metrics.Modes`: the share of the samples that a class must have to count as found.
 
     Returns:
         `model -> (found, K)`.
@@ -149,8 +149,7 @@ def classifier_modes(extractor, seeds=range(1000), share=0.1):
 
     def modes(model):
         probabilities = np.asarray(extractor(live(model)("sample", np.asarray(seeds, np.int64)))[1])
-        counts = np.bincount(probabilities.argmax(-1), minlength=probabilities.shape[-1])
-        return int(np.sum(counts >= max(1.0, share * len(probabilities) / len(counts)))), len(counts)
+        return metrics.modes(probabilities, share)["modes"], probabilities.shape[1]
 
     return modes
 
