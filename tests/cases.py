@@ -22,7 +22,7 @@ def tiny_values(name):
 
 def tiny(name, **values):
     """A compiled tiny model of a recipe."""
-    return recipes.find(name).model(SPEC, **tiny_values(name), **values)
+    return recipes.find(name).model(SPEC, **(tiny_values(name) | values))
 
 
 def images(rows=16):
