@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import typer
 
-from tfgen import GAN, figures, pictures
+from tfgen import GAN, figures, pictures, plots
 from tfgen.data import toys
 from tfgen.networks import mlp
 from tfgen.recipes import points
@@ -31,7 +31,7 @@ def said(found):
 
 
 def panels(kept, mixture):
-    """A panel a moment, for `pictures.planes`."""
+    """A panel a moment, for `plots.planes`."""
     return [(f"step {step}\n{said(mixture.coverage(made))}", made) for step, made in kept.items()]
 
 
@@ -40,7 +40,7 @@ def draw_ring(path, steps, moments, seed=0):
     mixture, rows = toys.ring(), {}
     for name, label in (("collapsing_gan", "GAN, constant rate"), ("wgan_gp", "WGAN-GP")):
         rows[label] = panels(points.trained(name, mixture, steps, seed, moments)[1], mixture)
-    pictures.planes(path, rows, mixture.draw(2500, seed),
+    plots.planes(path, rows, mixture.draw(2500, seed),
                     "Mode collapse: a ring of eight modes (\"sharp\": within 3 sigma of a mode)")
 
 
@@ -56,7 +56,7 @@ def draw_grid(path, steps, moments, seeds):
                           "least_of_a_mode": int(found["counts"].min()), "cpu_seconds": time.process_time() - busy})
             print(f"grid, {label}, seed {seed}: {said(found)}, {table[-1]['cpu_seconds']:.0f} CPU seconds")
             rows.setdefault(label, panels(kept, mixture))
-    pictures.planes(path, rows, mixture.draw(2500, seeds[0]),
+    plots.planes(path, rows, mixture.draw(2500, seeds[0]),
                     "Coverage: a grid of 25 modes (\"sharp\": within 3 sigma of a mode)")
     return table
 
@@ -87,7 +87,7 @@ def main(
     """Draws the four pictures; records the grid's coverage in results/gan_failure_modes.json."""
     steps, seeds = (20, [0]) if fast else (steps, list(seeds))
     out = out or pathlib.Path("runs" if fast else "results/pictures") / "gan_failure_modes"
-    pictures.paths(out / "minmax.png", toys.minmax_paths(),
+    plots.paths(out / "minmax.png", toys.minmax_paths(),
                    "A game in two numbers, min over x and max over y of x y: each dot is a step, from light to dark", 2.6)
     face = draw_faces(out / "faces.png", 20 if fast else 2000)
     draw_ring(out / "ring.png", min(steps, 6000), [500, 1000, 2000, 5000])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import pictures
+from tfgen import pictures, plots
 from tfgen.errors import UserError
 
 
@@ -81,7 +81,7 @@ def test_unknown_endings_and_shapes_are_errors(tmp_path):
     with pytest.raises(UserError, match="ends in .png"):
         pictures.save_grid(tmp_path / "x", random_images(1, 8, 8, 1))
     with pytest.raises(UserError, match="ends in .png"):
-        pictures.curves(tmp_path / "x.docx", {"loss": [1.0]})
+        plots.curves(tmp_path / "x.docx", {"loss": [1.0]})
     with pytest.raises(UserError, match="received shape"):
         pictures.save_image(tmp_path / "x.png", random_images(1, 8, 8, 1))
     assert not os.listdir(tmp_path)
@@ -106,73 +106,3 @@ def test_save_rows_aligns_columns(tmp_path):
     assert all((picture[2 + 50 * row:50 + 50 * row, 8:left] < 100).any() for row in range(2))
     with pytest.raises(UserError, match="at least one row"):
         pictures.save_rows(tmp_path / "x.png", {})
-
-
-@pytest.mark.parametrize("history, size", [
-    ({"loss": [1.0]}, (4.8, 3.2)),
-    ({"loss": [3.0, 2.0, float("nan"), 1.0], "val_loss": [2.5], "kl": [float("nan")] * 4, "val_only": [None, 1]},
-     (12.0, 3.2)),
-    ({name: np.linspace(1, 0, 200) for name in "abcd"}, (12.0, 5.9)),
-])
-def test_curves_tolerates_gaps(tmp_path, history, size):
-    pictures.curves(tmp_path / "x.png", history)
-    picture = pixels(tmp_path / "x.png")
-    assert np.abs(np.array(picture.shape[1::-1]) - np.array(size) * 110).max() <= 1
-    assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
-
-
-@pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": ["a"]}])
-def test_curves_says_what_it_expects(tmp_path, history):
-    with pytest.raises(UserError, match="curves expects"):
-        pictures.curves(tmp_path / "x.png", history)
-
-
-def test_values_between_gaps_are_marked():
-    nan = float("nan")
-    assert pictures._marked(np.array([1, nan, 2, 3, nan, 4] + [nan] * 40)) == [0, 5]
-    assert pictures._marked(np.array([1.0, 2.0])) == [0, 1]
-
-
-@pytest.mark.parametrize("classes, options, width", [
-    (0, {}, 7.2), (10, {"circle": True, "title": "$5 codes", "class_names": ("zero", "x" * 40)}, 6.55 + 0.085 * 24),
-    (5, {"class_names": ("a$b$c",)}, 6.55 + 0.085 * 7), (30, {}, 6.9 + 0.085 * 4), (60, {}, 6.55 + 0.085 * 2)])
-def test_scatter_is_drawn(tmp_path, classes, options, width):
-    points = np.random.default_rng(0).normal(size=(500, 2))
-    points[7] = np.nan
-    pictures.scatter(tmp_path / "x.png", points, np.arange(500) % classes if classes else None, **options)
-    assert np.abs(np.array(pixels(tmp_path / "x.png").shape[:2]) - (616, 110 * width)).max() <= 1
-
-
-def test_scatter_keeps_a_class_s_colour():
-    np.testing.assert_array_equal(pictures._class_colours(np.array([3, 7]))[1],
-                                  pictures._class_colours(np.arange(10))[7])
-    for count in (10, 20, 40):
-        assert len(np.unique(pictures._class_colours(np.arange(count)), axis=0)) == count
-
-
-@pytest.mark.parametrize("points, labels, message", [
-    (np.zeros((4, 3)), None, "project wider codes"), (np.zeros((4, 2)), [0, 1], "one label for each"),
-    (np.full((4, 2), np.nan), None, "did training diverge")])
-def test_scatter_says_what_it_expects(tmp_path, points, labels, message):
-    with pytest.raises(UserError, match=message):
-        pictures.scatter(tmp_path / "x.png", points, labels)
-
-
-@pytest.mark.parametrize("equilibrium", [None, 0.5, 0.0])
-@pytest.mark.parametrize("epochs", [1, 50])
-def test_critic_draws_readings_around_the_equilibrium(tmp_path, equilibrium, epochs):
-    real, fake = np.linspace(4, 0, epochs), np.linspace(-3, 0, epochs)
-    pictures.critic(tmp_path / "c.png", real, fake, equilibrium)
-    assert pixels(tmp_path / "c.png").std() > 5
-
-
-def test_critic_says_what_it_expects(tmp_path):
-    with pytest.raises(UserError, match="at least one epoch"):
-        pictures.critic(tmp_path / "c.png", [], [])
-
-
-def test_planes_and_paths_are_drawn(tmp_path):
-    points = random_images(50, 2)
-    pictures.planes(tmp_path / "planes.png", {"a": [("one", points), ("two", points)], "b": [("three", points)]}, points)
-    pictures.paths(tmp_path / "paths.png", {"one": points, "other": points[:3]}, "ways", 2.0)
-    assert all(pixels(tmp_path / f"{name}.png").std() > 5 for name in ("planes", "paths"))

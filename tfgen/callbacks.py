@@ -10,7 +10,7 @@ import time
 import keras
 import numpy as np
 
-from tfgen import files, metrics, pictures, verbs
+from tfgen import files, metrics, pictures, plots, verbs
 
 
 class TrainingDiverged(RuntimeError):
@@ -81,7 +81,7 @@ class History(keras.callbacks.Callback):
 
     def draw(self):
         names = [key for key in self.rows[0] if key != "epoch"]
-        pictures.curves(self.folder / "curves.png",
+        plots.curves(self.folder / "curves.png",
                         {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
 
 

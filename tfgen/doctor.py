@@ -11,7 +11,7 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgen import files, metrics, pictures, verbs
+from tfgen import files, metrics, plots, verbs
 
 CURES = {
     "saturated critic": "a lower critic_learning_rate, label smoothing, R1 or a gradient penalty, spectral normalisation",
@@ -127,7 +127,7 @@ class Doctor(keras.callbacks.Callback):
         """Writes `critic.png` and `doctor.txt`."""
         objective = getattr(self.model, "objective", None)
         equilibrium = getattr(objective, "equilibrium", None)
-        pictures.critic(self.folder / "critic.png", [row["critic_real"] for row in self.rows],
+        plots.critic(self.folder / "critic.png", [row["critic_real"] for row in self.rows],
                         [row["critic_fake"] for row in self.rows], equilibrium,
                         f"the critic's readings ({type(objective).__name__})")
         files.write_text(self.folder / "doctor.txt", "\n".join(

@@ -9,7 +9,7 @@ import statistics
 import numpy as np
 import tensorflow as tf
 
-from tfgen import pictures
+from tfgen import pictures, plots
 from tfgen.errors import UserError
 from tfgen.mixture import GaussianMixturePrior
 from tfgen.verbs import resolve_options
@@ -258,7 +258,7 @@ def plot_codes(live, images, labels, path, method=None, class_names=(), title=""
         path: where to write the picture.
         method: `"pca"` or `"tsne"`; None draws two-dimensional codes as they are, with the circles of the standard
             Gaussian, and others by PCA.
-        class_names, title: as for `pictures.scatter`.
+        class_names, title: as for `plots.scatter`.
         seed: seed of the projection.
         **options: one value, or one an image, for options of `encode`.
 
@@ -266,16 +266,16 @@ def plot_codes(live, images, labels, path, method=None, class_names=(), title=""
         The points drawn, (N, 2).
 
     Raises:
-        UserError: as `project` and `pictures.scatter`, or for a verb or option that the model does not have.
+        UserError: as `project` and `plots.scatter`, or for a verb or option that the model does not have.
     """
     encoding, = _options(live, ("encode",), len(images), options)
     codes = _encode(live, images, encoding)
     if method is None and codes.shape[1:] == (2,):
-        pictures.scatter(path, codes, labels, class_names, title, circle=True)
+        plots.scatter(path, codes, labels, class_names, title, circle=True)
         return codes
     points = project(codes, method or "pca", seed)
     name = "t-SNE" if method == "tsne" else "principal component"
-    pictures.scatter(path, points, labels, class_names, title, axis_names=(f"{name} 1", f"{name} 2"))
+    plots.scatter(path, points, labels, class_names, title, axis_names=(f"{name} 1", f"{name} 2"))
     return points
 
 
