@@ -76,7 +76,7 @@ def test_critic_says_what_it_expects(tmp_path):
 
 
 def test_planes_and_paths_are_drawn(tmp_path):
-    points = random_images(50, 2)
+    points = np.random.default_rng(0).random((50, 2), np.float32)
     plots.planes(tmp_path / "planes.png", {"a": [("one", points), ("two", points)], "b": [("three", points)]}, points)
     plots.paths(tmp_path / "paths.png", {"one": points, "other": points[:3]}, "ways", 2.0)
     assert all(pixels(tmp_path / f"{name}.png").std() > 5 for name in ("planes", "paths"))
