@@ -32,7 +32,7 @@ SETTINGS = {
     "gan": QUICK, "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     "wgan": SMALL | BOTH_QUICK, "wgan_gp": SMALL | BOTH_QUICK, "lipschitz_gan": SMALL | BOTH_QUICK,
     "sngan": SMALL | BOTH_QUICK, "began": SMALL | BOTH_QUICK | {"gain": 0.02},
-    "sagan": {"filters": 8, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
+    "sagan": {"filters": 8, "learning_rate": 2e-4, "critic_learning_rate": 8e-4},
     "biggan": {"filters": 8, "critic_steps": 1, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
     "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 150}, "stylegan": STYLES | {"filters": 12},
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 700} | BOTH_QUICK}
