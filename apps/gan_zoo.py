@@ -13,7 +13,6 @@ import os
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
-import time  # noqa: E402
 from typing import Annotated  # noqa: E402
 
 import keras  # noqa: E402, I001
@@ -123,7 +122,7 @@ def main(
             command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[0],
             data={"name": source, "split": "test"}, extractor={key: first[key] for key in ("extractor", "checksum", "resize",
                                                                                            "accuracy")},
-            table=[rows[name] for name in ranked], picture=picture.name, date_of_table=time.strftime("%Y-%m-%d"),
+            table=[rows[name] for name in ranked], picture=picture.name,
             published="none: distances over a classifier of the data compare only with each other")
     print(f"wrote {picture}")
     return rows

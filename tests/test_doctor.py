@@ -169,7 +169,13 @@ def test_history_still_refuses_a_validation_loss_that_is_no_number(tmp_path):
 
 
 def test_healthy_training_never_asks_the_model(tmp_path):
+    asked = []
+    model = types.SimpleNamespace(guard=types.SimpleNamespace(found=lambda: asked.append(1)))
     stop = callbacks.StopOnNaN()
-    stop.set_model(types.SimpleNamespace())
+    stop.set_model(model)
     stop.on_epoch_begin(0)
     stop.on_train_batch_end(0, {"loss": 1.0})
+    assert not asked
+    with pytest.raises(callbacks.TrainingDiverged):
+        stop.on_train_batch_end(1, {"loss": float("nan")})
+    assert asked

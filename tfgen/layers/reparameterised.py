@@ -72,6 +72,10 @@ def _unit(row):
 class _Equalised(_Reparameterised):
     """gain / sqrt(fan in) * W with W ~ N(0, 1) stored, so that all weights learn at one rate (Karras et al., 2018)."""
 
+    def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
+        super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
+        self.gain = gain
+
     def effective(self, kernel, training):
         return kernel * (self.gain / math.sqrt(math.prod(kernel.shape[:-1])))
 
@@ -101,10 +105,6 @@ class EqualisedDense(_Equalised, keras.layers.Dense):
         *arguments, **options: as for `Dense`.
     """
 
-    def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
-        super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
-        self.gain = gain
-
 
 @register
 class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
@@ -114,7 +114,3 @@ class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
         gain: factor of the kernel, sqrt(2) for layers before a rectifier.
         *arguments, **options: as for `Conv2D`.
     """
-
-    def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
-        super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
-        self.gain = gain

@@ -7,13 +7,13 @@ from keras import ops
 from tfgen import noise
 from tfgen.losses import Bernoulli, NonSaturating
 from tfgen.model import AdversarialModel, require
-from tfgen.models.autoencoder import check_decoder, input_and_target
+from tfgen.models.autoencoder import EncoderDecoder, check_decoder, input_and_target
 from tfgen.priors import Normal
 from tfgen.serialization import serializable
 
 
 @serializable
-class AAE(AdversarialModel):
+class AAE(EncoderDecoder, AdversarialModel):
     """Minimises -E log p(x | decoder(encoder(x))) while a critic cannot tell codes from the prior (Makhzani et al., 2016).
 
     The generator is the encoder: generator_loss = reconstruction + adversarial_weight * objective.generator(critic(codes)).
@@ -54,14 +54,6 @@ class AAE(AdversarialModel):
         self.built = True
 
     @property
-    def image_shape(self):
-        return tuple(self.encoder.inputs[0].shape[1:])
-
-    @property
-    def latent_shape(self):
-        return tuple(self.decoder.inputs[0].shape[1:])
-
-    @property
     def generator_variables(self):
         return self.encoder.trainable_variables + self.decoder.trainable_variables
 
@@ -88,20 +80,12 @@ class AAE(AdversarialModel):
     def generator_losses(self, batch, made, training):
         target = input_and_target(batch)[1]
         parameters = ops.cast(self.decoder(made, training=training), "float32")
-        reconstruction = -ops.mean(self.likelihood.log_prob(parameters, target))
-        loss = reconstruction + self.adversarial_weight * self.objective.generator(self.judge(made, training))
-        return {"generator_loss": loss + sum(self.encoder.losses + self.decoder.losses, 0.0),
-                "reconstruction": reconstruction,
-                "mse": ops.mean(ops.square(self.likelihood.mean(parameters) - target))}
+        losses = self.reconstruction_losses(parameters, target)
+        loss = losses["reconstruction"] + self.adversarial_weight * self.objective.generator(self.judge(made, training))
+        return losses | {"generator_loss": loss + sum(self.encoder.losses + self.decoder.losses, 0.0)}
 
     def encode(self, x):
         return ops.cast(self.encoder(x, training=False), "float32")
-
-    def decode(self, z):
-        return self.likelihood.mean(self.decoder(z, training=False))
-
-    def reconstruct(self, x):
-        return self.decode(self.encode(x))
 
     def sample(self, seeds, **options):
         return self.decode(self.prior.seeded(seeds, self.latent_shape[0], **options))

@@ -15,8 +15,31 @@ def check_decoder(encoder, decoder, likelihood):
                             f"{type(likelihood).__name__}, it gives {made}")
 
 
+class EncoderDecoder:
+    """Mixes into a model with `encoder`, `decoder` and `likelihood`: shapes, reconstruction losses, the verbs of codes."""
+
+    @property
+    def image_shape(self):
+        return tuple(self.encoder.inputs[0].shape[1:])
+
+    @property
+    def latent_shape(self):
+        return tuple(self.decoder.inputs[0].shape[1:])
+
+    def reconstruction_losses(self, parameters, target):
+        """-log p in nats an image, and the mean squared error of the mean image."""
+        return {"reconstruction": -ops.mean(self.likelihood.log_prob(parameters, target)),
+                "mse": ops.mean(ops.square(self.likelihood.mean(parameters) - target))}
+
+    def decode(self, z):
+        return self.likelihood.mean(self.decoder(z, training=False))
+
+    def reconstruct(self, x):
+        return self.decode(self.encode(x))
+
+
 @serializable
-class Autoencoder(GenerativeModel):
+class Autoencoder(EncoderDecoder, GenerativeModel):
     """Minimises E[-log p(x | decoder(encoder(corrupt(x))))] + penalties (Hinton & Salakhutdinov, 2006).
 
     Args:
@@ -49,14 +72,6 @@ class Autoencoder(GenerativeModel):
         self.penalty_seeds = [p.seed_generator for p in self.penalties if hasattr(p, "seed_generator")]
         self.built = True
 
-    @property
-    def image_shape(self):
-        return tuple(self.encoder.inputs[0].shape[1:])
-
-    @property
-    def latent_shape(self):
-        return tuple(self.decoder.inputs[0].shape[1:])
-
     def compute_losses(self, batch, training):
         x, target = input_and_target(batch)
         corrupted = self.corruption(x, training=training) if self.corruption is not None else x
@@ -67,19 +82,8 @@ class Autoencoder(GenerativeModel):
         losses["penalty"] = sum(penalties, ops.zeros(()))
         return losses | {"loss": losses["reconstruction"] + losses["penalty"]}
 
-    def reconstruction_losses(self, parameters, target):
-        """-log p in nats an image, and the mean squared error of the mean image."""
-        return {"reconstruction": -ops.mean(self.likelihood.log_prob(parameters, target)),
-                "mse": ops.mean(ops.square(self.likelihood.mean(parameters) - target))}
-
     def encode(self, x):
         return self.encoder(x, training=False)
-
-    def decode(self, z):
-        return self.likelihood.mean(self.decoder(z, training=False))
-
-    def reconstruct(self, x):
-        return self.decode(self.encode(x))
 
 
 def input_and_target(batch):

@@ -130,7 +130,11 @@ class GAN(AdversarialModel):
     def generate(self, batch, training):
         x, label = self.images_and_labels(batch)
         z = self.draw(x, training)
-        return {"image": self.make(z, label, training), "latent": z}
+        return self.paint(z, label, training) | {"latent": z}
+
+    def paint(self, z, label, training):
+        """{"image": images from latents, …}: what else of the generator the losses need."""
+        return {"image": self.make(z, label, training)}
 
     def critic_losses(self, batch, made, training):
         x, label = self.images_and_labels(batch)
@@ -149,7 +153,7 @@ class GAN(AdversarialModel):
         loss = self.objective.generator(scores) + self.generator_head_loss(heads, label, made)
         if training:
             loss += self.regularisation(self.generator)
-        return {"generator_loss": loss}
+        return {"generator_loss": loss} | self.head_reports(heads, made)
 
     def critic_head_loss(self, real, fake, label, made):
         """What the critic minimises over its further outputs on real and made images."""
@@ -158,6 +162,10 @@ class GAN(AdversarialModel):
     def generator_head_loss(self, fake, label, made):
         """What the generator minimises over the critic's further outputs."""
         return 0.0
+
+    def head_reports(self, fake, made):
+        """What the critic's further outputs on made images report, by `loss_names`."""
+        return {}
 
     def regularisation(self, network):
         """A network's own losses and its distance from its past."""

@@ -129,11 +129,6 @@ class StagedGAN(GAN):
             x = double(x, grid)
         return x
 
-    def generate(self, batch, training):
-        x, label = self.images_and_labels(batch)
-        z = self.draw(x, training)
-        return self.paint(z, label, training) | {"latent": z}
-
     def critic_losses(self, batch, made, training):
         return super().critic_losses(batch, made, training) | {"stage": tf.constant(self.stage, tf.float32)}
 

@@ -9,14 +9,14 @@ from keras import ops
 from tfgen import noise, schedules
 from tfgen.losses import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.model import GenerativeModel, require
-from tfgen.models.autoencoder import check_decoder
+from tfgen.models.autoencoder import EncoderDecoder, check_decoder
 from tfgen.priors import Normal
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
 
 @serializable
-class VAE(GenerativeModel):
+class VAE(EncoderDecoder, GenerativeModel):
     """Maximises a bound on log p(x) with q(z|x) = N(mean(x), var(x)), p(z) = N(0, 1).
 
     With one importance sample, the ELBO with the KL term in closed form (Kingma & Welling, 2013):
@@ -68,14 +68,6 @@ class VAE(GenerativeModel):
         self.num_classes = num_classes
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
-
-    @property
-    def image_shape(self):
-        return tuple(self.encoder.inputs[0].shape[1:])
-
-    @property
-    def latent_shape(self):
-        return tuple(self.decoder.inputs[0].shape[1:])
 
     def verb_options(self, name):
         options = {}

@@ -1,0 +1,34 @@
+"""Watches the losses of every step for one that is no number, without leaving the graph."""
+
+import keras
+import tensorflow as tf
+
+
+class FirstBad(keras.metrics.Metric):
+    """Remembers, without leaving the graph, the first step of an epoch with a loss that is not finite.
+
+    Args:
+        names: of the losses, in the order in which they come.
+    """
+
+    def __init__(self, names, **kwargs):
+        super().__init__(name="first_bad", dtype="float32", **kwargs)
+        self.names = list(names)
+        self.steps, self.step, self.which = (
+            self.add_variable((), "zeros", dtype="int32", name=name) for name in ("steps", "step", "which"))
+
+    def update_state(self, losses):
+        """Losses: a scalar for each name."""
+        bad = tf.logical_not(tf.math.is_finite(tf.stack([tf.cast(loss, tf.float32) for loss in losses])))
+        self.steps.assign_add(1)
+        first = tf.logical_and(tf.reduce_any(bad), tf.equal(self.step, 0))
+        self.which.assign(tf.where(first, tf.argmax(bad, output_type=tf.int32), self.which))
+        self.step.assign(tf.where(first, self.steps, self.step))
+
+    def result(self):
+        """The step within the epoch, from 1; 0: every loss was finite."""
+        return tf.convert_to_tensor(self.step)
+
+    def found(self):
+        """(name of the loss, step within the epoch) or None."""
+        return (self.names[int(self.which)], int(self.step)) if int(self.step) else None
