@@ -63,7 +63,9 @@ from tfgen.models import (  # noqa: E402
     GAN,
     VAE,
     Autoencoder,
+    CycleGAN,
     InfoGAN,
+    Pix2Pix,
     ProGAN,
     StackedAutoencoder,
     StackGAN,
@@ -72,7 +74,7 @@ from tfgen.models import (  # noqa: E402
 )
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "EBGAN", "GAN", "GenerativeModel", "InfoGAN",
-           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "doctor",
-           "layers", "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs",
-           "schedules", "serializable", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "GenerativeModel",
+           "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__",
+           "data", "doctor", "layers", "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes",
+           "runs", "schedules", "serializable", "tuning", "verbs"]

@@ -52,7 +52,7 @@ def export(model, folder, version=None, about=None):
             archive.add_endpoint(name, verbs.function(model, name).python_function, list(specs.values()))
         archive.write_out(aside, verbose=False)
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
-                                              "verbs": describe(live), **(about or {})})
+                                         "source_shape": live.source_shape, "verbs": describe(live), **(about or {})})
         verify(aside, live)
         while True:
             target = folder / str(version or max(versions(folder), default=0) + 1)
@@ -124,6 +124,7 @@ class Served:
         self.about = json.loads((path / ABOUT).read_text()) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
+        self.source_shape = tuple(self.about.get("source_shape") or ()) or None
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
         self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
                         for name, options in self.about.get("verbs", {}).items()}

@@ -30,12 +30,16 @@ class GenerativeModel(keras.Model):
         loss_names: what `compute_losses` returns beside `"loss"`.
         image_shape: (height, width, channels) of one image.
         latent_shape: shape of one latent, where the model has one.
+        source_shape: (height, width, channels) of what `translate` takes, where the model has that verb.
+        augmentation: a layer with `seeded(images, seeds)` for training images, or None; a part of the recipe that the
+            data stream applies: `dataset.train(…, augment=model.augmentation)`.
         batches_per_step: how many batches' worth of images a step takes at once.
     """
 
     loss_names = ()
     # Batches of the size asked for that one step takes.
     batches_per_step = 1
+    augmentation = None
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -263,6 +267,23 @@ class AdversarialModel(GenerativeModel):
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
         logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
         return {name: value for name, value in logs.items() if name != "generator_gradient"}
+
+
+def judge_both(judge, real, fake, joint):
+    """What a critic says of real and of made images.
+
+    Args:
+        judge: function of tensors, (B, …) each, that gives a list of tensors (B, …).
+        real, fake: lists of its arguments.
+        joint: whether both go through in one pass; not where the critic's layers use batch statistics.
+
+    Returns:
+        Two lists of tensors.
+    """
+    if not joint:
+        return judge(*real), judge(*fake)
+    outputs = judge(*(tf.concat(pair, 0) for pair in zip(real, fake)))
+    return tuple(zip(*(tf.split(output, 2) for output in outputs)))
 
 
 def gradient_norm(optimizer, gradients):

@@ -33,6 +33,26 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
         return self.end * ops.minimum(1.0, 2.0 * position)
 
 
+@serializable
+class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """`start` in the first half of a training, then linear to 0 at its end (Zhu et al., 2017, section 4).
+
+    Args:
+        start: the learning rate, >= 0.
+        steps: of the whole training, >= 1.
+    """
+
+    def __init__(self, start, steps):
+        if steps < 1:
+            raise ValueError(f"HoldThenDecay(steps) expects at least 1 step, received {steps}")
+        self.start = start
+        self.steps = steps
+
+    def __call__(self, step):
+        left = 1.0 - ops.cast(step, "float32") / self.steps
+        return self.start * ops.clip(2.0 * left, 0.0, 1.0)
+
+
 def value(weight, step):
     """A number as it is, a schedule at `step`."""
     return weight(step) if callable(weight) else weight

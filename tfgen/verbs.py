@@ -14,9 +14,10 @@ class Verb:
     Attributes:
         name: the model's method.
         argument: name of its first input.
-        kind: `"images"`, `"latents"` or `"seeds"`: what the first input is.
+        kind: `"images"`, `"sources"` (images of the domain that is translated from), `"latents"` or `"seeds"`: what the
+            first input is.
         output: name of its output in an exported signature.
-        gives: `"images"`, `"latents"`, `"values"` or `"maps"`.
+        gives: `"images"`, `"sources"`, `"latents"`, `"values"` or `"maps"`.
         help: one line.
     """
 
@@ -52,7 +53,8 @@ VERBS = {verb.name: verb for verb in (
     Verb("encode", "x", "images", "latents", "latents", "images -> latents (the mean, for a VAE) or codes"),
     Verb("decode", "z", "latents", "images", "images", "latents -> images"),
     Verb("sample", "seeds", "seeds", "images", "images", "seeds -> images; image i depends on seed i alone"),
-    Verb("translate", "x", "images", "images", "images", "images -> images of the other domain"),
+    Verb("translate", "x", "sources", "images", "images", "images of the source domain -> images of the target domain"),
+    Verb("translate_back", "x", "images", "images", "sources", "images of the target domain -> images of the source domain"),
     Verb("log_prob", "x", "images", "log_prob", "values", "images -> nats, exact or a stated bound"),
     Verb("score", "x", "images", "score", "values", "images -> anomaly scores, higher is stranger"),
     Verb("anomaly_map", "x", "images", "maps", "maps", "images -> per-pixel anomaly"),
@@ -69,6 +71,7 @@ def signature(model, name):
     verb = VERBS[name]
     shape, dtype = {
         "images": lambda: ((None, *model.image_shape), tf.float32),
+        "sources": lambda: ((None, *model.source_shape), tf.float32),
         "latents": lambda: ((None, *model.latent_shape), tf.float32),
         "seeds": lambda: ((None,), tf.int64),
     }[verb.kind]()
@@ -101,6 +104,7 @@ class Live:
         self.names = verbs_of(model)
         self.image_shape = model.image_shape
         self.latent_shape = getattr(model, "latent_shape", None)
+        self.source_shape = getattr(model, "source_shape", None)
         self.options = {name: model.verb_options(name) for name in self.names}
         self._function = functools.cache(lambda name: function(model, name).get_concrete_function())
 

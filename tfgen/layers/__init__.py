@@ -4,7 +4,9 @@ from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogona
 from tfgen.layers.corruption import Corruption, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
+from tfgen.layers.translation import ImagePool, Jitter, ReflectionPadding2D, SeededDropout
 
-__all__ = ["Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseRegion", "GaussianCorruption", "Learned",
-           "MaskPixels", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "SaltAndPepper", "Scale", "SlowDense",
-           "SpectralConv2D", "SpectralDense", "uses_batch_statistics"]
+__all__ = ["Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseRegion", "GaussianCorruption", "ImagePool",
+           "Jitter", "Learned", "MaskPixels", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
+           "ReflectionPadding2D", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense",
+           "uses_batch_statistics"]

@@ -17,6 +17,9 @@ class Corruption(keras.layers.Layer):
         seed: of the layer's random state; None takes Keras' global seed.
     """
 
+    # Which stream of a seed: changes of one image that must not agree have one each.
+    use = noise.CORRUPTION
+
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
@@ -32,7 +35,7 @@ class Corruption(keras.layers.Layer):
 
     def seeded(self, x, seeds):
         """Corrupts image i as a function of seed i alone: the fixed corruption of a test set."""
-        return self.corrupt(x, noise.uniform(seeds, self.noise_shape(x.shape[1:]), noise.CORRUPTION))
+        return self.corrupt(x, noise.uniform(seeds, self.noise_shape(x.shape[1:]), self.use))
 
     def call(self, x, training=False):
         if not training:

@@ -2,8 +2,10 @@
 
 from tfgen.models.aae import AAE
 from tfgen.models.autoencoder import Autoencoder
+from tfgen.models.cyclegan import CycleGAN
 from tfgen.models.gan import GAN
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
+from tfgen.models.pix2pix import Pix2Pix
 from tfgen.models.progan import ProGAN
 from tfgen.models.stacked import StackedAutoencoder
 from tfgen.models.stackgan import StackGAN
@@ -11,5 +13,5 @@ from tfgen.models.staged import StagedGAN
 from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE
 
-__all__ = ["AAE", "ACGAN", "Autoencoder", "BEGAN", "EBGAN", "GAN", "InfoGAN", "ProGAN", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN",
+           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

@@ -7,7 +7,7 @@ from keras import ops
 from tfgen import noise
 from tfgen.layers import uses_batch_statistics
 from tfgen.losses import NonSaturating
-from tfgen.model import AdversarialModel, require
+from tfgen.model import AdversarialModel, judge_both, require
 from tfgen.priors import Normal
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
@@ -121,11 +121,9 @@ class GAN(AdversarialModel):
 
     def judge_both(self, real, fake, label, training):
         """The critic's outputs on real and on made images, in one pass unless its layers use batch statistics."""
-        if not self.joint_batches:
-            return self.judge(real, label, training), self.judge(fake, label, training)
-        twice = None if label is None else ops.concatenate([label, label])
-        outputs = self.judge(ops.concatenate([real, fake]), twice, training)
-        return tuple(zip(*(ops.split(output, 2) for output in outputs)))
+        told = [] if label is None else [label]
+        return judge_both(lambda images, label=None: self.judge(images, label, training), [real, *told], [fake, *told],
+                          self.joint_batches)
 
     def generate(self, batch, training):
         x, label = self.images_and_labels(batch)

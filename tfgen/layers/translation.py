@@ -1,0 +1,161 @@
+"""Layers of image-to-image translation that Keras does not have."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfgen import noise
+from tfgen.layers.corruption import Corruption
+from tfgen.serialization import serializable
+
+
+@serializable
+class ReflectionPadding2D(keras.layers.Layer):
+    """Mirrors `size` pixels beyond each side, without repeating the outermost: no dark frame enters a convolution.
+
+    Args:
+        size: pixels, >= 0, less than either side of the image.
+    """
+
+    def __init__(self, size=1, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        pad = (self.size, self.size)
+        return ops.pad(x, ((0, 0), pad, pad, (0, 0)), mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        rows, height, width, channels = input_shape
+        return (rows, height + 2 * self.size, width + 2 * self.size, channels)
+
+
+@serializable
+class SeededDropout(keras.layers.Layer):
+    """Dropout as the noise of a generator: it stays on after training, then as a function of each image's seed.
+
+    Isola et al. (2017, section 3.2) give a generator its noise in this form, in training and at test time. Takes
+    [features (B, …), seeds int64 (B,)]; a negative seed asks for fresh noise. Seeds are not used in training.
+
+    Args:
+        rate: share of values set to 0, in [0, 1); the others grow by 1 / (1 - rate).
+        use: which independent stream of the seed, one for each such layer of a network.
+        seed: of the layer's random state in training; None takes Keras' global seed.
+
+    Raises:
+        ValueError: for a rate out of range.
+    """
+
+    def __init__(self, rate=0.5, use=0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"SeededDropout(rate) expects a share in [0, 1), received {rate}")
+        self.rate = rate
+        self.use = use
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        x, seeds = inputs
+        if training:
+            return keras.random.dropout(x, self.rate, seed=self.seed_generator)
+        kept = noise.uniform(seeds, tuple(x.shape[1:]), noise.DROPOUT + 256 * self.use) >= self.rate
+        return ops.where(kept, x / (1.0 - self.rate), ops.zeros_like(x))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+@serializable
+class Jitter(Corruption):
+    """Random jitter: resizes by `scale`, crops the old size at a random place, mirrors every second image.
+
+    286 of 256 pixels are the papers' (Isola et al., 2017, section 6.2; Zhu et al., 2017). Bilinear; a row of the
+    result is a weighted sum of rows, so the whole is two products of matrices on any device.
+
+    Args:
+        scale: >= 1.
+        flip: whether every image is mirrored left to right with probability 1/2.
+
+    Raises:
+        ValueError: for a scale under 1.
+    """
+
+    use = noise.AUGMENTATION
+
+    def __init__(self, scale=286 / 256, flip=True, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        if scale < 1:
+            raise ValueError(f"Jitter(scale) expects a number of at least 1, received {scale}")
+        self.scale = scale
+        self.flip = flip
+
+    def noise_shape(self, image_shape):
+        return (3,)
+
+    def positions(self, uniforms, length):
+        """Where in the image each pixel of the crop comes from: (B, length)."""
+        large = round(length * self.scale)
+        # Crops begin at whole pixels of the enlarged image.
+        start = ops.floor(uniforms[:, None] * (large - length + 1))
+        centre = (ops.arange(length, dtype="float32")[None, :] + start + 0.5) * (length / large) - 0.5
+        return ops.clip(centre, 0.0, length - 1.0)
+
+    def corrupt(self, x, uniforms):
+        _, height, width, _ = x.shape
+        rows, columns = self.positions(uniforms[:, 0], height), self.positions(uniforms[:, 1], width)
+        if self.flip:
+            columns = ops.where(uniforms[:, 2:] < 0.5, width - 1.0 - columns, columns)
+        return ops.einsum("bih,bhwc,bjw->bijc", bilinear(rows, height), x, bilinear(columns, width))
+
+
+def bilinear(positions, length):
+    """Weights (B, N, length) with which a line of `length` pixels is read at positions (B, N)."""
+    return ops.relu(1.0 - ops.abs(positions[:, :, None] - ops.arange(length, dtype="float32")))
+
+
+@serializable
+class ImagePool(keras.layers.Layer):
+    """Keeps the last made images, and gives a critic now new ones, now old ones (Shrivastava et al., 2017).
+
+    While it fills, images pass and are stored. Once it is full, each image either passes or, with probability 1/2, is
+    exchanged for a stored one (Zhu et al., 2017, section 4). The images are weights, so that files and checkpoints
+    hold them. Of a batch larger than the pool the first `size` images take part.
+
+    Args:
+        image_shape: (H, W, C).
+        size: images kept, >= 1.
+        seed: of the layer's random state; None takes Keras' global seed.
+    """
+
+    def __init__(self, image_shape, size=50, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if size < 1:
+            raise ValueError(f"ImagePool(size) expects at least 1, received {size}")
+        self.image_shape = tuple(image_shape)
+        self.size = size
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        # Each device of a distributed training would need a pool of its own; the first one's serves all.
+        kept = {"trainable": False, "aggregation": "only_first_replica"}
+        self.images = self.add_weight((size, *self.image_shape), "zeros", name="images", **kept)
+        self.count = self.add_weight((), "zeros", dtype="int32", name="count", **kept)
+        self.built = True
+
+    def call(self, x):
+        """Images (B, H, W, C) -> as many, new and old; updates the pool."""
+        rows = ops.shape(x)[0]
+        taking = ops.minimum(rows, self.size)
+        index = ops.arange(rows)
+        filling = index < self.size - self.count
+        # Distinct places, so that no two images of a batch are put into one.
+        shuffled = keras.random.shuffle(ops.arange(self.size), seed=self.seed_generator)
+        place = tf.where(filling, self.count + index, tf.gather(shuffled, index % self.size))
+        exchanged = keras.random.uniform((rows,), seed=self.seed_generator) < 0.5
+        exchanged = ops.logical_and(exchanged, ops.logical_not(filling)) & (index < taking)
+        old = tf.gather(ops.convert_to_tensor(self.images), place)
+        stored = tf.where(exchanged | filling)[:, 0]
+        self.images.assign(tf.tensor_scatter_nd_update(
+            self.images, tf.gather(place, stored)[:, None], tf.cast(tf.gather(x, stored), self.images.dtype)))
+        self.count.assign(ops.minimum(self.size, self.count + rows))
+        return ops.where(exchanged[:, None, None, None], ops.cast(old, x.dtype), x)

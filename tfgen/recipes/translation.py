@@ -1,0 +1,60 @@
+"""Image-to-image translation: with pairs, and between two domains without."""
+
+import keras
+
+from tfgen.layers import Jitter
+from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
+from tfgen.models import CycleGAN, Pix2Pix
+from tfgen.networks import translation
+from tfgen.recipes.gans import OBJECTIVE, filters, players
+from tfgen.recipes.registry import recipe
+from tfgen.schedules import HoldThenDecay
+
+OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}
+
+
+def objective(hp, default):
+    return OBJECTIVES[hp.Choice("objective", list(OBJECTIVES), default=default)]()
+
+
+def critic_layers(hp, spec):
+    """n of the critic of patches: 0 sees single pixels, 1 patches of 16, 3 of 70, 5 of 286 pixels."""
+    return hp.Int("critic_layers", 0, 5, default=translation.default_depth(spec.image_shape))
+
+
+def jitter(hp):
+    """The papers' augmentation: resized by up to a factor, cropped, mirrored."""
+    return Jitter(hp.Float("jitter", 1.0, 2.0, default=286 / 256), hp.Boolean("flip", default=True))
+
+
+@recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"))
+def pix2pix(hp, spec):
+    """pix2pix (Isola et al., 2017): U-Net with dropout as its noise, critic of patches, L1."""
+    source, width, norm = spec.source_shape or spec.image_shape, filters(hp), hp.Choice(
+        "norm", ["instance", "batch"], default="instance")
+    model = Pix2Pix(translation.unet(source, spec.image_shape, width, norm, hp.Float("dropout", 0.0, 0.9, default=0.5)),
+                    translation.patchgan(spec.image_shape, source, width, critic_layers(hp, spec), norm),
+                    objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
+                    hp.Float("adversarial_weight", 0.0, 100.0, default=1.0), jitter(hp))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="translation", paper="arXiv:1703.10593", view="unpaired", objective=OBJECTIVE)
+def cyclegan(hp, spec):
+    """CycleGAN (Zhu et al., 2017): two residual generators that undo each other, critics of patches, pools of images."""
+    source, image, width = spec.source_shape or spec.image_shape, spec.image_shape, filters(hp)
+    blocks = hp.Int("blocks", 1, 16, default=translation.default_blocks(image))
+    make = {"residual": lambda *shapes: translation.residual(*shapes, width, blocks),
+            "unet": lambda *shapes: translation.unet(*shapes, width, dropout=0.0)}[
+        hp.Choice("generator", ["residual", "unet"], default="residual")]
+    depth = critic_layers(hp, spec)
+    # Least squares have a factor 1/2 in Mao et al. (2017) that they lack here: a weight of 2 is the paper's.
+    model = CycleGAN(make(source, image), make(image, source), *(
+        translation.patchgan(shape, None, width, depth) for shape in (source, image)), objective(hp, "least_squares"),
+        hp.Float("cycle_weight", 0.0, 100.0, default=10.0),
+        hp.Float("identity_weight", 0.0, 10.0, default=0.5 if source == image else 0.0),
+        hp.Int("pool_size", 0, 1000, default=50), hp.Float("adversarial_weight", 0.0, 100.0, default=2.0), jitter(hp))
+    # 200 epochs of single images, as in the paper, unless a run says how long it is.
+    steps = hp.Int("total_steps", 0, 100_000_000, default=200 * spec.sizes.get("train", 1000))
+    return players(model, hp, 2e-4, optimizer=lambda rate: keras.optimizers.Adam(
+        HoldThenDecay(rate, steps) if steps else rate, beta_1=0.5))
