@@ -7,8 +7,9 @@ from tfgen import noise
 from tfgen.data import views
 from tfgen.errors import UserError
 
-# First word of the seed of tf.random.experimental.index_shuffle, whose vector form only the raw op offers.
-_SHUFFLE_KEY = 498247692
+# First word of the seed of tf.random.experimental.index_shuffle, whose vector form only the raw op offers; and that of
+# the sources of unpaired data.
+_SHUFFLE_KEY, _SOURCES_KEY = 498247692, 498247693
 
 
 def stream_seeds(stream, positions):
@@ -30,6 +31,28 @@ def stream_seeds(stream, positions):
     return tf.bitwise.bitwise_and(bits, tf.int64.max)
 
 
+def _shuffled(positions, count, seed, key):
+    """Rows at positions g of an endless stream: g mod count, permuted anew in each epoch g // count. int64 (B,) each."""
+    words = tf.stack([tf.fill(positions.shape, tf.constant(word, tf.int64)) for word in (key, seed)]
+                     + [positions // count], axis=1)  # (B, 3)
+    rows = tf.raw_ops.RandomIndexShuffle(
+        index=positions % count, seed=words, max_index=tf.constant(count - 1, tf.int64), rounds=4)
+    return tf.ensure_shape(rows, positions.shape)
+
+
+def _check_array(what, array, shape, count=None):
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1:] != shape or not len(array) or (
+            count not in (None, len(array))):
+        raise ValueError(f"Dataset expects {what} uint8 ({count or 'N'}, {', '.join(map(str, shape))}), N >= 1, "
+                         f"received {array.dtype} {array.shape}")
+
+
+def _read_only(array):
+    array = np.ascontiguousarray(array).view()
+    array.flags.writeable = False
+    return array
+
+
 def _check_int(what, value, least):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
@@ -43,12 +66,15 @@ class Dataset:
         spec: DataSpec.
         arrays: {split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}; must have 'train'.
         source: the arguments of `load` that give this dataset again: what a run records.
+        sources: what is translated to the images, where the spec is of paired or unpaired data: {split: uint8
+            (N, H, W, C)}, for unpaired data of any N, or (paired) a pairing of `tfgen.data.pairings`, which computes
+            them in the stream.
 
     Raises:
-        ValueError: arrays that do not fit the spec.
+        ValueError: arrays or sources that do not fit the spec.
     """
 
-    def __init__(self, spec, arrays, source=None):
+    def __init__(self, spec, arrays, source=None, sources=None):
         if "train" not in arrays:
             raise ValueError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
         self.spec = spec
@@ -56,16 +82,28 @@ class Dataset:
         self._arrays = {}
         self._tensors = {}
         for split, (images, labels) in arrays.items():
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != spec.image_shape or not len(images):
-                raise ValueError(f"Dataset expects {split} images uint8 (N, {', '.join(map(str, spec.image_shape))}), "
-                                 f"N >= 1, received {images.dtype} {images.shape}")
+            _check_array(f"{split} images", images, spec.image_shape)
             if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
                 raise ValueError(f"Dataset expects {split} labels int64 ({len(images)},), "
                                  f"received {labels.dtype} {labels.shape}")
-            self._arrays[split] = tuple(None if a is None else np.ascontiguousarray(a).view() for a in (images, labels))
-            for array in self._arrays[split]:
-                if array is not None:
-                    array.flags.writeable = False
+            self._arrays[split] = _read_only(images), None if labels is None else _read_only(labels)
+        self._pairing, self._sources = (sources, {}) if callable(sources) else (None, dict(sources or {}))
+        self._check_sources()
+        self._sources = {split: _read_only(array) for split, array in self._sources.items()}
+
+    def _check_sources(self):
+        spec = self.spec
+        if self._pairing:
+            found = spec.view == "paired" and self._pairing.source_shape(spec.image_shape)
+            if found != spec.source_shape:
+                raise ValueError(f"Dataset expects a pairing for {spec.view} data and source_shape={spec.source_shape}, "
+                                 f"received {self._pairing.name} with {found}")
+        elif set(self._sources) != (set() if spec.view == "images" else set(self._arrays)):
+            raise ValueError(f"Dataset expects sources of all splits for paired and unpaired data and none for images, "
+                             f"received {sorted(self._sources)} with view={spec.view!r}")
+        for split, array in self._sources.items():
+            _check_array(f"{split} sources", array, spec.source_shape,
+                         len(self._arrays[split][0]) if spec.view == "paired" else None)
 
     def _split(self, split):
         if split not in self._arrays:
@@ -81,27 +119,57 @@ class Dataset:
         """Read-only int64 (N,), or None where the split has none. Raises UserError on an unknown split."""
         return self._split(split)[1]
 
+    def sources(self, split, limit=None):
+        """What is translated to the images of a split, or the other domain of unpaired data.
+
+        Args:
+            split: 'train', 'validation' or 'test'.
+            limit: the first ones only; None takes all.
+
+        Returns:
+            Read-only uint8 (N, H, W, C). A pairing computes them at each call, as `batches` has them.
+
+        Raises:
+            UserError: an unknown split, a limit out of range, or data without sources.
+        """
+        self._split(split)
+        if self.spec.view == "images":
+            raise UserError(f"sources expects paired or unpaired data, received {self.spec.name!r} with images alone: "
+                            "load it with pairs= (--pairs edges) or domains= (--domains A,B)")
+        if not self._pairing:
+            return self._sources[split][:None if limit is None else _check_int("limit", limit, 1)]
+        found = self.batches(split, view=lambda record: record["source"], limit=limit)
+        return _read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
+
+    def _count(self, split):
+        """Images of a split, of unpaired data those of the larger domain."""
+        return max(len(self.images(split)), len(self._sources.get(split, ())))
+
     def steps(self, batch_size):
-        """Batches an epoch of training: max(1, n // batch_size)."""
-        return max(1, len(self.images("train")) // _check_int("batch_size", batch_size, 1))
+        """Batches an epoch of training: max(1, n // batch_size), n images or those of the larger domain."""
+        return max(1, self._count("train") // _check_int("batch_size", batch_size, 1))
 
     def _captured(self, split):
         """Tensors of a split in host memory, made once and shared by all its streams."""
-        images, labels = self._split(split)
+        arrays = (*self._split(split), self._sources.get(split))
         if split not in self._tensors:
             with tf.init_scope(), tf.device("/CPU:0"):
-                self._tensors[split] = (tf.constant(images), None if labels is None else tf.constant(labels))
+                self._tensors[split] = tuple(None if array is None else tf.constant(array) for array in arrays)
         return self._tensors[split]
 
     def _reader(self, split, stream, view):
-        """Function (rows, positions), int64 (B,) each, -> the view of those rows."""
-        images, labels = self._captured(split)
+        """Function (rows, rows of the sources, positions), int64 (B,) each, -> the view of those rows."""
+        images, labels, sources = self._captured(split)
 
-        def read(rows, positions):
+        def read(rows, source_rows, positions):
             record = {"image": tf.cast(tf.gather(images, rows), tf.float32) / 255.0,
                       "seed": stream_seeds(stream, positions)}
             if labels is not None:
                 record["label"] = tf.gather(labels, rows)
+            if sources is not None:
+                record["source"] = tf.cast(tf.gather(sources, source_rows), tf.float32) / 255.0
+            elif self._pairing:
+                record["source"] = self._pairing(record)
             return view(record)
 
         return read
@@ -110,7 +178,8 @@ class Dataset:
         """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
         Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n: each epoch is a
-        permutation, and a stream with `start=k` is the stream from 0 without its first k batches.
+        permutation, and a stream with `start=k` is the stream from 0 without its first k batches. Of unpaired data each
+        domain goes through its own epochs in its own order, independently of the other.
 
         Args:
             batch_size: images a batch, static.
@@ -119,28 +188,27 @@ class Dataset:
             start: the first batch, >= 0.
 
         Raises:
-            UserError: a number out of range, or a view that needs labels on a source without.
+            UserError: a number out of range, or a view that needs labels or sources on data without.
         """
         batch_size = _check_int("batch_size", batch_size, 1)
         seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
         count = len(self.images("train"))
+        others = len(self._sources["train"]) if self.spec.view == "unpaired" else None
         read = self._reader("train", seed, view)
         shuffle_seed = seed % 2**63
 
         @tf.autograph.experimental.do_not_convert
         def batch(k):
             positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
-            epochs = positions // count
-            words = tf.stack([tf.fill([batch_size], tf.constant(_SHUFFLE_KEY, tf.int64)),
-                              tf.fill([batch_size], tf.constant(shuffle_seed, tf.int64)), epochs], axis=1)  # (B, 3)
-            rows = tf.raw_ops.RandomIndexShuffle(
-                index=positions % count, seed=words, max_index=tf.constant(count - 1, tf.int64), rounds=4)
-            return read(tf.ensure_shape(rows, (batch_size,)), positions)
+            rows = _shuffled(positions, count, shuffle_seed, _SHUFFLE_KEY)
+            return read(rows, _shuffled(positions, others, shuffle_seed, _SOURCES_KEY) if others else rows, positions)
 
         return self._finish(tf.data.Dataset.counter(start), batch)
 
     def batches(self, split, batch_size=128, view=views.images, limit=None):
         """One pass over a split in order, with the remainder; noise of a view is the same in every pass.
+
+        Of unpaired data it is a pass over the larger domain; the smaller one starts again when it ends.
 
         Args:
             split: 'train', 'validation' or 'test'.
@@ -149,10 +217,10 @@ class Dataset:
             limit: stop after that many images; None takes all.
 
         Raises:
-            UserError: an unknown split, a number out of range, or a view that needs labels on a split without.
+            UserError: an unknown split, a number out of range, or a view that needs labels or sources on data without.
         """
         batch_size = _check_int("batch_size", batch_size, 1)
-        count = len(self.images(split))
+        count = self._count(split)
         if limit is not None:
             count = min(count, _check_int("limit", limit, 1))
         # Streams below 0 are those of no training seed.
@@ -161,7 +229,9 @@ class Dataset:
         @tf.autograph.experimental.do_not_convert
         def batch(first):
             rows = tf.range(first, tf.minimum(first + batch_size, count), dtype=tf.int64)
-            return read(rows, rows)
+            if self.spec.view == "unpaired":
+                return read(rows % len(self.images(split)), rows % len(self._sources[split]), rows)
+            return read(rows, rows, rows)
 
         return self._finish(tf.data.Dataset.range(0, count, batch_size), batch)
 

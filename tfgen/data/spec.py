@@ -2,9 +2,18 @@
 
 import dataclasses
 
+VIEWS = ("images", "paired", "unpaired")
+
 
 def _is_count(value, least):
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _shape(field, value):
+    shape = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
+        raise ValueError(f"DataSpec({field}) expects three ints >= 1 (height, width, channels), received {value!r}")
+    return shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,11 +22,12 @@ class DataSpec:
 
     Args:
         name: what it is called in runs and tables.
-        image_shape: (height, width, channels) of every image.
+        image_shape: (height, width, channels) of every image; of those translated to, where there are sources.
         num_classes: number of labels of the training split; None where it has none.
-        sizes: number of images of each split.
+        sizes: number of images of each split; of unpaired data, that of the larger domain.
         class_names: one name per class, or empty.
-        view: name of what a batch looks like: "images", "labelled", "binarised".
+        view: what the data are: "images", "paired" (a source for each image) or "unpaired" (images of two domains).
+        source_shape: (height, width, channels) of the images translated from; None where there are none.
 
     Raises:
         ValueError: a field out of range, naming what was received.
@@ -29,14 +39,13 @@ class DataSpec:
     sizes: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
     class_names: tuple[str, ...] = ()
     view: str = "images"
+    source_shape: tuple[int, int, int] | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
-        shape = tuple(self.image_shape) if isinstance(self.image_shape, (tuple, list)) else ()
-        if len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
-            raise ValueError(f"DataSpec(image_shape) expects three ints >= 1 (height, width, channels), "
-                             f"received {self.image_shape!r}")
+        shape = _shape("image_shape", self.image_shape)
+        source_shape = None if self.source_shape is None else _shape("source_shape", self.source_shape)
         if self.num_classes is not None and not _is_count(self.num_classes, 1):
             raise ValueError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
         if not isinstance(self.sizes, dict) or not all(_is_count(size, 0) for size in self.sizes.values()):
@@ -45,16 +54,21 @@ class DataSpec:
         if names and len(names) != self.num_classes:
             raise ValueError(f"DataSpec(class_names) expects num_classes={self.num_classes} names or none, "
                              f"received {len(names)}")
-        if not isinstance(self.view, str) or not self.view:
-            raise ValueError(f"DataSpec(view) expects a non-empty string, received {self.view!r}")
+        if self.view not in VIEWS:
+            raise ValueError(f"DataSpec(view) expects one of {', '.join(VIEWS)}, received {self.view!r}")
+        if (source_shape is None) != (self.view == "images"):
+            raise ValueError(f"DataSpec(source_shape) expects a shape for paired and unpaired data and None for images, "
+                             f"received {self.source_shape!r} with view={self.view!r}")
         object.__setattr__(self, "image_shape", shape)
+        object.__setattr__(self, "source_shape", source_shape)
         object.__setattr__(self, "sizes", dict(self.sizes))
         object.__setattr__(self, "class_names", names)
 
     def to_json(self):
         """A dict of JSON types that `from_json` takes back."""
         return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
-                "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view}
+                "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
+                "source_shape": None if self.source_shape is None else list(self.source_shape)}
 
     @classmethod
     def from_json(cls, record):

@@ -2,7 +2,8 @@
 
 A record is {"image": float32 (B, H, W, C) in [0, 1], "label": int64 (B,), "seed": int64 (B,) >= 0}; "label" is
 absent where the split has none. Seeds are a pure function of the stream's seed and the image's position in the
-stream: fresh in every epoch of training, fixed in a finite pass.
+stream: fresh in every epoch of training, fixed in a finite pass. Paired and unpaired data have a further "source",
+float32 (B, H, W, C) in [0, 1]: what is to be translated to the image, or an image of the other domain.
 """
 
 import tensorflow as tf
@@ -23,6 +24,14 @@ def labelled(record):
         raise UserError("the view 'labelled' expects labels, received a split without any: "
                         "use the view 'images' or a source with labels (class subfolders, y_train in a .npz)")
     return record["image"], record["label"]
+
+
+def paired(record):
+    """(source, image). Raises UserError, when a pipeline is built with it, on data without sources."""
+    if "source" not in record:
+        raise UserError("the view 'paired' expects images with sources, received images alone: give pairs= (--pairs edges), "
+                        "domains= (--domains A,B) or a folder with trainA and trainB")
+    return record["source"], record["image"]
 
 
 def binarised(record):
@@ -48,11 +57,11 @@ def corrupted(layer):
     return view
 
 
-_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised}
+_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised, "paired": paired}
 
 
 def by_name(name):
-    """The view called 'images', 'labelled' or 'binarised'. Raises UserError with the nearest name on a typo."""
+    """The view called 'images', 'labelled', 'binarised' or 'paired'. Raises UserError with the nearest name on a typo."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     raise UserError(f"a view is one of {', '.join(map(repr, _BY_NAME))}, received {name!r}{did_you_mean(name, _BY_NAME)}")
