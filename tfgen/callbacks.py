@@ -128,22 +128,24 @@ def newest_checkpoint(folder):
 class Pictures(keras.callbacks.Callback):
     """Draws, with the same inputs each epoch, what the model's verbs allow.
 
-    `reconstructions/epoch-*.png` (original, corrupted where the model has a corruption, reconstruction) and
-    `samples/epoch-*.png`.
+    `reconstructions/epoch-*.png` (original, corrupted where the model has a corruption, reconstruction),
+    `translations/epoch-*.png` and `samples/epoch-*.png`.
 
     Args:
         folder: the run's.
         images: float32 (N, H, W, C) validation images.
         labels: int (N,) or None; used by conditional models.
         every: epochs between pictures.
+        sources: float32 (N, H, W, C), what is translated to the images, or None.
     """
 
-    def __init__(self, folder, images, labels=None, every=1):
+    def __init__(self, folder, images, labels=None, every=1, sources=None):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.images = images
         self.labels = labels
         self.every = every
+        self.sources = sources
 
     def on_train_begin(self, logs=None):
         self.live = verbs.Live(self.model)
@@ -162,6 +164,8 @@ class Pictures(keras.callbacks.Callback):
         if "reconstruct" in self.live.names:
             pictures.save_rows(self.folder / "reconstructions" / name, reconstruction_rows(
                 self.live, self.images, self.labels, getattr(self.model, "corruption", None)))
+        if "translate" in self.live.names and self.sources is not None:
+            pictures.save_rows(self.folder / "translations" / name, translation_rows(self.live, self.sources, self.images))
         if "sample" in self.live.names:
             columns = label_columns(self.live)
             pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(8 * columns)), columns)
@@ -183,8 +187,21 @@ def reconstruction_rows(live, images, labels=None, corruption=None):
     return rows | {"reconstruction": live("reconstruct", inputs, **options)}
 
 
+def translation_rows(live, sources, images):
+    """{row label: images} for a picture of translations: with their targets, or of both domains and back."""
+    made = live("translate", sources)
+    rows = {"source": sources, "translation": made}
+    if "translate_back" not in live.names:
+        return rows | {"target": images}
+    back = live("translate_back", images)
+    return rows | {"and back": live("translate_back", made), "other domain": images, "its translation": back,
+                   "and forth": live("translate", back)}
+
+
 class SampleQuality(keras.callbacks.Callback):
     """Adds `val_frechet_distance` to the logs of every epoch: between samples and the validation images.
+
+    A model that translates is judged by its translations of the validation sources.
 
     Args:
         dataset: a `tfgen.data.Dataset`.
@@ -213,12 +230,19 @@ class SampleQuality(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.prepared()
-        self.real = self.moments(batch.numpy() for batch in self.dataset.batches("validation"))
+        images = self.dataset.batches("validation", limit=len(self.dataset.images("validation")))
+        self.real = self.moments(batch.numpy() for batch in images)
         self.live = verbs.Live(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        parts = (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
-        logs[self.NAME] = metrics.frechet_distance(self.real, self.moments(parts))
+        logs[self.NAME] = metrics.frechet_distance(self.real, self.moments(self.made()))
+
+    def made(self):
+        """Batches of what the model makes."""
+        if "translate" in self.live.names:
+            sources = self.dataset.batches("validation", view=lambda record: record["source"], limit=self.n)
+            return (self.live("translate", x.numpy()) for x in sources)
+        return (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
 
 
 class CpuBudget(keras.callbacks.Callback):

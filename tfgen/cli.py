@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import typer
 
-from tfgen import data, export, figures, latent, metrics, pictures, recipes, runs, sheets, tuning, verbs
+from tfgen import data, export, figures, image_folders, latent, metrics, pictures, recipes, runs, sheets, tuning, verbs
 from tfgen.callbacks import label_columns
 from tfgen.errors import UserError
 
@@ -26,7 +26,10 @@ Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedMode
 DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
 ImageSize = Annotated[int | None, typer.Option(help="Resize images to this height and width, in pixels.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
-BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step; default: the recipe's, mostly 128.")]
+Pairs = Annotated[str | None, typer.Option(help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; "
+                                           "side_by_side[_reversed] for a folder of A|B images.")]
+Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of unpaired data, such as Sandal,Sneaker.")]
 Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
@@ -80,7 +83,8 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of object
 def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.")] = None,
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
-          set_: Set = None, batch_size: BatchSize = 128, seed: Seed = 0, image_size: ImageSize = None,
+          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
+          pairs: Pairs = None, domains: Domains = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
@@ -99,7 +103,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     else:
         recipes.find(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
-        runs.train(recipe, data.load(data_name, image_size), out, 20 if epochs is None else epochs,
+        runs.train(recipe, data.load(data_name, image_size, pairs=pairs, domains=domains), out, 20 if epochs is None else epochs,
                    assignments(set_, "--set"), batch_size, seed, tensorboard, picture_every, verbose=verbose,
                    command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -109,7 +113,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
 def tune(recipe: Recipe, data_name: DataName = "digits",
          trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
          tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
-         set_: Set = None, batch_size: BatchSize = 128, seed: Seed = 0, image_size: ImageSize = None,
+         set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
+         pairs: Pairs = None, domains: Domains = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -119,8 +124,8 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     """
     recipes.find(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
-    best = tuning.search(recipe, data.load(data_name, image_size), out, trials, tuner, epochs, batch_size, seed,
-                         assignments(set_, "--set"), steps, verbose=0 if quiet else 1)
+    best = tuning.search(recipe, data.load(data_name, image_size, pairs=pairs, domains=domains), out, trials, tuner, epochs,
+                         batch_size, seed, assignments(set_, "--set"), steps, verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
 
 
@@ -221,6 +226,26 @@ def encode(model: Model, images: Images = None, n: Count = 1000, option: Options
 
 
 @app.command()
+def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A folder of images, subfolders too.")],
+              out: Annotated[pathlib.Path, typer.Option(help="Folder for the translations, under the images' own names.")],
+              back: Annotated[bool, typer.Option("--back", help="From the target domain to the source domain.")] = False,
+              option: Options = None, resize_back: Annotated[bool, typer.Option(
+                  "--resize-back", help="Write each translation at its image's size, not at the model's.")] = False):
+    """Translates a folder of images. An image of another size is stretched to the model's, bicubic.
+
+    Files that cannot be read are passed over and listed at the end; the exit code is then 1.
+
+    Example: tfgen translate runs/x --images photos --out translated
+    """
+    written, unreadable = image_folders.translate(runs.open_verbs(model), images, out, "translate_back" if back else "translate",
+                                                  resize_back, **numbers(option))
+    print(f"wrote {written} translations to {out}")
+    for line in unreadable:
+        print(f"passed over: {line}", file=sys.stderr)
+    return 1 if unreadable else 0
+
+
+@app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
              k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
@@ -237,7 +262,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     dataset = runs.load_data(settings)
     if extractor not in EXTRACTORS:
         raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
-    makes = samples and "sample" in verbs.verbs_of(model)
+    makes = samples and {"sample", "translate"} & set(verbs.verbs_of(model))
     values = runs.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
     path = run / "metrics.json"

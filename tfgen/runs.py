@@ -23,7 +23,7 @@ def versions():
             "keras": keras.__version__, "numpy": np.__version__}
 
 
-def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, tensorboard=False, picture_every=1,
+def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
           steps_per_execution=16, verbose="auto", command=None):
     """Trains a recipe into a new run folder.
 
@@ -33,7 +33,8 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, 
         out: the run's folder; must not hold a run.
         epochs: passes over the training data, >= 1.
         values: {hyperparameter: value} that differ from the paper's.
-        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many.
+        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many. None:
+            the recipe's.
         seed: of weights, noise and data order.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: epochs between pictures.
@@ -54,9 +55,10 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, 
         raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, {out} is a file")
+    batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
-    hp = recipe.hyperparameters(dataset.spec, values)
+    hp = recipe.hyperparameters(dataset.spec, planned(recipe, dataset.spec, values, epochs * dataset.steps(batch_size)))
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
@@ -68,6 +70,14 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=128, seed=0, 
     view_of(recipe, dataset, model)
     files.write_json(out / "run.json", settings)
     return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def planned(recipe, spec, values, steps):
+    """`values` of hyperparameters, with a recipe's `total_steps` (where its schedules end) as a training of `steps` has it."""
+    values = dict(values or {})
+    if "total_steps" in recipe.hyperparameters(spec, values).values:
+        values.setdefault("total_steps", steps)
+    return values
 
 
 def resume(out, epochs=None, verbose="auto"):
@@ -109,8 +119,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     images, labels = examples(dataset)
     quality = quality_callbacks(recipe, dataset)
     # What refuses a loss that is no number comes before what saves.
-    extra = [callbacks.StopOnNaN(), *quality, history, checkpoint,
-             callbacks.Pictures(out, images, labels, settings["picture_every"]), stopper]
+    drawn = callbacks.Pictures(out, images, labels, settings["picture_every"], sources_of(dataset))
+    extra = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawn, stopper]
     extra += doctor_of(model, out, history.rows, quality)
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
@@ -121,9 +131,9 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
                 # A broken epoch is completed first, on the batches that it still lacked.
                 rest = steps - step % steps
                 last = epochs if rest == steps else step // steps + 1
-                model.fit(dataset.train(rows, seed, view, start=step), epochs=last, initial_epoch=step // steps,
-                          steps_per_epoch=rest, validation_data=validation, callbacks=extra, verbose=verbose,
-                          shuffle=False)
+                model.fit(dataset.train(rows, seed, view, step, model.augmentation), epochs=last,
+                          initial_epoch=step // steps, steps_per_epoch=rest, validation_data=validation,
+                          callbacks=extra, verbose=verbose, shuffle=False)
                 step = last * steps
     except callbacks.Interrupted:
         save(model, out)
@@ -142,10 +152,20 @@ def save(model, out):
         model.save(aside)
 
 
+# What a recipe's view takes beside images alone, and how to get it. Pairs serve as two domains, too.
+NEEDS = {"paired": (("paired",), "choose --pairs, such as edges, or side_by_side for a folder of A|B images"),
+         "unpaired": (("unpaired", "paired"), "choose two classes as --domains A,B, or a folder with trainA and trainB")}
+
+
 def view_of(recipe, dataset, model):
     """(view of the training data, view of held-out data) of a recipe."""
     if recipe.view == "corrupted":
         return data.views.images, data.views.corrupted(model.corruption)
+    if recipe.view in NEEDS:
+        allowed, hint = NEEDS[recipe.view]
+        if dataset.spec.view not in allowed:
+            raise UserError(f"{recipe.name} expects {recipe.view} data, '{dataset.spec.name}' has {dataset.spec.view}: {hint}")
+        return data.views.paired, data.views.paired
     view = data.views.by_name(recipe.view)
     if recipe.view == "labelled" and not dataset.spec.num_classes:
         raise UserError(f"{recipe.name} expects labelled data, '{dataset.spec.name}' has no labels")
@@ -156,6 +176,11 @@ def examples(dataset, count=10, split="validation"):
     """A few held-out images in [0, 1], with their labels or None."""
     labels = dataset.labels(split)
     return dataset.images(split)[:count].astype("float32") / 255.0, labels[:count] if labels is not None else None
+
+
+def sources_of(dataset, count=10, split="validation"):
+    """What `examples` of a data set are translated from, float32 in [0, 1]; None for images alone."""
+    return None if dataset.spec.view == "images" else dataset.sources(split, count).astype("float32") / 255.0
 
 
 def draw_codes(model, dataset, out, count=2000):
@@ -198,12 +223,12 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         split: `train`, `validation` or `test`.
         k: importance samples of the bound, for models with `log_prob`.
         limit: images at most; None for all.
-        samples: how many samples are compared with the split's images; 0: none.
+        samples: how many samples or translations are compared with the split's images; 0: none.
         extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
 
     Returns:
-        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples"} as they
-        apply; "samples" is what `tfgen.metrics.of_samples` gives.
+        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations"}
+        as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" what `of_translations` does.
     """
     view = view_of(recipe, dataset, model)[1]
     batches = dataset.batches(split, batch_size, view, limit)
@@ -214,6 +239,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     if samples and "sample" in live.names:
         extractor = extractor or metrics.features.classifier(dataset)
         figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
+    if samples and "translate" in live.names:
+        figures["translations"] = of_translations(live, dataset, split, limit, extractor)
     if "log_prob" not in live.names:
         return figures
     totals, codes = [], []
@@ -227,6 +254,29 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
     return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
                       "active_units": metrics.active_units(np.concatenate(codes))}
+
+
+def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):
+    """A model's translations of a split beside the images that they should be, or of the domain that they should be of.
+
+    Args:
+        live: verbs of a model, see `open_verbs`.
+        dataset: a `tfgen.data.Dataset` of paired or unpaired data.
+        split: `train`, `validation` or `test`.
+        limit: images at most; None for all.
+        extractor: of features; None: a classifier of the data.
+        batch_size: images at a time.
+
+    Returns:
+        What `tfgen.metrics.compare` gives and, for paired data, what `tfgen.metrics.similarity` does.
+    """
+    extractor = extractor or metrics.features.classifier(dataset)
+    sources = dataset.sources(split, limit).astype("float32") / 255.0
+    images = dataset.images(split)[:limit].astype("float32") / 255.0
+    made = live("translate", sources, batch_size)
+    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
+    parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
+    return figures | metrics.compare(*parts, extractor)
 
 
 def read(folder):

@@ -42,7 +42,7 @@ class Trials(RecipeHyperModel):
         view, held_out = runs.view_of(self.recipe, dataset, model)
         rows = batch_size * model.batches_per_step
         # What measures the objective comes before what reads it.
-        return model.fit(dataset.train(rows, seed, view), steps_per_epoch=steps or dataset.steps(rows),
+        return model.fit(dataset.train(rows, seed, view, augment=model.augmentation), steps_per_epoch=steps or dataset.steps(rows),
                          validation_data=dataset.batches("validation", batch_size, held_out), shuffle=False,
                          callbacks=[*runs.quality_callbacks(self.recipe, dataset), *callbacks], **options)
 
@@ -58,7 +58,7 @@ def hypermodel(recipe, spec, values=None):
     return RecipeHyperModel(recipes.find(recipe) if isinstance(recipe, str) else recipe, spec, values)
 
 
-def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size=128, seed=0, values=None,
+def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size=None, seed=0, values=None,
            steps=None, verbose=1):
     """Searches a recipe's hyperparameters on the validation split, then trains the best into `out/best`.
 
@@ -83,6 +83,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
+    batch_size = recipe.batch_size if batch_size is None else batch_size
     runs.check_positive(trials=trials, epochs=epochs, batch_size=batch_size)
     if tuner not in TUNERS:
         raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
@@ -90,6 +91,8 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     out = pathlib.Path(out)
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
+    # The length of a trial is not searched.
+    values = runs.planned(recipe, dataset.spec, values, epochs * (steps or dataset.steps(batch_size)))
     model = Trials(recipe, dataset.spec, values)
     keras.utils.set_random_seed(seed)
     runs.view_of(recipe, dataset, recipe.model(dataset.spec, **model.fixed))

@@ -157,7 +157,16 @@ class Dataset:
                 self._tensors[split] = tuple(None if array is None else tf.constant(array) for array in arrays)
         return self._tensors[split]
 
-    def _reader(self, split, stream, view):
+    def _augmented(self, record, augment):
+        """A record with its images changed: pairs alike, the two domains of unpaired data independently."""
+        seeds = record["seed"]
+        others = {"paired": seeds, "unpaired": tf.int64.max - seeds}
+        changed = {"image": augment.seeded(record["image"], seeds)}
+        if "source" in record:
+            changed["source"] = augment.seeded(record["source"], others[self.spec.view])
+        return record | changed
+
+    def _reader(self, split, stream, view, augment=None):
         """Function (rows, rows of the sources, positions), int64 (B,) each, -> the view of those rows."""
         images, labels, sources = self._captured(split)
 
@@ -168,13 +177,15 @@ class Dataset:
                 record["label"] = tf.gather(labels, rows)
             if sources is not None:
                 record["source"] = tf.cast(tf.gather(sources, source_rows), tf.float32) / 255.0
-            elif self._pairing:
+            if augment is not None:
+                record = self._augmented(record, augment)
+            if self._pairing:
                 record["source"] = self._pairing(record)
             return view(record)
 
         return read
 
-    def train(self, batch_size, seed=0, view=views.images, start=0):
+    def train(self, batch_size, seed=0, view=views.images, start=0, augment=None):
         """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
         Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n: each epoch is a
@@ -186,6 +197,8 @@ class Dataset:
             seed: int >= 0.
             view: function of a record (`tfgen.data.views`).
             start: the first batch, >= 0.
+            augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Pairs change alike,
+                and a pairing computes its sources after it; unpaired domains change independently.
 
         Raises:
             UserError: a number out of range, or a view that needs labels or sources on data without.
@@ -194,7 +207,7 @@ class Dataset:
         seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
         count = len(self.images("train"))
         others = len(self._sources["train"]) if self.spec.view == "unpaired" else None
-        read = self._reader("train", seed, view)
+        read = self._reader("train", seed, view, augment)
         shuffle_seed = seed % 2**63
 
         @tf.autograph.experimental.do_not_convert

@@ -18,10 +18,11 @@ class Recipe:
 
     Attributes:
         name, family, paper: what it is and where it was published.
-        view: what its batches are: `images`, `labelled`, `binarised`, or `corrupted` (trained on images,
-            validated on pairs of corrupted and clean ones).
+        view: what its batches are: `images`, `labelled`, `binarised`, `corrupted` (trained on images,
+            validated on pairs of corrupted and clean ones), `paired` or `unpaired`.
         objective: (quantity in the training logs, `"min"` or `"max"`) that tells a better model.
         build: the function itself, `(hp, spec) -> compiled model`.
+        batch_size: the paper's where it matters, else 128.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Recipe:
     view: str
     objective: tuple[str, str]
     build: Callable
+    batch_size: int = 128
 
     def __call__(self, hp, spec):
         return self.build(hp, spec)
@@ -62,11 +64,11 @@ class Recipe:
         return self.build(self.hyperparameters(spec, values), spec)
 
 
-def recipe(family, paper, view="images", objective=("val_loss", "min")):
+def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128):
     """Registers a function `(hp, spec) -> compiled model` under its name."""
 
     def register(build):
-        made = Recipe(build.__name__, family, paper, view, objective, build)
+        made = Recipe(build.__name__, family, paper, view, objective, build, batch_size)
         RECIPES[made.name] = made
         return made
 

@@ -27,7 +27,7 @@ def jitter(hp):
     return Jitter(hp.Float("jitter", 1.0, 2.0, default=286 / 256), hp.Boolean("flip", default=True))
 
 
-@recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"))
+@recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"), batch_size=1)
 def pix2pix(hp, spec):
     """pix2pix (Isola et al., 2017): U-Net with dropout as its noise, critic of patches, L1."""
     source, width, norm = spec.source_shape or spec.image_shape, filters(hp), hp.Choice(
@@ -39,7 +39,7 @@ def pix2pix(hp, spec):
     return players(model, hp, 2e-4)
 
 
-@recipe(family="translation", paper="arXiv:1703.10593", view="unpaired", objective=OBJECTIVE)
+@recipe(family="translation", paper="arXiv:1703.10593", view="unpaired", objective=OBJECTIVE, batch_size=1)
 def cyclegan(hp, spec):
     """CycleGAN (Zhu et al., 2017): two residual generators that undo each other, critics of patches, pools of images."""
     source, image, width = spec.source_shape or spec.image_shape, spec.image_shape, filters(hp)
