@@ -25,7 +25,7 @@ class Found:
     distance: np.ndarray
 
 
-def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.2, seed=0, batch_size=32, **options):
+def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, batch_size=32, **options):
     """Images of a generator whose area means are given: argmin ||D(G(z)) - low||^2 over ||z|| = sqrt(d).
 
     D takes the mean over factor x factor blocks; the sphere is where the mass of a normal prior in many dimensions is.
