@@ -12,7 +12,7 @@ import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from tfgen import data, files, pictures, recipes, runs, verbs
+from tfgen import data, files, metrics, pictures, recipes, runs, verbs
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
 
@@ -98,9 +98,8 @@ def draw_vae(model, dataset, path, columns=16):
 
 
 def psnr(clean, images):
-    """Peak signal-to-noise ratio in dB of images in [0, 1], mean over images: -10 log10 MSE."""
-    error = np.mean(np.square(clean - np.clip(images, 0.0, 1.0)), axis=(1, 2, 3))
-    return float(np.mean(-10.0 * np.log10(np.maximum(error, 1e-10))))
+    """`metrics.psnr` of images clipped to [0, 1], mean over images."""
+    return float(np.mean(metrics.psnr(np.clip(images, 0.0, 1.0), clean)))
 
 
 def measure_denoising(out, epochs=5):

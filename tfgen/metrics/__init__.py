@@ -6,7 +6,8 @@ from tfgen.metrics.likelihood import active_units, bits_per_dim
 from tfgen.metrics.manifold import density_coverage, precision_recall
 from tfgen.metrics.quality import compare, of_samples
 from tfgen.metrics.score import ClassifierScore, Modes, classifier_score, modes
+from tfgen.metrics.similarity import psnr, similarity, ssim
 
 __all__ = ["ClassifierScore", "KernelDistance", "Modes", "Moments", "active_units", "bits_per_dim", "classifier_score",
            "compare", "density_coverage", "features", "frechet_distance", "modes", "of_samples", "precision_recall",
-           "quality"]
+           "psnr", "quality", "similarity", "ssim"]

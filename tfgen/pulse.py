@@ -1,0 +1,135 @@
+"""PULSE: super-resolution by searching the latents of a trained generator (Menon et al., 2020, arXiv:2003.03808)."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import noise, verbs
+from tfgen.priors import Normal
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search found for each low-resolution image.
+
+    Attributes:
+        images: float32 (B, H, W, C) in [0, 1].
+        latents: float32 (B, d), of norm sqrt(d), whose decodings the images are.
+        distance: float32 (B,), root mean squared error of the downscaled images, in [0, 1].
+    """
+
+    images: np.ndarray
+    latents: np.ndarray
+    distance: np.ndarray
+
+
+def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, batch_size=32, **options):
+    """Images of a generator whose area means are given: argmin ||D(G(z)) - low||^2 over ||z|| = sqrt(d).
+
+    D takes the mean over factor x factor blocks; the sphere is where the mass of a normal prior in many dimensions is.
+    Each step is one of Adam (Kingma & Ba, 2015), then the nearest point of the sphere; the learning rate falls linearly
+    to zero. All restarts of a batch descend at once in one graph, and each image keeps its best. Restart r starts at
+    the latent of sample seed * 2^32 + r, so what is found for an image is a function of it and `seed` alone, up to
+    rounding.
+
+    Args:
+        model: with `decode` from latents (B, d) that are normal: a VAE, an AAE or a GAN of prior `Normal`.
+        low: float (B, H / factor, W / factor, C) in [0, 1], B >= 1.
+        factor: int >= 1 that divides the sides of the model's images.
+        steps, restarts: int >= 1; a search costs steps * restarts forward and backward passes an image.
+        learning_rate: of the first step, in units of a latent, > 0.
+        seed: int in 0 ... 2^31 - 1.
+        batch_size: images at a time, with all their restarts.
+        **options: one value, or one an image, for options of `decode` such as `label`.
+
+    Returns:
+        `Found`.
+
+    Raises:
+        ValueError: a model without normal latents, a factor that does not divide, images of another shape, a number out
+            of range, or an option that `decode` does not have.
+    """
+    low = np.asarray(low, np.float32)
+    _check(model, low, factor, {"steps": (steps, 1, 2**31), "restarts": (restarts, 1, 2**31),
+                                "seed": (seed, 0, 2**31), "batch_size": (batch_size, 1, 2**31)})
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"pulse(learning_rate) expects a number > 0, received {learning_rate!r}")
+    live = verbs.Live(model)
+    decoding = verbs.resolve_options(live, "decode", len(low), options)
+    starts = _on_sphere(noise.normal((int(seed) << 32) + np.arange(restarts), model.latent_shape, noise.LATENT))
+    search = _search(model, factor, starts, steps, learning_rate, list(decoding))
+    latents = verbs.in_batches(search, [low, *decoding.values()], batch_size)
+    images = live("decode", latents, batch_size, **decoding)
+    error = _downscale(images, factor).numpy() - low
+    return Found(images, latents, np.sqrt(np.mean(np.square(error), axis=(1, 2, 3))))
+
+
+def _search(model, factor, starts, steps, learning_rate, names):
+    """A tf.function (low (B, h, w, C), options (B,) …) -> {"latents": (B, d)}; one trace serves every batch size."""
+    restarts = len(starts)
+    specs = verbs.signature(model, "decode")
+    height, width, channels = model.image_shape
+    signature = [tf.TensorSpec((None, height // factor, width // factor, channels)), *(specs[name] for name in names)]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def search(low, *columns):
+        target, *columns = (tf.repeat(rows, restarts, axis=0) for rows in (low, *columns))
+
+        def errors(z):
+            """Squared distance of each row, (B * restarts,)."""
+            made = _downscale(model.decode(z, **dict(zip(names, columns))), factor)
+            return tf.reduce_sum(tf.square(made - target), axis=(1, 2, 3))
+
+        def descend(step, z, mean, square):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(z)
+                total = tf.reduce_sum(errors(z))
+            gradient = tape.gradient(total, z)
+            # Along the sphere: Adam would else turn a gradient across it, which is there even at the optimum.
+            gradient -= tf.reduce_mean(gradient * z, axis=1, keepdims=True) * z
+            # Adam, its averages corrected for their start at zero.
+            t = tf.cast(step, tf.float32)
+            mean = 0.9 * mean + 0.1 * gradient
+            square = 0.999 * square + 0.001 * tf.square(gradient)
+            update = mean / (1.0 - 0.9 ** (t + 1.0)) / (tf.sqrt(square / (1.0 - 0.999 ** (t + 1.0))) + 1e-8)
+            return step + 1, _on_sphere(z - learning_rate * (1.0 - t / steps) * update), mean, square
+
+        z = tf.tile(starts, (tf.shape(low)[0], 1))  # (B * restarts, d)
+        _, z, _, _ = tf.while_loop(lambda step, *_: step < steps, descend,
+                                   (0, z, tf.zeros_like(z), tf.zeros_like(z)), parallel_iterations=1)
+        best = tf.argmin(tf.reshape(errors(z), (-1, restarts)), axis=1)
+        return {"latents": tf.gather(tf.reshape(z, (-1, restarts, z.shape[1])), best, batch_dims=1)}
+
+    return search
+
+
+def _on_sphere(z):
+    """The nearest point of norm sqrt(d) to each row of z (B, d)."""
+    return math.sqrt(z.shape[1]) * tf.math.l2_normalize(z, axis=1)
+
+
+def _downscale(images, factor):
+    """Means over factor x factor blocks of images (B, H, W, C)."""
+    return tf.nn.avg_pool2d(images, factor, factor, "VALID")
+
+
+def _check(model, low, factor, counts):
+    """Raises a `ValueError` unless the model's latents are normal and everything fits them and its images."""
+    shape, prior = getattr(model, "latent_shape", None), getattr(model, "prior", None)
+    normal = isinstance(prior, Normal) and getattr(model, "noise_dim", None) in (None, *(shape or ()))
+    if not (normal and callable(getattr(model, "decode", None)) and len(shape) == 1):
+        name = type(prior).__name__ if prior is not None else "no prior"
+        raise ValueError(f"pulse expects a model that decodes latents (d,), all of a Normal prior, received "
+                         f"{type(model).__name__} with latents {shape} and {name}: train a VAE or a GAN with prior=Normal()")
+    for what, (value, least, end) in (counts | {"factor": (factor, 1, 2**31)}).items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < end:
+            raise ValueError(f"pulse({what}) expects an int in {least} ... {end - 1}, received {value!r}")
+    height, width, channels = model.image_shape
+    if height % factor or width % factor:
+        raise ValueError(f"pulse(factor) expects a divisor of the model's {height}x{width} images, received {factor}")
+    expected = (height // factor, width // factor, channels)
+    if low.shape[1:] != expected or not len(low) or not np.isfinite(low).all():
+        raise ValueError(f"pulse expects finite low-resolution images (B, {', '.join(map(str, expected))}), B >= 1, "
+                         f"received {low.shape}: downscale images of the model's size by {factor}")
