@@ -5,8 +5,9 @@ import tensorflow as tf
 
 import tfgen
 from tests.cases import tiny
+from tfgen.data.pairings import downscale
 from tfgen.priors import Uniform
-from tfgen.pulse import _downscale, pulse
+from tfgen.pulse import pulse
 
 
 def linear_gan(dim, side=4, channels=1, seed=0, prior=None, num_classes=None):
@@ -31,15 +32,10 @@ def on_sphere(rows, dim, seed=1):
     return z * dim**0.5 / np.linalg.norm(z, axis=1, keepdims=True)
 
 
-def test_downscale_is_the_mean_of_blocks():
-    x = np.random.default_rng(0).uniform(size=(2, 6, 9, 3)).astype(np.float32)
-    np.testing.assert_allclose(_downscale(x, 3), x.reshape(2, 2, 3, 3, 3, 3).mean((2, 4)), atol=1e-6)
-
-
 def test_finds_the_latents_of_an_injective_generator():
     model, z = linear_gan(3, channels=2), on_sphere(5, 3)
     wanted = model.decode(z).numpy()
-    found = pulse(model, _downscale(wanted, 2), 2, steps=300, restarts=6)
+    found = pulse(model, downscale(wanted, 2), 2, steps=300, restarts=6)
     np.testing.assert_allclose(found.latents, z, atol=2e-3)
     np.testing.assert_allclose(found.images, wanted, atol=1e-3)
     assert found.distance.shape == (5,) and found.distance.max() < 1e-4
@@ -50,7 +46,7 @@ def test_finds_the_nearest_image_of_what_no_latent_makes():
     low = np.random.default_rng(3).uniform(size=(4, 2, 2, 1)).astype(np.float32)
     angles = np.linspace(0, 2 * np.pi, 5000)
     circle = np.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    every = _downscale(model.decode(circle), 2).numpy()  # (5000, 2, 2, 1)
+    every = downscale(model.decode(circle), 2).numpy()  # (5000, 2, 2, 1)
     best = np.sqrt(np.square(every[None] - low[:, None]).mean((2, 3, 4))).min(1)
     found = pulse(model, low, 2)
     np.testing.assert_allclose(found.distance, best, atol=1e-5)
@@ -72,7 +68,7 @@ def test_an_image_of_its_own_and_its_seed():
 
 def test_more_steps_and_restarts_come_nearer():
     model = tiny("vae")
-    low = _downscale(model.sample(np.arange(100, 104)), 2)
+    low = downscale(model.sample(np.arange(100, 104)), 2)
     by_steps = [pulse(model, low, 2, steps=steps, restarts=2).distance for steps in (1, 10, 100)]
     assert (by_steps[1] < by_steps[0]).all() and (by_steps[2] < by_steps[1]).all()
     fewer, more = (pulse(model, low, 2, steps=5, restarts=restarts).distance for restarts in (1, 8))
@@ -90,7 +86,7 @@ def test_one_trace_serves_every_step_and_batch():
 def test_conditional_models_take_their_labels():
     model, z = linear_gan(3, channels=2, num_classes=3), on_sphere(4, 3)
     labels = np.array([2, 0, 1, 2])
-    low = _downscale(model.decode(tf.constant(z), tf.constant(labels)), 2)
+    low = downscale(model.decode(tf.constant(z), tf.constant(labels)), 2)
     found = pulse(model, low, 2, steps=300, label=labels)
     np.testing.assert_allclose(found.latents, z, atol=5e-3)
     with pytest.raises(ValueError, match="no option 'psi'"):
@@ -100,7 +96,7 @@ def test_conditional_models_take_their_labels():
 @pytest.mark.parametrize("name", ["aae", "progan"])
 def test_other_families(name):
     model = tiny(name)
-    low = _downscale(model.sample(np.arange(2)), 4)
+    low = downscale(model.sample(np.arange(2)), 4)
     start, end = (pulse(model, low, 4, steps=steps, restarts=2).distance.mean() for steps in (1, 30))
     assert end < start
 

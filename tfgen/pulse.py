@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import noise, verbs
+from tfgen.data.pairings import downscale
 from tfgen.priors import Normal
 
 
@@ -62,7 +63,7 @@ def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, 
     search = _search(model, factor, starts, steps, learning_rate, list(decoding))
     latents = verbs.in_batches(search, [low, *decoding.values()], batch_size)
     images = live("decode", latents, batch_size, **decoding)
-    error = _downscale(images, factor).numpy() - low
+    error = downscale(images, factor).numpy() - low
     return Found(images, latents, np.sqrt(np.mean(np.square(error), axis=(1, 2, 3))))
 
 
@@ -79,7 +80,7 @@ def _search(model, factor, starts, steps, learning_rate, names):
 
         def errors(z):
             """Squared distance of each row, (B * restarts,)."""
-            made = _downscale(model.decode(z, **dict(zip(names, columns))), factor)
+            made = downscale(model.decode(z, **dict(zip(names, columns))), factor)
             return tf.reduce_sum(tf.square(made - target), axis=(1, 2, 3))
 
         def descend(step, z, mean, square):
@@ -108,11 +109,6 @@ def _search(model, factor, starts, steps, learning_rate, names):
 def _on_sphere(z):
     """The nearest point of norm sqrt(d) to each row of z (B, d)."""
     return math.sqrt(z.shape[1]) * tf.math.l2_normalize(z, axis=1)
-
-
-def _downscale(images, factor):
-    """Means over factor x factor blocks of images (B, H, W, C)."""
-    return tf.nn.avg_pool2d(images, factor, factor, "VALID")
 
 
 def _check(model, low, factor, counts):

@@ -183,7 +183,7 @@ def test_class_folders(tmp_path, ending):
 @pytest.mark.parametrize(("ending", "shape"), [(".png", (6, 6, 3)), (".png", (6, 6)), (".bmp", (6, 6, 3))])
 def test_split_folders_by_tfds_or_pil(tmp_path, monkeypatch, ending, shape):
     by_pil = []
-    monkeypatch.setattr(folders, "_decode", lambda *args, own=folders._decode: by_pil.append(args) or own(*args))
+    monkeypatch.setattr(folders, "decode", lambda *args, own=folders.decode: by_pil.append(args) or own(*args))
     known = {}
     for split, count in (("train", 20), ("test", 4)):
         for label in ("a", "b"):

@@ -69,7 +69,8 @@ def _header(path):
     return _CHANNELS[mode], (height, width)
 
 
-def _decode(path, channels):
+def decode(path, channels):
+    """An image file as uint8 (H, W, channels), channels 1 or 3. Raises UserError for one that is not whole."""
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
@@ -150,7 +151,7 @@ def read_domains(folder, size=None):
     where = repr(str(folder))
     channels = {domain: _channels(where, (path for name, found in paths.items() if name[-1] == domain for path in found),
                                   size)[0] for domain in "AB"}
-    return {name: (stack(where, (_decode(path, channels[name[-1]]) for path in found), size), None)
+    return {name: (stack(where, (decode(path, channels[name[-1]]) for path in found), size), None)
             for name, found in paths.items()}
 
 
@@ -179,7 +180,7 @@ def read_folder(folder, size=None, side_by_side=False):
             return arrays, names
     arrays = {}
     for split, items in splits.items():
-        images = stack(repr(str(folder)), (_decode(path, channels) for path, _ in items), size, side_by_side)
+        images = stack(repr(str(folder)), (decode(path, channels) for path, _ in items), size, side_by_side)
         labelled = items[0][1] is not None
         arrays[split] = images, np.array([names.index(c) for _, c in items], np.int64) if labelled else None
     return arrays, names
