@@ -27,8 +27,9 @@ DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data l
 ImageSize = Annotated[int | None, typer.Option(help="Resize images to this height and width, in pixels.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images a step; default: the recipe's, mostly 128.")]
-Pairs = Annotated[str | None, typer.Option(help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; "
-                                           "side_by_side[_reversed] for a folder of A|B images.")]
+Pairs = Annotated[str | None, typer.Option(
+    help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; side_by_side[_reversed] for a "
+         "folder of A|B images.")]
 Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of unpaired data, such as Sandal,Sneaker.")]
 Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
@@ -103,9 +104,9 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     else:
         recipes.find(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
-        runs.train(recipe, data.load(data_name, image_size, pairs=pairs, domains=domains), out, 20 if epochs is None else epochs,
-                   assignments(set_, "--set"), batch_size, seed, tensorboard, picture_every, verbose=verbose,
-                   command=shlex.join(["tfgen", *sys.argv[1:]]))
+        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains)
+        runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
+                   tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 
@@ -237,8 +238,8 @@ def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A
 
     Example: tfgen translate runs/x --images photos --out translated
     """
-    written, unreadable = image_folders.translate(runs.open_verbs(model), images, out, "translate_back" if back else "translate",
-                                                  resize_back, **numbers(option))
+    verb = "translate_back" if back else "translate"
+    written, unreadable = image_folders.translate(runs.open_verbs(model), images, out, verb, resize_back, **numbers(option))
     print(f"wrote {written} translations to {out}")
     for line in unreadable:
         print(f"passed over: {line}", file=sys.stderr)

@@ -73,7 +73,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
 
 
 def planned(recipe, spec, values, steps):
-    """`values` of hyperparameters, with a recipe's `total_steps` (where its schedules end) as a training of `steps` has it."""
+    """Hyperparameters with the `total_steps` of a training, where a recipe's schedules end, unless they are given."""
     values = dict(values or {})
     if "total_steps" in recipe.hyperparameters(spec, values).values:
         values.setdefault("total_steps", steps)
@@ -164,7 +164,8 @@ def view_of(recipe, dataset, model):
     if recipe.view in NEEDS:
         allowed, hint = NEEDS[recipe.view]
         if dataset.spec.view not in allowed:
-            raise UserError(f"{recipe.name} expects {recipe.view} data, '{dataset.spec.name}' has {dataset.spec.view}: {hint}")
+            raise UserError(f"{recipe.name} expects {recipe.view} data, '{dataset.spec.name}' holds {dataset.spec.view}: "
+                            f"{hint}")
         return data.views.paired, data.views.paired
     view = data.views.by_name(recipe.view)
     if recipe.view == "labelled" and not dataset.spec.num_classes:

@@ -42,9 +42,11 @@ class Trials(RecipeHyperModel):
         view, held_out = runs.view_of(self.recipe, dataset, model)
         rows = batch_size * model.batches_per_step
         # What measures the objective comes before what reads it.
-        return model.fit(dataset.train(rows, seed, view, augment=model.augmentation), steps_per_epoch=steps or dataset.steps(rows),
+        return model.fit(dataset.train(rows, seed, view, augment=model.augmentation),
+                         steps_per_epoch=steps or dataset.steps(rows),
                          validation_data=dataset.batches("validation", batch_size, held_out), shuffle=False,
                          callbacks=[*runs.quality_callbacks(self.recipe, dataset), *callbacks], **options)
+
 
 
 def hypermodel(recipe, spec, values=None):

@@ -56,6 +56,12 @@ def _scan(folder):
     return splits, roots
 
 
+def _channels_of(path, mode):
+    if mode not in _CHANNELS:
+        raise UserError(f"expected an 8-bit image in {str(path)!r}, received mode {mode}: convert it to 8 bits")
+    return _CHANNELS[mode]
+
+
 def _header(path):
     """(channels, (H, W)) without decoding the pixels."""
     try:
@@ -64,16 +70,17 @@ def _header(path):
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise UserError(f"expected an image in {str(path)!r}, received a file that cannot be read as one: "
                         "remove or replace it") from None
-    if mode not in _CHANNELS:
-        raise UserError(f"expected an 8-bit image in {str(path)!r}, received mode {mode}: convert it to 8 bits")
-    return _CHANNELS[mode], (height, width)
+    return _channels_of(path, mode), (height, width)
 
 
 def decode(path, channels):
-    """An image file as uint8 (H, W, channels), channels 1 or 3. Raises UserError for one that is not whole."""
+    """An image file as uint8 (H, W, channels), channels 1 or 3. Raises UserError for one that is not whole or not 8-bit."""
     try:
         with Image.open(path) as image:
+            _channels_of(path, image.mode)
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except UserError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         raise UserError(f"expected a whole image in {str(path)!r}, received a truncated or corrupt file: "
                         "remove or replace it") from None
