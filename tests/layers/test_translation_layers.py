@@ -1,0 +1,99 @@
+"""Layers of image-to-image translation against hand-worked values."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen.layers import ImagePool, Jitter, ReflectionPadding2D, SeededDropout
+
+
+def test_reflection_padding_mirrors_without_the_border():
+    x = np.arange(4.0, dtype="float32").reshape(1, 2, 2, 1)
+    layer = ReflectionPadding2D(1)
+    padded = np.asarray(layer(x))[0, :, :, 0]
+    np.testing.assert_array_equal(padded, [[3, 2, 3, 2], [1, 0, 1, 0], [3, 2, 3, 2], [1, 0, 1, 0]])
+    assert layer.compute_output_shape((None, 2, 2, 1)) == (None, 4, 4, 1)
+
+
+def test_seeded_dropout_is_noise_of_each_images_seed():
+    layer, x = SeededDropout(0.25), np.ones((4, 20, 20, 2), "float32")
+    made = np.asarray(layer([x, np.array([5, 6, 5, 7])]))
+    assert set(np.unique(made)) == {0.0, np.float32(1 / 0.75)}
+    assert (made == 0).mean() == pytest.approx(0.25, abs=0.02)
+    np.testing.assert_array_equal(made[0], made[2])
+    assert np.abs(made[0] - made[1]).max() > 0
+    other = np.asarray(SeededDropout(0.25, use=1)([x, np.array([5, 6, 5, 7])]))
+    assert (other != made).mean() > 0.2
+    fresh = np.asarray(layer([x, np.full(4, -1)]))
+    assert np.abs(fresh[0] - fresh[1]).max() > 0
+
+
+def test_seeded_dropout_in_training_ignores_seeds():
+    layer, x = SeededDropout(0.5), np.ones((2, 50), "float32")
+    first, second = (np.asarray(layer([x, np.array([1, 1])], training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 0 and np.abs(first[0] - first[1]).max() > 0
+    with pytest.raises(ValueError, match="a share in"):
+        SeededDropout(1.0)
+
+
+def test_jitter_is_a_resize_a_crop_and_a_mirror():
+    """scale 3/2 of 4 pixels: 6, of which 4 at a place that the uniforms choose."""
+    x = np.random.default_rng(0).random((2, 4, 4, 3), "float32")
+    large = tf.image.resize(x, (6, 6)).numpy()
+    # start = floor(u * 3): 2 rows down, 1 column right; the second image mirrored.
+    uniforms = np.array([[0.99, 0.4, 0.9], [0.99, 0.4, 0.1]], "float32")
+    made = np.asarray(Jitter(1.5).corrupt(x, tf.constant(uniforms)))
+    np.testing.assert_allclose(made[0], large[0, 2:6, 1:5], atol=1e-6)
+    np.testing.assert_allclose(made[1], large[1, 2:6, 1:5][:, ::-1], atol=1e-6)
+
+
+def test_jitter_without_scale_only_mirrors():
+    x = np.random.default_rng(0).random((64, 5, 7, 1), "float32")
+    seeds = np.arange(64)
+    made = np.asarray(Jitter(1.0).seeded(x, seeds))
+    same = np.array([np.allclose(m, i, atol=1e-6) for m, i in zip(made, x)])
+    mirrored = np.array([np.allclose(m, i[:, ::-1], atol=1e-6) for m, i in zip(made, x)])
+    assert np.all(same ^ mirrored) and 15 < mirrored.sum() < 49
+    np.testing.assert_array_equal(made, Jitter(1.0).seeded(x, seeds))
+    np.testing.assert_allclose(Jitter(1.0, flip=False).seeded(x, seeds), x, atol=1e-6)
+    with pytest.raises(ValueError, match="at least 1"):
+        Jitter(0.9)
+
+
+def numbered(*values):
+    """Images of one pixel that can be told apart."""
+    return np.array(values, "float32").reshape(-1, 1, 1, 1)
+
+
+def test_pool_fills_then_exchanges_half():
+    keras.utils.set_random_seed(0)
+    pool = ImagePool((1, 1, 1), 4)
+    np.testing.assert_array_equal(pool(numbered(1, 2, 3)), numbered(1, 2, 3))
+    assert int(pool.count) == 3
+    # The fourth place is filled by the first of these; the second takes part in the exchange.
+    out = np.asarray(pool(numbered(4, 5))).ravel()
+    assert out[0] == 4 and out[1] in (1, 2, 3, 4, 5) and int(pool.count) == 4
+    stored = set(np.asarray(pool.images).ravel())
+    assert stored == {1, 2, 3, 4, 5} - {out[1]}
+    exchanged = 0
+    for number in range(6, 406):
+        stored = set(np.asarray(pool.images).ravel())
+        got = float(np.asarray(pool(numbered(number))).ravel()[0])
+        now = set(np.asarray(pool.images).ravel())
+        # What comes out is new and not kept, or old and replaced: nothing is lost or doubled.
+        assert now == stored if got == number else now == stored - {got} | {number}
+        exchanged += got != number
+    assert 160 < exchanged < 240
+
+
+def test_pool_takes_batches_larger_than_itself():
+    pool = ImagePool((1, 1, 1), 2)
+    np.testing.assert_array_equal(pool(numbered(1, 2, 3)), numbered(1, 2, 3))
+    for start in range(0, 60, 3):
+        batch = numbered(*range(start + 10, start + 13))
+        out = np.asarray(pool(batch)).ravel()
+        assert out[2] == batch.ravel()[2] and len(set(out)) == 3
+    assert int(pool.count) == 2
+    with pytest.raises(ValueError, match="at least 1"):
+        ImagePool((1, 1, 1), 0)
