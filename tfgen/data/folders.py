@@ -2,6 +2,7 @@
 
 import pathlib
 import random
+import re
 
 import numpy as np
 from PIL import Image
@@ -102,7 +103,58 @@ def _read_tfds(folder, splits, roots, names, shape, size):
         return arrays
 
 
-def read_folder(folder, size=None):
+def _channels(where, paths, size):
+    """(channels, (H, W)) of image files: one channel if all are grey; several sizes only where `size` is given."""
+    headers = [_header(path) for path in paths]
+    if size is None:
+        check_one_size(where, (sides for _, sides in headers))
+    return max(channels for channels, _ in headers), headers[0][1]
+
+
+def domain_roots(folder):
+    """{'trainA': folder, 'trainB': folder …} of the subfolders that are named after a split and a domain, or {}."""
+    roots = {}
+    for sub in _subfolders(pathlib.Path(folder)):
+        found = re.fullmatch("([a-z]+?)[-_]?([ab])", sub.name.lower())
+        if found and found[1] in _SPLITS:
+            first = roots.setdefault(_SPLITS[found[1]] + found[2].upper(), sub)
+            if first is not sub:
+                raise UserError(f"expected one folder a split and domain in {str(folder)!r}, received {first.name} and "
+                                f"{sub.name}: put their images into one")
+    return roots
+
+
+def read_domains(folder, size=None):
+    """{'trainA': (images uint8 (N, H, W, C), None), 'trainB': …} of a folder with two domains of unpaired images.
+
+    Layout: trainA/*.png and trainB/*.png, with testA, testB, valA and valB beside them or not. Other subfolders are
+    passed over. Each domain is grey or coloured by itself.
+
+    Args:
+        folder: path.
+        size: side to resize all images to, or None if they have one size.
+
+    Raises:
+        UserError: no trainA or no trainB, no images in one of the folders, several sizes, a broken image.
+    """
+    roots = domain_roots(folder)
+    missing = [name for name in ("trainA", "trainB") if name not in roots]
+    if missing:
+        raise UserError(f"expected the subfolders trainA and trainB in {str(folder)!r}, missing {', '.join(missing)} "
+                        f"beside {', '.join(sub.name for sub in roots.values())}: add it, or rename the others")
+    paths = {name: _images(root) for name, root in roots.items()}
+    for name, found in paths.items():
+        if not found:
+            raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) directly in {str(roots[name])!r}, received "
+                            "none: put them there")
+    where = repr(str(folder))
+    channels = {domain: _channels(where, (path for name, found in paths.items() if name[-1] == domain for path in found),
+                                  size)[0] for domain in "AB"}
+    return {name: (stack(where, (_decode(path, channels[name[-1]]) for path in found), size), None)
+            for name, found in paths.items()}
+
+
+def read_folder(folder, size=None, side_by_side=False):
     """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names) of a folder of images.
 
     Layouts: class/*.png; train/class/*.png with test/ and validation/ beside it; *.png or train/*.png without
@@ -112,25 +164,22 @@ def read_folder(folder, size=None):
     Args:
         folder: path.
         size: side to resize all images to, or None if they have one size.
+        side_by_side: each file is two images beside each other, as for `stack`.
 
     Raises:
         UserError: no images, several sizes, a file that is no whole 8-bit image, an unclear layout.
     """
     folder = pathlib.Path(folder)
     splits, roots = _scan(folder)
-    headers = [_header(path) for items in splits.values() for path, _ in items]
-    if size is None:
-        check_one_size(repr(str(folder)), (sides for _, sides in headers))
-    channels = max(channel for channel, _ in headers)
+    channels, sides = _channels(repr(str(folder)), (path for items in splits.values() for path, _ in items), size)
     names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
-    if names and folder not in roots.values():
-        sides = headers[0][1] if size is None else (None, None)
-        arrays = _read_tfds(folder, splits, roots, names, (*sides, channels), size)
+    if names and folder not in roots.values() and not side_by_side:
+        arrays = _read_tfds(folder, splits, roots, names, (*(sides if size is None else (None, None)), channels), size)
         if arrays:
             return arrays, names
     arrays = {}
     for split, items in splits.items():
-        images = stack(repr(str(folder)), (_decode(path, channels) for path, _ in items), size)
+        images = stack(repr(str(folder)), (_decode(path, channels) for path, _ in items), size, side_by_side)
         labelled = items[0][1] is not None
         arrays[split] = images, np.array([names.index(c) for _, c in items], np.int64) if labelled else None
     return arrays, names

@@ -27,12 +27,33 @@ def check_one_size(where, sizes):
                         "pass --image-size N (image_size=N) to resize all to N x N")
 
 
-def stack(where, images, size=None):
-    """Stacks an iterable of uint8 (H, W, C) images to (N, H, W, C), resized if `size` is given.
+def _halves(where, image):
+    if image.shape[1] % 2:
+        raise UserError(f"{where} expects two images side by side, of equal width, in each, received a width of "
+                        f"{image.shape[1]}: leave out pairs= (--pairs), or mend the images")
+    return np.split(image, 2, axis=1)
+
+
+def stack(where, images, size=None, side_by_side=False):
+    """Stacks an iterable of uint8 (H, W, C) images, resized if `size` is given.
+
+    Args:
+        where: what to call the images in an error.
+        images: uint8 (H, W, C) each.
+        size: side that each image is resized to, or None.
+        side_by_side: each is two images beside each other, which are resized one by one.
+
+    Returns:
+        uint8 (N, H, W, C); side by side (N, H, 2 W, C).
 
     Raises:
-        UserError: images of several sizes and no `size`.
+        UserError: images of several sizes and no `size`, or side by side an odd width.
     """
-    images = [image if size is None else resize(image, size) for image in images]
+    if side_by_side:
+        pairs = (_halves(where, image) for image in images)
+        images = (image if size is None else resize(image, size) for pair in pairs for image in pair)
+        images = [np.concatenate(pair, axis=1) for pair in zip(*[images] * 2, strict=True)]
+    else:
+        images = [image if size is None else resize(image, size) for image in images]
     check_one_size(where, (image.shape[:2] for image in images))
     return np.stack(images)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tfgen.data import files, folders, tfds_store
+from tfgen.data import files, folders, pairings, tfds_store
 from tfgen.data.pipeline import Dataset
 from tfgen.data.prepare import IDX_DATASETS
 from tfgen.data.resize import check_one_size, stack
@@ -53,30 +53,113 @@ def _carve(name, splits):
     return {split: splits[split] for split in ("train", "validation", "test")}
 
 
-def _finish(source, name, splits, class_names):
-    size = source["image_size"]
-    if size is not None:
-        splits = {split: (stack(repr(name), images, size), labels) for split, (images, labels) in splits.items()}
+def _whole(name, splits, size, side_by_side=False):
+    """The splits resized, checked for one size and one number of channels, and carved."""
+    if size is not None or side_by_side:
+        splits = {split: (stack(repr(name), images, size, side_by_side), labels)
+                  for split, (images, labels) in splits.items()}
     check_one_size(repr(name), (images.shape[1:3] for images, _ in splits.values()))
     channels = {split: images.shape[3] for split, (images, _) in splits.items()}
     if len(set(channels.values())) > 1:
         raise UserError(f"expected the same channels in all splits of {name!r}, received {channels}: convert them")
-    splits = _carve(name, splits)
-    classes = None
-    if splits["train"][1] is not None:
-        top = 1 + max(int(labels.max()) for _, labels in splits.values() if labels is not None)
-        classes = max(top, len(class_names))
-        class_names = class_names if len(class_names) == classes else ()
-    spec = DataSpec(name, splits["train"][0].shape[1:], classes, {s: len(a[0]) for s, a in splits.items()},
-                    class_names if classes else ())
-    return Dataset(spec, splits, source)
+    return _carve(name, splits)
 
 
-def _from_path(path, size):
+def _two_domains(name, splits, size):
+    """{split: images} of A and {split: (images, None)} of B, from splits called trainA, trainB and so on."""
+    a, b = (_whole(name, {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain}, size)
+            for domain in "AB")
+    check_one_size(repr(name), (found["train"][0].shape[1:3] for found in (a, b)))
+    return {split: images for split, (images, _) in a.items()}, b
+
+
+def _class_of(name, wanted, class_names, classes):
+    """(number, what to call it) of a class given by its name, in any case, or by its number."""
+    text = str(wanted).strip()
+    same = [label for label, known in enumerate(class_names) if known == text] or [
+        label for label, known in enumerate(class_names) if known.lower() == text.lower()]
+    if not same and text.isdecimal() and int(text) < classes:
+        same = [int(text)]
+    if len(same) != 1:
+        known = "".join(f"{title!r}, " for title in class_names[:12]) + ("... " if len(class_names) > 12 else "")
+        raise UserError(f"domains expect classes of {name!r}: {known}0 to {classes - 1}, received {text!r}"
+                        f"{did_you_mean(text, class_names)}: use two of them")
+    return same[0], class_names[same[0]] if class_names else text
+
+
+def _two_classes(name, splits, domains, class_names, classes):
+    """(the two names, {split: images} of the first class, {split: (images, None)} of the second)."""
+    if classes is None or any(labels is None for _, labels in splits.values()):
+        raise UserError(f"domains expect data with labels in all splits, received {name!r} without: use class subfolders, "
+                        "or a folder with trainA and trainB")
+    wanted = domains.split(",") if isinstance(domains, str) else list(domains) if isinstance(domains, (tuple, list)) else []
+    if len(wanted) != 2:
+        raise UserError(f"domains expect two classes, received {domains!r}: give --domains A,B (domains=('A', 'B'))")
+    found = [_class_of(name, one, class_names, classes) for one in wanted]
+    if found[0][0] == found[1][0]:
+        raise UserError(f"domains expect two different classes, received {found[0][1]!r} twice: choose another")
+    chosen = []
+    for label, title in found:
+        chosen.append({split: images[labels == label] for split, (images, labels) in splits.items()})
+        empty = [split for split, images in chosen[-1].items() if not len(images)]
+        if empty:
+            raise UserError(f"domains expect images of both classes in all splits of {name!r}, received none of {title!r} "
+                            f"in {', '.join(empty)}: choose another class, or add images")
+    return [title for _, title in found], chosen[0], {split: (images, None) for split, images in chosen[1].items()}
+
+
+def _classes_of(splits, class_names):
+    """(number of classes or None, their names or ())."""
+    if splits["train"][1] is None:
+        return None, ()
+    top = 1 + max(int(labels.max()) for _, labels in splits.values() if labels is not None)
+    classes = max(top, len(class_names))
+    return classes, class_names if len(class_names) == classes else ()
+
+
+def _dataset(source, name, splits, classes=None, class_names=(), view="images", sources=None):
+    shape = splits["train"][0].shape[1:]
+    sizes = {split: len(images) for split, (images, _) in splits.items()}
+    if callable(sources):
+        source_shape = sources.source_shape(shape)
+    else:
+        source_shape = sources["train"].shape[1:] if sources else None
+        sizes = {split: max(size, len(sources[split])) if sources else size for split, size in sizes.items()}
+    spec = DataSpec(name, shape, classes, sizes, class_names, view, source_shape)
+    return Dataset(spec, splits, source, sources)
+
+
+def _finish(source, name, splits, class_names):
+    size, pairs, domains = source["image_size"], source.get("pairs"), source.get("domains")
+    if "trainA" in splits:
+        if pairs is not None or domains is not None:
+            raise UserError(f"{'pairs' if domains is None else 'domains'} expect one set of images, received {name!r}, "
+                            "which has the domains A and B: leave out --pairs and --domains")
+        sources, splits = _two_domains(name, splits, size)
+        return _dataset(source, name, splits, view="unpaired", sources=sources)
+    side_by_side = pairs in pairings.SIDE_BY_SIDE
+    splits = _whole(name, splits, size, side_by_side)
+    classes = _classes_of(splits, class_names)
+    if domains is not None:
+        source["domains"], sources, splits = _two_classes(name, splits, domains, classes[1], classes[0])
+        return _dataset(source, f"{name}: {' -> '.join(source['domains'])}", splits, view="unpaired", sources=sources)
+    if side_by_side:
+        halves = {split: np.split(images, 2, axis=2)[::1 if pairs == "side_by_side" else -1]
+                  for split, (images, _) in splits.items()}
+        splits = {split: (halves[split][1], labels) for split, (_, labels) in splits.items()}
+        return _dataset(source, name, splits, *classes, "paired", {split: half[0] for split, half in halves.items()})
+    if pairs:
+        return _dataset(source, name, splits, *classes, "paired", pairings.by_name(pairs))
+    return _dataset(source, name, splits, *classes)
+
+
+def _from_path(path, size, side_by_side):
     if path.is_dir():
         if files.has_idx(path):
             return files.read_idx_folder(path), ()
-        return folders.read_folder(path, size)
+        if folders.domain_roots(path):
+            return folders.read_domains(path, size), ()
+        return folders.read_folder(path, size, side_by_side)
     if path.suffix == ".npz":
         return files.read_npz(path), ()
     if path.suffix in (".gz", ".idx") or path.name.endswith("ubyte"):
@@ -103,19 +186,24 @@ def _unknown(name, data_dir):
                      f"{did_you_mean(name, choices)}: see `tfgen data list`")
 
 
-def load(name, image_size=None, data_dir=None):
+def load(name, image_size=None, data_dir=None, pairs=None, domains=None):
     """Loads a dataset into memory. Nothing is ever downloaded.
 
     Args:
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
-            .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`). A prepared
-            name goes before a path of the same spelling; './name' is always the path.
+            .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
+            for unpaired images in trainA, trainB …). A prepared name goes before a path of the same spelling; './name'
+            is always the path.
         image_size: side that all images are resized to, bilinear and square; None keeps theirs.
         data_dir: folder of prepared TFDS datasets; None takes TFDS' own.
+        pairs: what each image is to be translated from: a pairing as for `pairings.by_name`, or 'side_by_side' where
+            each file holds the source (left) and the image (right), or 'side_by_side_reversed' (source right).
+        domains: two classes, by name or number, as a pair or as 'A,B': the images of the second become the images, and
+            those of the first unpaired sources, without labels.
 
     Returns:
         Dataset with the splits train, validation and test. A source without a test or a validation split gives a
-        tenth (at most 5,000) of train, by a fixed permutation, for each.
+        tenth (at most 5,000) of train, by a fixed permutation, for each (of unpaired images, in each domain).
 
     Raises:
         UserError: one line with what was expected, what was received and what to do.
@@ -123,18 +211,25 @@ def load(name, image_size=None, data_dir=None):
     if image_size is not None and (isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer))
                                    or image_size < 1):
         raise UserError(f"image_size expects an int >= 1, received {image_size!r}: pass --image-size N, such as 32")
+    if pairs is not None and domains is not None:
+        raise UserError(f"expected pairs or domains, received pairs={pairs!r} and domains={domains!r}: give one of them")
     name = str(name)
     source = {"name": name, "image_size": image_size, "data_dir": None if data_dir is None else str(data_dir)}
+    side_by_side = pairs in pairings.SIDE_BY_SIDE
+    if pairs is not None:
+        source["pairs"] = pairs if side_by_side else pairings.by_name(pairs).name
+    if domains is not None:
+        source["domains"] = domains
     if name == "digits":
         return _finish(source, name, *_digits())
     ready = tfds_store.prepared(data_dir)
     if name in ready:
-        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], image_size))
+        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], image_size, side_by_side))
     path = pathlib.Path(name).expanduser()
     if name and path.exists():
         title = path.resolve().name
         source["name"] = str(path.resolve())
-        return _finish(source, title.split(".")[0] or title, *_from_path(path, image_size))
+        return _finish(source, title.split(".")[0] or title, *_from_path(path, image_size, side_by_side))
     raise _unknown(name, data_dir)
 
 
