@@ -63,7 +63,8 @@ def test_even_images_and_gentle_slopes_stay_empty():
 
 def test_a_weak_line_is_kept_only_near_a_strong_one():
     step = np.linspace(1, 0, 101)[:, None] * (np.arange(20) >= 10)  # fades by 0.01 a row
-    strong, lines, weak = (drawn(step, low=low, high=high).any(1).sum() for low, high in ((0.3, 0.3), (0.1, 0.3), (0.1, 0.1)))
+    strong, lines, weak = (drawn(step, low=low, high=high).any(1).sum()
+                           for low, high in ((0.3, 0.3), (0.1, 0.3), (0.1, 0.1)))
     assert 68 <= strong <= 72 and lines == strong + 4 and 88 <= weak <= 92
 
 
@@ -144,7 +145,8 @@ def test_every_pairing_in_a_stream(name):
     ("edge", "did you mean 'edges'"), ("gray", "did you mean 'grey'"), ("lowresolution:4", "did you mean 'low_resolution'"),
     ("side_by_sid", "did you mean 'side_by_side'"), ("", "one of"), ("edges:2", "no number"),
     ("low_resolution:1", "whole factor >= 2, received 1"), ("low_resolution:2.5", "2.5"),
-    ("low_resolution:x", "'low_resolution:x'"), ("low_resolution:", "after the colon"), ("erased:0", "a share in"), ("erased:1.5", "1.5"), ("erased:nan", "erased:0.5"),
+    ("low_resolution:x", "'low_resolution:x'"), ("low_resolution:", "after the colon"), ("erased:0", "a share in"), ("erased:1.5", "1.5"),
+    ("erased:nan", "erased:0.5"),
     (None, "'None'")])
 def test_bad_names_are_one_line(text, words):
     with pytest.raises(UserError, match=words) as caught:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.data import Dataset, DataSpec, load, views
+from tfgen.data import Dataset, DataSpec, load, pairings, views
 from tfgen.data.pipeline import stream_seeds
 from tfgen.errors import UserError
 
@@ -14,6 +14,14 @@ def numbered(count, labels=True):
     images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 2, 1))
     return Dataset(DataSpec("numbered", (2, 2, 1), count if labels else None, {"train": count}),
                    {"train": (images, np.arange(count) if labels else None)})
+
+
+def domains(images, sources):
+    """Unpaired data whose image and source i have the value i everywhere; the sources have three channels."""
+    arrays = [np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 2, 2, c))
+              for n, c in ((images, 1), (sources, 3))]
+    spec = DataSpec("domains", (2, 2, 1), sizes={"train": max(images, sources)}, view="unpaired", source_shape=(2, 2, 3))
+    return Dataset(spec, {"train": (arrays[0], None)}, sources={"train": arrays[1]})
 
 
 def take(stream, count):
@@ -111,7 +119,75 @@ def test_a_stream_made_inside_a_function_does_not_leak_graph_tensors():
     assert len(take(data.train(3), 1)[0]) == 3
 
 
+@pytest.mark.parametrize(("images", "sources", "batch_size"), [(23, 10, 4), (10, 23, 4), (6, 6, 5), (5, 1, 7)])
+def test_each_domain_has_its_own_epochs_in_its_own_order(images, sources, batch_size):
+    data, larger = domains(images, sources), max(images, sources)
+    assert data.steps(batch_size) == max(1, larger // batch_size)
+    found = take(data.train(batch_size, seed=3, view=views.paired), -(-3 * larger // batch_size))
+    orders = [rows_of([batch[i] for batch in found]) for i in (0, 1)]
+    for order, n in zip(orders, (sources, images), strict=True):
+        epochs = [tuple(order[e * n:(e + 1) * n]) for e in range(3)]
+        assert all(sorted(epoch) == list(range(n)) for epoch in epochs)
+        if n > 5:
+            assert len(set(epochs)) == 3
+    if images == sources:
+        assert not np.array_equal(*orders)
+    # The images come as they would alone.
+    np.testing.assert_array_equal(orders[1], rows_of(take(numbered(images).train(batch_size, seed=3), len(found))))
+
+
+def test_start_skips_batches_of_both_domains():
+    data = domains(11, 23)
+    whole = take(data.train(4, seed=5, view=views.paired), 14)
+    late = take(data.train(4, seed=5, view=views.paired, start=9), 5)
+    for i in (0, 1):
+        np.testing.assert_array_equal(np.stack([batch[i] for batch in whole[9:]]), np.stack([batch[i] for batch in late]))
+    other = take(data.train(4, seed=6, view=views.paired), 14)
+    assert not any(np.array_equal(rows_of([b[i] for b in whole]), rows_of([b[i] for b in other])) for i in (0, 1))
+    assert data.train(4, view=views.paired).element_spec == (
+        tf.TensorSpec((4, 2, 2, 3), tf.float32), tf.TensorSpec((4, 2, 2, 1), tf.float32))
+
+
+@pytest.mark.parametrize(("images", "sources"), [(3, 8), (8, 3)])
+def test_a_pass_takes_the_larger_domain_and_wraps_the_smaller(images, sources):
+    data = domains(images, sources)
+    found = take(data.batches("train", 5, views.paired), 9)
+    assert [len(x) for x, _ in found] == [5, 3]
+    assert list(rows_of([x for x, _ in found])) == [i % sources for i in range(8)]
+    assert list(rows_of([y for _, y in found])) == [i % images for i in range(8)]
+    assert [len(x) for x, _ in take(data.batches("train", 5, views.paired, limit=6), 9)] == [5, 1]
+    assert data.sources("train").shape == (sources, 2, 2, 3) and len(data.sources("train", limit=2)) == 2
+    with pytest.raises(ValueError, match="read-only"):
+        data.sources("train")[0] = 1
+
+
+def test_paired_arrays_go_together():
+    images = np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None, None], (20, 2, 2, 1))
+    data = Dataset(DataSpec("paired", (2, 2, 1), 20, {"train": 20}, view="paired", source_shape=(2, 2, 1)),
+                   {"train": (images, np.arange(20))}, sources={"train": 100 + images})
+    for batches in (data.train(7, view=views.paired), data.batches("train", 7, views.paired)):
+        for source, image in take(batches, 6):
+            np.testing.assert_array_equal(rows_of([source]), 100 + rows_of([image]))
+    record = take(data.train(7, view=lambda record: record), 1)[0]
+    assert sorted(record) == ["image", "label", "seed", "source"]
+    assert sorted(take(numbered(9).train(7, view=lambda record: record), 1)[0]) == ["image", "label", "seed"]
+
+
+@pytest.mark.parametrize(("view", "sources"), [
+    ("images", {"train": np.zeros((3, 2, 2, 1), np.uint8)}), ("paired", None), ("unpaired", None), ("paired", {}),
+    ("paired", {"train": np.zeros((2, 2, 2, 1), np.uint8)}), ("paired", {"train": np.zeros((3, 2, 2, 3), np.uint8)}),
+    ("unpaired", {"train": np.zeros((0, 2, 2, 1), np.uint8)}), ("unpaired", {"test": np.zeros((3, 2, 2, 1), np.uint8)}),
+    ("unpaired", {"train": np.zeros((3, 2, 2, 1), np.float32)}), ("unpaired", pairings.by_name("edges")),
+    ("images", pairings.by_name("edges"))])
+def test_sources_must_fit_the_spec(view, sources):
+    spec = DataSpec("a", (2, 2, 1), view=view, source_shape=None if view == "images" else (2, 2, 1))
+    with pytest.raises(ValueError, match="Dataset expects"):
+        Dataset(spec, {"train": (np.zeros((3, 2, 2, 1), np.uint8), None)}, sources=sources)
+
+
 @pytest.mark.parametrize(("call", "words"), [
+    (lambda d: d.sources("train"), "--pairs edges"), (lambda d: d.sources("tests"), "'train'"),
+    (lambda d: domains(3, 4).sources("train", limit=0), "limit"), (lambda d: d.train(2, view=views.paired), "trainA"),
     (lambda d: d.images("tests"), "'train'"), (lambda d: d.labels("tests"), "'train'"),
     (lambda d: d.batches("tests"), "'tests'"), (lambda d: d.train(0), "batch_size"),
     (lambda d: d.train(2.5), "batch_size"), (lambda d: d.steps(-1), "batch_size"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.data import DataSpec, load, views
+from tfgen.data import DataSpec, load, pairings, views
 from tfgen.errors import UserError
 from tfgen.layers.corruption import MaskPixels
 
@@ -18,12 +18,19 @@ def test_spec_round_trip_through_json(digits):
     spec = digits.spec
     assert DataSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert hash(spec) == hash(DataSpec.from_json(spec.to_json()))
+    record = spec.to_json()
+    del record["source_shape"], record["view"]  # written before there were any
+    assert DataSpec.from_json(record) == spec
+    for view in ("paired", "unpaired"):
+        spec = DataSpec("a", (8, 8, 3), sizes={"train": 3}, view=view, source_shape=[8, 8, 1])
+        assert DataSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec and spec.source_shape == (8, 8, 1)
 
 
 @pytest.mark.parametrize("fields", [
     {"name": ""}, {"image_shape": (8, 8)}, {"image_shape": (8, 0, 1)}, {"image_shape": "8x8"},
     {"num_classes": 0}, {"num_classes": True}, {"sizes": {"train": -1}}, {"sizes": [3]},
-    {"num_classes": 3, "class_names": ("a", "b")}, {"class_names": ("a",)}, {"view": ""}])
+    {"num_classes": 3, "class_names": ("a", "b")}, {"class_names": ("a",)}, {"view": ""},
+    {"view": "labelled"}, {"view": "paired"}, {"source_shape": (8, 8, 1)}, {"view": "unpaired", "source_shape": (8, 8)}])
 def test_spec_validates(fields):
     with pytest.raises(ValueError, match="expects .* received"):
         DataSpec(**{"name": "a", "image_shape": (8, 8, 1), **fields})
@@ -77,7 +84,31 @@ def test_corrupted_rejects_what_is_no_corruption():
         views.corrupted(lambda x: x)
 
 
+@pytest.mark.parametrize("batches", [lambda d, view: d.train(4, view=view), lambda d, view: d.batches("test", 4, view)])
+def test_paired_is_source_then_image(digits, batches):
+    data = load("digits", pairs="low_resolution:2")
+    source, image = first(batches(data, views.paired))
+    np.testing.assert_array_equal(image, first(batches(digits, views.images)))
+    np.testing.assert_allclose(source, pairings.upscale(pairings.downscale(image, 2), 8), atol=1e-6)
+    with pytest.raises(UserError, match="--pairs edges") as caught:
+        batches(digits, views.paired)
+    assert "--domains A,B" in str(caught.value) and "trainA" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_erased_pairs_are_fresh_in_training_and_fixed_in_evaluation():
+    data = load("digits", pairs="erased")
+    a, b = (np.concatenate([x for x, _ in data.batches("test", size, views.paired).as_numpy_iterator()]) for size in (50, 64))
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(np.rint(a * 255), data.sources("test"))
+    n = data.spec.sizes["train"]
+    epochs = [{y.tobytes(): x.tobytes() for x, y in zip(*(t.numpy() for t in first(data.train(n, 1, views.paired, start))),
+                                                        strict=True)} for start in (0, 1)]
+    assert epochs[0].keys() == epochs[1].keys()
+    assert np.mean([epochs[0][image] != epochs[1][image] for image in epochs[0]]) > 0.8
+
+
 def test_by_name():
+    assert views.by_name("paired") is views.paired
     assert views.by_name("binarised") is views.binarised
     for typo, hint in [("labeled", "did you mean 'labelled'"), ("zzz", "one of")]:
         with pytest.raises(UserError, match=hint) as caught:
