@@ -145,8 +145,8 @@ def test_every_pairing_in_a_stream(name):
     ("edge", "did you mean 'edges'"), ("gray", "did you mean 'grey'"), ("lowresolution:4", "did you mean 'low_resolution'"),
     ("side_by_sid", "did you mean 'side_by_side'"), ("", "one of"), ("edges:2", "no number"),
     ("low_resolution:1", "whole factor >= 2, received 1"), ("low_resolution:2.5", "2.5"),
-    ("low_resolution:x", "'low_resolution:x'"), ("low_resolution:", "after the colon"), ("erased:0", "a share in"), ("erased:1.5", "1.5"),
-    ("erased:nan", "erased:0.5"),
+    ("low_resolution:x", "'low_resolution:x'"), ("low_resolution:", "after the colon"), ("erased:0", "a share in"),
+    ("erased:1.5", "1.5"), ("erased:nan", "erased:0.5"),
     (None, "'None'")])
 def test_bad_names_are_one_line(text, words):
     with pytest.raises(UserError, match=words) as caught:

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 
 import numpy as np
@@ -48,6 +49,22 @@ def one_line(words, call, *args, **kwargs):
     for word in words:
         assert word in message, message
     return message
+
+
+def same(a, b):
+    """Whether two datasets have one spec and the same arrays."""
+    arrays = [(x, y) for s in a.spec.sizes for x, y in ((a.images(s), b.images(s)), (a.labels(s), b.labels(s)))]
+    arrays += [(a.sources(s), b.sources(s)) for s in a.spec.sizes] if a.spec.source_shape else []
+    return a.spec == b.spec and all(np.array_equal(x, y) for x, y in arrays)
+
+
+def again(data):
+    """The dataset that its own record loads."""
+    return load(**json.loads(json.dumps(data.source)))
+
+
+def multiset(*arrays):
+    return sorted(np.ascontiguousarray(x).tobytes() for array in arrays for x in array)
 
 
 def test_digits_are_whole_fixed_and_eight_bit():
@@ -287,6 +304,168 @@ def test_prepare_checks_the_files_first(tmp_path):
     (tmp_path / "from" / "train-images-idx3-ubyte.gz").write_bytes(write_idx_train_only)
     one_line([file.name], prepare, "mnist", tmp_path / "from", data_dir=store)
     assert not store.exists()
+
+
+@pytest.mark.parametrize("name", ["edges", "low_resolution:4", "low_resolution", "erased:0.5"])
+def test_pairs_of_any_source(name):
+    plain, data = load("digits"), load("digits", pairs=name)
+    assert data.spec.view == "paired" and data.spec.source_shape == (8, 8, 1) and data.spec.name == "digits"
+    assert set(plain.source) == {"name", "image_size", "data_dir"} and data.source["pairs"].startswith(name)
+    for split in plain.spec.sizes:
+        np.testing.assert_array_equal(data.images(split), plain.images(split))
+        np.testing.assert_array_equal(data.labels(split), plain.labels(split))
+    assert same(data, again(data))
+
+
+def test_pairs_of_colour(tmp_path):
+    np.savez(tmp_path / "a.npz", x=pixels(30, 6, 4, 3))
+    data = load(tmp_path / "a.npz", pairs="grey")
+    assert data.spec.image_shape == (6, 4, 3) and data.spec.source_shape == (6, 4, 1)
+    expected = data.images("test") @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(data.sources("test")[..., 0] - expected).max() <= 0.51
+    one_line(["'grey'", "received 1", "edges"], load, "digits", pairs="grey")
+    one_line(["edgs", "did you mean 'edges'"], load, "digits", pairs="edgs")
+    one_line(["side_by_sied", "did you mean 'side_by_side'"], load, "digits", pairs="side_by_sied")
+    one_line(["pairs='edges'", "domains='3,8'"], load, "digits", pairs="edges", domains="3,8")
+
+
+def test_side_by_side_folders(tmp_path):
+    known = {split: write_images(tmp_path / split, count, (6, 10, 3)) for split, count in (("train", 12), ("val", 3))}
+    data = load(tmp_path, pairs="side_by_side")
+    assert data.spec.view == "paired" and data.spec.image_shape == data.spec.source_shape == (6, 5, 3)
+    assert data.spec.sizes == {"train": 11, "validation": 3, "test": 1} and data.labels("train") is None
+    whole = [np.concatenate([data.sources(s), data.images(s)], 2) for s in ("train", "test")]
+    assert multiset(*whole) == multiset(known["train"])
+    np.testing.assert_array_equal(data.sources("validation"), np.stack(known["val"])[:, :, :5])
+    turned = load(tmp_path, pairs="side_by_side_reversed")
+    assert same(data, again(data)) and same(turned, again(turned))
+    for split in data.spec.sizes:
+        np.testing.assert_array_equal(turned.images(split), data.sources(split))
+        np.testing.assert_array_equal(turned.sources(split), data.images(split))
+
+
+def test_side_by_side_halves_are_resized_one_by_one(tmp_path):
+    halves = np.zeros((8, 24, 3), np.uint8)
+    halves[:, 12:] = 200
+    for i in range(10):
+        Image.fromarray(halves[:, 2 * (i % 2):24 - 2 * (i % 2)]).save(tmp_path / f"{i}.png")
+    one_line(["8x24 (5)", "8x20 (5)", "--image-size"], load, tmp_path, pairs="side_by_side")
+    data = load(tmp_path, image_size=5, pairs="side_by_side")
+    assert data.spec.image_shape == (5, 5, 3) and same(data, again(data))
+    # Nothing of one half reaches into the other.
+    assert (data.sources("train") == 0).all() and (data.images("train") == 200).all()
+    Image.fromarray(halves[:, 1:]).save(tmp_path / "odd.png")
+    one_line(["equal width", "23", "--pairs"], load, tmp_path, image_size=5, pairs="side_by_side")
+
+
+def test_side_by_side_with_classes_and_of_arrays(tmp_path):
+    for label in ("cat", "dog"):
+        for split in ("train", "test"):
+            write_images(tmp_path / "folder" / split / label, 6, (6, 10))
+    data = load(tmp_path / "folder", pairs="side_by_side")
+    assert data.spec.class_names == ("cat", "dog") and data.spec.source_shape == (6, 5, 1) and data.spec.sizes["test"] == 12
+    x = pixels(20, 4, 6)
+    np.savez(tmp_path / "a.npz", x=x)
+    data = load(tmp_path / "a.npz", pairs="side_by_side")
+    assert data.spec.image_shape == (4, 3, 1)
+    assert multiset(*[data.sources(s) for s in data.spec.sizes]) == multiset(x[:, :, :3])
+    np.savez(tmp_path / "odd.npz", x=pixels(20, 4, 5))
+    one_line(["equal width", "5"], load, tmp_path / "odd.npz", pairs="side_by_side")
+
+
+@pytest.mark.parametrize("domains", ["3,8", ("3", "8"), [3, 8], " 3 , 8 "])
+def test_two_classes_as_domains(domains):
+    whole, data = load("digits"), load("digits", domains=domains)
+    spec = data.spec
+    assert spec.view == "unpaired" and spec.name == "digits: 3 -> 8" and spec.source_shape == (8, 8, 1)
+    assert spec.num_classes is None and spec.class_names == () and data.labels("train") is None
+    for split in whole.spec.sizes:
+        for found, label in ((data.sources(split), 3), (data.images(split), 8)):
+            np.testing.assert_array_equal(found, whole.images(split)[whole.labels(split) == label])
+        assert spec.sizes[split] == max(len(data.sources(split)), len(data.images(split)))
+    assert data.source["domains"] == ["3", "8"] and same(data, again(data))
+
+
+def test_domains_by_name_and_number_and_their_errors(tmp_path):
+    for label, count in (("Ankle boot", 30), ("Sandal", 20), ("bag", 1)):
+        write_images(tmp_path / "a" / label, count, (6, 6, 3))
+    folder = tmp_path / "a"
+    data = load(folder, domains="sandal, ANKLE BOOT")
+    assert data.spec.name == "a: Sandal -> Ankle boot" and same(data, load(folder, domains=(1, 0)))
+    one_line(["'Sandals'", "did you mean 'Sandal'", "'bag'"], load, folder, domains="Sandals,bag")
+    one_line(["received '3'", "0 to 2"], load, folder, domains="0,3")
+    one_line(["'Sandal' twice"], load, folder, domains="Sandal,1")
+    one_line(["none of 'bag'"], load, folder, domains="Sandal,bag")
+    for domains in ("Sandal", "Sandal,bag,bag", ("Sandal",), 3, ""):
+        one_line(["two classes"], load, folder, domains=domains)
+    write_images(tmp_path / "flat", 10)
+    one_line(["labels", "trainA"], load, tmp_path / "flat", domains="0,1")
+    np.savez(tmp_path / "half.npz", x_train=pixels(30, 4, 4), y_train=np.arange(30) % 2, x_test=pixels(9, 4, 4))
+    one_line(["labels in all splits"], load, tmp_path / "half.npz", domains="0,1")
+
+
+def test_folders_of_two_domains(tmp_path):
+    known = {name: write_images(tmp_path / name, count, shape) for name, count, shape in (
+        ("trainA", 30, (6, 6)), ("trainB", 21, (6, 6, 3)), ("testA", 4, (6, 6)), ("testB", 7, (6, 6, 3)),
+        ("valB", 2, (6, 6, 3)))}
+    write_images(tmp_path / "elsewhere", 3)
+    data = load(tmp_path)
+    assert data.spec.view == "unpaired" and data.spec.image_shape == (6, 6, 3) and data.spec.source_shape == (6, 6, 1)
+    assert data.spec.sizes == {"train": 27, "validation": 3, "test": 7} and data.labels("train") is None
+    assert multiset(data.sources("train"), data.sources("validation")) == multiset(known["trainA"])
+    for found, name in ((data.images("train"), "trainB"), (data.images("validation"), "valB"),
+                        (data.images("test"), "testB"), (data.sources("test"), "testA")):
+        assert multiset(found) == multiset(known[name])
+    assert set(data.source) == {"name", "image_size", "data_dir"} and same(data, again(data))
+    one_line(["pairs", "A and B"], load, tmp_path, pairs="edges")
+    one_line(["domains", "A and B"], load, tmp_path, domains="0,1")
+    one_line(["pairs", "A and B"], load, tmp_path, pairs="side_by_side")
+    Image.fromarray(pixels(9, 7)).save(tmp_path / "testA" / "other.png")
+    one_line(["9x7 (1)", "--image-size"], load, tmp_path)
+    small = load(tmp_path, image_size=5)
+    assert small.spec.image_shape == (5, 5, 3) and small.spec.source_shape == (5, 5, 1) and same(small, again(small))
+
+
+def test_domain_folders_that_do_not_fit(tmp_path):
+    write_images(tmp_path / "trainA", 10)
+    one_line(["missing trainB", "beside trainA"], load, tmp_path)
+    (tmp_path / "trainB").mkdir()
+    one_line(["trainB", "received none"], load, tmp_path)
+    write_images(tmp_path / "trainB", 10, (6, 8))
+    one_line(["6x6 (1)", "6x8 (1)", "--image-size"], load, tmp_path)
+    (tmp_path / "train_A").mkdir()
+    one_line(["trainA", "train_A", "into one"], load, tmp_path)
+
+
+def test_prepared_data_of_two_domains(tmp_path):
+    import tensorflow_datasets as tfds
+
+    known = {name: pixels(count, 6, 6, 3) for name, count in (("trainA", 20), ("trainB", 31), ("testA", 5), ("testB", 2))}
+
+    class CycleTiny(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="a2b")]
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(None, None, 3)),
+                        "label": tfds.features.ClassLabel(names=["A", "B"])}
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {name: self._generate_examples(name) for name in known}
+
+        def _generate_examples(self, name):
+            for i, image in enumerate(known[name]):
+                yield i, {"image": image, "label": name[-1]}
+
+    CycleTiny(data_dir=str(tmp_path), config="a2b").download_and_prepare()
+    data = load("cycle_tiny/a2b", data_dir=tmp_path)
+    assert data.spec.view == "unpaired" and data.spec.image_shape == data.spec.source_shape == (6, 6, 3)
+    assert data.spec.sizes == {"train": 28, "validation": 3, "test": 5} and data.spec.num_classes is None
+    assert multiset(data.sources("train"), data.sources("validation")) == multiset(known["trainA"])
+    assert multiset(data.images("test")) == multiset(known["testB"]) and same(data, again(data))
+    assert load("cycle_tiny/a2b", image_size=4, data_dir=tmp_path).spec.source_shape == (4, 4, 3)
+    one_line(["domains", "A and B"], load, "cycle_tiny/a2b", data_dir=tmp_path, domains="A,B")
 
 
 @pytest.mark.slow

@@ -97,7 +97,8 @@ def test_paired_is_source_then_image(digits, batches):
 
 def test_erased_pairs_are_fresh_in_training_and_fixed_in_evaluation():
     data = load("digits", pairs="erased")
-    a, b = (np.concatenate([x for x, _ in data.batches("test", size, views.paired).as_numpy_iterator()]) for size in (50, 64))
+    a, b = (np.concatenate([x for x, _ in data.batches("test", size, views.paired).as_numpy_iterator()])
+            for size in (50, 64))
     np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(np.rint(a * 255), data.sources("test"))
     n = data.spec.sizes["train"]
