@@ -449,7 +449,7 @@ def test_prepared_data_of_two_domains(tmp_path):
         def _info(self):
             features = {"image": tfds.features.Image(shape=(None, None, 3)),
                         "label": tfds.features.ClassLabel(names=["A", "B"])}
-            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
         def _split_generators(self, dl_manager):
             return {name: self._generate_examples(name) for name in known}
