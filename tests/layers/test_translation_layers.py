@@ -76,15 +76,15 @@ def test_pool_fills_then_exchanges_half():
     assert out[0] == 4 and out[1] in (1, 2, 3, 4, 5) and int(pool.count) == 4
     stored = set(np.asarray(pool.images).ravel())
     assert stored == {1, 2, 3, 4, 5} - {out[1]}
-    exchanged = 0
-    for number in range(6, 406):
+    exchanged, step = 0, tf.function(pool, autograph=False)
+    for number in range(6, 206):
         stored = set(np.asarray(pool.images).ravel())
-        got = float(np.asarray(pool(numbered(number))).ravel()[0])
+        got = float(step(tf.constant(numbered(number)))[0, 0, 0, 0])
         now = set(np.asarray(pool.images).ravel())
         # What comes out is new and not kept, or old and replaced: nothing is lost or doubled.
         assert now == stored if got == number else now == stored - {got} | {number}
         exchanged += got != number
-    assert 160 < exchanged < 240
+    assert 75 < exchanged < 125
 
 
 def test_pool_takes_batches_larger_than_itself():

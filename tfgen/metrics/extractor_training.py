@@ -144,7 +144,9 @@ def cache_folder(cache=None):
 def cache_name(dataset, task, seed, epochs):
     """File name of a trained network: the data set's name and a hash of everything that the training depends on."""
     images, labels = dataset.images("train"), dataset.labels("train")
-    about = {"source": dataset.source, "image_shape": dataset.spec.image_shape, "train": len(images), "seed": seed,
+    # Whatever the images are paired with, they are what it learns from.
+    source = {key: value for key, value in dataset.source.items() if key != "pairs"}
+    about = {"source": source, "image_shape": dataset.spec.image_shape, "train": len(images), "seed": seed,
              "sizes": dataset.spec.sizes, "epochs": epochs, "task": task.name, "answers": task.answers,
              "version": VERSION}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
