@@ -1,5 +1,6 @@
 """The conformance suite's cases: every recipe, with values that keep its networks tiny."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -10,7 +11,15 @@ from tfgen.data import DataSpec
 SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8})
 TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samples": 3, "categories": 3,
         "codes": 2, "code_dim": 3, "critic_steps": 1, "clip": 1.0, "stage_steps": 5, "stage_one_steps": 5,
-        "mapping_layers": 2}
+        "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 0}
+
+
+def spec_of(name):
+    """Data as the recipe's view takes it: what is translated has colours, what it becomes has not."""
+    view = recipes.find(name).view
+    if view not in ("paired", "unpaired"):
+        return SPEC
+    return dataclasses.replace(SPEC, num_classes=None, view=view, source_shape=(8, 8, 3))
 
 
 @functools.cache
@@ -22,7 +31,7 @@ def tiny_values(name):
 
 def tiny(name, **values):
     """A compiled tiny model of a recipe."""
-    return recipes.find(name).model(SPEC, **(tiny_values(name) | values))
+    return recipes.find(name).model(spec_of(name), **(tiny_values(name) | values))
 
 
 def images(rows=16):
@@ -34,5 +43,8 @@ def images(rows=16):
 
 def batch(name, rows=16):
     """A batch as the recipe's view gives it."""
-    x = images(rows)
-    return (x, np.arange(rows) % SPEC.num_classes) if recipes.find(name).view == "labelled" else x
+    x, view = images(rows), recipes.find(name).view
+    if view in ("paired", "unpaired"):
+        # Green images, and white ones of the same or other blobs.
+        return np.concatenate([0 * x, x, 0 * x], -1), x if view == "paired" else x[::-1]
+    return (x, np.arange(rows) % SPEC.num_classes) if view == "labelled" else x

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SPEC, batch, images, tiny
+from cases import SPEC, batch, images, spec_of, tiny
 
 from tfgen import export, recipes, verbs
 
 ALL = sorted(recipes.RECIPES)
-ADVERSARIAL = [name for name in ALL if recipes.find(name).family == "gan"]
+ADVERSARIAL = [name for name in ALL if recipes.find(name).family in ("gan", "translation")]
 
 
 def dataset(name, steps):
@@ -35,7 +35,7 @@ class Case:
         keras.utils.set_random_seed(3)
         self.name = name
         rates = {key: 0.01 for key in ("learning_rate", "critic_learning_rate")
-                 if key in recipes.find(name).hyperparameters(SPEC).values}
+                 if key in recipes.find(name).hyperparameters(spec_of(name)).values}
         self.model = tiny(name, **rates)
         self.variables = {id(v): v for owner in (self.model, *optimizers(self.model)) for v in owner.variables}.values()
         self.born = [v.numpy() for v in self.variables]
@@ -110,11 +110,11 @@ def test_verbs_and_export(case, tmp_path):
         for rows in (1, 5):
             first, *options = export.example_inputs(model, verb, rows).items()
             out = live(verb, first[1], **dict(options))
-            shape = {"images": SPEC.image_shape, "latents": model.latent_shape, "values": (),
-                     "maps": SPEC.image_shape[:2]}[about.gives]
+            shape = {"images": SPEC.image_shape, "sources": spec_of(case.name).source_shape, "values": (),
+                     "latents": live.latent_shape, "maps": SPEC.image_shape[:2]}[about.gives]
             assert out.shape == (rows, *shape) and out.dtype == np.float32
             assert np.all(np.isfinite(out))
-            if about.gives == "images":
+            if about.gives in ("images", "sources"):
                 assert out.min() >= 0 and out.max() <= 1
             np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
 

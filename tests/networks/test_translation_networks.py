@@ -13,7 +13,8 @@ def parameters(network):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (28, 28), (17, 30)])
-@pytest.mark.parametrize("make", [lambda *s: translation.unet(*s, 2, dropout=0.0), lambda *s: translation.residual(*s, 2, 1)])
+@pytest.mark.parametrize("make", [lambda *shapes: translation.unet(*shapes, 2, dropout=0.0),
+                                  lambda *shapes: translation.residual(*shapes, 2, 1)])
 def test_generators_keep_any_size_and_change_channels(make, size):
     network = make((*size, 1), (*size, 3))
     x = np.random.default_rng(0).random((2, *size, 1), "float32")
