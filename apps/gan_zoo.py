@@ -19,8 +19,7 @@ import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import data, figures, files, metrics, pictures, recipes, runs, verbs  # noqa: E402
-from tfgen.callbacks import CpuBudget, StopOnNaN  # noqa: E402
+from tfgen import data, figures, files, metrics, pictures, recipes, verbs  # noqa: E402
 
 # What a small budget needs beside the papers' values: narrower networks, faster rates, faster controls.
 QUICK = {"learning_rate": 1e-3}
@@ -43,20 +42,6 @@ def zoo():
     return [name for name, recipe in recipes.RECIPES.items() if recipe.family == "gan"]
 
 
-def trained(recipe, dataset, minutes, batch_size, values, seed=0):
-    """(model, training figures) after `minutes` of CPU time."""
-    keras.utils.set_random_seed(seed)
-    model = recipe.model(dataset.spec, **values)
-    rows = batch_size * model.batches_per_step
-    model.steps_per_execution = 10
-    budget = CpuBudget(minutes)
-    model.fit(dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0]), epochs=100_000, steps_per_epoch=20,
-              callbacks=[StopOnNaN(), budget], shuffle=False, verbose=0)
-    steps = int(model.optimizer.iterations)
-    return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
-                   "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
-
-
 def agreement(live, extractor, n=1000):
     """Share of n samples, as many of each class, that the classifier takes for the class asked for."""
     about = live.options["sample"].get("label")
@@ -71,7 +56,7 @@ def measure(name, dataset, extractor, minutes, batch_size, folder, n):
     """Trains one recipe; writes NAME.json and NAME.npy (its first 16 samples) to `folder`."""
     recipe = recipes.find(name)
     values = SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
-    model, cost = trained(recipe, dataset, minutes, batch_size, values)
+    model, cost = figures.trained_within(minutes, recipe, dataset, batch_size, values)
     live = verbs.Live(model)
     quality = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, "test", n)
     row = {"recipe": name, "settings": values, "batch_size": batch_size, **cost, **quality,

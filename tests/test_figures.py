@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tfgen import figures
+from tfgen import data, figures, recipes
 
 
 def test_a_record_becomes_a_row(tmp_path, monkeypatch):
@@ -31,3 +31,13 @@ def test_unknown_figures_are_named():
         figures.reproduce("vea")
     with pytest.raises(ValueError, match="expected one of"):
         figures.reproduce("x")
+
+
+def test_a_training_of_some_minutes_sees_the_recipes_own_batches_and_augmentation(monkeypatch):
+    dataset = data.load("digits", pairs="edges")
+    asked = {}
+    train = dataset.train
+    monkeypatch.setattr(dataset, "train", lambda *args, **options: train(*args, **asked.setdefault("options", options)))
+    model, cost = figures.trained_within(0.0, recipes.find("pix2pix"), dataset, 4, {"filters": 2})
+    assert asked["options"]["augment"] is model.augmentation is not None
+    assert cost["steps"] == 20 and cost["images"] == 80 and cost["images_per_cpu_s"] > 0

@@ -8,11 +8,13 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
 from tfgen import data, files, metrics, pictures, recipes, runs, verbs
+from tfgen.callbacks import CpuBudget, StopOnNaN
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
 
@@ -73,6 +75,32 @@ def trained(recipe, name, epochs, out, seed=0, **values):
     return model, dataset, {"epochs": epochs, "wall_minutes": round((time.perf_counter() - start) / 60, 2),
                             "cpu_minutes": round((time.process_time() - busy) / 60, 2),
                             "hyperparameters": runs.read(out)["hyperparameters"], "seeds": [seed]}
+
+
+def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0):
+    """A recipe trained from scratch for `minutes` of CPU time, tracing not counted.
+
+    Args:
+        minutes: of CPU time; training ends after the 20 steps in which it is spent.
+        recipe: a `Recipe`.
+        dataset: a `tfgen.data.Dataset`.
+        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many.
+        values: {hyperparameter: value} that differ from the paper's.
+        seed: of weights, noise and data order.
+
+    Returns:
+        (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
+    """
+    keras.utils.set_random_seed(seed)
+    model = recipe.model(dataset.spec, **(values or {}))
+    rows = batch_size * model.batches_per_step
+    model.steps_per_execution = 10
+    budget = CpuBudget(minutes)
+    stream = dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0], augment=model.augmentation)
+    model.fit(stream, epochs=100_000, steps_per_epoch=20, callbacks=[StopOnNaN(), budget], shuffle=False, verbose=0)
+    steps = int(model.optimizer.iterations)
+    return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
+                   "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
 
 
 def measure_vae(out, epochs=10, k=100, limit=None):
