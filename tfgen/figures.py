@@ -77,16 +77,17 @@ def trained(recipe, name, epochs, out, seed=0, **values):
                             "hyperparameters": runs.read(out)["hyperparameters"], "seeds": [seed]}
 
 
-def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0):
-    """A recipe trained from scratch for `minutes` of CPU time, tracing not counted.
+def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, steps=None):
+    """A recipe trained from scratch for `minutes` of CPU time, tracing not counted, or for a number of steps.
 
     Args:
-        minutes: of CPU time; training ends after the 20 steps in which it is spent.
+        minutes: of CPU time; training ends after the 20 steps in which it is spent. None with `steps`.
         recipe: a `Recipe`.
         dataset: a `tfgen.data.Dataset`.
         batch_size: images an update; a step of a model whose critic is updated k times takes k times as many.
         values: {hyperparameter: value} that differ from the paper's.
         seed: of weights, noise and data order.
+        steps: a multiple of 20, for recipes whose schedules end with the training.
 
     Returns:
         (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
@@ -95,9 +96,10 @@ def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0):
     model = recipe.model(dataset.spec, **(values or {}))
     rows = batch_size * model.batches_per_step
     model.steps_per_execution = 10
-    budget = CpuBudget(minutes)
+    budget = CpuBudget(minutes if steps is None else float("inf"))
     stream = dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0], augment=model.augmentation)
-    model.fit(stream, epochs=100_000, steps_per_epoch=20, callbacks=[StopOnNaN(), budget], shuffle=False, verbose=0)
+    model.fit(stream, epochs=100_000 if steps is None else steps // 20, steps_per_epoch=20, shuffle=False, verbose=0,
+              callbacks=[StopOnNaN(), budget])
     steps = int(model.optimizer.iterations)
     return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
