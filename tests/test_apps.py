@@ -100,6 +100,20 @@ def test_colourise_without_scikit_image_says_what_to_install(app, monkeypatch, c
     assert capsys.readouterr().err == "error: expected scikit-image, received none: pip install 'tfgen[apps]'\n"
 
 
+def test_edges_to_fashion(app, tmp_path):
+    rows = app("edges_to_fashion").main(fast=True, out=tmp_path)
+    assert {"pix2pix", "mean image", "linear regression"} <= set(rows)
+    assert all(-1 <= row["ssim"] <= 1 and 0 <= row["l1"] <= 1 and row["frechet_distance"] >= 0 for row in rows.values())
+    assert Image.open(tmp_path / "pictures" / "edges_to_fashion.png").size[0] > 400
+
+
+def test_sandals_to_boots(app, tmp_path):
+    rows = app("sandals_to_boots").main(fast=True, out=tmp_path)
+    assert all(0 <= row["accepted"] <= 1 for row in rows.values())
+    assert [row["cycle_l1"] == 0 for row in rows.values()] == [True, False, True, False]
+    assert Image.open(tmp_path / "pictures" / "sandals_to_boots.png").size[0] > 400
+
+
 def test_every_app_has_a_test():
     text = pathlib.Path(__file__).read_text()
     assert all(f'app("{path.stem}")' in text for path in APPS.glob("*.py"))

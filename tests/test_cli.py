@@ -91,6 +91,45 @@ def test_sheets_of_a_conditional_gan(tfgen):
     assert tfgen("evaluate", "run", "--extractor", "vgg")[0] == 2
 
 
+def write_photos(folder):
+    """Three images of other sizes and modes, in a subfolder too, and a file that is none."""
+    (folder / "more").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for name, shape in (("a.png", (8, 8)), ("b.jpg", (20, 13, 3)), ("more/c.png", (5, 9, 4))):
+        Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / ".hidden.png").write_bytes(b"passed over")
+
+
+def test_translate_a_folder(tfgen, tmp_path):
+    small = ["--set", "filters=2", "--set", "blocks=1", "--batch-size", "64", "--quiet"]
+    code, _, err = tfgen("train", "cyclegan", "--domains", "0,1", "--epochs", 1, "--out", "run", *small)
+    assert code == 0, err
+    write_photos(tmp_path / "photos")
+    assert tfgen("export", "run", "--to", "served")[0] == 0
+    for model, out in (("run", "ours"), ("served", "theirs")):
+        code, text, err = tfgen("translate", model, "--images", "photos", "--out", out)
+        assert code == 1 and "wrote 3 translations" in text and err.count("passed over") == 1 and "broken.png" in err
+        written = {str(p.relative_to(out)) for p in pathlib.Path(out).rglob("*") if p.is_file()}
+        assert written == {"a.png", "b.jpg", "more/c.png"}
+        assert all(Image.open(pathlib.Path(out) / name).size == (8, 8) for name in written)
+    ours, theirs = (np.asarray(Image.open(pathlib.Path(out) / "a.png")).astype(int) for out in ("ours", "theirs"))
+    assert np.abs(ours - theirs).max() <= 1
+    (tmp_path / "photos" / "broken.png").unlink()
+    assert tfgen("translate", "run", "--images", "photos", "--out", "photos/out", "--back", "--resize-back")[0] == 0
+    assert Image.open("photos/out/b.jpg").size == (13, 20) and Image.open("photos/out/more/c.png").size == (9, 5)
+    back = np.asarray(Image.open("photos/out/a.png")).astype(int)
+    assert np.abs(back - ours).max() > 1
+    # What was written among the images is not translated again.
+    assert "wrote 3 " in tfgen("translate", "run", "--images", "photos", "--out", "photos/out")[1]
+    for arguments, message in ((["--images", "nowhere", "--out", "x"], "expected a folder of images"),
+                               (["--images", "photos", "--out", "photos"], "it would replace them"),
+                               (["--images", "served", "--out", "x"], "received none"),
+                               (["--images", "photos", "--out", "x", "--option", "seed=1"], "takes no option 'seed'")):
+        code, _, err = tfgen("translate", "run", *arguments)
+        assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
+
+
 def test_an_autoencoder_samples_from_a_mixture(tfgen):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):

@@ -193,3 +193,44 @@ def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
     with pytest.raises(ValueError, match="exists already"):
         export.export(model, tmp_path / "m", version=2)
     assert sorted(p.name for p in (tmp_path / "m").rglob("*")) == before
+
+
+@pytest.mark.parametrize("recipe, about", [("pix2pix", {"pairs": "edges"}), ("cyclegan", {"domains": (0, 1)})])
+def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeypatch):
+    dataset, out = data.load("digits", **about), tmp_path / "run"
+    values = {"filters": 2} | ({"blocks": 1, "pool_size": 8} if recipe == "cyclegan" else {})
+    runs.train(recipe, dataset, out, 1, values, batch_size=64, verbose=0)
+    model = runs.resume(out, epochs=2, verbose=0)
+    steps = dataset.steps(64)
+    assert int(model.optimizer.iterations) == 2 * steps
+    assert {p.name for p in (out / "translations").iterdir()} == {"epoch-0001.png", "epoch-0002.png"}
+    figures = json.loads((out / "metrics.json").read_text())["validation"]
+    if recipe == "pix2pix":
+        assert {"l1", "critic_real"} <= set(figures) and "translations" not in figures
+        figures = runs.evaluate(model, dataset, recipes.find(recipe), "test", limit=50, samples=50)
+        measured = figures["translations"]
+        assert measured["l1"] == pytest.approx(figures["l1"], abs=0.02)
+        assert -1 <= measured["ssim"] <= 1 and measured["n_fake"] == 50
+    else:
+        assert figures["translations"]["n_real"] > 6 and "val_frechet_distance" in callbacks.read_history(out)[0]
+        # The first length decides the schedule; pools go with the checkpoint.
+        assert runs.read(out)["hyperparameters"]["total_steps"] == steps
+        assert [int(pool.count) for pool in model.pools] == [8, 8]
+
+
+@pytest.mark.parametrize("recipe, about, message", [
+    ("pix2pix", {}, "expects paired data"), ("cyclegan", {}, "expects unpaired data"),
+    ("pix2pix", {"domains": (0, 1)}, "--pairs")])
+def test_translation_says_which_data_it_needs(recipe, about, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        runs.train(recipe, data.load("digits", **about), tmp_path / "run", values={"filters": 2}, verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_length_of_a_run_is_a_hyperparameter_that_may_be_set():
+    spec = data.load("digits", domains=(0, 1)).spec
+    cyclegan = recipes.find("cyclegan")
+    assert runs.planned(cyclegan, spec, {"filters": 2}, 7) == {"filters": 2, "total_steps": 7}
+    assert runs.planned(cyclegan, spec, {"total_steps": 9}, 7) == {"total_steps": 9}
+    assert runs.planned(recipes.find("vae"), spec, None, 7) == {}
+    assert cyclegan.batch_size == 1 and recipes.find("vae").batch_size == 128

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfgen.data import Dataset, DataSpec, load, pairings, views
 from tfgen.data.pipeline import stream_seeds
 from tfgen.errors import UserError
+from tfgen.layers import Jitter
 
 
 def numbered(count, labels=True):
@@ -208,3 +209,24 @@ def test_errors_are_one_line(call, words):
 def test_arrays_must_fit_the_spec(arrays):
     with pytest.raises(ValueError, match="Dataset"):
         Dataset(DataSpec("a", (2, 2, 1)), arrays)
+
+
+def test_augmentation_changes_pairs_alike_and_comes_before_the_pairing():
+    dataset = load("digits", pairs="edges")
+    x, y = next(iter(dataset.train(32, seed=1, view=views.paired, augment=Jitter(1.0))))
+    plain_x, plain_y = next(iter(dataset.train(32, seed=1, view=views.paired)))
+    mirrored = np.abs(y[:, :, ::-1] - plain_y).max((1, 2, 3)) < 1e-6
+    assert 5 < mirrored.sum() < 27
+    np.testing.assert_allclose(y[~mirrored], plain_y[~mirrored], atol=1e-6)
+    np.testing.assert_array_equal(x, pairings.edges(y))
+    again = next(iter(dataset.train(32, seed=1, view=views.paired, augment=Jitter(1.0))))
+    np.testing.assert_array_equal(again[0], x)
+    assert plain_x.shape == x.shape
+
+
+def test_augmentation_changes_two_domains_independently():
+    dataset = load("digits", domains=(0, 1))
+    (a, b), (plain_a, plain_b) = (next(iter(dataset.train(64, view=views.paired, augment=augment)))
+                                  for augment in (Jitter(1.0), None))
+    mirrored = [np.abs(x[:, :, ::-1] - plain).max((1, 2, 3)) < 1e-6 for x, plain in ((a, plain_a), (b, plain_b))]
+    assert all(16 < m.sum() < 48 for m in mirrored) and 16 < (mirrored[0] != mirrored[1]).sum() < 48
