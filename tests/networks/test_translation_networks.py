@@ -59,10 +59,10 @@ def test_receptive_field_is_the_papers(depth, field):
 def test_critic_refuses_images_too_small_for_its_depth():
     with pytest.raises(ValueError, match="at least 24 pixels"):
         translation.patchgan((20, 20, 1), depth=3)
-    assert [translation.default_depth((side, side, 1)) for side in (256, 24, 23, 8, 5)] == [3, 3, 2, 1, 0]
+    assert [translation.deepest((side, side, 1)) for side in (256, 24, 23, 8, 5)] == [5, 3, 2, 1, 0]
     for side in (5, 8, 23, 24):
-        assert min(translation.patchgan((side, side, 1), None, 2, translation.default_depth((side, side, 1))
-                                        ).output_shape[1:3]) >= 1
+        depth = translation.deepest((side, side, 1))
+        assert translation.patchgan((side, side, 1), None, 2, depth).output_shape == (None, 1, 1, 1) or depth == 0
 
 
 def test_sizes_must_agree():

@@ -164,9 +164,9 @@ def least_side(depth):
     return 3 * 2**depth if depth else 1
 
 
-def default_depth(image_shape):
-    """The paper's depth 3, less for images that are too small."""
-    return max(depth for depth in range(4) if least_side(depth) <= min(image_shape[:2]))
+def deepest(image_shape):
+    """The greatest depth up to the paper's 5 for images of this size."""
+    return max(depth for depth in range(6) if least_side(depth) <= min(image_shape[:2]))
 
 
 def default_blocks(image_shape):

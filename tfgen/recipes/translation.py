@@ -19,7 +19,8 @@ def objective(hp, default):
 
 def critic_layers(hp, spec):
     """n of the critic of patches: 0 sees single pixels, 1 patches of 16, 3 of 70, 5 of 286 pixels."""
-    return hp.Int("critic_layers", 0, 5, default=translation.default_depth(spec.image_shape))
+    deepest = translation.deepest(spec.image_shape)
+    return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))
 
 
 def jitter(hp):
