@@ -61,8 +61,8 @@ def test_critic_refuses_images_too_small_for_its_depth():
         translation.patchgan((20, 20, 1), depth=3)
     assert [translation.deepest((side, side, 1)) for side in (256, 24, 23, 8, 5)] == [5, 3, 2, 1, 0]
     for side in (5, 8, 23, 24):
-        depth = translation.deepest((side, side, 1))
-        assert translation.patchgan((side, side, 1), None, 2, depth).output_shape == (None, 1, 1, 1) or depth == 0
+        critic = translation.patchgan((side, side, 1), None, 2, translation.deepest((side, side, 1)))
+        assert min(critic.output_shape[1:3]) >= 1
 
 
 def test_sizes_must_agree():
