@@ -34,8 +34,7 @@ SEEN = {"validation": WIDTH // 2, "test": 3 * WIDTH // 4}
 # Chosen on the part "validation", the third quarters, after training on the left halves.
 SETTINGS = {"filters": 32, "critic_layers": 2, "dropout": 0.0, "jitter": 1.25, "learning_rate": 5e-4,
             "critic_learning_rate": 5e-4}
-ROWS = {"grey": "grey: given", "luminance table": "mean colour of each brightness", "pix2pix": "pix2pix",
-        "original": "original"}
+SHOWN = {"grey": "given", "luminance table": "mean by brightness", "pix2pix": "pix2pix"}
 
 
 def photographs(names):
@@ -119,8 +118,8 @@ def main(
     for name, row in rows.items():
         print(f"{name:40}", "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
     picture = out / "pictures" / "colourise.png"
-    pictures.save_rows(picture, {label: (made | {"original": images})[name].repeat(2, 1).repeat(2, 2)
-                                 for name, label in ROWS.items()})
+    drawn = {f"{label}: ΔE {rows[name]['delta_e']:.1f}": made[name] for name, label in SHOWN.items()} | {"original": images}
+    pictures.save_rows(picture, {label: shown.repeat(2, 1).repeat(2, 2) for label, shown in drawn.items()})
     if out == figures.RESULTS and part == "test" and not fast:
         figures.record(
             "colourise", {f"{key} {name}": rows[name][key] for key in ("delta_e", "l1", "psnr_db", "ssim") for name in rows},
