@@ -8,6 +8,7 @@ from benchmarks import bench, timing
 def test_fast_run_checks_and_measures_everything():
     made = bench.run(fast=True)
     assert set(made) == {"bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp",
+                         "bench-pix2pix-32", "bench-pix2pix-64", "bench-cyclegan-32", "bench-cyclegan-64",
                          "bench-contractive-one-layer", "bench-contractive-deep"}
     assert made["bench-vae"]["fit_over_bare"] > 0 and made["bench-contractive-deep"]["ours_over_naive"] > 0
 
