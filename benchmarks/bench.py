@@ -8,31 +8,59 @@ Ratios are of wall time; those of CPU time stand beside them, because with one t
 """
 
 import argparse
+import dataclasses
 import functools
 import os
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import gan_loops, keras_loop, penalties, timing
+from benchmarks import gan_loops, keras_loop, penalties, timing, translation_loops
 from tfgen import data, figures, noise, recipes
 
 try:
     import torch
 
-    from benchmarks import torch_gan, torch_loop
+    from benchmarks import torch_gan, torch_loop, torch_translation
 except ImportError:
     torch = None
 
 SPEC = data.DataSpec("random", (28, 28, 1))
 RATE = 1e-3
-# Ours is to be this many times as fast as the peer.
-MARKS = {"bare": 0.97, "torch": 1.5, "naive": 5.0}
+# What the checks of a recipe leave out, because two libraries cannot share it.
+QUIET = {"pix2pix": {"dropout": 0.0}}
+# Hyperparameters for tests.
+TINY = {"pix2pix": {"filters": 4}, "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
 TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare tf.function loop",
           "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
           "torch_channels_last": "PyTorch, channels_last",
           "ours": "tfgen.penalties.Contractive", "naive": "batch_jacobian"}
+
+
+@dataclasses.dataclass
+class Job:
+    """One benchmark.
+
+    Attributes:
+        make: function without arguments that checks and gives {variant: function without arguments}.
+        batch_size, steps: images a step takes; steps, or batches, a round.
+        marks: {peer: how many times as fast ours is to be}.
+        unit: what is counted: images or steps.
+        ours: the variants that are ours.
+        limit: seconds after which no further round begins.
+    """
+
+    title: str
+    make: Callable
+    batch_size: int
+    steps: int
+    marks: dict
+    image_shape: tuple = SPEC.image_shape
+    unit: str = "images_per_s"
+    ours: tuple = ("fit", "fit_16")
+    limit: float = 100.0
 
 
 def build(recipe, weights=None, **flags):
@@ -51,11 +79,7 @@ def check(recipe, model, images):
     epsilon = model.posterior_noise(noise.seeds_of(x), 0) if recipe == "vae" else zeros
     found = {"fit": lambda: model.compute_losses(x, training=False)["loss"],
              "bare": lambda: keras_loop.LOSSES[recipe](model, x, epsilon)}
-    pairs = {}
-    for name, loss_of in found.items():
-        with tf.GradientTape() as tape:
-            loss = loss_of()
-        pairs[name] = float(loss), float(tf.linalg.global_norm(tape.gradient(loss, model.trainable_variables)))
+    pairs = {name: keras_loop.loss_and_norm(loss_of, model.trainable_variables) for name, loss_of in found.items()}
     if torch:
         twin, count = torch_loop.build(recipe, model), sum(int(tf.size(v)) for v in model.trainable_variables)
         assert torch_loop.parameters(twin) == count, (torch_loop.parameters(twin), count)
@@ -83,51 +107,104 @@ def training(recipe, steps, batch_size):
     return variants
 
 
-def check_gan(recipe, model, twins, images):
-    """Asserts that all peers compute both players' losses with the same gradients on given latents."""
-    x, z = tf.constant(images), gan_loops.draw(model, len(images))
-    share = np.full((len(images), 1, 1, 1), 0.3, np.float32)
-    for penalty in model.penalties:
-        penalty.between = lambda real, fake: share * real + (1.0 - share) * fake
-    wanted = []
-    for losses_of, variables, key in ((model.critic_losses, model.critic_variables, "critic_loss"),
-                                      (model.generator_losses, model.generator_variables, "generator_loss")):
-        with tf.GradientTape() as tape:
-            loss = losses_of(x, {"image": model.make(z, training=True), "latent": z}, training=True)[key]
-        wanted += [float(loss), float(tf.linalg.global_norm(tape.gradient(loss, variables)))]
-    for penalty in model.penalties:
-        del penalty.between
-    found = {"bare": gan_loops.losses(recipe, model, x, z, share)}
-    for name, twin in twins.items():
-        found[name] = twin.losses(images, z.numpy(), share)
-        count = [sum(int(tf.size(v)) for v in player) for player in (model.generator_variables, model.critic_variables)]
-        assert twin.parameters() == count, (twin.parameters(), count)
+def check_players(recipe, model, twins, batch, make, found):
+    """Asserts that all peers compute both players' losses with the same gradients.
+
+    Args:
+        twins: {variant: the model in PyTorch}.
+        make: function without arguments: what the generators make of the batch.
+        found: {variant: (critic's loss, its gradient's norm, generator's loss, its gradient's norm)}.
+    """
+    wanted = keras_loop.loss_and_norm(lambda: model.critic_losses(batch, make(), True)["critic_loss"],
+                                      model.critic_variables)
+    wanted += keras_loop.loss_and_norm(lambda: model.generator_losses(batch, make(), True)["generator_loss"],
+                                       model.generator_variables)
     for name, values in found.items():
         np.testing.assert_allclose(values, wanted, rtol=1e-3, err_msg=f"{recipe}: {name} against fit")
+    count = [sum(int(tf.size(v)) for v in player) for player in (model.generator_variables, model.critic_variables)]
+    for twin in twins.values():
+        assert twin.parameters() == count, (twin.parameters(), count)
+
+
+def check_gan(recipe, model, twins, images):
+    """As `check_players`, on given latents and shares."""
+    x, z = tf.constant(images), gan_loops.draw(model, len(images))
+    share = np.full((len(images), 1, 1, 1), 0.3, np.float32)
+    found = {"bare": gan_loops.losses(recipe, model, x, z, share)}
+    found |= {name: twin.losses(images, z.numpy(), share) for name, twin in twins.items()}
+    for penalty in model.penalties:
+        penalty.between = lambda real, fake: share * real + (1.0 - share) * fake
+    check_players(recipe, model, twins, x, lambda: {"image": model.make(z, training=True), "latent": z}, found)
+    for penalty in model.penalties:
+        del penalty.between
+
+
+def check_translation(recipe, model, images):
+    """As `check_players`, for a model without dropout; pools fill, so that images pass."""
+    batch = tuple(map(tf.constant, images))
+    twins = twins_of(torch and torch_translation.TWINS[recipe], model)
+    found = {"bare": translation_loops.losses(recipe, model, batch)}
+    found |= {name: twin.losses(images) for name, twin in twins.items()}
+    check_players(recipe, model, twins, batch, lambda: model.generate(batch, training=True), found)
+
+
+def twins_of(make, model):
+    """{variant: the model in PyTorch}, where that is installed; make(model, channels_last) gives one."""
+    return {name: make(model, last) for name, last in (("torch", False), ("torch_channels_last", True))} if torch else {}
+
+
+def two_players(make, first, images, rows, bare, twins, **others):
+    """{variant: function without arguments that trains for one pass over the images}.
+
+    Args:
+        make: function without arguments: a compiled model.
+        first: one of them, whose weights all take.
+        images: array (N, …), or a tuple of such.
+        rows: images that a step takes.
+        bare: function (model, dataset) -> the variant "bare".
+        twins: {variant: function}, as they are.
+        **others: {variant: function of a model that gives something with `fit`}.
+    """
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    def another(steps_per_execution=1):
+        model = make()
+        model.set_weights(first.get_weights())
+        model.steps_per_execution = steps_per_execution
+        return model
+
+    models = {"fit": first, "fit_16": another(min(16, len(dataset)))}
+    models |= {name: change(another()) for name, change in others.items()}
+    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
+    return variants | {"bare": bare(another(), dataset)} | twins
 
 
 def adversarial(recipe, steps, batch_size):
     """As `training`, for a GAN; `steps` batches, of which a step takes as many as the critic's updates."""
     keras.utils.set_random_seed(0)
-    first = recipes.find(recipe).model(SPEC)
+    make = functools.partial(recipes.find(recipe).model, SPEC)
+    first = make()
     rows = batch_size * first.batches_per_step
     images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
-    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-
-    def another(**flags):
-        model = recipes.find(recipe).model(SPEC)
-        model.set_weights(first.get_weights())
-        model.steps_per_execution = flags.get("steps_per_execution", 1)
-        return model
-
-    twins = {name: torch_gan.Twin(recipe, first, last) for name, last in (("torch", False), ("torch_channels_last", True))
-             } if torch else {}
+    twins = twins_of(lambda *given: torch_gan.Twin(recipe, *given), first)
     check_gan(recipe, first, twins, images[:batch_size])
-    models = {"fit": first, "fit_16": another(steps_per_execution=min(16, len(images) // rows)),
-               "example": gan_loops.Example(recipe, another())}
-    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
-    variants["bare"] = gan_loops.bare(recipe, another(), dataset)
-    return variants | {name: twin.trainer(images, batch_size) for name, twin in twins.items()}
+    return two_players(make, first, images, rows, functools.partial(gan_loops.bare, recipe),
+                       {name: twin.trainer(images, batch_size) for name, twin in twins.items()},
+                       example=functools.partial(gan_loops.Example, recipe))
+
+
+def translation(recipe, side, steps, batch_size, values):
+    """As `training`, for square RGB images translated to such, by the recipe with hyperparameters `values`."""
+    keras.utils.set_random_seed(0)
+    entry, shape = recipes.find(recipe), (side, side, 3)
+    make = functools.partial(entry.model, data.DataSpec("random", shape, view=entry.view, source_shape=shape), **values)
+    first, quiet = make(), make(**QUIET.get(recipe, {}))
+    quiet.set_weights(first.get_weights())
+    images = tuple(np.random.default_rng(0).random((2, steps * batch_size, *shape), np.float32))
+    check_translation(recipe, quiet, [x[:batch_size] for x in images])
+    twins = twins_of(torch and torch_translation.TWINS[recipe], first)
+    return two_players(make, first, images, batch_size, functools.partial(translation_loops.bare, recipe),
+                       {name: twin.trainer(images, batch_size) for name, twin in twins.items()})
 
 
 def summary(wall, cpu, per_round, ours, unit):
@@ -145,7 +222,7 @@ def peers(seconds, ours):
     return [name for name in seconds if name not in ours]
 
 
-def show(title, values, names, ours, unit):
+def show(title, values, names, ours, unit, marks):
     """Prints one benchmark's rows: medians with their ranges."""
     print(f"\n{title}\n  {'':34}{unit:>12}{'min':>9}{'max':>9}")
     for name in names:
@@ -153,7 +230,7 @@ def show(title, values, names, ours, unit):
         print(f"  {TITLES[name]:34}{rate['median']:12.5g}{rate['min']:9.5g}{rate['max']:9.5g}")
     for mine in ours:
         for peer in peers(names, ours):
-            ratio, mark = values[f"{mine}_over_{peer}"], MARKS.get(peer)
+            ratio, mark = values[f"{mine}_over_{peer}"], marks.get(peer)
             cpu = values[f"{mine}_over_{peer}_cpu"]
             verdict = f"; mark {mark}: {'met' if ratio['median'] >= mark else 'MISSED'}" if mark else ""
             print(f"  {TITLES[mine]} / {TITLES[peer]}: {ratio['median']:.2f} ({ratio['min']:.2f} … {ratio['max']:.2f}), "
@@ -166,6 +243,33 @@ def flat(values):
             for key, spread in values.items() for part, number in spread.items()}
 
 
+def jobs(fast):
+    """{name: Job}; fast: tiny ones, and one of those that differ only in the images' size."""
+    steps, batch_size = (2, 8) if fast else (64, 128)
+    gan_steps, gan_batch = (10, 8) if fast else (20, 64)
+    marks, found = {"bare": 0.97, "torch": 1.5}, {}
+    for recipe in ("vae", "denoising"):
+        found[f"bench-{recipe}"] = Job(f"Training speed of {recipe}", functools.partial(training, recipe, steps, batch_size),
+                                       batch_size, steps, marks)
+    for recipe in ("dcgan", "wgan_gp"):
+        found[f"bench-{recipe.replace('_', '-')}"] = Job(
+            f"Training speed of {recipe}", functools.partial(adversarial, recipe, gan_steps, gan_batch),
+            gan_batch, gan_steps, marks)
+    marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
+    for recipe, usual, values in (("pix2pix", 8, {"filters": 32}), ("cyclegan", 4, {"filters": 16, "total_steps": 0})):
+        for side in (32,) if fast else (32, 64):
+            size, batch, taken = (16, 2, 1) if fast else (side, usual * 32 // side, 16)
+            make = functools.partial(translation, recipe, size, taken, batch, TINY[recipe] if fast else values)
+            found[f"bench-{recipe}-{side}"] = Job(f"Training speed of {recipe}, {side}x{side}", make, batch, taken, marks,
+                                                  (size, size, 3), limit=40.0)
+    for kind in penalties.ENCODERS:
+        found[f"bench-contractive-{kind.replace('_', '-')}"] = Job(
+            f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
+            functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
+            {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
+    return found
+
+
 def run(fast=False, threads=1, only=()):
     """Runs every benchmark; writes records unless fast; returns {name: values}.
 
@@ -174,41 +278,28 @@ def run(fast=False, threads=1, only=()):
         threads: that both libraries were given, for the records.
         only: names of the benchmarks to run; none: all.
     """
-    steps, batch_size, repetitions = (2, 8, 1) if fast else (64, 128, 11)
-    about = {"command": "make bench", "seeds": [0], "marks": MARKS,
+    about = {"command": "make bench", "seeds": [0],
              "published": "none; ratios within one run: medians over rounds, with ranges",
              "peer": {"torch": torch.__version__ if torch else None}}
     if not torch:
         print("PyTorch is not installed: its rows are left out (pip install '.[bench]')")
-    # name: (title, unit, ours, batch size, batches or steps a round, maker of variants)
-    jobs = {f"bench-{recipe}": (f"Training speed of {recipe}", "images_per_s", ("fit", "fit_16"), batch_size, steps,
-                                functools.partial(training, recipe, steps, batch_size)) for recipe in ("vae", "denoising")}
-    gan_steps, gan_batch = (10, 8) if fast else (20, 64)
-    for recipe in ("dcgan", "wgan_gp"):
-        jobs[f"bench-{recipe.replace('_', '-')}"] = (
-            f"Training speed of {recipe}", "images_per_s", ("fit", "fit_16"), gan_batch, gan_steps,
-            functools.partial(adversarial, recipe, gan_steps, gan_batch))
-    for kind in penalties.ENCODERS:
-        title = f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents"
-        jobs[f"bench-contractive-{kind.replace('_', '-')}"] = (
-            title, "steps_per_s", ("ours",), batch_size, steps // 2,
-            functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2))
     made = {}
-    for name, (title, unit, ours, batch, taken, make) in jobs.items():
+    for name, job in jobs(fast).items():
         if only and name not in only:
             continue
-        variants = make()
+        variants = job.make()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        wall, cpu = timing.interleave(variants, repetitions, limit=100.0)
-        values = summary(wall, cpu, taken * (batch if unit == "images_per_s" else 1), ours, unit)
-        show(f"{title} ({name})", values, list(variants), ours, unit)
+        wall, cpu = timing.interleave(variants, 1 if fast else 11, job.limit)
+        counted = job.steps * (job.batch_size if job.unit == "images_per_s" else 1)
+        values = summary(wall, cpu, counted, job.ours, job.unit)
+        show(f"{job.title} ({name})", values, list(variants), job.ours, job.unit, job.marks)
         made[name] = flat(values)
         if not fast:
             rounds = len(next(iter(wall.values())))
-            figures.record(name, made[name], title=title, budget={"rounds": rounds, "steps_a_round": taken},
-                           data={"name": "random", "image_shape": SPEC.image_shape, "batch_size": batch},
+            figures.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps},
+                           data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
                            machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads,
-                                    "load_before": load}, **about)
+                                    "load_before": load}, marks=job.marks, **about)
     return made
 
 

@@ -7,6 +7,8 @@ All take the networks of a recipe (`dcgan`, `wgan_gp`), its objective, penalty, 
 import keras
 import tensorflow as tf
 
+from benchmarks.keras_loop import loss_and_norm
+
 PENALTY = 10.0
 
 
@@ -44,18 +46,14 @@ def critic_loss(recipe, model, x, fake, share):
 
 def losses(recipe, model, x, z, share):
     """(critic's loss, its gradient's norm, generator's loss, its gradient's norm) at given latents."""
-    found = []
-    for player in (0, 1):
-        with tf.GradientTape() as tape:
-            fake = model.generator(z, training=True)
-            if player:
-                scores = model.critic(fake, training=True)
-                loss = LOSSES[recipe](scores, scores)[1]
-            else:
-                loss = critic_loss(recipe, model, x, fake, share)
-        variables = (model.critic, model.generator)[player].trainable_variables
-        found += [float(loss), float(tf.linalg.global_norm(tape.gradient(loss, variables)))]
-    return found
+
+    def generator_loss():
+        scores = model.critic(model.generator(z, training=True), training=True)
+        return LOSSES[recipe](scores, scores)[1]
+
+    return [*loss_and_norm(lambda: critic_loss(recipe, model, x, model.generator(z, training=True), share),
+                           model.critic_variables),
+            *loss_and_norm(generator_loss, model.generator_variables)]
 
 
 def draw(model, rows):

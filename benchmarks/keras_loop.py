@@ -24,6 +24,13 @@ def cross_entropy(logits, x):
 LOSSES = {"vae": vae_loss, "denoising": denoising_loss}
 
 
+def loss_and_norm(loss_of, variables):
+    """(loss, norm of its gradient) as numbers; loss_of takes no arguments."""
+    with tf.GradientTape() as tape:
+        loss = loss_of()
+    return float(loss), float(tf.linalg.global_norm(tape.gradient(loss, variables)))
+
+
 def trainer(recipe, model, dataset, learning_rate):
     """A function without arguments that trains `model` for one pass over `dataset`; returns the last loss."""
     loss_of, optimizer, variables = LOSSES[recipe], keras.optimizers.Adam(learning_rate), model.trainable_variables

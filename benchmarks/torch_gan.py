@@ -27,15 +27,15 @@ def critic(filters, norm):
         nn.Flatten(), nn.Linear(49 * wide, 1))
 
 
-def copy_weights(network, twin):
-    """Takes a Keras network's weights, layer by layer."""
+def copy_weights(network, twin, turned=False):
+    """Takes a Keras network's weights, layer by layer; turned: with the kernels of convolutions turned by 180 degrees."""
     ours = [layer for layer in network.layers if layer.weights]
-    theirs = [module for module in twin if list(module.parameters())]
+    theirs = [module for module in twin.modules() if not list(module.children()) and list(module.parameters())]
     for layer, module in zip(ours, theirs, strict=True):
         values = [w.numpy() for w in layer.weights]
         kernel, bias = values[0], values[1] if len(values) > 1 else None
         if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
-            kernel = kernel.transpose(3, 2, 0, 1)
+            kernel = (kernel[::-1, ::-1] if turned else kernel).transpose(3, 2, 0, 1)
         elif isinstance(layer, keras.layers.LayerNormalization):
             kernel, bias = kernel.transpose(2, 0, 1), bias.transpose(2, 0, 1)
         elif isinstance(layer, keras.layers.Dense) and kernel.shape[1] > 1:
@@ -50,7 +50,37 @@ def copy_weights(network, twin):
             assign(module, kernel, bias)
 
 
-class Twin:
+def norm(loss, parameters):
+    """(loss, norm of its gradient) as numbers."""
+    return loss.item(), sum(float(g.square().sum()) for g in torch.autograd.grad(loss, parameters)) ** 0.5
+
+
+class Players:
+    """Two players' weights, as a Keras model has them, and optimizers.
+
+    Args:
+        model: a compiled model of two players.
+        pairs: [(Keras network, its twin), …] of the generator's side and of the critic's.
+        channels_last: the layout of weights and images.
+        turned: as for `copy_weights`.
+    """
+
+    def __init__(self, model, pairs, channels_last=False, turned=False):
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        for network, twin in sum(pairs, []):
+            copy_weights(network, twin, turned)
+            twin.to(memory_format=self.layout)
+        self.sides = [[p for _, twin in side for p in twin.parameters()] for side in pairs]
+        self.optimizers = [
+            torch.optim.Adam(side, float(ours.learning_rate), (ours.beta_1, ours.beta_2), eps=1e-7)
+            for side, ours in zip(self.sides, (model.optimizer, model.critic_optimizer))]
+
+    def parameters(self):
+        """Numbers of trained values: the generator's side, the critic's."""
+        return [sum(p.numel() for p in side) for side in self.sides]
+
+
+class Twin(Players):
     """A Keras GAN's networks, weights, losses and updates.
 
     Args:
@@ -59,19 +89,13 @@ class Twin:
     """
 
     def __init__(self, recipe, model, channels_last=False):
-        layout = torch.channels_last if channels_last else torch.contiguous_format
         filters, self.latent = model.critic.get_layer(index=2).filters, model.latent_shape[0]
-        self.recipe, self.steps, self.layout = recipe, model.critic_steps, layout
+        self.recipe, self.steps = recipe, model.critic_steps
         self.uniform = type(model.prior).__name__ == "Uniform"
         self.generator = generator(self.latent, filters)
         norms = {"dcgan": lambda wide: nn.BatchNorm2d(wide), "wgan_gp": lambda wide: nn.LayerNorm([wide, 7, 7], eps=1e-3)}
         self.critic = critic(filters, norms[recipe])
-        for network, twin in ((model.generator, self.generator), (model.critic, self.critic)):
-            copy_weights(network, twin)
-            twin.to(memory_format=layout)
-        self.optimizers = [
-            torch.optim.Adam(twin.parameters(), float(ours.learning_rate), (ours.beta_1, ours.beta_2), eps=1e-7)
-            for twin, ours in ((self.generator, model.optimizer), (self.critic, model.critic_optimizer))]
+        super().__init__(model, [[(model.generator, self.generator)], [(model.critic, self.critic)]], channels_last)
 
     def draw(self, rows):
         return 2.0 * torch.rand(rows, self.latent) - 1.0 if self.uniform else torch.randn(rows, self.latent)
@@ -94,15 +118,9 @@ class Twin:
         """As `gan_loops.losses`; x (B, H, W, C) in [0, 1]."""
         x = torch.from_numpy(2.0 * x.transpose(0, 3, 1, 2) - 1.0)
         share, found = torch.from_numpy(share), []
-        for network in (self.critic, self.generator):
-            fake = self.generator(torch.from_numpy(z))
-            loss = self.critic_loss(x, fake, share) if network is self.critic else self.generator_loss(fake)
-            gradients = torch.autograd.grad(loss, list(network.parameters()))
-            found += [loss.item(), sum(float(g.square().sum()) for g in gradients) ** 0.5]
+        for side, loss_of in ((1, lambda fake: self.critic_loss(x, fake, share)), (0, self.generator_loss)):
+            found += norm(loss_of(self.generator(torch.from_numpy(z))), self.sides[side])
         return found
-
-    def parameters(self):
-        return [sum(p.numel() for p in network.parameters()) for network in (self.generator, self.critic)]
 
     def trainer(self, images, batch_size):
         """A function that trains for one pass over images (N, H, W, C): one generator forward for both last updates."""
