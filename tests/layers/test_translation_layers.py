@@ -1,14 +1,10 @@
-<<<<<<< HEAD
 """Layers of image-to-image translation against hand-worked values."""
 
 import keras
-=======
->>>>>>> refs/heads/bench
 import numpy as np
 import pytest
 import tensorflow as tf
 
-<<<<<<< HEAD
 from tfgen.layers import ImagePool, Jitter, ReflectionPadding2D, SeededDropout
 
 
@@ -101,8 +97,6 @@ def test_pool_takes_batches_larger_than_itself():
     assert int(pool.count) == 2
     with pytest.raises(ValueError, match="at least 1"):
         ImagePool((1, 1, 1), 0)
-=======
-from tfgen.layers import ReflectionPadding2D
 
 
 @pytest.mark.parametrize(("size", "sides"), [(1, (4, 4)), (1, (5, 9)), (3, (8, 8)), (3, (16, 11)), (1, (2, 3)), (0, (4, 4))])
@@ -137,4 +131,3 @@ def test_reflection_padding_of_unknown_sides_and_in_half_precision():
     unknown = tf.function(ReflectionPadding2D(2), input_signature=[tf.TensorSpec((None, None, None, 3))])
     np.testing.assert_array_equal(unknown(x), wanted)
     np.testing.assert_array_equal(ReflectionPadding2D(2, dtype="float16")(x), wanted.astype("float16"))
->>>>>>> refs/heads/bench
