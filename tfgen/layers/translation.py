@@ -22,12 +22,49 @@ class ReflectionPadding2D(keras.layers.Layer):
         self.size = size
 
     def call(self, x):
+        _, height, width, _ = x.shape
+        if self.size and min(height or 0, width or 0) >= 2 * self.size + 2:
+            return reflected(x, self.size)
         pad = (self.size, self.size)
         return ops.pad(x, ((0, 0), pad, pad, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
         rows, height, width, channels = input_shape
         return (rows, height + 2 * self.size, width + 2 * self.size, channels)
+
+
+def reflected(x, size):
+    """Images with `size` mirrored pixels at each side, of sides of at least 2 size + 2; by slices.
+
+    TensorFlow's own padding and its gradient take two to three times as long on the CPU.
+    """
+
+    def rows(x, axis, start, stop):
+        return x[:, start:stop] if axis == 1 else x[:, :, start:stop]
+
+    def mirrored(x, axis, start, stop):
+        x = rows(x, axis, start, stop)
+        return tf.reverse(x, [axis]) if size > 1 else x
+
+    def pad(x, axis):
+        side = x.shape[axis]
+        return tf.concat([mirrored(x, axis, 1, size + 1), x, mirrored(x, axis, side - size - 1, side - 1)], axis)
+
+    def fold(g, axis):
+        """The gradient of `pad`: what came from the mirrored pixels is added where they were read."""
+        end = g.shape[axis] - size
+        return tf.concat([
+            rows(g, axis, size, size + 1),
+            rows(g, axis, size + 1, 2 * size + 1) + mirrored(g, axis, 0, size),
+            rows(g, axis, 2 * size + 1, end - size - 1),
+            rows(g, axis, end - size - 1, end - 1) + mirrored(g, axis, end, end + size),
+            rows(g, axis, end - 1, end)], axis)
+
+    @tf.custom_gradient
+    def both(x):
+        return pad(pad(x, 1), 2), lambda g: fold(fold(g, 2), 1)
+
+    return both(x)
 
 
 @serializable
