@@ -181,18 +181,18 @@ class ImagePool(keras.layers.Layer):
 
     def call(self, x):
         """Images (B, H, W, C) -> as many, new and old; updates the pool."""
-        rows = ops.shape(x)[0]
-        taking = ops.minimum(rows, self.size)
-        index = ops.arange(rows)
+        index = ops.arange(ops.shape(x)[0])
         filling = index < self.size - self.count
-        # Distinct places, so that no two images of a batch are put into one.
-        shuffled = keras.random.shuffle(ops.arange(self.size), seed=self.seed_generator)
-        place = tf.where(filling, self.count + index, tf.gather(shuffled, index % self.size))
-        exchanged = keras.random.uniform((rows,), seed=self.seed_generator) < 0.5
-        exchanged = ops.logical_and(exchanged, ops.logical_not(filling)) & (index < taking)
+        # Stored images in random order: each is exchanged once at most, and none that this very batch stores.
+        order = keras.random.uniform((self.size,), seed=self.seed_generator) + ops.cast(
+            ops.arange(self.size) >= self.count, "float32")
+        turn = index - ops.minimum(self.size - self.count, ops.shape(x)[0])
+        place = tf.where(filling, self.count + index, tf.gather(tf.argsort(order), tf.clip_by_value(turn, 0, self.size - 1)))
+        exchanged = keras.random.uniform(ops.shape(index), seed=self.seed_generator) < 0.5
+        exchanged = exchanged & ~filling & (turn < self.count)
         old = tf.gather(ops.convert_to_tensor(self.images), place)
         stored = tf.where(exchanged | filling)[:, 0]
         self.images.assign(tf.tensor_scatter_nd_update(
             self.images, tf.gather(place, stored)[:, None], tf.cast(tf.gather(x, stored), self.images.dtype)))
-        self.count.assign(ops.minimum(self.size, self.count + rows))
+        self.count.assign(ops.minimum(self.size, self.count + ops.shape(x)[0]))
         return ops.where(exchanged[:, None, None, None], ops.cast(old, x.dtype), x)
