@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cases import TINY, tiny_values
 
-from tfgen import Autoencoder, callbacks, data, losses, recipes, runs
+from tfgen import Autoencoder, callbacks, data, evaluation, losses, recipes, runs
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, tmp_path):
     train(digits, tmp_path / "run", epochs=2)
     model, _ = runs.open_run(tmp_path / "run")
     recipe = recipes.find("vae")
-    one, again, many = (runs.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
+    one, again, many = (evaluation.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
     assert one == again and many["log_prob"] > one["log_prob"]
 
 
@@ -207,7 +207,7 @@ def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeyp
     figures = json.loads((out / "metrics.json").read_text())["validation"]
     if recipe == "pix2pix":
         assert {"l1", "critic_real"} <= set(figures) and "translations" not in figures
-        figures = runs.evaluate(model, dataset, recipes.find(recipe), "test", limit=50, samples=50)
+        figures = evaluation.evaluate(model, dataset, recipes.find(recipe), "test", limit=50, samples=50)
         measured = figures["translations"]
         assert measured["l1"] == pytest.approx(figures["l1"], abs=0.02)
         assert -1 <= measured["ssim"] <= 1 and measured["n_fake"] == 50

@@ -39,6 +39,7 @@ with _quiet():
 from tfgen import (  # noqa: E402
     data,
     doctor,
+    evaluation,
     layers,
     losses,
     metrics,
@@ -76,5 +77,5 @@ from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "GenerativeModel",
            "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__",
-           "data", "doctor", "layers", "losses", "metrics", "models", "networks", "noise", "penalties", "priors", "recipes",
-           "runs", "schedules", "serializable", "tuning", "verbs"]
+           "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks", "noise", "penalties",
+           "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

@@ -11,7 +11,21 @@ import numpy as np
 import tensorflow as tf
 import typer
 
-from tfgen import data, export, figures, image_folders, latent, metrics, pictures, recipes, runs, sheets, tuning, verbs
+from tfgen import (
+    data,
+    evaluation,
+    export,
+    figures,
+    image_folders,
+    latent,
+    metrics,
+    pictures,
+    recipes,
+    runs,
+    sheets,
+    tuning,
+    verbs,
+)
 from tfgen.callbacks import label_columns
 from tfgen.errors import UserError
 
@@ -264,7 +278,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     if extractor not in EXTRACTORS:
         raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
     makes = samples and {"sample", "translate"} & set(verbs.verbs_of(model))
-    values = runs.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
+    values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
     path = run / "metrics.json"
     known = json.loads(path.read_text()) if path.exists() else {}

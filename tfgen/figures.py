@@ -13,7 +13,7 @@ import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from tfgen import data, files, metrics, pictures, recipes, runs, verbs
+from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, verbs
 from tfgen.callbacks import CpuBudget, StopOnNaN
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
@@ -97,7 +97,7 @@ def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, st
     rows = batch_size * model.batches_per_step
     model.steps_per_execution = 10
     budget = CpuBudget(minutes if steps is None else float("inf"))
-    stream = dataset.train(rows, seed, runs.view_of(recipe, dataset, model)[0], augment=model.augmentation)
+    stream = dataset.train(rows, seed, recipe.views(dataset, model)[0], augment=model.augmentation)
     model.fit(stream, epochs=100_000 if steps is None else steps // 20, steps_per_epoch=20, shuffle=False, verbose=0,
               callbacks=[StopOnNaN(), budget])
     steps = int(model.optimizer.iterations)
@@ -109,7 +109,7 @@ def measure_vae(out, epochs=10, k=100, limit=None):
     """ELBO and importance-weighted bound of `vae` on Fashion-MNIST's test set, Bernoulli on grey levels."""
     model, dataset, budget = trained("vae", "fashion_mnist", epochs, out)
     recipe = recipes.find("vae")
-    bound = runs.evaluate(model, dataset, recipe, "test", k=k, limit=limit)
+    bound = evaluation.evaluate(model, dataset, recipe, "test", k=k, limit=limit)
     draw_vae(model, dataset, RESULTS / "pictures" / "vae.png")
     return {"values": {"elbo": bound["elbo"], "reconstruction": bound["reconstruction"], "kl": bound["kl"],
                        f"log_prob_k{k}": bound["log_prob"], "bits_per_dim": bound["bits_per_dim"],

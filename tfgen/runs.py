@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, doctor, export, files, latent, metrics, recipes, verbs
+from tfgen import callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
 from tfgen.errors import UserError
 from tfgen.model import AdversarialModel
 
@@ -67,7 +67,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     keras.utils.set_random_seed(seed)
     model = recipe.build(hp, dataset.spec)
     settings["hyperparameters"] = {p.name: hp.values[p.name] for p in hp.space}
-    view_of(recipe, dataset, model)
+    recipe.views(dataset, model)
     files.write_json(out / "run.json", settings)
     return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
@@ -111,7 +111,7 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     # Keras would run past the end of an epoch whose steps the steps of a call do not divide.
     whole = math.gcd(steps, step % steps)
     model.steps_per_execution = max(n for n in range(1, settings["steps_per_execution"] + 1) if whole % n == 0)
-    view, held_out = view_of(recipe, dataset, model)
+    view, held_out = recipe.views(dataset, model)
     history = callbacks.History(out, [row for row in callbacks.read_history(out) if row["epoch"] <= step // steps],
                                 settings["picture_every"])
     checkpoint = callbacks.Checkpoint(out)
@@ -142,7 +142,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     save(model, out)
     draw_codes(model, dataset, out)
     samples = 10_000 if quality_callbacks(recipe, dataset) else 0
-    files.write_json(out / "metrics.json", {"validation": evaluate(model, dataset, recipe, "validation", samples=samples)})
+    figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)
+    files.write_json(out / "metrics.json", {"validation": figures})
     return model
 
 
@@ -150,27 +151,6 @@ def save(model, out):
     """Writes `model.keras`."""
     with files.written_aside(out / "model.keras") as aside:
         model.save(aside)
-
-
-# What a recipe's view takes beside images alone, and how to get it. Pairs serve as two domains, too.
-NEEDS = {"paired": (("paired",), "choose --pairs, such as edges, or side_by_side for a folder of A|B images"),
-         "unpaired": (("unpaired", "paired"), "choose two classes as --domains A,B, or a folder with trainA and trainB")}
-
-
-def view_of(recipe, dataset, model):
-    """(view of the training data, view of held-out data) of a recipe."""
-    if recipe.view == "corrupted":
-        return data.views.images, data.views.corrupted(model.corruption)
-    if recipe.view in NEEDS:
-        allowed, hint = NEEDS[recipe.view]
-        if dataset.spec.view not in allowed:
-            raise UserError(f"{recipe.name} expects {recipe.view} data, '{dataset.spec.name}' holds {dataset.spec.view}: "
-                            f"{hint}")
-        return data.views.paired, data.views.paired
-    view = data.views.by_name(recipe.view)
-    if recipe.view == "labelled" and not dataset.spec.num_classes:
-        raise UserError(f"{recipe.name} expects labelled data, '{dataset.spec.name}' has no labels")
-    return view, view
 
 
 def examples(dataset, count=10, split="validation"):
@@ -204,7 +184,7 @@ def draw_codes(model, dataset, out, count=2000):
 def doctor_of(model, out, rows, quality):
     """The doctor of an adversarial run, which counts classes where the extractor of its quality names them."""
     modes = None
-    if quality and (extractor := quality[0].prepared()).num_classes:
+    if quality and callable(getattr(model, "sample", None)) and (extractor := quality[0].prepared()).num_classes:
         modes = doctor.classifier_modes(extractor)
     return [doctor.Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
 
@@ -212,72 +192,6 @@ def doctor_of(model, out, rows, quality):
 def quality_callbacks(recipe, dataset):
     """What measures a recipe's objective after each epoch, where the losses cannot tell."""
     return [callbacks.SampleQuality(dataset)] if recipe.objective[0] == callbacks.SampleQuality.NAME else []
-
-
-def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
-    """Figures of a model on a split.
-
-    Args:
-        model: a trained model.
-        dataset: a `tfgen.data.Dataset`.
-        recipe: the `Recipe`, which says how the data is viewed.
-        split: `train`, `validation` or `test`.
-        k: importance samples of the bound, for models with `log_prob`.
-        limit: images at most; None for all.
-        samples: how many samples or translations are compared with the split's images; 0: none.
-        extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
-
-    Returns:
-        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations"}
-        as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" what `of_translations` does.
-    """
-    view = view_of(recipe, dataset, model)[1]
-    batches = dataset.batches(split, batch_size, view, limit)
-    count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
-    figures = {"split": split, "images": count}
-    figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
-    live = verbs.Live(model)
-    if samples and "sample" in live.names:
-        extractor = extractor or metrics.features.classifier(dataset)
-        figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
-    if samples and "translate" in live.names:
-        figures["translations"] = of_translations(live, dataset, split, limit, extractor)
-    if "log_prob" not in live.names:
-        return figures
-    totals, codes = [], []
-    for batch in batches:
-        x, options = batch, {}
-        if isinstance(batch, tuple):
-            x, options = batch[0], {"label": batch[1].numpy()} if "label" in live.options["log_prob"] else {}
-        totals.append(live("log_prob", x.numpy(), batch_size, k=k, **options))
-        codes.append(live("encode", x.numpy(), batch_size, **options))
-    log_prob = float(np.mean(np.concatenate(totals)))
-    bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
-    return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
-                      "active_units": metrics.active_units(np.concatenate(codes))}
-
-
-def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):
-    """A model's translations of a split beside the images that they should be, or of the domain that they should be of.
-
-    Args:
-        live: verbs of a model, see `open_verbs`.
-        dataset: a `tfgen.data.Dataset` of paired or unpaired data.
-        split: `train`, `validation` or `test`.
-        limit: images at most; None for all.
-        extractor: of features; None: a classifier of the data.
-        batch_size: images at a time.
-
-    Returns:
-        What `tfgen.metrics.compare` gives and, for paired data, what `tfgen.metrics.similarity` does.
-    """
-    extractor = extractor or metrics.features.classifier(dataset)
-    sources = dataset.sources(split, limit).astype("float32") / 255.0
-    images = dataset.images(split)[:limit].astype("float32") / 255.0
-    made = live("translate", sources, batch_size)
-    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
-    parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
-    return figures | metrics.compare(*parts, extractor)
 
 
 def read(folder):

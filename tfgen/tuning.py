@@ -39,7 +39,7 @@ class Trials(RecipeHyperModel):
     """The same, fitted to a data set as `runs.train` does: what a step takes may depend on the hyperparameters."""
 
     def fit(self, hp, model, dataset, batch_size, seed, steps, callbacks=(), **options):
-        view, held_out = runs.view_of(self.recipe, dataset, model)
+        view, held_out = self.recipe.views(dataset, model)
         rows = batch_size * model.batches_per_step
         # What measures the objective comes before what reads it.
         return model.fit(dataset.train(rows, seed, view, augment=model.augmentation),
@@ -97,7 +97,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     values = runs.planned(recipe, dataset.spec, values, epochs * (steps or dataset.steps(batch_size)))
     model = Trials(recipe, dataset.spec, values)
     keras.utils.set_random_seed(seed)
-    runs.view_of(recipe, dataset, recipe.model(dataset.spec, **model.fixed))
+    recipe.views(dataset, recipe.model(dataset.spec, **model.fixed))
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
     search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seed,

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 import keras_tuner
 
+from tfgen.data import views
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
 
 RECIPES = {}
+# What a recipe's view takes beside images alone, and how to get it. Pairs serve as two domains, too.
+NEEDS = {"paired": (("paired",), "choose --pairs, such as edges, or side_by_side for a folder of A|B images"),
+         "unpaired": (("unpaired", "paired"), "choose two classes as --domains A,B, or a folder with trainA and trainB")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,24 @@ class Recipe:
     def summary(self):
         """The first line of the docstring."""
         return inspect.getdoc(self.build).splitlines()[0]
+
+    def views(self, dataset, model):
+        """(view of the training data, view of held-out data) for one of its models, see `tfgen.data.views`.
+
+        Raises:
+            UserError: for data that the recipe cannot use.
+        """
+        if self.view == "corrupted":
+            return views.images, views.corrupted(model.corruption)
+        if self.view in NEEDS:
+            allowed, hint = NEEDS[self.view]
+            if dataset.spec.view not in allowed:
+                raise UserError(f"{self.name} expects {self.view} data, '{dataset.spec.name}' holds {dataset.spec.view}: "
+                                f"{hint}")
+            return views.paired, views.paired
+        if self.view == "labelled" and not dataset.spec.num_classes:
+            raise UserError(f"{self.name} expects labelled data, '{dataset.spec.name}' has no labels")
+        return (views.by_name(self.view),) * 2
 
     def hyperparameters(self, spec, values=None):
         """The recipe's `keras_tuner.HyperParameters` for data like `spec`, with `values` fixed.

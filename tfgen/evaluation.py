@@ -1,0 +1,70 @@
+"""Figures of a trained model on a split of its data."""
+
+import numpy as np
+
+from tfgen import metrics, verbs
+
+
+def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
+    """Figures of a model on a split.
+
+    Args:
+        model: a trained model.
+        dataset: a `tfgen.data.Dataset`.
+        recipe: the `Recipe`, which says how the data is viewed.
+        split: `train`, `validation` or `test`.
+        k: importance samples of the bound, for models with `log_prob`.
+        limit: images at most; None for all.
+        samples: how many samples or translations are compared with the split's images; 0: none.
+        extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
+
+    Returns:
+        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations"}
+        as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" what `of_translations` does.
+    """
+    batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
+    count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
+    figures = {"split": split, "images": count}
+    figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
+    live = verbs.Live(model)
+    if samples and "sample" in live.names:
+        extractor = extractor or metrics.features.classifier(dataset)
+        figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
+    if samples and "translate" in live.names:
+        figures["translations"] = of_translations(live, dataset, split, limit, extractor)
+    if "log_prob" not in live.names:
+        return figures
+    totals, codes = [], []
+    for batch in batches:
+        x, options = batch, {}
+        if isinstance(batch, tuple):
+            x, options = batch[0], {"label": batch[1].numpy()} if "label" in live.options["log_prob"] else {}
+        totals.append(live("log_prob", x.numpy(), batch_size, k=k, **options))
+        codes.append(live("encode", x.numpy(), batch_size, **options))
+    log_prob = float(np.mean(np.concatenate(totals)))
+    bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
+    return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
+                      "active_units": metrics.active_units(np.concatenate(codes))}
+
+
+def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):
+    """A model's translations of a split beside the images that they should be, or of the domain that they should be of.
+
+    Args:
+        live: verbs of a model, see `open_verbs`.
+        dataset: a `tfgen.data.Dataset` of paired or unpaired data.
+        split: `train`, `validation` or `test`.
+        limit: images at most; None for all.
+        extractor: of features; None: a classifier of the data.
+        batch_size: images at a time.
+
+    Returns:
+        What `tfgen.metrics.compare` gives and, for paired data, what `tfgen.metrics.similarity` does.
+    """
+    extractor = extractor or metrics.features.classifier(dataset)
+    sources = dataset.sources(split, limit).astype("float32") / 255.0
+    images = dataset.images(split)[:limit].astype("float32") / 255.0
+    made = live("translate", sources, batch_size)
+    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
+    parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
+    return figures | metrics.compare(*parts, extractor)
