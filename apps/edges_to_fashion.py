@@ -25,7 +25,7 @@ from sklearn.linear_model import Ridge  # noqa: E402
 from tfgen import data, figures, metrics, pictures, recipes, verbs  # noqa: E402
 
 # Chosen on the validation split. The second network has no use for its critic, which is made as small as it can be.
-PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "jitter": 1.0, "learning_rate": 1e-3,
+PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "learning_rate": 1e-3,
            "critic_learning_rate": 1e-3}
 NETWORKS = {"pix2pix": PIX2PIX, "U-Net, L1 alone": PIX2PIX | {"adversarial_weight": 0.0, "critic_layers": 0}}
 # Lines through points (x, y) of 28x28 pixels.

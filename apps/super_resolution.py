@@ -27,7 +27,7 @@ from tfgen.pulse import pulse  # noqa: E402
 
 FACTOR = 4
 # Chosen on the validation split. The L1 network has no use for its critic, which is made as small as it can be.
-PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "jitter": 1.0, "flip": False, "learning_rate": 1e-3,
+PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "flip": False, "learning_rate": 1e-3,
            "critic_learning_rate": 1e-3}
 NETWORKS = {"U-Net, L1 alone": PIX2PIX | {"adversarial_weight": 0.0, "critic_layers": 0}, "pix2pix": PIX2PIX}
 GENERATOR = {"filters": 32, "learning_rate": 5e-4, "critic_learning_rate": 5e-4}

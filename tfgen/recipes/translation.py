@@ -23,9 +23,10 @@ def critic_layers(hp, spec):
     return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))
 
 
-def jitter(hp):
-    """The papers' augmentation: resized by up to a factor, cropped, mirrored."""
-    return Jitter(hp.Float("jitter", 1.0, 2.0, default=286 / 256), hp.Boolean("flip", default=True))
+def jitter(hp, spec):
+    """The papers' augmentation: enlarged, cropped, mirrored; images under 64 pixels, which lose by that, only mirrored."""
+    small = min(spec.image_shape[:2]) < 64
+    return Jitter(hp.Float("jitter", 1.0, 2.0, default=1.0 if small else 286 / 256), hp.Boolean("flip", default=True))
 
 
 @recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"), batch_size=1)
@@ -36,7 +37,7 @@ def pix2pix(hp, spec):
     model = Pix2Pix(translation.unet(source, spec.image_shape, width, norm, hp.Float("dropout", 0.0, 0.9, default=0.5)),
                     translation.patchgan(spec.image_shape, source, width, critic_layers(hp, spec), norm),
                     objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
-                    hp.Float("adversarial_weight", 0.0, 100.0, default=1.0), jitter(hp))
+                    hp.Float("adversarial_weight", 0.0, 100.0, default=1.0), jitter(hp, spec))
     return players(model, hp, 2e-4)
 
 
@@ -54,7 +55,7 @@ def cyclegan(hp, spec):
         translation.patchgan(shape, None, width, depth) for shape in (source, image)), objective(hp, "least_squares"),
         hp.Float("cycle_weight", 0.0, 100.0, default=10.0),
         hp.Float("identity_weight", 0.0, 10.0, default=0.5 if source == image else 0.0),
-        hp.Int("pool_size", 0, 1000, default=50), hp.Float("adversarial_weight", 0.0, 100.0, default=2.0), jitter(hp))
+        hp.Int("pool_size", 0, 1000, default=50), hp.Float("adversarial_weight", 0.0, 100.0, default=2.0), jitter(hp, spec))
     # 200 epochs of single images, as in the paper, unless a run says how long it is.
     steps = hp.Int("total_steps", 0, 100_000_000, default=200 * spec.sizes.get("train", 1000))
     return players(model, hp, 2e-4, optimizer=lambda rate: keras.optimizers.Adam(
