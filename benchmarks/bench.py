@@ -258,10 +258,10 @@ def jobs(fast):
     marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
     for recipe, usual, values in (("pix2pix", 8, {"filters": 32}), ("cyclegan", 4, {"filters": 16, "total_steps": 0})):
         for side in (32,) if fast else (32, 64):
-            size, batch, taken = (16, 2, 1) if fast else (side, usual * 32 // side, 16)
+            size, batch, taken = (16, 2, 1) if fast else (side, usual * 32 // side, 48)
             make = functools.partial(translation, recipe, size, taken, batch, TINY[recipe] if fast else values)
             found[f"bench-{recipe}-{side}"] = Job(f"Training speed of {recipe}, {side}x{side}", make, batch, taken, marks,
-                                                  (size, size, 3), limit=40.0)
+                                                  (size, size, 3), limit=60.0)
     for kind in penalties.ENCODERS:
         found[f"bench-contractive-{kind.replace('_', '-')}"] = Job(
             f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
