@@ -159,6 +159,16 @@ def input_images(path, live, images, count, split="test"):
     return runs.examples(dataset, count, split)
 
 
+def verb_inputs(verb, model, images, count, option):
+    """(verbs, images, labels or None, options) for a verb that takes images; a conditional model is told their labels."""
+    live = runs.open_verbs(model)
+    x, labels = input_images(model, live, images, count)
+    options = numbers(option)
+    if "label" in live.options.get(verb, {}) and labels is not None:
+        options.setdefault("label", labels)
+    return live, x, labels, options
+
+
 def write(out, values, draw=None):
     """Writes an array as .npy, or as a .png by `draw(path)`."""
     if out.suffix == ".npy":
@@ -216,11 +226,7 @@ def reconstruct(model: Model, images: Images = None, n: Count = 10, option: Opti
 
     Example: tfgen reconstruct runs/x --n 10 --out r.png
     """
-    live = runs.open_verbs(model)
-    x, labels = input_images(model, live, images, n)
-    options = numbers(option)
-    if "label" in live.options.get("reconstruct", {}) and labels is not None:
-        options.setdefault("label", labels)
+    live, x, _, options = verb_inputs("reconstruct", model, images, n, option)
     made = live("reconstruct", x, **options)
     write(out, made, lambda path: pictures.save_rows(path, {"original": x, "reconstruction": made}))
 
@@ -232,11 +238,7 @@ def encode(model: Model, images: Images = None, n: Count = 1000, option: Options
 
     Example: tfgen encode runs/x --n 1000 --out codes.npy
     """
-    live = runs.open_verbs(model)
-    x, labels = input_images(model, live, images, n)
-    options = numbers(option)
-    if "label" in live.options.get("encode", {}) and labels is not None:
-        options.setdefault("label", labels)
+    live, x, labels, options = verb_inputs("encode", model, images, n, option)
     write(out, live("encode", x, **options), lambda path: latent.plot_codes(live, x, labels, path, **options))
 
 

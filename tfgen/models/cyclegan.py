@@ -5,12 +5,12 @@ from keras import ops
 from tfgen.layers import ImagePool, uses_batch_statistics
 from tfgen.losses import LeastSquares
 from tfgen.model import AdversarialModel, judge_both, require
-from tfgen.models.pix2pix import SPAN
+from tfgen.models.pix2pix import SPAN, Translator
 from tfgen.serialization import serializable
 
 
 @serializable
-class CycleGAN(AdversarialModel):
+class CycleGAN(Translator, AdversarialModel):
     """Generators G: A -> B and F: B -> A, critics D_A and D_B (Zhu et al., 2017).
 
     The generators minimise, distances being means over pixels in [-1, 1],
@@ -66,14 +66,6 @@ class CycleGAN(AdversarialModel):
         self.pools = [ImagePool(shape, pool_size) for shape in shapes] if pool_size else []
         self.joint_batches = not any(map(uses_batch_statistics, (generator, back_generator, source_critic, critic)))
         self.built = True
-
-    @property
-    def image_shape(self):
-        return tuple(self.generator.outputs[0].shape[1:])
-
-    @property
-    def source_shape(self):
-        return tuple(self.generator.inputs[0].shape[1:])
 
     @property
     def generator_variables(self):

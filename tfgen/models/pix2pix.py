@@ -14,8 +14,20 @@ from tfgen.verbs import Option
 SPAN = 2.0
 
 
+class Translator:
+    """Mixes into a model whose `generator` makes images from sources: the shapes of both."""
+
+    @property
+    def image_shape(self):
+        return tuple(self.generator.outputs[0].shape[1:])
+
+    @property
+    def source_shape(self):
+        return tuple(self.generator.inputs[0].shape[1:])
+
+
 @serializable
-class Pix2Pix(AdversarialModel):
+class Pix2Pix(Translator, AdversarialModel):
     """A generator G(x, noise) of images y, judged with what they were made from (Isola et al., 2017).
 
     The critic minimises 1/2 objective.critic(D(x, y), D(x, G(x))), the generator
@@ -55,14 +67,6 @@ class Pix2Pix(AdversarialModel):
         self.augmentation = augmentation
         self.joint_batches = not uses_batch_statistics(critic)
         self.built = True
-
-    @property
-    def image_shape(self):
-        return tuple(self.generator.outputs[0].shape[1:])
-
-    @property
-    def source_shape(self):
-        return tuple(self.generator.inputs[0].shape[1:])
 
     @property
     def noisy(self):
