@@ -37,6 +37,7 @@ with _quiet():
 
 # Eager imports: a .keras file loads only classes that are registered.
 from tfgen import (  # noqa: E402
+    anomaly,
     data,
     doctor,
     evaluation,
@@ -63,6 +64,7 @@ from tfgen.models import (  # noqa: E402
     EBGAN,
     GAN,
     VAE,
+    AnomalyAutoencoder,
     Autoencoder,
     CycleGAN,
     InfoGAN,
@@ -75,7 +77,7 @@ from tfgen.models import (  # noqa: E402
 )
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "GenerativeModel",
-           "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__",
-           "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks", "noise", "penalties",
-           "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN",
+           "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
+           "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models",
+           "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

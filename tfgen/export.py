@@ -91,27 +91,27 @@ def verify(path, live, tolerance=1e-4):
     """Runs every signature in a session, as TF Serving's loader would, and compares with the model.
 
     Raises:
-        RuntimeError: naming the verb that differs by more than `tolerance`, relative to values over 1.
+        RuntimeError: naming the verb that differs by more than `tolerance`, absolute and relative.
     """
     inputs_of = {name: example_inputs(live.model, name) for name in live.names}
     wanted_of = {}
     for name, inputs in inputs_of.items():
         first, *options = inputs.values()
-        wanted_of[name] = live(name, first, **dict(zip(list(inputs)[1:], options)))
+        wanted_of[name] = live.outputs(name, first, **dict(zip(list(inputs)[1:], options)))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
         for name, inputs in inputs_of.items():
             signature = loaded.signature_def[name]
             feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
-            served = session.run(signature.outputs[verbs.VERBS[name].output].name, feeds)
-            wanted = wanted_of[name]
-            error = np.max(np.abs(served - wanted) / np.maximum(1.0, np.abs(wanted)))
-            if not error <= tolerance:
-                raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g}")
+            for key, wanted in wanted_of[name].items():
+                served = session.run(signature.outputs[key].name, feeds)
+                if not np.allclose(served, wanted, rtol=tolerance, atol=tolerance):
+                    error = np.max(np.abs(served.astype(float) - wanted))
+                    raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
 
 
-class Served:
-    """The verbs of a SavedModel on disk; the same interface as `verbs.Live`, without the model's code."""
+class Served(verbs.Verbs):
+    """The verbs of a SavedModel on disk, without the model's code."""
 
     def __init__(self, path):
         path = pathlib.Path(path)
@@ -131,13 +131,9 @@ class Served:
         for name in self.names:
             self.options.setdefault(name, {})
 
-    def __call__(self, name, inputs, batch_size=128, **options):
-        """As `verbs.Live.__call__`."""
-        options = verbs.resolve_options(self, name, len(inputs), options)
-        keys = [verbs.VERBS[name].argument, *options]
-        call = self.loaded.signatures[name]
-        return verbs.in_batches(lambda *rows: call(**dict(zip(keys, map(tf.convert_to_tensor, rows)))),
-                                [np.asarray(inputs), *options.values()], batch_size)
+    def call(self, name, options):
+        keys, signature = [verbs.VERBS[name].argument, *options], self.loaded.signatures[name]
+        return lambda *columns: signature(**dict(zip(keys, columns)))
 
 
 def is_saved_model(path):

@@ -28,7 +28,7 @@ def serializable(cls=None, *, inherit=False):
         raise TypeError(f"{cls.__name__}.__init__ must take named parameters only, received {parameters}")
 
     if inherit:
-        names += [name for name in cls.__mro__[1].config_names if name not in names]
+        names += [name for name in super(cls, cls).config_names if name not in names]
 
     def get_config(self):
         config = {}

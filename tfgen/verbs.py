@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,7 @@ class Verb:
         output: name of its output in an exported signature.
         gives: `"images"`, `"sources"`, `"latents"`, `"values"` or `"maps"`.
         help: one line.
+        further: `(model, first output) -> {name: tensor}`, what it gives beside.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Verb:
     output: str
     gives: str
     help: str
+    further: Callable = lambda model, made: {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Option:
     help: str
 
 
+def verdict(model, score):
+    """What goes with scores (B,): whether they exceed the model's threshold, and the threshold."""
+    return {"is_anomaly": score > model.threshold, "threshold": tf.broadcast_to(model.threshold, tf.shape(score))}
+
+
 # The first verb that a model has becomes `serving_default`, so verbs without noise come first.
 VERBS = {verb.name: verb for verb in (
     Verb("reconstruct", "x", "images", "images", "images", "images -> their reconstructions"),
@@ -56,7 +64,8 @@ VERBS = {verb.name: verb for verb in (
     Verb("translate", "x", "sources", "images", "images", "images of the source domain -> images of the target domain"),
     Verb("translate_back", "x", "images", "images", "sources", "images of the target domain -> images of the source domain"),
     Verb("log_prob", "x", "images", "log_prob", "values", "images -> nats, exact or a stated bound"),
-    Verb("score", "x", "images", "score", "values", "images -> anomaly scores, higher is stranger"),
+    Verb("score", "x", "images", "score", "values", "images -> anomaly scores, higher is stranger",
+         verdict),
     Verb("anomaly_map", "x", "images", "maps", "maps", "images -> per-pixel anomaly"),
 )}
 
@@ -84,20 +93,60 @@ def signature(model, name):
 def function(model, name):
     """A `tf.function` of the verb with its full input signature: one trace serves every batch size."""
     specs = signature(model, name)
-    method, output = getattr(model, name), VERBS[name].output
+    method, verb = getattr(model, name), VERBS[name]
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
     def call(*inputs):
-        return {output: tf.cast(method(**dict(zip(specs, inputs))), tf.float32)}
+        made = tf.cast(method(**dict(zip(specs, inputs))), tf.float32)
+        return {verb.output: made} | verb.further(model, made)
 
     return call
 
 
-class Live:
-    """The verbs of a model in memory, on numpy arrays, in batches.
+class Verbs:
+    """The verbs of a model on numpy arrays, in batches: of one in memory (`Live`) or on disk (`export.Served`).
 
-    `sources.open_model` gives the same interface to a SavedModel on disk.
+    Attributes:
+        names: the verbs that it has.
+        options: {verb: {input: Option}}.
+        image_shape, latent_shape, source_shape: of one image, latent or source; None where there is none.
     """
+
+    def call(self, name, options):
+        """Function of a batch (rows of the first input, then of the options in order) -> {output: tensor} of a verb."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(name, options)")
+
+    def outputs(self, name, inputs, batch_size=128, **options):
+        """Everything that a verb gives.
+
+        Args:
+            name: the verb.
+            inputs: array with the batch first (images, latents or seeds).
+            batch_size: rows at a time.
+            **options: one value, or one per row, for each option of the verb that should not have its default.
+
+        Returns:
+            {output: numpy array}, the verb's own first.
+
+        Raises:
+            ValueError: for a verb or option that the model does not have, or a value out of range.
+        """
+        options = resolve_options(self, name, len(inputs), options)
+        call, columns = self.call(name, options), [np.asarray(inputs), *options.values()]
+        parts = []
+        for start in range(0, len(inputs), batch_size):
+            made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
+            parts.append({key: value.numpy() for key, value in made.items()})
+        keys = sorted(parts[0], key=lambda key: key != VERBS[name].output)
+        return {key: np.concatenate([part[key] for part in parts]) for key in keys}
+
+    def __call__(self, name, inputs, batch_size=128, **options):
+        """A verb's own output, float32; arguments and errors as for `outputs`."""
+        return self.outputs(name, inputs, batch_size, **options)[VERBS[name].output]
+
+
+class Live(Verbs):
+    """The verbs of a model in memory."""
 
     def __init__(self, model):
         self.model = model
@@ -108,23 +157,8 @@ class Live:
         self.options = {name: model.verb_options(name) for name in self.names}
         self._function = functools.cache(lambda name: function(model, name).get_concrete_function())
 
-    def __call__(self, name, inputs, batch_size=128, **options):
-        """Runs a verb.
-
-        Args:
-            name: the verb.
-            inputs: array with the batch first (images, latents or seeds).
-            batch_size: rows at a time.
-            **options: one value, or one per row, for each option of the verb that should not have its default.
-
-        Returns:
-            A numpy array, float32.
-
-        Raises:
-            ValueError: for a verb or option that the model does not have, or a value out of range.
-        """
-        columns = [np.asarray(inputs), *resolve_options(self, name, len(inputs), options).values()]
-        return in_batches(lambda *rows: self._function(name)(*map(tf.convert_to_tensor, rows)), columns, batch_size)
+    def call(self, name, options):
+        return self._function(name)
 
 
 def resolve_options(model, name, rows, given):
@@ -152,12 +186,3 @@ def resolve_options(model, name, rows, given):
                              f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns
-
-
-def in_batches(call, columns, batch_size):
-    """Concatenates the single output of `call` over batches of the columns."""
-    parts = []
-    for start in range(0, len(columns[0]), batch_size):
-        outputs = call(*(column[start:start + batch_size] for column in columns))
-        parts.append(next(iter(outputs.values())).numpy())
-    return np.concatenate(parts)

@@ -1,7 +1,7 @@
 """One file per training procedure."""
 
 from tfgen.models.aae import AAE
-from tfgen.models.autoencoder import Autoencoder
+from tfgen.models.autoencoder import AnomalyAutoencoder, Autoencoder
 from tfgen.models.cyclegan import CycleGAN
 from tfgen.models.gan import GAN
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
@@ -13,5 +13,5 @@ from tfgen.models.staged import StagedGAN
 from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE
 
-__all__ = ["AAE", "ACGAN", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN",
-           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "InfoGAN", "Pix2Pix",
+           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

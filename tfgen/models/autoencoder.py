@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from tfgen.anomaly import Compared, SquaredError
 from tfgen.losses import Bernoulli
 from tfgen.model import GenerativeModel, require
 from tfgen.serialization import serializable
@@ -92,3 +93,17 @@ def input_and_target(batch):
         return batch, batch
     x, second = batch[0], batch[1]
     return (x, second) if len(second.shape) == len(x.shape) else (x, x)
+
+
+@serializable(inherit=True)
+class AnomalyAutoencoder(Compared, Autoencoder):
+    """An `Autoencoder` of normal images whose difference from their reconstruction tells anomalies.
+
+    Args:
+        difference: see `tfgen.anomaly`.
+        **arguments: as for `Autoencoder`.
+    """
+
+    def __init__(self, encoder, decoder, difference=SquaredError(), **kwargs):
+        super().__init__(encoder=encoder, decoder=decoder, **kwargs)
+        self.difference = difference
