@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from cases import SPEC, batch, images, spec_of, tiny
 
-from tfgen import export, recipes, verbs
+from tfgen import AdversarialModel, export, recipes, verbs
 
 ALL = sorted(recipes.RECIPES)
-ADVERSARIAL = [name for name in ALL if recipes.find(name).family in ("gan", "translation")]
+ADVERSARIAL = [name for name in ALL if isinstance(tiny(name), AdversarialModel)]
 
 
 def dataset(name, steps):

@@ -65,11 +65,16 @@ from tfgen.models import (  # noqa: E402
     GAN,
     VAE,
     AnomalyAutoencoder,
+    AnomalyVAE,
     Autoencoder,
     CycleGAN,
+    DeepSVDD,
+    FAnoGAN,
+    GANomaly,
     InfoGAN,
     Pix2Pix,
     ProGAN,
+    SkipGANomaly,
     StackedAutoencoder,
     StackGAN,
     StagedGAN,
@@ -77,7 +82,8 @@ from tfgen.models import (  # noqa: E402
 )
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN",
-           "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
-           "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models",
-           "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
+           "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
+           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "anomaly",
+           "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks", "noise", "penalties",
+           "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

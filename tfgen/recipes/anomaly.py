@@ -1,10 +1,16 @@
 """Anomaly detectors: trained on normal images alone, they score how strange an image is."""
 
 from tfgen.anomaly import SquaredError
-from tfgen.models import AnomalyAutoencoder
-from tfgen.networks import conv
-from tfgen.recipes.autoencoders import compiled, filters
+from tfgen.layers import GaussianCorruption
+from tfgen.losses import Bernoulli, Wasserstein
+from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, SkipGANomaly
+from tfgen.networks import conv, dcgan, lenet, translation
+from tfgen.penalties import GradientPenalty
+from tfgen.recipes.autoencoders import compiled
+from tfgen.recipes.autoencoders import filters as widths_of
+from tfgen.recipes.gans import filters, latent_dim, players
 from tfgen.recipes.registry import recipe
+from tfgen.recipes.vaes import conv_vae
 
 
 def difference(hp):
@@ -12,9 +18,75 @@ def difference(hp):
     return SquaredError(hp.Float("blur", 0.0, 32.0, default=0.0), hp.Boolean("peak", default=False))
 
 
+def weights(hp, contextual):
+    """Of the generator's terms that both GANomalies have."""
+    return {"contextual_weight": hp.Float("contextual_weight", 0.0, 1000.0, default=contextual),
+            "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
+
+
+def corruption(hp):
+    """Noise on the input of training, against copying."""
+    level = hp.Float("noise", 0.0, 2.0, default=0.0)
+    return GaussianCorruption(level) if level else None
+
+
 @recipe(family="anomaly", paper="arXiv:1807.02011", objective=("val_mse", "min"))
 def ae_anomaly(hp, spec):
-    """Autoencoder whose reconstruction error tells anomalies."""
-    widths, latent = filters(hp), hp.Int("latent_dim", 1, 1024, default=32)
+    """Autoencoder whose reconstruction error tells anomalies (Bergmann et al., 2019, with squared error)."""
+    widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=32)
     return compiled(AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
-                                       conv.decoder(latent, widths[::-1], spec.image_shape), difference(hp)), hp)
+                                       conv.decoder(latent, widths[::-1], spec.image_shape), difference(hp),
+                                       corruption=corruption(hp)), hp)
+
+
+@recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
+def vae_anomaly(hp, spec):
+    """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound on the likelihood."""
+    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=difference(hp),
+                    bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
+
+
+@recipe(family="anomaly", paper="arXiv:1805.06725", objective=("val_mse", "min"), batch_size=64)
+def ganomaly(hp, spec):
+    """GANomaly (Akcay et al., 2018): encoder-decoder-encoder; normal images have two codes that agree."""
+    shape, code, depth = spec.image_shape, latent_dim(hp), filters(hp)
+    model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
+                     dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
+                     hp.Float("encoder_weight", 0.0, 100.0, default=1.0),
+                     **weights(hp, 50.0), difference=difference(hp))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="arXiv:1901.08954", objective=("val_mse", "min"), batch_size=64)
+def skip_ganomaly(hp, spec):
+    """Skip-GANomaly (Akcay et al., 2019): a U-Net reconstructs; pixels and the critic's features judge."""
+    shape, depth = spec.image_shape, filters(hp)
+    model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
+                         dcgan.critic(shape, depth, "batch", features=True),
+                         hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
+                         corruption(hp), **weights(hp, 40.0), difference=difference(hp))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", batch_size=200)
+def deep_svdd(hp, spec):
+    """Deep SVDD (Ruff et al., 2018): an encoder without biases, pre-trained, pulls normal images to one point."""
+    depth, code = hp.Int("filters", 2, 256, default=16), hp.Int("latent_dim", 1, 1024, default=64)
+    decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
+    levels = 1 if min(spec.image_shape[:2]) < 16 else 2
+    model = DeepSVDD(lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
+                     lenet.decoder(code, spec.image_shape, depth, levels),
+                     hp.Int("pretrain_steps", 0, 1_000_000, default=1000), Bernoulli())
+    return compiled(model, hp)
+
+
+@recipe(family="anomaly", paper="doi:10.1016/j.media.2019.01.010", objective=("val_izi_f", "min"), batch_size=64)
+def fanogan(hp, spec):
+    """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
+    shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
+    model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
+                    dcgan.encoder(shape, code, depth, "layer"), hp.Int("gan_steps", 1, 1_000_000, default=1000),
+                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
+                    penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
+                    critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
