@@ -1,6 +1,6 @@
 """Anomaly detectors: trained on normal images alone, they score how strange an image is."""
 
-from tfgen.anomaly import SquaredError
+from tfgen.anomaly import SquaredError, StandardisedError
 from tfgen.layers import GaussianCorruption
 from tfgen.losses import Bernoulli, Wasserstein
 from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, SkipGANomaly
@@ -13,9 +13,11 @@ from tfgen.recipes.registry import recipe
 from tfgen.recipes.vaes import conv_vae
 
 
-def difference(hp):
+def difference(hp, spec, standardise=False):
     """How an image and its reconstruction are compared."""
-    return SquaredError(hp.Float("blur", 0.0, 32.0, default=0.0), hp.Boolean("peak", default=False))
+    given = {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "peak": hp.Boolean("peak", default=False)}
+    standardise = hp.Boolean("standardise", default=standardise)
+    return StandardisedError(spec.image_shape, **given) if standardise else SquaredError(**given)
 
 
 def weights(hp, contextual):
@@ -30,19 +32,20 @@ def corruption(hp):
     return GaussianCorruption(level) if level else None
 
 
-@recipe(family="anomaly", paper="arXiv:1807.02011", objective=("val_mse", "min"))
+@recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
 def ae_anomaly(hp, spec):
-    """Autoencoder whose reconstruction error tells anomalies (Bergmann et al., 2019, with squared error)."""
-    widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=32)
+    """Autoencoder that judges by its reconstruction error and its code's Mahalanobis distance (Denouden et al., 2018)."""
+    widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=16)
     return compiled(AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
-                                       conv.decoder(latent, widths[::-1], spec.image_shape), difference(hp),
-                                       corruption=corruption(hp)), hp)
+                                       conv.decoder(latent, widths[::-1], spec.image_shape),
+                                       difference(hp, spec, standardise=True),
+                                       hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp)), hp)
 
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
 def vae_anomaly(hp, spec):
     """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound on the likelihood."""
-    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=difference(hp),
+    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=difference(hp, spec),
                     bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
 
 
@@ -53,7 +56,7 @@ def ganomaly(hp, spec):
     model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
                      dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
                      hp.Float("encoder_weight", 0.0, 100.0, default=1.0),
-                     **weights(hp, 50.0), difference=difference(hp))
+                     **weights(hp, 50.0), difference=difference(hp, spec))
     return players(model, hp, 2e-4)
 
 
@@ -64,7 +67,7 @@ def skip_ganomaly(hp, spec):
     model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
                          dcgan.critic(shape, depth, "batch", features=True),
                          hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
-                         corruption(hp), **weights(hp, 40.0), difference=difference(hp))
+                         corruption(hp), **weights(hp, 40.0), difference=difference(hp, spec))
     return players(model, hp, 2e-4)
 
 
@@ -86,7 +89,7 @@ def fanogan(hp, spec):
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
                     dcgan.encoder(shape, code, depth, "layer"), hp.Int("gan_steps", 1, 1_000_000, default=1000),
-                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
+                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp, spec),
                     penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
     return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
