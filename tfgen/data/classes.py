@@ -1,5 +1,7 @@
 """Classes that a caller names."""
 
+from collections.abc import Sequence
+
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
 
@@ -8,7 +10,7 @@ def listed(wanted):
     """'A,B', a sequence or one class -> list."""
     if isinstance(wanted, str):
         return wanted.split(",")
-    return list(wanted) if isinstance(wanted, (tuple, list)) else [wanted]
+    return list(wanted) if isinstance(wanted, Sequence) else [wanted]
 
 
 def title_of(label, class_names):
