@@ -130,6 +130,23 @@ def test_translate_a_folder(tfgen, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
 
 
+def test_one_class_data(tfgen, tmp_path):
+    code, _, err = tfgen("train", "vae", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
+    assert code == 0, err
+    settings = json.loads(pathlib.Path("run/run.json").read_text())
+    assert settings["data"]["normal"] == ["3"] and settings["spec"]["view"] == "one_class"
+    code, out, err = tfgen("evaluate", "run", "--samples", 0)
+    assert code == 0 and json.loads(out)["images"] == 250, err
+    # A split for validation of two images, and of one.
+    for name, count in (("nut", 22), ("bolt", 12)):
+        good = tmp_path / name / "train" / "good"
+        good.mkdir(parents=True)
+        for i, x in enumerate(np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8)):
+            Image.fromarray(x).save(good / f"{i}.png")
+        code, _, err = tfgen("train", "vae", "--data", name, "--epochs", 1, "--out", f"run-{name}", *SMALL)
+        assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
+
+
 def test_an_autoencoder_samples_from_a_mixture(tfgen):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):
@@ -159,6 +176,9 @@ def test_tune(tfgen, tuner):
     ("sample nowhere", "there is no nowhere"), ("export nowhere --to x", "holds no run"), ("export", "Missing argument"),
     ("tune vae --tuner baysian", "did you mean 'bayesian'"), ("data prepare fashin_mnist --from .", "fashion_mnist"),
     ("data prepare mnist --from nowhere", "nowhere"), ("reproduce nothing", "there is no figure"),
+    ("train vae --normal thre", "0 to 9, received 'thre'"), ("tune vae --anomalous 10", "0 to 9, received '10'"),
+    ("train vae --normal 3 --anomalous 4", "expected one of pairs"), ("tune vae --normal 3 --pairs edges", "normal='3'"),
+    ("train conditional_vae --normal 3", "expects labelled data"), ("train cyclegan --normal 3", "holds one_class"),
 ])
 def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, message):
     code, out, err = tfgen(*command.split())

@@ -45,6 +45,9 @@ Pairs = Annotated[str | None, typer.Option(
     help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; side_by_side[_reversed] for a "
          "folder of A|B images.")]
 Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of unpaired data, such as Sandal,Sneaker.")]
+Normal = Annotated[str | None, typer.Option(
+    help="Class(es) that count as normal: trained on these alone, tested on all.")]
+Anomalous = Annotated[str | None, typer.Option(help="Class(es) that count as anomalous: left out of training.")]
 Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
@@ -99,7 +102,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
-          pairs: Pairs = None, domains: Domains = None,
+          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
@@ -118,7 +121,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     else:
         recipes.find(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
-        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains)
+        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -129,7 +132,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
          tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
-         pairs: Pairs = None, domains: Domains = None,
+         pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -139,8 +142,9 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     """
     recipes.find(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
-    best = tuning.search(recipe, data.load(data_name, image_size, pairs=pairs, domains=domains), out, trials, tuner, epochs,
-                         batch_size, seed, assignments(set_, "--set"), steps, verbose=0 if quiet else 1)
+    dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
+    best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
+                         verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
 
 

@@ -161,21 +161,22 @@ def examples(dataset, count=10, split="validation"):
 
 def sources_of(dataset, count=10, split="validation"):
     """What `examples` of a data set are translated from, float32 in [0, 1]; None for images alone."""
-    return None if dataset.spec.view == "images" else dataset.sources(split, count).astype("float32") / 255.0
+    return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
 
 
 def draw_codes(model, dataset, out, count=2000):
     """The pictures of a finished model's latents: the codes, the 2-D manifold, an autoencoder's samples."""
     live = verbs.Live(model)
-    if "encode" not in live.names:
-        return
     images, labels = examples(dataset, count)
+    if "encode" not in live.names or len(images) < 2:
+        return
     options = {"label": labels} if "label" in live.options["encode"] else {}
     latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)
     if live.latent_shape == (2,) and "decode" in live.names:
         latent.manifold(live, path=out / "manifold.png")
     if "decode" in live.names:
-        latent.interpolate(live, images[:6], images[6:12], path=out / "interpolation.png")
+        pairs = min(6, len(images) // 2)
+        latent.interpolate(live, images[:pairs], images[pairs:2 * pairs], path=out / "interpolation.png")
     if "sample" not in live.names and "decode" in live.names:
         codes = live("encode", examples(dataset, 5000, "train")[0])
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
