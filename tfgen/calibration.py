@@ -13,8 +13,8 @@ def threshold(scores, fpr):
 
     The k-th largest of the n scores, k = floor(fpr (n + 1)); an image is called anomalous where score > threshold
     (Bates et al., 2023, arXiv:2104.08279; Vovk et al., 2005).
-    Proof: a fresh score over it has fewer than k held-out scores at or over itself, as at most k of n + 1 exchangeable scores
-    can have: probability at most k / (n + 1) <= fpr, equal without ties. Of the n scores at most k - 1 <= fpr n are over it.
+    Proof: a fresh score over it has fewer than k held-out scores at or over itself, as at most k of n + 1 exchangeable
+    ones have: probability at most k / (n + 1) <= fpr, equal without ties. Of the n scores, at most k - 1 <= fpr n are over.
 
     The probability is over held-out and fresh images together; for one held-out set without ties, the false positive rate
     is a draw from Beta(k, n + 1 - k).
