@@ -18,8 +18,8 @@ from tfgen.files import written_aside
 
 SIDE = 256  # pixels that the longer side of a picture has, about
 NOT_CALIBRATED = "not calibrated: tfgen export --fpr … gives a model its threshold"
-COLOURS = matplotlib.colormaps["turbo"]
-OPACITY = 0.7  # of full heat
+COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, bright at both ends
+OPACITY = 0.75  # of full heat
 
 
 class Report(NamedTuple):
@@ -124,7 +124,7 @@ def _draw(live, rows, folder):
     for rank, ((path, *_), heat) in enumerate(zip(rows, maps), 1):
         image = _comfortable(decode(path, live.image_shape[2])).astype(np.float32) / 255.0
         pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), _overlay(image, heat, *scale)])
-        pictures.save_image(folder / picture_name(rank), pictures.grid(pair, columns=2, padding=0, scale=1))
+        pictures.save_image(folder / picture_name(rank), pictures.grid(pair, columns=2, padding=2, scale=1))
     return scale
 
 
@@ -145,10 +145,10 @@ def _comfortable(pixels):
 
 
 def _overlay(image, heat, begins, full):
-    """float32 (H, W, C) in [0, 1] under its map (h, w): opacity grows with heat, so that normal areas stay visible."""
+    """float32 (H, W, C) in [0, 1], in grey, under its map (h, w): opacity grows with heat, so normal areas stay visible."""
     heat = image_folders.resized(heat[..., None].astype(np.float32), image.shape[:2])
     heat = np.clip((heat - begins) / max(full - begins, 1e-12), 0.0, 1.0)  # (H, W, 1)
-    return (1.0 - OPACITY * heat) * image + OPACITY * heat * COLOURS(heat[..., 0])[..., :3]
+    return (1.0 - OPACITY * heat) * image.mean(axis=2, keepdims=True) + OPACITY * heat * COLOURS(heat[..., 0])[..., :3]
 
 
 def _replace_pictures(aside, folder):
@@ -194,7 +194,7 @@ h2 { font-size: 1.15rem; margin-top: 2rem; }
 <p>$summary</p>
 <p class="about">$about</p>
 $heat
-<h2>The most anomalous first</h2>
+<h2>The most anomalous first: rank, file, score</h2>
 <div class="cards">
 $cards
 </div>
@@ -207,12 +207,12 @@ $unreadable
 def _page(folder, rows, report, scale):
     """The page, as text."""
     calibrated = np.isfinite(report.threshold)
-    summary = (f"{report.scored} images scored, <b>{report.anomalous} called anomalous</b>, "
-               f"{len(report.unreadable)} files unreadable. " + html.escape(
-                   f"Threshold: {report.threshold:.4g}; an image is called anomalous where its score is higher."
-                   if calibrated else f"The model is {NOT_CALIBRATED}."))
-    about = ("Higher scores are stranger. " + ("All images are below" if report.scored == len(rows) else
-             f"The {len(rows)} strangest are below, all {report.scored}") + " and in <a href=\"scores.csv\">scores.csv</a>.")
+    summary = (f"Images scored: {report.scored}. <b>Called anomalous: {report.anomalous}.</b> "
+               f"Unreadable files: {len(report.unreadable)}. "
+               + (f"Threshold: {report.threshold:.4g}; an image is called anomalous where its score is higher."
+                  if calibrated else f"The model is {NOT_CALIBRATED}."))
+    about = ("All images are below and in" if report.scored == len(rows) else
+             f"The {len(rows)} most anomalous are below, all {report.scored} in") + ' <a href="scores.csv">scores.csv</a>.'
     return PAGE.substitute(
         title=html.escape(f"Anomaly scores of {folder.resolve().name}"), summary=summary, about=about,
         heat=_heat_words(scale) if scale else "", width=SIDE + 30 if scale is None else 360,
@@ -226,10 +226,10 @@ def _heat_words(scale):
     begins, full = scale
     stops = ", ".join(f"rgba({', '.join(f'{255 * c:.0f}' for c in COLOURS(heat)[:3])}, {OPACITY * heat:.2f})"
                       for heat in np.linspace(0.0, 1.0, 11))
-    return (f'<p class="about">Heat: {begins:.3g} <span class="bar" style="background: linear-gradient(90deg, {stops})">'
-            f"</span> {full:.3g}, one scale for all pictures. It begins at the median pixel of the less anomalous half "
-            "of the images below and is full at the median peak of those called anomalous, at the highest peak where none "
-            "is.</p>")
+    return (f'<p class="about">Beside each image it is in grey, under its heat: {begins:.3g} '
+            f'<span class="bar" style="background: linear-gradient(90deg, {stops})"></span> {full:.3g}, one scale for all. '
+            "It begins at the median pixel of the less anomalous half of the images below and is full at the median peak of "
+            "those called anomalous, at the highest peak where none is.</p>")
 
 
 def _card(rank, path, name, score, called, calibrated):
