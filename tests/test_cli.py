@@ -147,6 +147,45 @@ def test_one_class_data(tfgen, tmp_path):
         assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
 
 
+class Bright:
+    """Scores an image by its mean; its map is the image."""
+
+    names, image_shape = ["score", "anomaly_map"], (8, 8, 1)
+
+    def __init__(self, threshold):
+        self.threshold = threshold
+
+    def __call__(self, name, x):
+        return x.mean(axis=(1, 2, 3)) if name == "score" else x[..., 0]
+
+    def outputs(self, name, x):
+        score = self(name, x)
+        return {"score": score, "is_anomaly": score > self.threshold, "threshold": np.full(len(x), self.threshold, "f4")}
+
+
+def test_score_a_folder(tfgen, tmp_path, monkeypatch):
+    write_photos(tmp_path / "photos")
+    monkeypatch.setattr(cli.runs, "open_verbs", lambda path: Bright(0.25 if path.name == "run" else np.inf))
+    code, out, err = tfgen("score", "run", "--images", "photos", "--out", "report")
+    assert code == 1 and out == "scored 3 images, 3 anomalous at threshold 0.25: report/index.html\n"
+    assert err.count("passed over: ") == err.count("\n") == 1 and "broken.png" in err
+    (tmp_path / "photos" / "broken.png").unlink()
+    code, out, err = tfgen("score", "run", "--images", "photos", "--out", "report", "--threshold", 0.99, "--top", 1)
+    assert code == 0 and "3 images, 0 anomalous at threshold 0.99:" in out and not err
+    assert [path.name for path in pathlib.Path("report/overlays").iterdir()] == ["rank-00001.png"]
+    code, out, _ = tfgen("score", "bare", "--images", "photos", "--out", "report")
+    assert code == 0 and "0 anomalous at threshold inf (not calibrated: tfgen export --fpr" in out and out.count("\n") == 1
+
+
+def test_a_model_that_cannot_score(tfgen, tmp_path):
+    write_photos(tmp_path / "photos")
+    assert tfgen("train", "vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    for arguments, message in ((["run"], "this model cannot score; it has reconstruct, encode"),
+                               (["nowhere"], "there is no"), (["run", "--top", 0], "--top")):
+        code, _, err = tfgen("score", *arguments, "--images", "photos", "--out", "report")
+        assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("report").exists()
+
+
 def test_an_autoencoder_samples_from_a_mixture(tfgen):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):
@@ -187,8 +226,8 @@ def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, messag
 
 
 def test_every_command_has_help_with_an_example(tfgen):
-    names = ["list", "train", "tune", "sample", "reconstruct", "encode", "evaluate", "export", "reproduce", "data list",
-             "data prepare"]
+    names = ["list", "train", "tune", "sample", "reconstruct", "encode", "evaluate", "score", "export", "reproduce",
+             "data list", "data prepare"]
     for name in names:
         code, out, _ = tfgen(*name.split(), "--help")
         assert code == 0 and f"Example: tfgen {name}" in re.sub(r"\s+", " ", out)

@@ -12,6 +12,7 @@ import tensorflow as tf
 import typer
 
 from tfgen import (
+    anomaly_report,
     data,
     evaluation,
     export,
@@ -264,6 +265,26 @@ def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A
     for line in unreadable:
         print(f"passed over: {line}", file=sys.stderr)
     return 1 if unreadable else 0
+
+
+@app.command()
+def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A folder of images, subfolders too.")],
+          out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
+          threshold: Annotated[float | None, typer.Option(
+              help="Score over which an image is called anomalous; default: the model's own.")] = None,
+          top: Annotated[int, typer.Option(min=1, help="Images on the page, the most anomalous first.")] = 100):
+    """Scores a folder of images for anomalies. An image of another size is stretched to the model's, bicubic.
+
+    Files that cannot be read are passed over and listed at the end; the exit code is then 1.
+
+    Example: tfgen score runs/x --images photos --out report
+    """
+    report = anomaly_report.write(runs.open_verbs(model), images, out, threshold, top)
+    print(f"scored {report.scored} images, {report.anomalous} anomalous at threshold {report.threshold:.4g}"
+          f"{'' if np.isfinite(report.threshold) else f' ({anomaly_report.NOT_CALIBRATED})'}: {out / 'index.html'}")
+    for line in report.unreadable:
+        print(f"passed over: {line}", file=sys.stderr)
+    return 1 if report.unreadable else 0
 
 
 @app.command()
