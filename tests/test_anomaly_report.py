@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import anomaly_report, image_folders
+from tfgen import anomaly_report, heat, image_folders
 from tfgen.errors import UserError
 
 NAMES = ["a <&> b.png", "more/c.png", "more/deep/d e.jpg", "wide.png"]
@@ -119,9 +119,9 @@ def test_overlays_share_one_scale(photos, tmp_path):
 
 
 def test_heat_of_constant_maps_is_none():
-    assert anomaly_report._heat_scale(np.full((3, 2, 2), 0.7), np.zeros(3, bool)) == (0.7, 0.7)
+    assert heat.scale(np.full((3, 2, 2), 0.7), np.zeros(3, bool)) == (0.7, 0.7)
     image = np.random.default_rng(0).random((6, 9, 1), np.float32)
-    over = anomaly_report._overlay(image, np.full((2, 2), 0.7, np.float32), np.float32(0.7), np.float32(0.7))
+    over = heat.overlay(image, np.full((2, 2), 0.7, np.float32), np.float32(0.7), np.float32(0.7))
     np.testing.assert_allclose(over, np.repeat(image, 3, 2), atol=1e-6)
 
 

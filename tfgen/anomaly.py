@@ -7,7 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfgen import calibration, verbs
 from tfgen.serialization import serializable
+
+# The false positive rate that a threshold is set for, where none is asked for.
+DEFAULT_FPR = 0.05
 
 
 class Detector:
@@ -21,6 +25,35 @@ class Detector:
         super().__init__(**kwargs)
         self.threshold = self.add_weight((), keras.initializers.Constant(math.inf), trainable=False, name="threshold",
                                          dtype="float32")
+
+
+def calibrate(model, dataset, fpr=None, batch_size=128):
+    """Sets a detector's threshold from the validation split, which holds normal images that it was not trained on.
+
+    Args:
+        model: with `score` and `threshold`.
+        dataset: a `tfgen.data.Dataset`.
+        fpr: share of normal images that may be called anomalous, see `calibration.threshold`; None: 0.05, or the least that
+            so many images allow.
+        batch_size: images at a time.
+
+    Returns:
+        {"asked_fpr", "threshold", "held_out": number of images}.
+
+    Raises:
+        UserError: an fpr out of range, or too small for the number of images.
+    """
+    scores = scores_of(model, dataset, "validation", batch_size)
+    if fpr is None:
+        fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
+    model.threshold.assign(calibration.threshold(scores, fpr))
+    return {"asked_fpr": fpr, "threshold": float(model.threshold), "held_out": len(scores)}
+
+
+def scores_of(model, dataset, split, batch_size=128, limit=None):
+    """A model's scores of a split, float32 (N,)."""
+    live = verbs.Live(model)
+    return np.concatenate([live("score", x.numpy(), batch_size) for x in dataset.batches(split, batch_size, limit=limit)])
 
 
 class Compared(Detector):

@@ -8,18 +8,15 @@ import string
 import tempfile
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 
-from tfgen import image_folders, pictures
+from tfgen import heat, image_folders, pictures
 from tfgen.data.folders import decode
 from tfgen.errors import UserError
 from tfgen.files import written_aside
 
 SIDE = 256  # pixels that the longer side of a picture has, about
 NOT_CALIBRATED = "not calibrated: tfgen export --fpr … gives a model its threshold"
-COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, bright at both ends
-OPACITY = 0.75  # of full heat
 
 
 class Report(NamedTuple):
@@ -116,23 +113,16 @@ def _draw(live, rows, folder):
             pictures.save_image(folder / picture_name(rank), _comfortable(decode(path, live.image_shape[2])))
         return None
     lost = []
-    maps = [heat for _, images, _ in image_folders.batches([path for path, *_ in rows], live.image_shape, lost)
-            for heat in live("anomaly_map", images)]
+    maps = [one for _, images, _ in image_folders.batches([path for path, *_ in rows], live.image_shape, lost)
+            for one in live("anomaly_map", images)]
     if lost:
         raise UserError(f"the images changed while they were scored: {lost[0]}")
-    scale = _heat_scale(np.stack(maps), np.array([called for *_, called in rows]))
-    for rank, ((path, *_), heat) in enumerate(zip(rows, maps), 1):
+    scale = heat.scale(np.stack(maps), np.array([called for *_, called in rows]))
+    for rank, ((path, *_), one) in enumerate(zip(rows, maps), 1):
         image = _comfortable(decode(path, live.image_shape[2])).astype(np.float32) / 255.0
-        pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), _overlay(image, heat, *scale)])
+        pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), heat.overlay(image, one, *scale)])
         pictures.save_image(folder / picture_name(rank), pictures.grid(pair, columns=2, padding=2, scale=1))
     return scale
-
-
-def _heat_scale(maps, called):
-    """Where heat begins and where it is full, for maps (N, H, W) from the strangest image on; see the page's words."""
-    begins = np.median(maps[len(maps) // 2:])
-    peaks = maps.max(axis=(1, 2))
-    return float(begins), float(np.median(peaks[called]) if called.any() else peaks.max())
 
 
 def _comfortable(pixels):
@@ -142,13 +132,6 @@ def _comfortable(pixels):
     if longest <= SIDE:
         return pixels.repeat(SIDE // longest, 0).repeat(SIDE // longest, 1)
     return image_folders.resized(pixels, (max(1, round(height * SIDE / longest)), max(1, round(width * SIDE / longest))))
-
-
-def _overlay(image, heat, begins, full):
-    """float32 (H, W, C) in [0, 1], in grey, under its map (h, w): opacity grows with heat, so normal areas stay visible."""
-    heat = image_folders.resized(heat[..., None].astype(np.float32), image.shape[:2])
-    heat = np.clip((heat - begins) / max(full - begins, 1e-12), 0.0, 1.0)  # (H, W, 1)
-    return (1.0 - OPACITY * heat) * image.mean(axis=2, keepdims=True) + OPACITY * heat * COLOURS(heat[..., 0])[..., :3]
 
 
 def _replace_pictures(aside, folder):
@@ -224,8 +207,8 @@ def _page(folder, rows, report, scale):
 
 def _heat_words(scale):
     begins, full = scale
-    stops = ", ".join(f"rgba({', '.join(f'{255 * c:.0f}' for c in COLOURS(heat)[:3])}, {OPACITY * heat:.2f})"
-                      for heat in np.linspace(0.0, 1.0, 11))
+    stops = ", ".join(f"rgba({', '.join(f'{255 * c:.0f}' for c in heat.COLOURS(share)[:3])}, {heat.OPACITY * share:.2f})"
+                      for share in np.linspace(0.0, 1.0, 11))
     return (f'<p class="about">Beside each image it is in grey, under its heat: {begins:.3g} '
             f'<span class="bar" style="background: linear-gradient(90deg, {stops})"></span> {full:.3g}, one scale for all. '
             "It begins at the median pixel of the less anomalous half of the images below and is full at the median peak of "

@@ -12,6 +12,7 @@ import tensorflow as tf
 import typer
 
 from tfgen import (
+    anomaly,
     anomaly_report,
     data,
     evaluation,
@@ -316,13 +317,23 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 @app.command("export")
 def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
             to: Annotated[pathlib.Path, typer.Option(help="The model's folder; a version is written under it.")],
-            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None):
+            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None,
+            fpr: Annotated[float | None, typer.Option(
+                help="Share of normal images that an anomaly detector may call anomalous: sets its threshold from the "
+                     "validation split; default: as the run has it, 0.05.")] = None):
     """Writes a SavedModel for TF Serving, one signature a verb, and verifies it.
 
     Example: tfgen export runs/x --to saved_models/vae
     """
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
+    scores = "score" in verbs.verbs_of(model)
+    if fpr is not None and not scores:
+        raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")
+    if scores and (fpr is not None or not np.isfinite(float(model.threshold))):
+        about["threshold"] = anomaly.calibrate(model, runs.load_data(settings), fpr)
+        print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
+              "held-out normal images".format(**about["threshold"]))
     print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs.verbs_of(model))}")
 
 

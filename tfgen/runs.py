@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
 from tfgen.errors import UserError
 from tfgen.model import AdversarialModel
 
@@ -139,11 +139,12 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
+    made = {"threshold": anomaly.calibrate(model, dataset)} if callable(getattr(model, "score", None)) else {}
     save(model, out)
     draw_codes(model, dataset, out)
     samples = 10_000 if quality_callbacks(recipe, dataset) else 0
     figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)
-    files.write_json(out / "metrics.json", {"validation": figures})
+    files.write_json(out / "metrics.json", made | {"validation": figures})
     return model
 
 
