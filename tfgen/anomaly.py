@@ -137,6 +137,7 @@ class RunningMean(keras.layers.Layer):
         made = {"trainable": False, "dtype": "float32"}
         self.average = self.add_weight(tuple(shape), "zeros", name="average", aggregation="mean", **made)
         self.batches = self.add_weight((), "zeros", name="batches", aggregation="only_first_replica", **made)
+        self.built = True
 
     def update(self, value):
         """Adds a batch's value."""
