@@ -9,7 +9,7 @@ from tfgen.networks.dcgan import crop_to, sizes
 
 def _block(x):
     """Normalised without a learnt scale or shift, then a leaky rectifier."""
-    return layers.LeakyReLU(0.01)(layers.BatchNormalization(center=False, scale=False, epsilon=1e-4)(x))
+    return layers.LeakyReLU(0.01)(layers.BatchNormalization(momentum=0.9, center=False, scale=False, epsilon=1e-4)(x))
 
 
 def encoder(image_shape, outputs, filters=16, hidden=128, levels=2, weight_decay=0.0):

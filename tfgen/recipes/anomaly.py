@@ -1,5 +1,7 @@
 """Anomaly detectors: trained on normal images alone, they score how strange an image is."""
 
+import keras
+
 from tfgen.anomaly import SquaredError, StandardisedError
 from tfgen.layers import GaussianCorruption
 from tfgen.losses import Bernoulli, Wasserstein
@@ -79,8 +81,10 @@ def deep_svdd(hp, spec):
     levels = 1 if min(spec.image_shape[:2]) < 16 else 2
     model = DeepSVDD(lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
                      lenet.decoder(code, spec.image_shape, depth, levels),
-                     hp.Int("pretrain_steps", 0, 1_000_000, default=1000), Bernoulli())
-    return compiled(model, hp)
+                     pretrain := hp.Int("pretrain_steps", 0, 1_000_000, default=1000), Bernoulli())
+    rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
+    return model
 
 
 @recipe(family="anomaly", paper="doi:10.1016/j.media.2019.01.010", objective=("val_izi_f", "min"), batch_size=64)
