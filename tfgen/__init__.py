@@ -70,6 +70,7 @@ from tfgen.models import (  # noqa: E402
     InfoGAN,
     Pix2Pix,
     ProGAN,
+    RegionInpainter,
     StackedAutoencoder,
     StackGAN,
     StagedGAN,
@@ -78,6 +79,7 @@ from tfgen.models import (  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN",
-           "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
-           "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models",
-           "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+           "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses",
+           "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable",
+           "tuning", "verbs"]

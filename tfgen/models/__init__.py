@@ -7,6 +7,7 @@ from tfgen.models.gan import GAN
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
 from tfgen.models.pix2pix import Pix2Pix
 from tfgen.models.progan import ProGAN
+from tfgen.models.region_anomaly import RegionInpainter
 from tfgen.models.stacked import StackedAutoencoder
 from tfgen.models.stackgan import StackGAN
 from tfgen.models.staged import StagedGAN
@@ -14,4 +15,4 @@ from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE
 
 __all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "InfoGAN", "Pix2Pix",
-           "ProGAN", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+           "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
