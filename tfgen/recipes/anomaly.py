@@ -1,10 +1,13 @@
 """Anomaly detectors: trained on normal images alone, they score how strange an image is."""
 
 from tfgen.anomaly import SquaredError
-from tfgen.models import AnomalyAutoencoder
-from tfgen.networks import conv
+from tfgen.layers import EraseLattice
+from tfgen.models import AnomalyAutoencoder, RegionInpainter
+from tfgen.networks import conv, translation
+from tfgen.recipes import gans
 from tfgen.recipes.autoencoders import compiled, filters
 from tfgen.recipes.registry import recipe
+from tfgen.recipes.translation import critic_layers, objective
 
 
 def difference(hp):
@@ -18,3 +21,20 @@ def ae_anomaly(hp, spec):
     widths, latent = filters(hp), hp.Int("latent_dim", 1, 1024, default=32)
     return compiled(AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                        conv.decoder(latent, widths[::-1], spec.image_shape), difference(hp)), hp)
+
+
+@recipe(family="anomaly", paper="arXiv:2010.01942", objective=("val_l1", "min"), batch_size=16)
+def region_anomaly(hp, spec):
+    """Region-based detection (Nguyen et al., 2020): what differs from an adversarial inpainting of its surroundings."""
+    height, width, channels = spec.image_shape
+    # A quarter of the image's side at most, so that there is something to predict it from.
+    side = hp.Int("region", 1, 64, default=max(1, min(8, min(height, width) // 4)))
+    erasure = EraseLattice(side, hp.Int("gap", 1, 256, default=side))
+    stride = min(hp.Int("stride", 1, 64, default=max(1, side // 2)), side)
+    units = gans.filters(hp)
+    model = RegionInpainter(
+        translation.unet((height, width, channels + 1), spec.image_shape, units, dropout=0.0),
+        translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride, difference(hp),
+        objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
+        hp.Float("adversarial_weight", 0.0, 100.0, default=1.0))
+    return gans.players(model, hp, 2e-4)
