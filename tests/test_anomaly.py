@@ -95,7 +95,7 @@ def test_a_threshold_is_found_by_default_from_few_images():
 
 def test_what_is_usual_is_learnt_of_clean_images():
     """With a corruption the statistics are those of uncorrupted images; the weights move too little to matter."""
-    model = tiny("ae_anomaly", noise=1.0, learning_rate=1e-5)
+    model = tiny("ae_anomaly", corruption="gaussian", level=1.0, learning_rate=1e-5)
     x = images(64)
     model.fit(tf.data.Dataset.from_tensors(x).repeat(3), verbose=0)
     error = np.square(model.reconstruct(x) - x)

@@ -12,7 +12,8 @@ from cases import SPEC, batch, images, spec_of, tiny
 from tfgen import AdversarialModel, export, recipes, verbs
 
 ALL = sorted(recipes.RECIPES)
-ADVERSARIAL = [name for name in ALL if isinstance(tiny(name), AdversarialModel)]
+MADE = {name: tiny(name) for name in ALL}
+ADVERSARIAL = [name for name, model in MADE.items() if isinstance(model, AdversarialModel)]
 
 
 def dataset(name, steps):
@@ -158,7 +159,7 @@ def test_evaluation_is_a_function_of_the_data(case):
     assert first == second
 
 
-@each([name for name in ALL if "sample" in verbs.verbs_of(tiny(name))])
+@each([name for name, model in MADE.items() if "sample" in verbs.verbs_of(model)])
 def test_a_sample_depends_on_its_seed_alone(case):
     case.fit(20)
     live = case.live

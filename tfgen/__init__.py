@@ -74,6 +74,7 @@ from tfgen.models import (  # noqa: E402
     InfoGAN,
     Pix2Pix,
     ProGAN,
+    RegionInpainter,
     SkipGANomaly,
     StackedAutoencoder,
     StackGAN,
@@ -84,6 +85,6 @@ from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
            "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "anomaly",
-           "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks", "noise", "penalties",
-           "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
+           "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks",
+           "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

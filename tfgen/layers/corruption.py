@@ -139,3 +139,52 @@ class EraseRegion(Corruption):
 
     def corrupt(self, x, uniforms):
         return ops.where(self.mask(uniforms, x.shape[1], x.shape[2]), ops.cast(self.fill, x.dtype), x)
+
+
+@serializable
+class EraseLattice(Corruption):
+    """Fills squares that lie `side + gap` pixels apart, as a lattice with one random offset an image.
+
+    Far-apart regions are predicted in one pass of a network, so that how many passes sweep over an image does not depend
+    on its size.
+
+    Args:
+        side: of the squares, in pixels, >= 1.
+        gap: pixels between them, >= 1.
+        fill: the value put there.
+
+    Raises:
+        ValueError: for a side or gap out of range.
+    """
+
+    def __init__(self, side=8, gap=8, fill=0.5, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        if min(side, gap) < 1:
+            raise ValueError(f"EraseLattice expects a side and a gap of at least 1 pixel, received {side} and {gap}")
+        self.side = side
+        self.gap = gap
+        self.fill = fill
+
+    @property
+    def period(self):
+        """Pixels from one square to the next."""
+        return self.side + self.gap
+
+    def noise_shape(self, image_shape):
+        return (2,)
+
+    def lattice(self, starts, height, width):
+        """True where erased, (B, H, W, 1): squares that begin at rows and columns starts[:, 0] and [:, 1] mod period."""
+        rows, columns = ((tf.range(length)[None, :] - starts[:, axis, None]) % self.period < self.side
+                         for axis, length in enumerate((height, width)))
+        return (rows[:, :, None] & columns[:, None, :])[..., None]
+
+    def mask(self, uniforms, height, width):
+        """`lattice` at whole pixels drawn with uniforms (B, 2): every pixel is erased as often as every other."""
+        return self.lattice(tf.cast(uniforms * self.period, tf.int32), height, width)
+
+    def erase(self, x, mask):
+        return ops.where(mask, ops.cast(self.fill, x.dtype), x)
+
+    def corrupt(self, x, uniforms):
+        return self.erase(x, self.mask(uniforms, x.shape[1], x.shape[2]))

@@ -10,6 +10,7 @@ from tfgen.models.ganomaly import GANomaly, SkipGANomaly
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
 from tfgen.models.pix2pix import Pix2Pix
 from tfgen.models.progan import ProGAN
+from tfgen.models.region_anomaly import RegionInpainter
 from tfgen.models.stacked import StackedAutoencoder
 from tfgen.models.stackgan import StackGAN
 from tfgen.models.staged import StagedGAN
@@ -17,5 +18,5 @@ from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE, AnomalyVAE
 
 __all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN", "DeepSVDD", "EBGAN",
-           "FAnoGAN", "GAN", "GANomaly", "InfoGAN", "Pix2Pix", "ProGAN", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE"]
+           "FAnoGAN", "GAN", "GANomaly", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
+           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

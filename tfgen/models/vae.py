@@ -109,7 +109,10 @@ class VAE(EncoderDecoder, GenerativeModel):
             label = ops.tile(label, (k,)) if self.num_classes else None
             x = ops.tile(x, (k, 1, 1, 1))
         z = mean + ops.exp(0.5 * log_var) * epsilon
-        log_likelihood = self.likelihood.log_prob(self.parameters(z, label, training), x)
+        parameters = self.parameters(z, label, training)
+        if training:
+            self.observe(x, parameters)
+        log_likelihood = self.likelihood.log_prob(parameters, x)
         kl = gaussian_kl(mean, log_var)
         reconstruction, total_kl = -ops.mean(log_likelihood), ops.mean(ops.sum(kl, axis=-1))
         if k > 1:
@@ -121,6 +124,9 @@ class VAE(EncoderDecoder, GenerativeModel):
             loss = reconstruction + schedules.value(self.kl_weight, step) * floored
         return {"loss": loss, "reconstruction": reconstruction, "kl": total_kl,
                 "elbo": -(reconstruction + total_kl)}
+
+    def observe(self, x, parameters):
+        """What a subclass learns from a training batch beside its weights."""
 
     def posterior_noise(self, seeds, index):
         """The noise of importance sample `index` for each seed: (B, d)."""
@@ -190,6 +196,9 @@ class AnomalyVAE(Compared, VAE):
         require(not self.num_classes, f"a detector takes no condition, received num_classes={self.num_classes}")
         self.difference = difference
         self.bound_samples = bound_samples
+
+    def observe(self, x, parameters):
+        self.difference.update(x, self.likelihood.mean(parameters))
 
     def score(self, x):
         return -self.log_prob(x, k=self.bound_samples) if self.bound_samples else super().score(x)

@@ -3,23 +3,32 @@
 import keras
 
 from tfgen.anomaly import SquaredError, StandardisedError
-from tfgen.layers import GaussianCorruption
+from tfgen.layers import EraseLattice, EraseRegion, GaussianCorruption
 from tfgen.losses import Bernoulli, Wasserstein
-from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, SkipGANomaly
+from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, RegionInpainter, SkipGANomaly
 from tfgen.networks import conv, dcgan, lenet, translation
 from tfgen.penalties import GradientPenalty
 from tfgen.recipes.autoencoders import compiled
 from tfgen.recipes.autoencoders import filters as widths_of
 from tfgen.recipes.gans import filters, latent_dim, players
 from tfgen.recipes.registry import recipe
+from tfgen.recipes.translation import critic_layers, objective
 from tfgen.recipes.vaes import conv_vae
 
 
-def difference(hp, spec, standardise=False):
+def difference(hp):
     """How an image and its reconstruction are compared."""
-    given = {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "peak": hp.Boolean("peak", default=False)}
-    standardise = hp.Boolean("standardise", default=standardise)
-    return StandardisedError(spec.image_shape, **given) if standardise else SquaredError(**given)
+    return SquaredError(**pooling(hp))
+
+
+def pooling(hp):
+    """How errors of pixels become a map and a score."""
+    return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "peak": hp.Boolean("peak", default=False)}
+
+
+def standardised(hp, spec, default):
+    """As `difference`, or by errors in units of what is usual at each pixel."""
+    return StandardisedError(spec.image_shape, **pooling(hp)) if hp.Boolean("standardise", default=default) else difference(hp)
 
 
 def weights(hp, contextual):
@@ -28,10 +37,14 @@ def weights(hp, contextual):
             "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
 
 
+CORRUPTIONS = {"none": lambda level: None, "gaussian": lambda level: GaussianCorruption(level),
+               "erase": lambda level: EraseRegion(level / 2, level)}
+
+
 def corruption(hp):
-    """Noise on the input of training, against copying."""
-    level = hp.Float("noise", 0.0, 2.0, default=0.0)
-    return GaussianCorruption(level) if level else None
+    """Of the input in training, against copying: noise of a standard deviation, or a region of a share of the sides."""
+    kind = hp.Choice("corruption", list(CORRUPTIONS), default="none")
+    return CORRUPTIONS[kind](hp.Float("level", 0.01, 1.0, default=0.5))
 
 
 @recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
@@ -40,14 +53,14 @@ def ae_anomaly(hp, spec):
     widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=16)
     return compiled(AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                        conv.decoder(latent, widths[::-1], spec.image_shape),
-                                       difference(hp, spec, standardise=True),
+                                       standardised(hp, spec, default=True),
                                        hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp)), hp)
 
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
 def vae_anomaly(hp, spec):
     """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound on the likelihood."""
-    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=difference(hp, spec),
+    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=standardised(hp, spec, default=False),
                     bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
 
 
@@ -58,7 +71,7 @@ def ganomaly(hp, spec):
     model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
                      dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
                      hp.Float("encoder_weight", 0.0, 100.0, default=1.0),
-                     **weights(hp, 50.0), difference=difference(hp, spec))
+                     **weights(hp, 50.0), difference=difference(hp))
     return players(model, hp, 2e-4)
 
 
@@ -69,7 +82,7 @@ def skip_ganomaly(hp, spec):
     model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
                          dcgan.critic(shape, depth, "batch", features=True),
                          hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
-                         corruption(hp), **weights(hp, 40.0), difference=difference(hp, spec))
+                         corruption(hp), **weights(hp, 40.0), difference=difference(hp))
     return players(model, hp, 2e-4)
 
 
@@ -93,7 +106,24 @@ def fanogan(hp, spec):
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
                     dcgan.encoder(shape, code, depth, "layer"), hp.Int("gan_steps", 1, 1_000_000, default=1000),
-                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp, spec),
+                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
                     penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
     return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+
+
+@recipe(family="anomaly", paper="arXiv:2010.01942", objective=("val_l1", "min"), batch_size=16)
+def region_anomaly(hp, spec):
+    """Region-based detection (Nguyen et al., 2020): what differs from an adversarial inpainting of its surroundings."""
+    height, width, channels = spec.image_shape
+    # A quarter of the image's side at most, so that there is something to predict it from.
+    side = hp.Int("region", 1, 64, default=max(1, min(8, min(height, width) // 4)))
+    erasure = EraseLattice(side, hp.Int("gap", 1, 256, default=side))
+    stride = min(hp.Int("stride", 1, 64, default=max(1, side // 2)), side)
+    units = filters(hp)
+    model = RegionInpainter(
+        translation.unet((height, width, channels + 1), spec.image_shape, units, dropout=0.0),
+        translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride, difference(hp),
+        objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
+        hp.Float("adversarial_weight", 0.0, 100.0, default=1.0))
+    return players(model, hp, 2e-4)
