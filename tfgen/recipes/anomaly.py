@@ -28,7 +28,8 @@ def pooling(hp):
 
 def standardised(hp, spec, default):
     """As `difference`, or by errors in units of what is usual at each pixel."""
-    return StandardisedError(spec.image_shape, **pooling(hp)) if hp.Boolean("standardise", default=default) else difference(hp)
+    standardise = hp.Boolean("standardise", default=default)
+    return StandardisedError(spec.image_shape, **pooling(hp)) if standardise else difference(hp)
 
 
 def weights(hp, contextual):
