@@ -30,12 +30,12 @@ from tfgen import calibration, data, figures, files, metrics, plots, recipes, ve
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {
-    "ae_anomaly": ({}, 128, 1000),
-    "vae_anomaly": ({}, 128, 1000),
-    "ganomaly": ({"filters": 16}, 64, 1000),
-    "skip_ganomaly": ({"filters": 16}, 64, 600),
-    "deep_svdd": ({"filters": 8}, 200, 400),
-    "fanogan": ({"filters": 16}, 64, 800),
+    "ae_anomaly": ({"filters": 16, "latent_dim": 128, "corruption": "erase", "level": 0.6, "code_weight": 4.0}, 128, 1000),
+    "vae_anomaly": ({"filters": 16, "standardise": True}, 128, 1000),
+    "ganomaly": ({"filters": 16, "encoder_weight": 10.0}, 64, 900),
+    "skip_ganomaly": ({"filters": 8}, 64, 600),
+    "deep_svdd": ({"filters": 8, "pretrain_steps": 300, "pretrain_rate": 1e-3}, 200, 480),
+    "fanogan": ({"filters": 8, "gan_steps": 400}, 64, 800),
 }
 PUBLISHED = {"GEOM": 93.5, "CAE": 90.2, "one-class SVM": 92.8, "Deep SVDD": 89.2}
 SOURCES = ("GEOM, CAE and one-class SVM: Golan & El-Yaniv, 2018, arXiv:1805.10917; Deep SVDD: as quoted by Ruff et al., "
