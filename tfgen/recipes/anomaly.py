@@ -8,7 +8,6 @@ from tfgen.losses import Bernoulli, Wasserstein
 from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, RegionInpainter, SkipGANomaly
 from tfgen.networks import conv, dcgan, lenet, translation
 from tfgen.penalties import GradientPenalty
-from tfgen.recipes.autoencoders import compiled
 from tfgen.recipes.autoencoders import filters as widths_of
 from tfgen.recipes.gans import filters, latent_dim, players
 from tfgen.recipes.registry import recipe
@@ -52,10 +51,14 @@ def corruption(hp):
 def ae_anomaly(hp, spec):
     """Autoencoder that judges by its reconstruction error and its code's Mahalanobis distance (Denouden et al., 2018)."""
     widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=16)
-    return compiled(AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
-                                       conv.decoder(latent, widths[::-1], spec.image_shape),
-                                       standardised(hp, spec, default=True),
-                                       hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp)), hp)
+    model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
+                               conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
+                               hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
+    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.Int(
+        "total_steps", 0, 100_000_000, default=0)
+    # At rest in the end, so that what is usual is that of the final weights.
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
+    return model
 
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
