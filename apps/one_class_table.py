@@ -30,12 +30,14 @@ from tfgen import calibration, data, figures, files, metrics, plots, recipes, ve
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {
-    "ae_anomaly": ({"filters": 16, "latent_dim": 128, "corruption": "erase", "level": 0.6, "code_weight": 4.0}, 128, 1000),
-    "vae_anomaly": ({"filters": 16, "standardise": True}, 128, 1000),
+    "ae_anomaly": ({"filters": 16, "latent_dim": 256, "code_weight": 10.0}, 128, 800),
+    "vae_anomaly": ({"filters": 16, "standardise": True}, 128, 800),
     "ganomaly": ({"filters": 16, "encoder_weight": 10.0}, 64, 900),
-    "skip_ganomaly": ({"filters": 8}, 64, 600),
+    "skip_ganomaly": ({"filters": 8, "corruption": "erase", "level": 0.6}, 64, 400),
+    "region_anomaly": ({"filters": 8, "learning_rate": 1e-3, "critic_learning_rate": 1e-3}, 32, 300),
     "deep_svdd": ({"filters": 8, "pretrain_steps": 300, "pretrain_rate": 1e-3}, 200, 480),
-    "fanogan": ({"filters": 8, "gan_steps": 400}, 64, 800),
+    "fanogan": ({"filters": 8, "latent_dim": 64, "gan_steps": 300, "critic_steps": 2, "learning_rate": 1e-3,
+                 "critic_learning_rate": 1e-3}, 64, 800),
 }
 PUBLISHED = {"GEOM": 93.5, "CAE": 90.2, "one-class SVM": 92.8, "Deep SVDD": 89.2}
 SOURCES = ("GEOM, CAE and one-class SVM: Golan & El-Yaniv, 2018, arXiv:1805.10917; Deep SVDD: as quoted by Ruff et al., "
@@ -71,9 +73,11 @@ def trained(method, dataset, seed, fast):
         fitted = BASELINES[method](flat(dataset.images("train")), seed)
         return lambda x: fitted(x.reshape(len(x), -1)), (time.process_time() - start) / 60
     recipe, (settings, batch_size, steps) = recipes.find(method), DETECTORS[method]
+    known = recipe.hyperparameters(dataset.spec).values
     if fast:
-        known = recipe.hyperparameters(dataset.spec).values
         settings, batch_size, steps = {key: value for key, value in TINY.items() if key in known}, 16, 20
+    if "total_steps" in known:
+        settings = settings | {"total_steps": steps}
     model, cost = figures.trained_within(None, recipe, dataset, batch_size, settings, seed, steps)
     live = verbs.Live(model)
     return lambda x: live("score", x, 500), cost["cpu_minutes"]
