@@ -30,7 +30,7 @@ from tfgen import calibration, data, figures, files, metrics, plots, recipes, ve
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {
-    "ae_anomaly": ({"filters": 16, "latent_dim": 256, "code_weight": 10.0}, 128, 800),
+    "ae_anomaly": ({"filters": 16, "latent_dim": 256, "code_weight": 20.0, "learning_rate": 3e-3}, 128, 800),
     "vae_anomaly": ({"filters": 16, "standardise": True}, 128, 800),
     "ganomaly": ({"filters": 16, "encoder_weight": 10.0}, 64, 900),
     "skip_ganomaly": ({"filters": 8, "corruption": "erase", "level": 0.6}, 64, 400),

@@ -57,6 +57,8 @@ def test_from_training_to_a_served_model(tfgen):
     code, out, _ = tfgen("evaluate", "run", "--k", 5, "--limit", 100)
     assert code == 0 and json.loads(out)["k"] == 5
     assert {"validation", "test"} <= set(json.loads(pathlib.Path("run/metrics.json").read_text()))
+    code, _, err = tfgen("export", "run", "--to", "served", "--fpr", 0.1)
+    assert code == 2 and "--fpr expects a model with score" in err
     code, _, err = tfgen("sample", "run", "--label", 3)
     assert code == 2 and "takes no option 'label'" in err
     code, _, err = tfgen("train", "vae", "--out", "run")
@@ -145,6 +147,34 @@ def test_one_class_data(tfgen, tmp_path):
             Image.fromarray(x).save(good / f"{i}.png")
         code, _, err = tfgen("train", "vae", "--data", name, "--epochs", 1, "--out", f"run-{name}", *SMALL)
         assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
+
+
+def test_a_detector_from_training_to_a_report(tfgen, tmp_path):
+    code, _, err = tfgen("train", "ae_anomaly", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
+    assert code == 0, err
+    metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
+    assert metrics["threshold"]["asked_fpr"] == 0.05 and pathlib.Path("run/anomaly_maps/epoch-0001.png").exists()
+    assert metrics["validation"]["detection"]["fpr"] <= 0.05
+    code, out, err = tfgen("evaluate", "run")
+    found = json.loads(out)["detection"]
+    assert code == 0 and 0 < found["auroc"] < 1 and found["fpr_low"] <= found["fpr"] <= found["fpr_high"], err
+    assert found["threshold"] == metrics["threshold"]["threshold"] and found["normal"] + found["anomalous"] == 250
+    code, out, err = tfgen("export", "run", "--to", "served", "--fpr", 0.25)
+    assert code == 0 and "at most 0.25 on average, from 20 held-out normal images" in out, err
+    about = json.loads(pathlib.Path("served/1/assets.extra/tfgen.json").read_text())
+    assert about["threshold"]["threshold"] < metrics["threshold"]["threshold"]
+    write_photos(tmp_path / "photos")
+    (tmp_path / "photos" / "broken.png").unlink()
+    for model, where in (("run", metrics), ("served", about)):
+        code, out, err = tfgen("score", model, "--images", "photos", "--out", f"report-{model}")
+        assert code == 0 and f"at threshold {where['threshold']['threshold']:.4g}: report-{model}/index.html" in out, err
+    first = [pathlib.Path(f"report-{model}/scores.csv").read_text().split("\n")[1] for model in ("run", "served")]
+    scores = [line.split(",")[:2] for line in first]
+    assert scores[0][0] == scores[1][0] and float(scores[0][1]) == pytest.approx(float(scores[1][1]), rel=1e-4)
+    for value, message in ((0.01, "needs at least 99 held-out normal images, there are 20"),
+                           (1.5, "expects a number in (0, 1)")):
+        code, _, err = tfgen("export", "run", "--to", "other", "--fpr", value)
+        assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("other").exists()
 
 
 class Bright:
