@@ -5,7 +5,7 @@ import tensorflow as tf
 from cases import images, tiny
 from scipy import ndimage
 
-from tfgen import anomaly, calibration, data, export, verbs
+from tfgen import anomaly, calibration, data, evaluation, export, verbs
 from tfgen.anomaly import CodeDistance, RunningMean, SquaredError, StandardisedError
 
 RNG = np.random.default_rng(0)
@@ -103,3 +103,26 @@ def test_what_is_usual_is_learnt_of_clean_images():
     np.testing.assert_allclose(model.code_distance.mean.average, np.mean(model.encode(x), axis=0), atol=1e-3)
     wanted = model.difference.pool(model.anomaly_map(x)) + model.code_distance(model.encode(x))
     np.testing.assert_allclose(model.score(x), wanted, rtol=1e-5)
+
+
+def test_evaluation_with_masks_and_without_anomalies():
+    """A planted bright square is found in images and pixels by a detector that knows the black image."""
+    x = np.zeros((6, 8, 8, 1), np.uint8)
+    x[3:, 2:4, 3:6] = 255
+    spec = data.DataSpec("squares", (8, 8, 1), None, {"train": 6, "validation": 6, "test": 6}, ("good", "square"),
+                         "one_class")
+    normal = np.zeros_like(x)
+    squares = data.Dataset(spec, {"train": (normal, None), "validation": (normal, None),
+                                  "test": (x, np.array([0, 0, 0, 1, 1, 1]))}, masks={"test": x[..., 0] > 0})
+    model = tiny("ae_anomaly", standardise=False, code_weight=0.0)
+    for network in (model.encoder, model.decoder):
+        network.set_weights([np.zeros_like(w) for w in network.get_weights()])
+    found = evaluation.of_detection(model, squares)  # not calibrated
+    assert found == {"auroc": 0.5, "average_precision": 0.5, "pixel_auroc": 0.5, "aupro": pytest.approx(0.15)}
+    model.decoder.set_weights([*model.decoder.get_weights()[:-1], np.full_like(model.decoder.get_weights()[-1], -9.0)])
+    assert evaluation.of_detection(model, squares, "validation") == {}
+    model.threshold.assign(0.01)
+    found = evaluation.of_detection(model, squares)
+    assert [found[key] for key in ("auroc", "pixel_auroc", "aupro", "f1", "fpr")] == pytest.approx([1, 1, 1, 1, 0])
+    held = evaluation.of_detection(model, squares, "validation")
+    assert held["normal"] == 6 and held["fpr"] == 0.0 and "auroc" not in held
