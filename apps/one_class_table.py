@@ -35,14 +35,14 @@ DETECTORS = {
     "ganomaly": ({"filters": 16, "encoder_weight": 10.0}, 64, 900),
     "skip_ganomaly": ({"filters": 8, "corruption": "erase", "level": 0.6}, 64, 400),
     "region_anomaly": ({"filters": 8, "learning_rate": 1e-3, "critic_learning_rate": 1e-3}, 32, 300),
-    "deep_svdd": ({"filters": 8, "pretrain_steps": 300, "pretrain_rate": 1e-3}, 200, 480),
-    "fanogan": ({"filters": 8, "latent_dim": 64, "gan_steps": 300, "critic_steps": 2, "learning_rate": 1e-3,
+    "deep_svdd": ({"filters": 8, "pretrain_share": 0.625, "pretrain_rate": 1e-3}, 200, 480),
+    "fanogan": ({"filters": 8, "latent_dim": 64, "gan_share": 0.375, "critic_steps": 2, "learning_rate": 1e-3,
                  "critic_learning_rate": 1e-3}, 64, 800),
 }
 PUBLISHED = {"GEOM": 93.5, "CAE": 90.2, "one-class SVM": 92.8, "Deep SVDD": 89.2}
 SOURCES = ("GEOM, CAE and one-class SVM: Golan & El-Yaniv, 2018, arXiv:1805.10917; Deep SVDD: as quoted by Ruff et al., "
            "2020, arXiv:1906.02694")
-TINY = {"filters": 4, "latent_dim": 4, "levels": 1, "gan_steps": 10, "pretrain_steps": 10}
+TINY = {"filters": 4, "latent_dim": 4, "levels": 1}
 FPR = 0.05
 
 

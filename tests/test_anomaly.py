@@ -82,6 +82,11 @@ def test_the_threshold_is_calibrated_saved_and_exported(name, tmp_path):
     assert list(found) == ["score", "is_anomaly", "threshold"]
     np.testing.assert_array_equal(found["is_anomaly"], wanted)
     np.testing.assert_allclose(found["threshold"], about["threshold"])
+    # A variable of the export, not a constant of its graph.
+    saved = tf.saved_model.load(str(tmp_path / "served" / "1"))
+    kept = [v for v in saved.signatures["score"].variables if v.shape == () and v.numpy() == np.float32(about["threshold"])]
+    kept[0].assign(-1.0)
+    assert saved.signatures["score"](x=tf.constant(images()))["is_anomaly"].numpy().all()
 
 
 def test_a_threshold_is_found_by_default_from_few_images():

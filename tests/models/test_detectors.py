@@ -136,7 +136,7 @@ def test_the_networks_of_deep_svdd_have_no_constants():
 
 
 def test_fanogan_trains_the_gan_first_and_then_the_encoder_alone(tmp_path):
-    model = tiny("fanogan", gan_steps=3, learning_rate=0.01)
+    model = tiny("fanogan", total_steps=6, learning_rate=0.01)
     parts = (model.generator, model.critic, model.encoder)
 
     def movement(steps):

@@ -37,6 +37,12 @@ def weights(hp, contextual):
             "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
 
 
+def first_stage(hp, name):
+    """Steps of what is trained first: a share of the run, or of 2,000 steps where none says how long it is."""
+    total = hp.Int("total_steps", 0, 100_000_000, default=0) or 2000
+    return int(total * hp.Float(name, 0.0, 1.0, default=0.5))
+
+
 CORRUPTIONS = {"none": lambda level: None, "gaussian": lambda level: GaussianCorruption(level),
                "erase": lambda level: EraseRegion(level / 2, level)}
 
@@ -98,7 +104,7 @@ def deep_svdd(hp, spec):
     levels = 1 if min(spec.image_shape[:2]) < 16 else 2
     model = DeepSVDD(lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
                      lenet.decoder(code, spec.image_shape, depth, levels),
-                     pretrain := hp.Int("pretrain_steps", 0, 1_000_000, default=1000), Bernoulli())
+                     pretrain := first_stage(hp, "pretrain_share"), Bernoulli())
     rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
     return model
@@ -109,7 +115,7 @@ def fanogan(hp, spec):
     """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
-                    dcgan.encoder(shape, code, depth, "layer"), hp.Int("gan_steps", 1, 1_000_000, default=1000),
+                    dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share")),
                     hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
                     penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
