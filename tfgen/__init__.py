@@ -61,6 +61,7 @@ from tfgen.models import (  # noqa: E402
     AAE,
     ACGAN,
     BEGAN,
+    DRAEM,
     EBGAN,
     GAN,
     VAE,
@@ -78,8 +79,8 @@ from tfgen.models import (  # noqa: E402
 )
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN",
-           "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder",
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "DRAEM", "EBGAN",
+           "GAN", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder",
            "StagedGAN", "StyleGAN", "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses",
            "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable",
            "tuning", "verbs"]

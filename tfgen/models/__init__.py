@@ -3,6 +3,7 @@
 from tfgen.models.aae import AAE
 from tfgen.models.autoencoder import AnomalyAutoencoder, Autoencoder
 from tfgen.models.cyclegan import CycleGAN
+from tfgen.models.draem import DRAEM
 from tfgen.models.gan import GAN
 from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
 from tfgen.models.pix2pix import Pix2Pix
@@ -14,5 +15,5 @@ from tfgen.models.staged import StagedGAN
 from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE
 
-__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "EBGAN", "GAN", "InfoGAN", "Pix2Pix",
-           "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "DRAEM", "EBGAN", "GAN", "InfoGAN",
+           "Pix2Pix", "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
