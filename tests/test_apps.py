@@ -1,5 +1,6 @@
 """Every app by its fast path, in this process."""
 
+import dataclasses
 import importlib.util
 import pathlib
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import figures
+from tfgen import data, figures
 
 APPS = pathlib.Path(__file__).parents[1] / "apps"
 
@@ -165,3 +166,32 @@ def test_translated_sandals_are_taken_for_boots(app, tmp_path):
         pytest.skip("fashion_mnist is not prepared (tfgen data prepare)")
     row = app("sandals_to_boots").main(steps=1200, split="validation", out=tmp_path)["sandal to ankle boot, CycleGAN"]
     assert row["accepted"] >= 0.85 and row["cycle_l1"] < 0.08
+
+
+def test_one_class_table(app, tmp_path, monkeypatch):
+    table = app("one_class_table")
+    monkeypatch.setattr(table, "data", FewDigits)
+    monkeypatch.setattr(table, "DETECTORS", {name: table.DETECTORS[name] for name in ("ae_anomaly", "deep_svdd")})
+    made = table.main(fast=True, seeds=1, out=tmp_path)
+    assert set(made) == {*table.DETECTORS, *table.BASELINES}
+    assert all(0 <= value <= 100 for row in made.values() for value in row["classes"]) and made["one-class SVM"]["mean"] > 80
+    assert Image.open(tmp_path / "pictures" / "one_class_table.png").size[0] > 400
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert len(files) == len(made)
+    assert table.main(fast=True, seeds=1, out=tmp_path) == made  # nothing is trained again
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == files
+
+
+class FewDigits:
+    """`tfgen.data` whose digits have two classes."""
+
+    one_class = staticmethod(data.one_class)
+
+    @staticmethod
+    def load(name):
+        full = data.load(name)
+        kept = {split: full.labels(split) < 2 for split in full.spec.sizes}
+        spec = dataclasses.replace(full.spec, num_classes=2, class_names=("0", "1"),
+                                   sizes={split: int(rows.sum()) for split, rows in kept.items()})
+        return data.Dataset(spec, {split: (full.images(split)[rows], full.labels(split)[rows])
+                                   for split, rows in kept.items()})

@@ -130,6 +130,62 @@ def test_translate_a_folder(tfgen, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
 
 
+def test_one_class_data(tfgen, tmp_path):
+    code, _, err = tfgen("train", "vae", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
+    assert code == 0, err
+    settings = json.loads(pathlib.Path("run/run.json").read_text())
+    assert settings["data"]["normal"] == ["3"] and settings["spec"]["view"] == "one_class"
+    code, out, err = tfgen("evaluate", "run", "--samples", 0)
+    assert code == 0 and json.loads(out)["images"] == 250, err
+    # A split for validation of two images, and of one.
+    for name, count in (("nut", 22), ("bolt", 12)):
+        good = tmp_path / name / "train" / "good"
+        good.mkdir(parents=True)
+        for i, x in enumerate(np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8)):
+            Image.fromarray(x).save(good / f"{i}.png")
+        code, _, err = tfgen("train", "vae", "--data", name, "--epochs", 1, "--out", f"run-{name}", *SMALL)
+        assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
+
+
+class Bright:
+    """Scores an image by its mean; its map is the image."""
+
+    names, image_shape = ["score", "anomaly_map"], (8, 8, 1)
+
+    def __init__(self, threshold):
+        self.threshold = threshold
+
+    def __call__(self, name, x):
+        return x.mean(axis=(1, 2, 3)) if name == "score" else x[..., 0]
+
+    def outputs(self, name, x):
+        score = self(name, x)
+        return {"score": score, "is_anomaly": score > self.threshold, "threshold": np.full(len(x), self.threshold, "f4")}
+
+
+def test_score_a_folder(tfgen, tmp_path, monkeypatch):
+    write_photos(tmp_path / "photos")
+    monkeypatch.setattr(cli.runs, "open_verbs", lambda path: Bright(0.25 if path.name == "run" else np.inf))
+    code, out, err = tfgen("score", "run", "--images", "photos", "--out", "report")
+    assert code == 1 and out == "scored 3 images, 3 anomalous at threshold 0.25: report/index.html\n"
+    assert err.count("passed over: ") == err.count("\n") == 1 and "broken.png" in err
+    (tmp_path / "photos" / "broken.png").unlink()
+    code, out, err = tfgen("score", "run", "--images", "photos", "--out", "report", "--threshold", 0.99, "--top", 1)
+    assert code == 0 and "3 images, 0 anomalous at threshold 0.99:" in out and not err
+    assert [path.name for path in pathlib.Path("report/overlays").iterdir()] == ["rank-00001.png"]
+    code, out, _ = tfgen("score", "bare", "--images", "photos", "--out", "report")
+    assert code == 0 and "0 anomalous at threshold inf (not calibrated: tfgen export --fpr" in out and out.count("\n") == 1
+
+
+def test_a_model_that_cannot_score(tfgen, tmp_path):
+    write_photos(tmp_path / "photos")
+    assert tfgen("train", "vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    for arguments, message in ((["run"], "this model cannot score; it has reconstruct, encode"),
+                               (["nowhere"], "there is no"), (["run", "--top", 0], "--top")):
+        code, _, err = tfgen("score", *arguments, "--images", "photos", "--out", "report")
+        assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("report").exists()
+
+
 def test_an_autoencoder_samples_from_a_mixture(tfgen):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):
@@ -159,6 +215,9 @@ def test_tune(tfgen, tuner):
     ("sample nowhere", "there is no nowhere"), ("export nowhere --to x", "holds no run"), ("export", "Missing argument"),
     ("tune vae --tuner baysian", "did you mean 'bayesian'"), ("data prepare fashin_mnist --from .", "fashion_mnist"),
     ("data prepare mnist --from nowhere", "nowhere"), ("reproduce nothing", "there is no figure"),
+    ("train vae --normal thre", "0 to 9, received 'thre'"), ("tune vae --anomalous 10", "0 to 9, received '10'"),
+    ("train vae --normal 3 --anomalous 4", "expected one of pairs"), ("tune vae --normal 3 --pairs edges", "normal='3'"),
+    ("train conditional_vae --normal 3", "expects labelled data"), ("train cyclegan --normal 3", "holds one_class"),
 ])
 def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, message):
     code, out, err = tfgen(*command.split())
@@ -167,8 +226,8 @@ def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, messag
 
 
 def test_every_command_has_help_with_an_example(tfgen):
-    names = ["list", "train", "tune", "sample", "reconstruct", "encode", "evaluate", "export", "reproduce", "data list",
-             "data prepare"]
+    names = ["list", "train", "tune", "sample", "reconstruct", "encode", "evaluate", "score", "export", "reproduce",
+             "data list", "data prepare"]
     for name in names:
         code, out, _ = tfgen(*name.split(), "--help")
         assert code == 0 and f"Example: tfgen {name}" in re.sub(r"\s+", " ", out)

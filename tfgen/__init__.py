@@ -66,12 +66,17 @@ from tfgen.models import (  # noqa: E402
     GAN,
     VAE,
     AnomalyAutoencoder,
+    AnomalyVAE,
     Autoencoder,
     CycleGAN,
+    DeepSVDD,
+    FAnoGAN,
+    GANomaly,
     InfoGAN,
     Pix2Pix,
     ProGAN,
     RegionInpainter,
+    SkipGANomaly,
     StackedAutoencoder,
     StackGAN,
     StagedGAN,
@@ -79,8 +84,8 @@ from tfgen.models import (  # noqa: E402
 )
 from tfgen.serialization import serializable  # noqa: E402
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "Autoencoder", "BEGAN", "CycleGAN", "DRAEM", "EBGAN",
-           "GAN", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE", "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses",
-           "metrics", "models", "networks", "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable",
-           "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
+           "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks",
+           "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

@@ -7,7 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfgen import calibration, verbs
 from tfgen.serialization import serializable
+
+# The false positive rate that a threshold is set for, where none is asked for.
+DEFAULT_FPR = 0.05
 
 
 class Detector:
@@ -23,10 +27,40 @@ class Detector:
                                          dtype="float32")
 
 
+def calibrate(model, dataset, fpr=None, batch_size=128):
+    """Sets a detector's threshold from the validation split, which holds normal images that it was not trained on.
+
+    Args:
+        model: with `score` and `threshold`.
+        dataset: a `tfgen.data.Dataset`.
+        fpr: share of normal images that may be called anomalous, see `calibration.threshold`; None: 0.05, or the least that
+            so many images allow.
+        batch_size: images at a time.
+
+    Returns:
+        {"asked_fpr", "threshold", "held_out": number of images}.
+
+    Raises:
+        UserError: an fpr out of range, or too small for the number of images.
+    """
+    scores = scores_of(model, dataset, "validation", batch_size)
+    if fpr is None:
+        fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
+    model.threshold.assign(calibration.threshold(scores, fpr))
+    return {"asked_fpr": fpr, "threshold": float(model.threshold), "held_out": len(scores)}
+
+
+def scores_of(model, dataset, split, batch_size=128, limit=None):
+    """A model's scores of a split, float32 (N,)."""
+    live = verbs.Live(model)
+    return np.concatenate([live("score", x.numpy(), batch_size) for x in dataset.batches(split, batch_size, limit=limit)])
+
+
 class Compared(Detector):
     """Mixes into a model with `reconstruct` the verbs `score` and `anomaly_map`, by an object `difference`.
 
-    `difference` is a `Difference`: `(x, reconstruction) -> maps (B, H, W)`, and `pool(maps) -> scores (B,)`.
+    A difference is a function `(x, reconstruction) -> maps (B, H, W)` with `pool(maps) -> scores (B,)` and
+    `update(x, reconstruction)`, by which it learns in training what differences are usual.
     """
 
     def anomaly_map(self, x):
@@ -52,8 +86,98 @@ class SquaredError:
     def __call__(self, x, reconstruction):
         return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
 
+    def update(self, x, reconstruction):
+        """Nothing is learnt."""
+
     def pool(self, maps):
         return (ops.max if self.peak else ops.mean)(maps, axis=(1, 2))
+
+
+@serializable
+class StandardisedError(keras.layers.Layer):
+    """Map: the squared error over its mean at that pixel in training, mean over channels; then as `SquaredError`.
+
+    What is always hard to reconstruct, such as edges, does not count as strange; over normal images the map has mean 1.
+
+    Args:
+        image_shape: (H, W, C).
+        blur, peak: as for `SquaredError`.
+        floor: added to the mean squared errors, in squared units of the [0, 1] range.
+    """
+
+    def __init__(self, image_shape, blur=0.0, peak=False, floor=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.blur = blur
+        self.peak = peak
+        self.floor = floor
+        self.usual = RunningMean(self.image_shape)
+
+    def call(self, x, reconstruction):
+        error = (ops.square(x - reconstruction) + self.floor) / (self.usual.average + self.floor)
+        return blurred(ops.mean(error, axis=-1), self.blur)
+
+    def update(self, x, reconstruction):
+        self.usual.update(ops.mean(ops.square(x - reconstruction), axis=0))
+
+    pool = SquaredError.pool
+
+
+class RunningMean(keras.layers.Layer):
+    """An exponential average of values that training goes through: plain over the first batches, then of the last hundred.
+
+    Args:
+        shape: of a value.
+        rate: how far a batch moves the average at least.
+    """
+
+    def __init__(self, shape, rate=0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        made = {"trainable": False, "dtype": "float32"}
+        self.average = self.add_weight(tuple(shape), "zeros", name="average", aggregation="mean", **made)
+        self.batches = self.add_weight((), "zeros", name="batches", aggregation="only_first_replica", **made)
+        self.built = True
+
+    def update(self, value):
+        """Adds a batch's value."""
+        self.batches.assign_add(1.0)
+        rate = ops.maximum(self.rate, 1.0 / self.batches)
+        self.average.assign(self.average + rate * (ops.stop_gradient(value) - self.average))
+
+
+@serializable
+class CodeDistance(keras.layers.Layer):
+    """(z - m)^T C^-1 (z - m) / d of codes: the squared Mahalanobis distance, 1 on average over normal images.
+
+    m and C are running averages over training, C with a share of its mean variance added to the diagonal.
+
+    Args:
+        dim: d, the width of a code.
+        shrinkage: that share.
+    """
+
+    def __init__(self, dim, shrinkage=0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.shrinkage = shrinkage
+        self.mean = RunningMean((dim,))
+        self.square = RunningMean((dim, dim))
+
+    def update(self, codes):
+        """Learns from a batch of codes (B, d)."""
+        codes = ops.cast(codes, "float32")
+        self.mean.update(ops.mean(codes, axis=0))
+        self.square.update(tf.matmul(codes, codes, transpose_a=True) / tf.cast(tf.shape(codes)[0], "float32"))
+
+    def call(self, codes):
+        """(B, d) -> (B,)."""
+        mean = self.mean.average
+        covariance = self.square.average - mean[:, None] * mean[None, :]
+        covariance += (self.shrinkage * tf.linalg.trace(covariance) / self.dim + 1e-6) * tf.eye(self.dim)
+        away = ops.cast(codes, "float32") - mean
+        solved = tf.linalg.triangular_solve(tf.linalg.cholesky(covariance), tf.transpose(away))  # (d, B)
+        return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
 
 
 def blurred(maps, sigma):

@@ -10,7 +10,7 @@ import time
 import keras
 import numpy as np
 
-from tfgen import files, metrics, pictures, plots, verbs
+from tfgen import files, heat, metrics, pictures, plots, verbs
 
 
 class TrainingDiverged(RuntimeError):
@@ -129,7 +129,7 @@ class Pictures(keras.callbacks.Callback):
     """Draws, with the same inputs each epoch, what the model's verbs allow.
 
     `reconstructions/epoch-*.png` (original, corrupted where the model has a corruption, reconstruction),
-    `translations/epoch-*.png` and `samples/epoch-*.png`.
+    `translations/epoch-*.png`, `anomaly_maps/epoch-*.png` and `samples/epoch-*.png`.
 
     Args:
         folder: the run's.
@@ -166,6 +166,10 @@ class Pictures(keras.callbacks.Callback):
                 self.live, self.images, self.labels, getattr(self.model, "corruption", None)))
         if "translate" in self.live.names and self.sources is not None:
             pictures.save_rows(self.folder / "translations" / name, translation_rows(self.live, self.sources, self.images))
+        if "anomaly_map" in self.live.names:
+            maps = self.live("anomaly_map", self.images)
+            pictures.save_rows(self.folder / "anomaly_maps" / name, {
+                "original": self.images, "anomaly map": heat.overlays(self.images, maps)})
         if "sample" in self.live.names:
             columns = label_columns(self.live)
             pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(8 * columns)), columns)

@@ -12,6 +12,8 @@ import tensorflow as tf
 import typer
 
 from tfgen import (
+    anomaly,
+    anomaly_report,
     data,
     evaluation,
     export,
@@ -45,6 +47,9 @@ Pairs = Annotated[str | None, typer.Option(
     help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; side_by_side[_reversed] for a "
          "folder of A|B images.")]
 Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of unpaired data, such as Sandal,Sneaker.")]
+Normal = Annotated[str | None, typer.Option(
+    help="Class(es) that count as normal: trained on these alone, tested on all.")]
+Anomalous = Annotated[str | None, typer.Option(help="Class(es) that count as anomalous: left out of training.")]
 Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
@@ -99,7 +104,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
-          pairs: Pairs = None, domains: Domains = None,
+          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
@@ -118,7 +123,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     else:
         recipes.find(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
-        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains)
+        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -129,7 +134,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
          tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
-         pairs: Pairs = None, domains: Domains = None,
+         pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -139,8 +144,9 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     """
     recipes.find(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
-    best = tuning.search(recipe, data.load(data_name, image_size, pairs=pairs, domains=domains), out, trials, tuner, epochs,
-                         batch_size, seed, assignments(set_, "--set"), steps, verbose=0 if quiet else 1)
+    dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
+    best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
+                         verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
 
 
@@ -263,6 +269,26 @@ def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A
 
 
 @app.command()
+def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A folder of images, subfolders too.")],
+          out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
+          threshold: Annotated[float | None, typer.Option(
+              help="Score over which an image is called anomalous; default: the model's own.")] = None,
+          top: Annotated[int, typer.Option(min=1, help="Images on the page, the most anomalous first.")] = 100):
+    """Scores a folder of images for anomalies. An image of another size is stretched to the model's, bicubic.
+
+    Files that cannot be read are passed over and listed at the end; the exit code is then 1.
+
+    Example: tfgen score runs/x --images photos --out report
+    """
+    report = anomaly_report.write(runs.open_verbs(model), images, out, threshold, top)
+    print(f"scored {report.scored} images, {report.anomalous} anomalous at threshold {report.threshold:.4g}"
+          f"{'' if np.isfinite(report.threshold) else f' ({anomaly_report.NOT_CALIBRATED})'}: {out / 'index.html'}")
+    for line in report.unreadable:
+        print(f"passed over: {line}", file=sys.stderr)
+    return 1 if report.unreadable else 0
+
+
+@app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
              k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
@@ -291,13 +317,23 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 @app.command("export")
 def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
             to: Annotated[pathlib.Path, typer.Option(help="The model's folder; a version is written under it.")],
-            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None):
+            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None,
+            fpr: Annotated[float | None, typer.Option(
+                help="Share of normal images that an anomaly detector may call anomalous: sets its threshold from the "
+                     "validation split; default: as the run has it, 0.05.")] = None):
     """Writes a SavedModel for TF Serving, one signature a verb, and verifies it.
 
     Example: tfgen export runs/x --to saved_models/vae
     """
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
+    scores = "score" in verbs.verbs_of(model)
+    if fpr is not None and not scores:
+        raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")
+    if scores and (fpr is not None or not np.isfinite(float(model.threshold))):
+        about["threshold"] = anomaly.calibrate(model, runs.load_data(settings), fpr)
+        print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
+              "held-out normal images".format(**about["threshold"]))
     print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs.verbs_of(model))}")
 
 

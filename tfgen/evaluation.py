@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfgen import metrics, verbs
+from tfgen import anomaly, metrics, verbs
 
 
 def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
@@ -19,8 +19,9 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
 
     Returns:
-        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations"}
-        as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" what `of_translations` does.
+        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
+        "detection"} as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" and "detection" what
+        `of_translations` and `of_detection` do.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
@@ -32,6 +33,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
     if samples and "translate" in live.names:
         figures["translations"] = of_translations(live, dataset, split, limit, extractor)
+    if "score" in live.names:
+        figures["detection"] = of_detection(model, dataset, split, limit, batch_size)
     if "log_prob" not in live.names:
         return figures
     totals, codes = [], []
@@ -45,6 +48,34 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
     return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
                       "active_units": metrics.active_units(np.concatenate(codes))}
+
+
+def of_detection(model, dataset, split="test", limit=None, batch_size=128):
+    """How well a detector tells the anomalies of a split, and how often it calls normal images anomalous.
+
+    Args:
+        model: with `score` and `threshold`.
+        dataset: a `tfgen.data.Dataset`; without anomalies (`one_class` data) all images count as normal.
+        split: `train`, `validation` or `test`.
+        limit: images at most; None for all.
+        batch_size: images at a time.
+
+    Returns:
+        What `tfgen.metrics.detection` gives, {} for a model without a threshold and data without anomalies; with masks and
+        maps "pixel_auroc" and "aupro", too.
+    """
+    scores = anomaly.scores_of(model, dataset, split, batch_size, limit)
+    anomalous = np.zeros(len(scores), bool)
+    if dataset.spec.view == "one_class":
+        anomalous = dataset.anomalous(split)[:limit]
+    threshold = float(model.threshold)
+    threshold = threshold if np.isfinite(threshold) else None
+    figures = metrics.detection(anomalous, scores, threshold) if anomalous.any() or threshold is not None else {}
+    masks = dataset.masks(split)
+    if masks is not None and masks[:limit].any() and "anomaly_map" in verbs.verbs_of(model):
+        maps = verbs.Live(model)("anomaly_map", dataset.images(split)[:limit].astype("float32") / 255.0, batch_size)
+        figures |= {"pixel_auroc": metrics.pixel_auroc(masks[:limit], maps), "aupro": metrics.aupro(masks[:limit], maps)}
+    return figures
 
 
 def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):

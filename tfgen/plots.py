@@ -1,4 +1,4 @@
-"""Plots of losses, readings, codes and points, written to files; nothing here needs a screen or keeps global state."""
+"""Plots of losses, readings, codes, points and tables, written to files; no screen is needed, no global state kept."""
 
 import textwrap
 
@@ -223,6 +223,37 @@ def paths(path, ways, title="", reach=None):
     figure.suptitle(title, fontsize=13, color=INK)
     figure.legend([start, end, goal], ["start", "end", "equilibrium"], loc="outside lower center", ncols=3, frameon=False,
                   fontsize=11)
+    _write_figure(path, figure)
+
+
+def table(path, rows, columns, values, title=""):
+    """Numbers as a coloured table: a row a method, a column a class.
+
+    Args:
+        path: file name; its ending chooses the format.
+        rows, columns: their names.
+        values: (rows, columns); colours span the values, NaN is left white.
+        title: over it.
+
+    Raises:
+        UserError: for values of another shape.
+    """
+    values = np.asarray(values, float)
+    if values.shape != (len(rows), len(columns)) or not values.size:
+        raise UserError(f"table expects values ({len(rows)}, {len(columns)}), one a row and column, received {values.shape}")
+    figure = _figure(2.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows))
+    axes = figure.add_subplot()
+    low, high = np.nanmin(values), np.nanmax(values)
+    axes.imshow(values, cmap="Blues", vmin=low, vmax=high + 0.6 * (high - low), aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=INK, fontsize=9)
+    axes.set_xticks(range(len(columns)), [textwrap.fill(str(name), 10) for name in columns], fontsize=9)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=11, color=INK, parse_math=False)
     _write_figure(path, figure)
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
 from tfgen.errors import UserError
 from tfgen.model import AdversarialModel
 
@@ -139,11 +139,12 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
+    made = {"threshold": anomaly.calibrate(model, dataset)} if callable(getattr(model, "score", None)) else {}
     save(model, out)
     draw_codes(model, dataset, out)
     samples = 10_000 if quality_callbacks(recipe, dataset) else 0
     figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)
-    files.write_json(out / "metrics.json", {"validation": figures})
+    files.write_json(out / "metrics.json", made | {"validation": figures})
     return model
 
 
@@ -161,21 +162,22 @@ def examples(dataset, count=10, split="validation"):
 
 def sources_of(dataset, count=10, split="validation"):
     """What `examples` of a data set are translated from, float32 in [0, 1]; None for images alone."""
-    return None if dataset.spec.view == "images" else dataset.sources(split, count).astype("float32") / 255.0
+    return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
 
 
 def draw_codes(model, dataset, out, count=2000):
     """The pictures of a finished model's latents: the codes, the 2-D manifold, an autoencoder's samples."""
     live = verbs.Live(model)
-    if "encode" not in live.names:
-        return
     images, labels = examples(dataset, count)
+    if "encode" not in live.names or len(images) < 2:
+        return
     options = {"label": labels} if "label" in live.options["encode"] else {}
     latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)
     if live.latent_shape == (2,) and "decode" in live.names:
         latent.manifold(live, path=out / "manifold.png")
     if "decode" in live.names:
-        latent.interpolate(live, images[:6], images[6:12], path=out / "interpolation.png")
+        pairs = min(6, len(images) // 2)
+        latent.interpolate(live, images[:pairs], images[pairs:2 * pairs], path=out / "interpolation.png")
     if "sample" not in live.names and "decode" in live.names:
         codes = live("encode", examples(dataset, 5000, "train")[0])
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")

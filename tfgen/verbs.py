@@ -137,7 +137,7 @@ class Verbs:
         for start in range(0, len(inputs), batch_size):
             made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
             parts.append({key: value.numpy() for key, value in made.items()})
-        keys = sorted(parts[0], key=lambda key: key != VERBS[name].output)
+        keys = sorted(parts[0], key=lambda key: (key != VERBS[name].output, key))
         return {key: np.concatenate([part[key] for part in parts]) for key in keys}
 
     def __call__(self, name, inputs, batch_size=128, **options):

@@ -30,7 +30,8 @@ def test_spec_round_trip_through_json(digits):
     {"name": ""}, {"image_shape": (8, 8)}, {"image_shape": (8, 0, 1)}, {"image_shape": "8x8"},
     {"num_classes": 0}, {"num_classes": True}, {"sizes": {"train": -1}}, {"sizes": [3]},
     {"num_classes": 3, "class_names": ("a", "b")}, {"class_names": ("a",)}, {"view": ""},
-    {"view": "labelled"}, {"view": "paired"}, {"source_shape": (8, 8, 1)}, {"view": "unpaired", "source_shape": (8, 8)}])
+    {"view": "labelled"}, {"view": "paired"}, {"source_shape": (8, 8, 1)}, {"view": "unpaired", "source_shape": (8, 8)},
+    {"view": "one_class", "source_shape": (8, 8, 1)}, {"view": "one_class", "num_classes": 2}])
 def test_spec_validates(fields):
     with pytest.raises(ValueError, match="expects .* received"):
         DataSpec(**{"name": "a", "image_shape": (8, 8, 1), **fields})

@@ -1,10 +1,11 @@
 """Image data: where it comes from (`load`, `prepare`, `available`) and how a model sees it (`views`,
-`pairings`)."""
+`pairings`, `one_class`)."""
 
 from tfgen.data import pairings, views
+from tfgen.data.one_class import one_class
 from tfgen.data.pipeline import Dataset
 from tfgen.data.prepare import prepare
 from tfgen.data.sources import available, load
 from tfgen.data.spec import DataSpec
 
-__all__ = ["DataSpec", "Dataset", "available", "load", "pairings", "prepare", "views"]
+__all__ = ["DataSpec", "Dataset", "available", "load", "one_class", "pairings", "prepare", "views"]

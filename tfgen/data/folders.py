@@ -17,7 +17,7 @@ _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "te
 _CHANNELS = {"1": 1, "L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "P": 3, "PA": 3, "CMYK": 3, "YCbCr": 3, "RGBX": 3}
 
 
-def _subfolders(folder):
+def subfolders(folder):
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
 
 
@@ -26,10 +26,10 @@ def _images(folder):
                   if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
-def _classes(folder):
+def class_files(folder):
     """[(path, class name or None)] of the images directly in a folder or in its class subfolders."""
     flat = [(path, None) for path in _images(folder)]
-    nested = [(path, sub.name) for sub in _subfolders(folder) for path in _images(sub)]
+    nested = [(path, sub.name) for sub in subfolders(folder) for path in _images(sub)]
     if flat and nested:
         raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder a class, received "
                         f"{len(flat)} directly and {len(nested)} in subfolders: move them to one or the other")
@@ -40,7 +40,7 @@ def _classes(folder):
 
 def _scan(folder):
     """({split: [(path, class name or None)]}, {split: folder})."""
-    subs = _subfolders(folder)
+    subs = subfolders(folder)
     if subs and not _images(folder) and all(sub.name.lower() in _SPLITS for sub in subs):
         roots = {_SPLITS[sub.name.lower()]: sub for sub in subs}
         if len(roots) != len(subs) or "train" not in roots:
@@ -48,7 +48,7 @@ def _scan(folder):
                             f"received {', '.join(sub.name for sub in subs)}: rename them")
     else:
         roots = {"train": folder}
-    splits = {split: _classes(root) for split, root in roots.items()}
+    splits = {split: class_files(root) for split, root in roots.items()}
     for split, items in splits.items():
         if not items:
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) in {str(roots[split])!r} or in one "
@@ -62,7 +62,7 @@ def _channels_of(path, mode):
     return _CHANNELS[mode]
 
 
-def _header(path):
+def header(path):
     """(channels, (H, W)) without decoding the pixels."""
     try:
         with Image.open(path) as image:
@@ -111,9 +111,9 @@ def _read_tfds(folder, splits, roots, names, shape, size):
         return arrays
 
 
-def _channels(where, paths, size):
+def common_channels(where, paths, size):
     """(channels, (H, W)) of image files: one channel if all are grey; several sizes only where `size` is given."""
-    headers = [_header(path) for path in paths]
+    headers = [header(path) for path in paths]
     if size is None:
         check_one_size(where, (sides for _, sides in headers))
     return max(channels for channels, _ in headers), headers[0][1]
@@ -122,7 +122,7 @@ def _channels(where, paths, size):
 def domain_roots(folder):
     """{'trainA': folder, 'trainB': folder …} of the subfolders that are named after a split and a domain, or {}."""
     roots = {}
-    for sub in _subfolders(pathlib.Path(folder)):
+    for sub in subfolders(pathlib.Path(folder)):
         found = re.fullmatch("([a-z]+?)[-_]?([ab])", sub.name.lower())
         if found and found[1] in _SPLITS:
             first = roots.setdefault(_SPLITS[found[1]] + found[2].upper(), sub)
@@ -156,8 +156,8 @@ def read_domains(folder, size=None):
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) directly in {str(roots[name])!r}, received "
                             "none: put them there")
     where = repr(str(folder))
-    channels = {domain: _channels(where, (path for name, found in paths.items() if name[-1] == domain for path in found),
-                                  size)[0] for domain in "AB"}
+    channels = {domain: common_channels(where, (path for name, found in paths.items() if name[-1] == domain
+                                                for path in found), size)[0] for domain in "AB"}
     return {name: (stack(where, (decode(path, channels[name[-1]]) for path in found), size), None)
             for name, found in paths.items()}
 
@@ -179,7 +179,7 @@ def read_folder(folder, size=None, side_by_side=False):
     """
     folder = pathlib.Path(folder)
     splits, roots = _scan(folder)
-    channels, sides = _channels(repr(str(folder)), (path for items in splits.values() for path, _ in items), size)
+    channels, sides = common_channels(repr(str(folder)), (path for items in splits.values() for path, _ in items), size)
     names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
     if names and folder not in roots.values() and not side_by_side:
         arrays = _read_tfds(folder, splits, roots, names, (*(sides if size is None else (None, None)), channels), size)

@@ -69,12 +69,13 @@ class Dataset:
         sources: what is translated to the images, where the spec is of paired or unpaired data: {split: uint8
             (N, H, W, C)}, for unpaired data of any N, or (paired) a pairing of `tfgen.data.pairings`, which computes
             them in the stream.
+        masks: where the defects of one-class data are: {split: bool (N, H, W)}, or None.
 
     Raises:
-        ValueError: arrays or sources that do not fit the spec.
+        ValueError: arrays, sources or masks that do not fit the spec.
     """
 
-    def __init__(self, spec, arrays, source=None, sources=None):
+    def __init__(self, spec, arrays, source=None, sources=None, masks=None):
         if "train" not in arrays:
             raise ValueError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
         self.spec = spec
@@ -90,6 +91,8 @@ class Dataset:
         self._pairing, self._sources = (sources, {}) if callable(sources) else (None, dict(sources or {}))
         self._check_sources()
         self._sources = {split: _read_only(array) for split, array in self._sources.items()}
+        self._check_one_class(masks or {})
+        self._masks = {split: _read_only(array) for split, array in (masks or {}).items()}
 
     def _check_sources(self):
         spec = self.spec
@@ -98,12 +101,24 @@ class Dataset:
             if found != spec.source_shape:
                 raise ValueError(f"Dataset expects a pairing for {spec.view} data and source_shape={spec.source_shape}, "
                                  f"received {self._pairing.name} with {found}")
-        elif set(self._sources) != (set() if spec.view == "images" else set(self._arrays)):
-            raise ValueError(f"Dataset expects sources of all splits for paired and unpaired data and none for images, "
+        elif set(self._sources) != (set(self._arrays) if spec.source_shape else set()):
+            raise ValueError(f"Dataset expects sources of all splits for paired and unpaired data, else none, "
                              f"received {sorted(self._sources)} with view={spec.view!r}")
         for split, array in self._sources.items():
             _check_array(f"{split} sources", array, spec.source_shape,
                          len(self._arrays[split][0]) if spec.view == "paired" else None)
+
+    def _check_one_class(self, masks):
+        one_class = self.spec.view == "one_class"
+        labelled = {split for split, (_, labels) in self._arrays.items() if labels is not None}
+        if one_class and labelled != {"test"} & set(self._arrays):
+            raise ValueError(f"Dataset expects labels in the test split alone for one-class data, received them in "
+                             f"{sorted(labelled)}")
+        for split, array in masks.items():
+            shape = self._arrays[split][0].shape[:3] if one_class and split in self._arrays else None
+            if array.dtype != bool or array.shape != shape:
+                raise ValueError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
+                                 f"{array.shape} with view={self.spec.view!r}")
 
     def _split(self, split):
         if split not in self._arrays:
@@ -133,13 +148,34 @@ class Dataset:
             UserError: an unknown split, a limit out of range, or data without sources.
         """
         self._split(split)
-        if self.spec.view == "images":
+        if self.spec.source_shape is None:
             raise UserError(f"sources expects paired or unpaired data, received {self.spec.name!r} with images alone: "
                             "load it with pairs= (--pairs edges) or domains= (--domains A,B)")
         if not self._pairing:
             return self._sources[split][:None if limit is None else _check_int("limit", limit, 1)]
         found = self.batches(split, view=lambda record: record["source"], limit=limit)
         return _read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
+
+    def masks(self, split):
+        """Read-only bool (N, H, W), True where an image has a defect; None where there are none.
+
+        Raises:
+            UserError: an unknown split.
+        """
+        self._split(split)
+        return self._masks.get(split)
+
+    def anomalous(self, split):
+        """Which images of one-class data are anomalous: bool (N,), all False but in the test split.
+
+        Raises:
+            UserError: an unknown split, or data of another view.
+        """
+        images, labels = self._split(split)
+        if self.spec.view != "one_class":
+            raise UserError(f"anomalous expects one-class data, received {self.spec.name!r} with view={self.spec.view!r}: "
+                            "load it with normal= (--normal 3), anomalous= (--anomalous 3) or a folder with train/good")
+        return np.zeros(len(images), bool) if labels is None else labels > 0
 
     def _count(self, split):
         """Images of a split, of unpaired data those of the larger domain."""

@@ -17,6 +17,13 @@ def resize(image, size):
     return np.stack(channels, axis=2)
 
 
+def resize_mask(mask, size):
+    """bool (H, W) -> bool (size, size): True where any pixel of the area is, so that thin defects survive."""
+    if mask.shape == (size, size):
+        return mask
+    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)) > 0
+
+
 def check_one_size(where, sizes):
     """Raises UserError if the (H, W) pairs in `sizes` are not all the same."""
     counts = collections.Counter(sizes)

@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 
-from tfgen.data import files, folders, pairings, tfds_store
+from tfgen.data import files, folders, mvtec, pairings, tfds_store
+from tfgen.data.classes import class_of, listed, title_of
+from tfgen.data.one_class import one_class
 from tfgen.data.pipeline import Dataset
 from tfgen.data.prepare import IDX_DATASETS
 from tfgen.data.resize import check_one_size, stack
@@ -73,39 +75,26 @@ def _two_domains(name, splits, size):
     return {split: images for split, (images, _) in a.items()}, b
 
 
-def _class_of(name, wanted, class_names, classes):
-    """(number, what to call it) of a class given by its name, in any case, or by its number."""
-    text = str(wanted).strip()
-    same = [label for label, known in enumerate(class_names) if known == text] or [
-        label for label, known in enumerate(class_names) if known.lower() == text.lower()]
-    if not same and text.isdecimal() and int(text) < classes:
-        same = [int(text)]
-    if len(same) != 1:
-        known = "".join(f"{title!r}, " for title in class_names[:12]) + ("... " if len(class_names) > 12 else "")
-        raise UserError(f"domains expect classes of {name!r}: {known}0 to {classes - 1}, received {text!r}"
-                        f"{did_you_mean(text, class_names)}: use two of them")
-    return same[0], class_names[same[0]] if class_names else text
-
-
 def _two_classes(name, splits, domains, class_names, classes):
     """(the two names, {split: images} of the first class, {split: (images, None)} of the second)."""
     if classes is None or any(labels is None for _, labels in splits.values()):
         raise UserError(f"domains expect data with labels in all splits, received {name!r} without: use class subfolders, "
                         "or a folder with trainA and trainB")
-    wanted = domains.split(",") if isinstance(domains, str) else list(domains) if isinstance(domains, (tuple, list)) else []
+    wanted = listed(domains)
     if len(wanted) != 2:
         raise UserError(f"domains expect two classes, received {domains!r}: give --domains A,B (domains=('A', 'B'))")
-    found = [_class_of(name, one, class_names, classes) for one in wanted]
-    if found[0][0] == found[1][0]:
-        raise UserError(f"domains expect two different classes, received {found[0][1]!r} twice: choose another")
+    found = [class_of(name, one, class_names, classes) for one in wanted]
+    titles = [title_of(label, class_names) for label in found]
+    if found[0] == found[1]:
+        raise UserError(f"domains expect two different classes, received {titles[0]!r} twice: choose another")
     chosen = []
-    for label, title in found:
+    for label, title in zip(found, titles, strict=True):
         chosen.append({split: images[labels == label] for split, (images, labels) in splits.items()})
         empty = [split for split, images in chosen[-1].items() if not len(images)]
         if empty:
             raise UserError(f"domains expect images of both classes in all splits of {name!r}, received none of {title!r} "
                             f"in {', '.join(empty)}: choose another class, or add images")
-    return [title for _, title in found], chosen[0], {split: (images, None) for split, images in chosen[1].items()}
+    return titles, chosen[0], {split: (images, None) for split, images in chosen[1].items()}
 
 
 def _classes_of(splits, class_names):
@@ -117,7 +106,7 @@ def _classes_of(splits, class_names):
     return classes, class_names if len(class_names) == classes else ()
 
 
-def _dataset(source, name, splits, classes=None, class_names=(), view="images", sources=None):
+def _dataset(source, name, splits, classes=None, class_names=(), view="images", sources=None, masks=None):
     shape = splits["train"][0].shape[1:]
     sizes = {split: len(images) for split, (images, _) in splits.items()}
     if callable(sources):
@@ -126,15 +115,31 @@ def _dataset(source, name, splits, classes=None, class_names=(), view="images", 
         source_shape = sources["train"].shape[1:] if sources else None
         sizes = {split: max(size, len(sources[split])) if sources else size for split, size in sizes.items()}
     spec = DataSpec(name, shape, classes, sizes, class_names, view, source_shape)
-    return Dataset(spec, splits, source, sources)
+    return Dataset(spec, splits, source, sources, masks)
+
+
+def _check_unasked(source, name, what):
+    """Raises UserError if pairs or domains are asked of data that have a view of their own."""
+    asked = [key for key in ("pairs", "domains") if key in source]
+    if asked:
+        raise UserError(f"{asked[0]} expect one set of images, received {name!r}, which has {what}: "
+                        "leave out --pairs and --domains")
+
+
+def _category(source, name, path):
+    """The Dataset of a folder in MVTec AD's layout; a test split carved from train is all normal."""
+    _check_unasked(source, name, "normal images and defects")
+    splits, kinds, masks = mvtec.read_category(path, source["image_size"])
+    splits = _carve(name, splits)
+    images, labels = splits["test"]
+    splits["test"] = images, np.zeros(len(images), np.int64) if labels is None else labels
+    return _dataset(source, name, splits, class_names=kinds, view="one_class", masks=masks)
 
 
 def _finish(source, name, splits, class_names):
     size, pairs, domains = source["image_size"], source.get("pairs"), source.get("domains")
     if "trainA" in splits:
-        if pairs is not None or domains is not None:
-            raise UserError(f"{'pairs' if domains is None else 'domains'} expect one set of images, received {name!r}, "
-                            "which has the domains A and B: leave out --pairs and --domains")
+        _check_unasked(source, name, "the domains A and B")
         sources, splits = _two_domains(name, splits, size)
         return _dataset(source, name, splits, view="unpaired", sources=sources)
     side_by_side = pairs in pairings.SIDE_BY_SIDE
@@ -159,6 +164,7 @@ def _from_path(path, size, side_by_side):
             return files.read_idx_folder(path), ()
         if folders.domain_roots(path):
             return folders.read_domains(path, size), ()
+        mvtec.check_single(path)
         return folders.read_folder(path, size, side_by_side)
     if path.suffix == ".npz":
         return files.read_npz(path), ()
@@ -186,20 +192,39 @@ def _unknown(name, data_dir):
                      f"{did_you_mean(name, choices)}: see `tfgen data list`")
 
 
-def load(name, image_size=None, data_dir=None, pairs=None, domains=None):
+def _load(source, name, data_dir, size, side_by_side):
+    """The Dataset of a name or path, before any of its classes are told normal."""
+    if name == "digits":
+        return _finish(source, name, *_digits())
+    ready = tfds_store.prepared(data_dir)
+    if name in ready:
+        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], size, side_by_side))
+    path = pathlib.Path(name).expanduser()
+    if not name or not path.exists():
+        raise _unknown(name, data_dir)
+    title = path.resolve().name
+    title = title.split(".")[0] or title
+    source["name"] = str(path.resolve())
+    if path.is_dir() and mvtec.is_category(path):
+        return _category(source, title, path)
+    return _finish(source, title, *_from_path(path, size, side_by_side))
+
+
+def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None):
     """Loads a dataset into memory. Nothing is ever downloaded.
 
     Args:
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
             .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
-            for unpaired images in trainA, trainB …). A prepared name goes before a path of the same spelling; './name'
-            is always the path.
+            for unpaired images in trainA, trainB …, `mvtec.read_category` for normal images in train/good). A prepared
+            name goes before a path of the same spelling; './name' is always the path.
         image_size: side that all images are resized to, bilinear and square; None keeps theirs.
         data_dir: folder of prepared TFDS datasets; None takes TFDS' own.
         pairs: what each image is to be translated from: a pairing as for `pairings.by_name`, or 'side_by_side' where
             each file holds the source (left) and the image (right), or 'side_by_side_reversed' (source right).
         domains: two classes, by name or number, as a pair or as 'A,B': the images of the second become the images, and
             those of the first unpaired sources, without labels.
+        normal, anomalous: classes as for `one_class`, for data to detect anomalies in.
 
     Returns:
         Dataset with the splits train, validation and test. A source without a test or a validation split gives a
@@ -211,8 +236,10 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None):
     if image_size is not None and (isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer))
                                    or image_size < 1):
         raise UserError(f"image_size expects an int >= 1, received {image_size!r}: pass --image-size N, such as 32")
-    if pairs is not None and domains is not None:
-        raise UserError(f"expected pairs or domains, received pairs={pairs!r} and domains={domains!r}: give one of them")
+    views = {"pairs": pairs, "domains": domains, "normal": normal, "anomalous": anomalous}
+    given = [f"{key}={value!r}" for key, value in views.items() if value is not None]
+    if len(given) > 1:
+        raise UserError(f"expected one of {', '.join(views)}, received {' and '.join(given)}: leave out the others")
     name = str(name)
     source = {"name": name, "image_size": image_size, "data_dir": None if data_dir is None else str(data_dir)}
     side_by_side = pairs in pairings.SIDE_BY_SIDE
@@ -220,17 +247,8 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None):
         source["pairs"] = pairs if side_by_side else pairings.by_name(pairs).name
     if domains is not None:
         source["domains"] = domains
-    if name == "digits":
-        return _finish(source, name, *_digits())
-    ready = tfds_store.prepared(data_dir)
-    if name in ready:
-        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], image_size, side_by_side))
-    path = pathlib.Path(name).expanduser()
-    if name and path.exists():
-        title = path.resolve().name
-        source["name"] = str(path.resolve())
-        return _finish(source, title.split(".")[0] or title, *_from_path(path, image_size, side_by_side))
-    raise _unknown(name, data_dir)
+    dataset = _load(source, name, data_dir, image_size, side_by_side)
+    return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 
 def available(data_dir=None):

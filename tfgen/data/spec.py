@@ -2,7 +2,7 @@
 
 import dataclasses
 
-VIEWS = ("images", "paired", "unpaired")
+VIEWS = ("images", "paired", "unpaired", "one_class")
 
 
 def _is_count(value, least):
@@ -25,8 +25,9 @@ class DataSpec:
         image_shape: (height, width, channels) of every image; of those translated to, where there are sources.
         num_classes: number of labels of the training split; None where it has none.
         sizes: number of images of each split; of unpaired data, that of the larger domain.
-        class_names: one name per class, or empty.
-        view: what the data are: "images", "paired" (a source for each image) or "unpaired" (images of two domains).
+        class_names: one name per class, or empty; of one-class data those of the test labels: normal, then each anomaly.
+        view: what the data are: "images", "paired" (a source for each image), "unpaired" (images of two domains) or
+            "one_class" (normal images without labels; in the test split also anomalies, labelled 0 = normal, 1, 2 …).
         source_shape: (height, width, channels) of the images translated from; None where there are none.
 
     Raises:
@@ -51,13 +52,15 @@ class DataSpec:
         if not isinstance(self.sizes, dict) or not all(_is_count(size, 0) for size in self.sizes.values()):
             raise ValueError(f"DataSpec(sizes) expects {{split: int >= 0}}, received {self.sizes!r}")
         names = tuple(self.class_names)
-        if names and len(names) != self.num_classes:
+        if names and len(names) != self.num_classes and self.view != "one_class":
             raise ValueError(f"DataSpec(class_names) expects num_classes={self.num_classes} names or none, "
                              f"received {len(names)}")
         if self.view not in VIEWS:
             raise ValueError(f"DataSpec(view) expects one of {', '.join(VIEWS)}, received {self.view!r}")
-        if (source_shape is None) != (self.view == "images"):
-            raise ValueError(f"DataSpec(source_shape) expects a shape for paired and unpaired data and None for images, "
+        if self.view == "one_class" and self.num_classes is not None:
+            raise ValueError(f"DataSpec(num_classes) expects None for one-class data, received {self.num_classes}")
+        if (source_shape is None) == (self.view in ("paired", "unpaired")):
+            raise ValueError(f"DataSpec(source_shape) expects a shape for paired and unpaired data, else None, "
                              f"received {self.source_shape!r} with view={self.view!r}")
         object.__setattr__(self, "image_shape", shape)
         object.__setattr__(self, "source_shape", source_shape)

@@ -1,6 +1,7 @@
 """Numbers that tell how good a trained model is."""
 
 from tfgen.metrics import features, quality
+from tfgen.metrics.detection import aupro, auroc, average_precision, detection, pixel_auroc
 from tfgen.metrics.frechet import KernelDistance, Moments, frechet_distance
 from tfgen.metrics.likelihood import active_units, bits_per_dim
 from tfgen.metrics.manifold import density_coverage, precision_recall
@@ -8,6 +9,6 @@ from tfgen.metrics.quality import compare, of_samples
 from tfgen.metrics.score import ClassifierScore, Modes, classifier_score, modes
 from tfgen.metrics.similarity import psnr, similarity, ssim
 
-__all__ = ["ClassifierScore", "KernelDistance", "Modes", "Moments", "active_units", "bits_per_dim", "classifier_score",
-           "compare", "density_coverage", "features", "frechet_distance", "modes", "of_samples", "precision_recall",
-           "psnr", "quality", "similarity", "ssim"]
+__all__ = ["ClassifierScore", "KernelDistance", "Modes", "Moments", "active_units", "aupro", "auroc", "average_precision",
+           "bits_per_dim", "classifier_score", "compare", "density_coverage", "detection", "features", "frechet_distance",
+           "modes", "of_samples", "pixel_auroc", "precision_recall", "psnr", "quality", "similarity", "ssim"]

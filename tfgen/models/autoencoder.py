@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from tfgen.anomaly import Compared, SquaredError
+from tfgen.anomaly import CodeDistance, Compared, SquaredError
 from tfgen.losses import Bernoulli
 from tfgen.model import GenerativeModel, require
 from tfgen.serialization import serializable
@@ -79,9 +79,14 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         codes = self.encoder(corrupted, training=training)
         parameters = self.decoder(codes, training=training)
         losses = self.reconstruction_losses(parameters, target)
+        if training:
+            self.observe(target, codes, parameters)
         penalties = [penalty(self.encoder, corrupted, codes) for penalty in self.penalties]
         losses["penalty"] = sum(penalties, ops.zeros(()))
         return losses | {"loss": losses["reconstruction"] + losses["penalty"]}
+
+    def observe(self, x, codes, parameters):
+        """What a subclass learns from a training batch beside its weights."""
 
     def encode(self, x):
         return self.encoder(x, training=False)
@@ -97,13 +102,36 @@ def input_and_target(batch):
 
 @serializable(inherit=True)
 class AnomalyAutoencoder(Compared, Autoencoder):
-    """An `Autoencoder` of normal images whose difference from their reconstruction tells anomalies.
+    """An `Autoencoder` of normal images; what it reconstructs badly, or codes unusually, is strange.
+
+    score(x) = difference of x and its reconstruction + code_weight * squared Mahalanobis distance of its code per
+    dimension (Denouden et al., 2018).
 
     Args:
-        difference: see `tfgen.anomaly`.
+        difference: of image and reconstruction, see `tfgen.anomaly`.
+        code_weight: >= 0; with `StandardisedError` both terms are 1 on average over normal images.
         **arguments: as for `Autoencoder`.
+
+    Raises:
+        ValueError: as `Autoencoder`, or if the codes are not flat.
     """
 
-    def __init__(self, encoder, decoder, difference=SquaredError(), **kwargs):
+    def __init__(self, encoder, decoder, difference=SquaredError(), code_weight=0.0, **kwargs):
         super().__init__(encoder=encoder, decoder=decoder, **kwargs)
+        require(len(self.latent_shape) == 1, f"the encoder must give codes (B, d), it gives {self.latent_shape}")
         self.difference = difference
+        self.code_weight = code_weight
+        self.code_distance = CodeDistance(self.latent_shape[0])
+
+    def observe(self, x, codes, parameters):
+        if self.corruption is not None:
+            # What is usual of clean images.
+            codes = self.encoder(x, training=False)
+            parameters = self.decoder(codes, training=False)
+        self.difference.update(x, self.likelihood.mean(parameters))
+        self.code_distance.update(codes)
+
+    def score(self, x):
+        codes = self.encode(x)
+        difference = self.difference.pool(self.difference(ops.convert_to_tensor(x), self.decode(codes)))
+        return difference + self.code_weight * self.code_distance(codes) if self.code_weight else difference

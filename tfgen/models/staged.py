@@ -10,75 +10,36 @@ from tfgen.networks.progressive import double, halve
 from tfgen.serialization import serializable
 
 
-@serializable(inherit=True)
-class StagedGAN(GAN):
-    """A GAN of `stages` stages, each with its own size of images, networks and variables; one is trained at a time.
+class Stages:
+    """Mixes into an adversarial model the training of one part after another: the stage is chosen in the graph.
 
-    A subclass writes `split`, `paint` and `stage_at`. The step that decides the stage is a weight of the model, so that
-    training goes on in its stage after a file is loaded, and samples need no optimizer. The stage is chosen in the
-    graph: only its networks are computed, and only its variables are given to the optimizers.
-
-    Args:
-        generator: gives a list of images, the smallest first, each of twice the sides of the one before.
-        critic: takes a list of images of these sizes first.
-        **arguments: as for `GAN`.
-
-    Reported too: `stage`, from 0.
+    A class with it calls `add_step` in its `__init__`, writes `stage_at` and `stages`, and computes with `by_stage` what
+    differs. The step that decides the stage is a weight of the model, so that training goes on in its stage after a file
+    is loaded.
 
     Attributes:
         step: int32 scalar, the generator's updates so far.
         stages: their number.
-        grids: (height, width) of each stage's images.
-
-    Raises:
-        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
-            replicas.
     """
 
-    loss_names = (*GAN.loss_names, "stage")
     # The stage whose branch is being traced.
     _stage = None
 
-    def __init__(self, generator, critic, **kwargs):
-        super().__init__(generator, critic, **kwargs)
+    def add_step(self):
+        """Makes `step`.
+
+        Raises:
+            ValueError: in a `tf.distribute` strategy of several replicas.
+        """
         replicas = self.distribute_strategy.num_replicas_in_sync
         require(replicas == 1, f"{type(self).__name__} trains on one replica (optimizers of several cannot update within a "
                                f"branch of the graph), the strategy has {replicas}")
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
                                     aggregation="only_first_replica")
-        self.grids = [tuple(shape[:2]) for shape in self.image_shapes(generator)]
-        self.stages = len(self.grids)
-        # Plain attributes: the parts share the networks' layers, which are tracked and saved once.
-        object.__setattr__(self, "generators", self.split(generator))
-        object.__setattr__(self, "samplers", self.split(self.sampler))
-        object.__setattr__(self, "critics", split_critic(critic, self.stages))
-
-    def split(self, generator):
-        """[a model for each stage] of a generator; a stage's variables are its model's."""
-        raise NotImplementedError(f"{type(self).__name__} must define split(generator)")
-
-    def paint(self, z, label, training):
-        """{"image": float32 images of the current stage, …} from latents."""
-        raise NotImplementedError(f"{type(self).__name__} must define paint(z, label, training)")
 
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""
         raise NotImplementedError(f"{type(self).__name__} must define stage_at(step)")
-
-    @staticmethod
-    def image_shapes(generator):
-        """The shapes (h, w, C) of the images that a generator makes, the smallest first."""
-        return [tuple(output.shape[1:]) for output in generator.outputs]
-
-    def check(self, generator, critic, num_classes):
-        shapes = self.image_shapes(generator)
-        taken = [tuple(one.shape[1:]) for one in critic.inputs[:len(shapes)]]
-        require(shapes == taken, f"the generator makes images of {shapes}, the critic takes {taken}")
-        for small, large in zip(shapes, shapes[1:]):
-            half = tuple((side + 1) // 2 for side in large[:2])
-            require(small[:2] == half, f"images before {large[:2]} must be of half the sides {half}, they are {small[:2]}")
-        require(len(critic.outputs) == len(shapes),
-                f"the generator makes {len(shapes)} sizes, the critic gives {len(critic.outputs)} scores")
 
     def by_stage(self, function, *arguments):
         """What `function` gives in the stage of this step, chosen in the graph."""
@@ -98,6 +59,71 @@ class StagedGAN(GAN):
     def stage(self):
         """The stage whose branch is being traced, outside of branches the last."""
         return self.stages - 1 if self._stage is None else self._stage
+
+    def train_step(self, data):
+        return self.by_stage(super().train_step, data)
+
+    def after_step(self, losses):
+        super().after_step(losses)
+        self.step.assign_add(1)
+
+
+@serializable(inherit=True)
+class StagedGAN(Stages, GAN):
+    """A GAN of `stages` stages, each with its own size of images, networks and variables; one is trained at a time.
+
+    A subclass writes `split`, `paint` and `stage_at`. Only the networks of a stage are computed, and only its variables
+    are given to the optimizers.
+
+    Args:
+        generator: gives a list of images, the smallest first, each of twice the sides of the one before.
+        critic: takes a list of images of these sizes first.
+        **arguments: as for `GAN`.
+
+    Reported too: `stage`, from 0.
+
+    Attributes:
+        grids: (height, width) of each stage's images.
+
+    Raises:
+        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
+            replicas.
+    """
+
+    loss_names = (*GAN.loss_names, "stage")
+
+    def __init__(self, generator, critic, **kwargs):
+        super().__init__(generator=generator, critic=critic, **kwargs)
+        self.add_step()
+        self.grids = [tuple(shape[:2]) for shape in self.image_shapes(generator)]
+        self.stages = len(self.grids)
+        # Plain attributes: the parts share the networks' layers, which are tracked and saved once.
+        object.__setattr__(self, "generators", self.split(generator))
+        object.__setattr__(self, "samplers", self.split(self.sampler))
+        object.__setattr__(self, "critics", split_critic(critic, self.stages))
+
+    def split(self, generator):
+        """[a model for each stage] of a generator; a stage's variables are its model's."""
+        raise NotImplementedError(f"{type(self).__name__} must define split(generator)")
+
+    def paint(self, z, label, training):
+        """{"image": float32 images of the current stage, …} from latents."""
+        raise NotImplementedError(f"{type(self).__name__} must define paint(z, label, training)")
+
+    @staticmethod
+    def image_shapes(generator):
+        """The shapes (h, w, C) of the images that a generator makes, the smallest first."""
+        return [tuple(output.shape[1:]) for output in generator.outputs]
+
+    def check(self, generator, critic, num_classes):
+        shapes = self.image_shapes(generator)
+        taken = [tuple(one.shape[1:]) for one in critic.inputs[:len(shapes)]]
+        require(shapes == taken, f"the generator makes images of {shapes}, the critic takes {taken}")
+        for small, large in zip(shapes, shapes[1:]):
+            half = tuple((side + 1) // 2 for side in large[:2])
+            require(small[:2] == half, f"images before {large[:2]} must be of half the sides {half}, they are {small[:2]}")
+        require(len(critic.outputs) == len(shapes),
+                f"the generator makes {len(shapes)} sizes, the critic gives {len(critic.outputs)} scores")
 
     @property
     def image_shape(self):
@@ -132,15 +158,8 @@ class StagedGAN(GAN):
     def critic_losses(self, batch, made, training):
         return super().critic_losses(batch, made, training) | {"stage": tf.constant(self.stage, tf.float32)}
 
-    def train_step(self, data):
-        return self.by_stage(super().train_step, data)
-
     def test_step(self, data):
         return self.by_stage(super().test_step, data)
-
-    def after_step(self, losses):
-        super().after_step(losses)
-        self.step.assign_add(1)
 
     def decode(self, z, label=None):
         """Latents -> images of full size in [0, 1], whatever the stage."""

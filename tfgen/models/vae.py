@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise, schedules
+from tfgen.anomaly import Compared, SquaredError
 from tfgen.losses import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.model import GenerativeModel, require
 from tfgen.models.autoencoder import EncoderDecoder, check_decoder
@@ -108,7 +109,10 @@ class VAE(EncoderDecoder, GenerativeModel):
             label = ops.tile(label, (k,)) if self.num_classes else None
             x = ops.tile(x, (k, 1, 1, 1))
         z = mean + ops.exp(0.5 * log_var) * epsilon
-        log_likelihood = self.likelihood.log_prob(self.parameters(z, label, training), x)
+        parameters = self.parameters(z, label, training)
+        if training:
+            self.observe(x, parameters)
+        log_likelihood = self.likelihood.log_prob(parameters, x)
         kl = gaussian_kl(mean, log_var)
         reconstruction, total_kl = -ops.mean(log_likelihood), ops.mean(ops.sum(kl, axis=-1))
         if k > 1:
@@ -120,6 +124,9 @@ class VAE(EncoderDecoder, GenerativeModel):
             loss = reconstruction + schedules.value(self.kl_weight, step) * floored
         return {"loss": loss, "reconstruction": reconstruction, "kl": total_kl,
                 "elbo": -(reconstruction + total_kl)}
+
+    def observe(self, x, parameters):
+        """What a subclass learns from a training batch beside its weights."""
 
     def posterior_noise(self, seeds, index):
         """The noise of importance sample `index` for each seed: (B, d)."""
@@ -171,3 +178,27 @@ class VAE(EncoderDecoder, GenerativeModel):
         _, total = tf.while_loop(lambda index, _: index < tf.reduce_max(k), draw, (tf.constant(0), start),
                                  parallel_iterations=1)
         return total - tf.math.log(tf.cast(k, tf.float32))
+
+
+@serializable(inherit=True)
+class AnomalyVAE(Compared, VAE):
+    """A `VAE` of normal images; `score` is its difference from the reconstruction, or minus its bound on log p(x).
+
+    Args:
+        difference: of image and reconstruction, see `tfgen.anomaly`.
+        bound_samples: k of the bound by which `score` judges, see `VAE.log_prob`; 0: the difference instead (An & Cho,
+            2015, judge by the reconstruction term alone).
+        **arguments: as for `VAE`, without a condition.
+    """
+
+    def __init__(self, encoder, decoder, difference=SquaredError(), bound_samples=0, **kwargs):
+        super().__init__(encoder=encoder, decoder=decoder, **kwargs)
+        require(not self.num_classes, f"a detector takes no condition, received num_classes={self.num_classes}")
+        self.difference = difference
+        self.bound_samples = bound_samples
+
+    def observe(self, x, parameters):
+        self.difference.update(x, self.likelihood.mean(parameters))
+
+    def score(self, x):
+        return -self.log_prob(x, k=self.bound_samples) if self.bound_samples else super().score(x)

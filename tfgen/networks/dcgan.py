@@ -100,7 +100,7 @@ def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=Non
     return keras.Model(inputs, x, name="generator")
 
 
-def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None, head=0, constraint=None):
+def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None, head=0, constraint=None, features=False):
     """Images -> scores: 4x4 convolutions with stride 2, leaky rectifiers of slope 0.2, one dense layer.
 
     Args:
@@ -111,14 +111,39 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         num_classes: if given, the network takes `[images, labels]`.
         head: width of a second output beside the score; 0: none.
         constraint: of all weights, such as `tfgen.layers.Clip`.
+        features: whether what the score is made of is a further output, (B, h w C).
 
     Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or [(B, 1), (B, head)]; weights from N(0, 0.02) with
-        batch normalisation, else Glorot's.
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or a list of (B, 1), (B, head) and the features as they
+        apply; weights from N(0, 0.02) with batch normalisation, else Glorot's.
 
     Raises:
         ValueError: for images that are too small to be halved.
     """
+    inputs, x, dense = _halved(image_shape, filters, norm, spectral, num_classes, constraint)
+    outputs = [dense(1)(x), *([dense(head)(x)] if head else []), *([x] if features else [])]
+    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="critic")
+
+
+def encoder(image_shape, outputs, filters=64, norm="batch"):
+    """Images -> codes: the convolutions of `critic` and a dense layer.
+
+    Args:
+        image_shape, filters, norm: as for `critic`.
+        outputs: width of the code.
+
+    Returns:
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, outputs).
+
+    Raises:
+        ValueError: for images that are too small to be halved.
+    """
+    inputs, x, dense = _halved(image_shape, filters, norm)
+    return keras.Model(inputs, dense(outputs)(x), name="encoder")
+
+
+def _halved(image_shape, filters, norm, spectral=False, num_classes=None, constraint=None):
+    """(inputs, flat features of the smallest grid, how dense layers on them are made)."""
     conv, dense = (SpectralConv2D, SpectralDense) if spectral else (layers.Conv2D, layers.Dense)
     # Small weights need a normalisation that undoes their size.
     made = {"kernel_initializer": keras.initializers.RandomNormal(0.0, 0.02) if norm == "batch" else "glorot_uniform",
@@ -128,9 +153,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         x = conv(width, 4, strides=2, padding="same", **made)(x)
         x = NORMS[norm]()(x) if norm and level else x
         x = layers.LeakyReLU(0.2)(x)
-    x = layers.Flatten()(x)
-    score = dense(1, **made)(x)
-    return keras.Model(inputs, [score, dense(head, **made)(x)] if head else score, name="critic")
+    return inputs, layers.Flatten()(x), lambda units: dense(units, **made)
 
 
 def check_levels(image_shape):

@@ -14,15 +14,15 @@ LIKELIHOODS = {"bernoulli": lambda: Bernoulli(), "gaussian": lambda: Gaussian(0.
                "gaussian_learned": lambda: Gaussian(None), "discretised_logistic": lambda: DiscretisedLogistic()}
 
 
-def conv_vae(hp, spec, latent_dim, **parts):
-    """A VAE on the convolutional networks of the autoencoders, with any likelihood."""
+def conv_vae(hp, spec, latent_dim, model=VAE, **parts):
+    """A VAE (or subclass of it) on the convolutional networks of the autoencoders, with any likelihood."""
     likelihood = LIKELIHOODS[hp.Choice("likelihood", list(LIKELIHOODS), default="bernoulli")]()
     *size, channels = spec.image_shape
     widths, latent = filters(hp), hp.Int("latent_dim", 1, 512, default=latent_dim)
     labels = {"num_classes": parts.get("num_classes")}
     encoder = conv.encoder(spec.image_shape, widths, 2 * latent, **labels)
     decoder = conv.decoder(latent, widths[::-1], (*size, channels * likelihood.parameters_per_value), **labels)
-    return compiled(VAE(encoder, decoder, likelihood, **parts), hp)
+    return compiled(model(encoder, decoder, likelihood=likelihood, **parts), hp)
 
 
 @recipe(family="vae", paper="arXiv:1312.6114", objective=OBJECTIVE)

@@ -1,0 +1,51 @@
+"""Small data on disk, and what is asked of data sets and of errors."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen.data import load
+from tfgen.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def pixels(*shape):
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def write_images(folder, count, shape=(6, 6), ending=".png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = [pixels(*shape) for _ in range(count)]
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{i}{ending}")
+    return arrays
+
+
+def one_line(words, call, *args, **kwargs):
+    with pytest.raises(UserError) as caught:
+        call(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message and "received" in message or "found" in message or "missing" in message
+    for word in words:
+        assert word in message, message
+    return message
+
+
+def same(a, b):
+    """Whether two datasets have one spec and the same arrays."""
+    arrays = [(x, y) for s in a.spec.sizes for x, y in ((a.images(s), b.images(s)), (a.labels(s), b.labels(s)))]
+    arrays += [(a.sources(s), b.sources(s)) for s in a.spec.sizes] if a.spec.source_shape else []
+    arrays += [(a.masks(s), b.masks(s)) for s in a.spec.sizes]
+    return a.spec == b.spec and all(np.array_equal(x, y) for x, y in arrays)
+
+
+def again(data):
+    """The dataset that its own record loads."""
+    return load(**json.loads(json.dumps(data.source)))
+
+
+def multiset(*arrays):
+    return sorted(np.ascontiguousarray(x).tobytes() for array in arrays for x in array)

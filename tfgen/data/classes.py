@@ -1,0 +1,42 @@
+"""Classes that a caller names."""
+
+from collections.abc import Sequence
+
+from tfgen.errors import UserError
+from tfgen.suggest import did_you_mean
+
+
+def listed(wanted):
+    """'A,B', a sequence or one class -> list."""
+    if isinstance(wanted, str):
+        return wanted.split(",")
+    return list(wanted) if isinstance(wanted, Sequence) else [wanted]
+
+
+def title_of(label, class_names):
+    """What to call class number `label`: its name or, without names, its number."""
+    return class_names[label] if class_names else str(label)
+
+
+def class_of(name, wanted, class_names, classes):
+    """The number of a class given by its name, in any case, or by its number.
+
+    Args:
+        name: of the data, for the error.
+        wanted: str or int.
+        class_names: one a class, or empty.
+        classes: how many there are.
+
+    Raises:
+        UserError: for another one, with the nearest name.
+    """
+    text = str(wanted).strip()
+    same = [label for label, known in enumerate(class_names) if known == text] or [
+        label for label, known in enumerate(class_names) if known.lower() == text.lower()]
+    if not same and text.isdecimal() and int(text) < classes:
+        same = [int(text)]
+    if len(same) != 1:
+        known = "".join(f"{title!r}, " for title in class_names[:12]) + ("... " if len(class_names) > 12 else "")
+        raise UserError(f"expected classes of {name!r}: {known}0 to {classes - 1}, received {text!r}"
+                        f"{did_you_mean(text, class_names)}: use those")
+    return same[0]

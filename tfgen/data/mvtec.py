@@ -1,0 +1,84 @@
+"""Folders laid out as a category of MVTec AD (Bergmann et al., 2019): normal images to train on, defects in the test."""
+
+import numpy as np
+
+from tfgen.data.folders import class_files, common_channels, decode, header, subfolders
+from tfgen.data.resize import resize_mask, stack
+from tfgen.errors import UserError
+
+GOOD = "good"
+
+
+def is_category(folder):
+    """Whether `good` is the only subfolder of a folder's `train`."""
+    train = folder / "train"
+    return train.is_dir() and [sub.name for sub in subfolders(train)] == [GOOD]
+
+
+def check_single(folder):
+    """Raises UserError for a folder of several categories."""
+    categories = [sub.name for sub in subfolders(folder) if is_category(sub)]
+    if categories:
+        more = f" and {len(categories) - 3} more" if len(categories) > 3 else ""
+        raise UserError(f"expected the folder of one category, received {str(folder)!r} with {', '.join(categories[:3])}"
+                        f"{more}: give one of them, such as {str(folder / categories[0])!r}")
+
+
+def _files(folder):
+    """{split: [(path, kind)]} of the splits that are there."""
+    files = {split: class_files(folder / split) for split in ("train", "validation", "test") if (folder / split).is_dir()}
+    for split, items in files.items():
+        kinds = {kind for _, kind in items}
+        if not kinds or None in kinds or (split != "test" and kinds != {GOOD}):
+            wanted = "test/good and test/DEFECT" if split == "test" else f"{split}/good alone"
+            found = "no images" if not kinds else "images directly in it" if None in kinds else ", ".join(sorted(kinds))
+            raise UserError(f"expected the images of {str(folder / split)!r} in {wanted}, received {found}: move them")
+    return files
+
+
+def _mask(truth, path, kind, size):
+    """bool (H, W) of a test image, resized if `size` is given; any value of the file above 0 is a defect."""
+    shape = header(path)[1]
+    mask = np.zeros(shape, bool)
+    if kind != GOOD:
+        places = [truth / kind / f"{path.stem}{end}.png" for end in ("_mask", "")]
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
+            raise UserError(f"expected the mask of {str(path)!r} in {str(places[0])!r}, received none: add it, or remove "
+                            "ground_truth")
+        mask = decode(file, 3).any(-1)
+        if mask.shape != shape:
+            raise UserError(f"expected a mask of {shape[0]}x{shape[1]}, its image's size, in {str(file)!r}, received "
+                            f"{mask.shape[0]}x{mask.shape[1]}: replace it")
+    return mask if size is None else resize_mask(mask, size)
+
+
+def read_category(folder, size=None):
+    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, kinds, masks) of a category's folder.
+
+    Layout: train/good/*.png; beside it test/good/*.png and test/DEFECT/*.png, ground_truth/DEFECT/*_mask.png (or the
+    image's own name) and validation/good/*.png, or not. Grey images give one channel, any colour among them three.
+
+    Args:
+        folder: pathlib.Path.
+        size: side to resize all images and masks to, or None if they have one size.
+
+    Returns:
+        The splits, labels only in test: 0 = good, 1, 2 … = defects by name; ("good", defects …); and
+        {"test": bool (N, H, W)}, or None without ground_truth or test.
+
+    Raises:
+        UserError: images elsewhere or none, several sizes, a broken image, a mask that is missing or of another size.
+    """
+    files = _files(folder)
+    where, truth = repr(str(folder)), folder / "ground_truth"
+    channels = common_channels(where, (path for items in files.values() for path, _ in items), size)[0]
+    splits = {split: (stack(where, (decode(path, channels) for path, _ in items), size), None)
+              for split, items in files.items()}
+    tested = files.get("test", [])
+    kinds = GOOD, *sorted({kind for _, kind in tested} - {GOOD})
+    if tested:
+        splits["test"] = splits["test"][0], np.array([kinds.index(kind) for _, kind in tested], np.int64)
+    if not tested or not truth.is_dir():
+        return splits, kinds, None
+    return splits, kinds, {"test": np.stack([_mask(truth, path, kind, size) for path, kind in tested])}

@@ -1,0 +1,165 @@
+"""How well anomaly scores and maps tell anomalous images and pixels from normal ones; higher is stranger."""
+
+import numpy as np
+from scipy import ndimage, stats
+from sklearn.metrics import auc, average_precision_score, precision_recall_fscore_support, roc_auc_score
+
+
+def _finite(what, values):
+    values = np.asarray(values)
+    if not (np.issubdtype(values.dtype, np.number) and np.all(np.isfinite(values))):
+        raise ValueError(f"{what} expect finite numbers, received NaN, infinity or {values.dtype}: check "
+                         "the model's outputs")
+    return values
+
+
+def _bool(what, values):
+    values = np.asarray(values)
+    if values.dtype != bool and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"{what} expect bool, received {values.dtype}: give True where something is anomalous")
+    return values.astype(bool)
+
+
+def _checked(anomalous, scores):
+    anomalous, scores = _bool("labels", anomalous), _finite("scores", scores)
+    if anomalous.ndim != 1 or anomalous.shape != scores.shape:
+        raise ValueError(f"detection expects labels and scores of one shape (N,), received {anomalous.shape} and "
+                         f"{scores.shape}: give one of each an image")
+    return anomalous, scores
+
+
+def _both_classes(anomalous, what="images"):
+    if not 0 < np.count_nonzero(anomalous) < anomalous.size:
+        raise ValueError(f"expected normal and anomalous {what}, received {np.count_nonzero(anomalous)} anomalous of "
+                         f"{anomalous.size}: give some of both")
+
+
+def auroc(anomalous, scores):
+    """Area under the ROC curve: the probability that an anomalous image scores over a normal one, ties counting half.
+
+    Args:
+        anomalous: bool (N,).
+        scores: (N,).
+
+    Returns:
+        A float in [0, 1], 0.5 for scores that say nothing.
+
+    Raises:
+        ValueError: one class only, lengths that differ, or scores that are not finite.
+    """
+    anomalous, scores = _checked(anomalous, scores)
+    _both_classes(anomalous)
+    return float(roc_auc_score(anomalous, scores))
+
+
+def average_precision(anomalous, scores):
+    """Average precision: sum over thresholds of precision times the rise of recall.
+
+    Args:
+        anomalous: bool (N,).
+        scores: (N,).
+
+    Returns:
+        A float in (0, 1]; scores that say nothing have about the share of anomalous images.
+
+    Raises:
+        ValueError: as `auroc`.
+    """
+    anomalous, scores = _checked(anomalous, scores)
+    _both_classes(anomalous)
+    return float(average_precision_score(anomalous, scores))
+
+
+def detection(anomalous, scores, threshold=None):
+    """How well scores, and calling anomalous what scores over a threshold, find anomalous images.
+
+    Args:
+        anomalous: bool (N,).
+        scores: (N,).
+        threshold: an image is called anomalous where score > threshold; None: no such decision.
+
+    Returns:
+        {"auroc", "average_precision"}; with a threshold "precision" (0 where no image is called anomalous), "recall",
+        "f1", and what follows, the only values for normal images alone: "threshold", "fpr" (share of normal images called
+        anomalous), "fpr_low", "fpr_high" (its 95 % interval of Clopper & Pearson, 1934), "normal", "anomalous" (numbers
+        of images). Numbers of JSON types.
+
+    Raises:
+        ValueError: as `auroc`, but that normal images suffice with a threshold, or a threshold that is not finite.
+    """
+    anomalous, scores = _checked(anomalous, scores)
+    if threshold is None:
+        return {"auroc": auroc(anomalous, scores), "average_precision": average_precision(anomalous, scores)}
+    if not np.isfinite(threshold):
+        raise ValueError(f"detection expects a finite threshold, received {threshold}: give None for a model that is not "
+                         "calibrated")
+    called, normal, values = scores > threshold, int(np.sum(~anomalous)), {}
+    if anomalous.any() or not normal:
+        values = detection(anomalous, scores)
+        precision, recall, f1, _ = precision_recall_fscore_support(anomalous, called, average="binary", zero_division=0.0)
+        values |= {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    found = stats.binomtest(int(np.sum(called & ~anomalous)), normal)
+    interval = found.proportion_ci(0.95, method="exact")
+    return values | {"threshold": float(threshold), "fpr": float(found.statistic), "fpr_low": float(interval.low),
+                     "fpr_high": float(interval.high), "normal": normal, "anomalous": int(anomalous.sum())}
+
+
+def _checked_maps(masks, maps):
+    masks, maps = _bool("masks", masks), _finite("maps", maps)
+    if masks.ndim != 3 or masks.shape != maps.shape:
+        raise ValueError(f"expected masks and maps of one shape (N, H, W), received {masks.shape} and {maps.shape}: "
+                         "resize the masks to the maps")
+    _both_classes(masks, "pixels")
+    return masks, maps
+
+
+def pixel_auroc(masks, maps):
+    """`auroc` of all pixels of all images together.
+
+    Args:
+        masks: bool (N, H, W), True on anomalous pixels; all False for a normal image.
+        maps: (N, H, W).
+
+    Returns:
+        A float in [0, 1].
+
+    Raises:
+        ValueError: shapes that differ, no anomalous or no normal pixel, or maps that are not finite.
+    """
+    masks, maps = _checked_maps(masks, maps)
+    return auroc(masks.ravel(), maps.ravel())
+
+
+def aupro(masks, maps, limit=0.3):
+    """Area under the per-region-overlap curve (Bergmann et al., 2021, doi:10.1007/s11263-020-01400-4).
+
+    For every threshold: the share of its pixels over it, averaged over all anomalous regions of all images, so that a
+    small region counts as much as a large one, against the share of all normal pixels over it. The curve starts at
+    (0, 0), is linear between the distinct values of the maps and is integrated by trapezoids.
+
+    Args:
+        masks: bool (N, H, W), True on anomalous pixels; all False for a normal image. Regions are 8-connected.
+        maps: (N, H, W).
+        limit: share of normal pixels, in (0, 1], up to which the curve is integrated; the area is divided by it.
+
+    Returns:
+        A float in [0, 1]; maps that say nothing have about limit / 2.
+
+    Raises:
+        ValueError: as `pixel_auroc`, or a limit out of range.
+    """
+    if not 0 < limit <= 1:
+        raise ValueError(f"aupro(limit) expects a number in (0, 1], received {limit!r}")
+    masks, maps = _checked_maps(masks, maps)
+    # Connected within an image, never from one to the next.
+    regions, count = ndimage.label(masks, np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]))
+    weights = 1.0 / (count * np.bincount(regions.ravel()))  # of a pixel, by its region
+    weights[0] = 0.0
+    order = np.argsort(maps, axis=None)[::-1]
+    values, regions = maps.ravel()[order], regions.ravel()[order]
+    last = np.append(np.flatnonzero(values[1:] != values[:-1]), values.size - 1)  # of each run of ties
+    false = np.append(0.0, np.cumsum(regions == 0)[last]) / np.count_nonzero(~masks)
+    overlap = np.append(0.0, np.cumsum(weights[regions])[last])
+    end = np.searchsorted(false, limit, side="right")
+    at_limit = np.interp(limit, false[end - 1:end + 1], overlap[end - 1:end + 1])
+    return float(auc(np.append(false[:end], limit), np.append(overlap[:end], at_limit)) / limit)
