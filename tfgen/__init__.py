@@ -61,6 +61,7 @@ from tfgen.models import (  # noqa: E402
     AAE,
     ACGAN,
     BEGAN,
+    DRAEM,
     EBGAN,
     GAN,
     VAE,
@@ -84,7 +85,7 @@ from tfgen.models import (  # noqa: E402
 from tfgen.serialization import serializable  # noqa: E402
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
            "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
            "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks",
            "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]

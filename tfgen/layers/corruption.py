@@ -33,15 +33,19 @@ class Corruption(keras.layers.Layer):
         """Images (B, H, W, C) and uniforms (B, *noise_shape) in [0, 1) -> images."""
         raise NotImplementedError(f"{type(self).__name__} must define corrupt(x, uniforms)")
 
+    def uniforms(self, x, training):
+        """Uniforms (B, *noise_shape) for a batch: fresh in training, else functions of each image alone."""
+        if not training:
+            return noise.uniform(noise.seeds_of(x), self.noise_shape(x.shape[1:]), self.use)
+        shape = (ops.shape(x)[0], *self.noise_shape(x.shape[1:]))
+        return keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator)
+
     def seeded(self, x, seeds):
         """Corrupts image i as a function of seed i alone: the fixed corruption of a test set."""
         return self.corrupt(x, noise.uniform(seeds, self.noise_shape(x.shape[1:]), self.use))
 
     def call(self, x, training=False):
-        if not training:
-            return x
-        shape = (ops.shape(x)[0], *self.noise_shape(x.shape[1:]))
-        return self.corrupt(x, keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator))
+        return self.corrupt(x, self.uniforms(x, training=True)) if training else x
 
     def compute_output_shape(self, input_shape):
         return input_shape

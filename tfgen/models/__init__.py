@@ -4,6 +4,7 @@ from tfgen.models.aae import AAE
 from tfgen.models.autoencoder import AnomalyAutoencoder, Autoencoder
 from tfgen.models.cyclegan import CycleGAN
 from tfgen.models.deep_svdd import DeepSVDD
+from tfgen.models.draem import DRAEM
 from tfgen.models.fanogan import FAnoGAN
 from tfgen.models.gan import GAN
 from tfgen.models.ganomaly import GANomaly, SkipGANomaly
@@ -17,6 +18,6 @@ from tfgen.models.staged import StagedGAN
 from tfgen.models.stylegan import StyleGAN
 from tfgen.models.vae import VAE, AnomalyVAE
 
-__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN", "DeepSVDD", "EBGAN",
-           "FAnoGAN", "GAN", "GANomaly", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
-           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD",
+           "EBGAN", "FAnoGAN", "GAN", "GANomaly", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly",
+           "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

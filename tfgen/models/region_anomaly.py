@@ -1,14 +1,12 @@
 """Anomalies by inpainting: what differs from the prediction that its surroundings give."""
 
-import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
 from tfgen.anomaly import Compared, SquaredError
 from tfgen.layers import uses_batch_statistics
 from tfgen.losses import NonSaturating
-from tfgen.model import AdversarialModel, judge_both, require
+from tfgen.model import AdversarialModel, first_tensor, judge_both, require
 from tfgen.serialization import serializable
 
 
@@ -63,7 +61,6 @@ class RegionInpainter(Compared, AdversarialModel):
         self.l1_weight = l1_weight
         self.adversarial_weight = adversarial_weight
         self.joint_batches = not uses_batch_statistics(critic)
-        self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
     @property
@@ -88,14 +85,12 @@ class RegionInpainter(Compared, AdversarialModel):
         return [ops.cast(self.critic(x, training=training), "float32")]
 
     def generate(self, batch, training):
-        x = images_of(batch)
-        uniforms = (keras.random.uniform((ops.shape(x)[0], 2), seed=self.seed_generator) if training
-                    else noise.uniform(noise.seeds_of(x), (2,), noise.CORRUPTION))
-        mask = self.erasure.mask(uniforms, *self.image_shape[:2])
+        x = first_tensor(batch)
+        mask = self.erasure.mask(self.erasure.uniforms(x, training), *self.image_shape[:2])
         return {"image": ops.where(mask, self.inpaint(x, mask, training), x), "mask": mask}
 
     def critic_losses(self, batch, made, training):
-        (real,), (fake,) = judge_both(lambda x: self.judge(x, training), [images_of(batch)], [made["image"]],
+        (real,), (fake,) = judge_both(lambda x: self.judge(x, training), [first_tensor(batch)], [made["image"]],
                                       self.joint_batches)
         loss = 0.5 * self.objective.critic(real, fake) + sum(self.critic.losses, 0.0)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
@@ -104,7 +99,7 @@ class RegionInpainter(Compared, AdversarialModel):
     def generator_losses(self, batch, made, training):
         erased = ops.cast(made["mask"], "float32")
         # A small image may lie between the regions.
-        l1 = ops.sum(ops.abs(images_of(batch) - made["image"])) / ops.maximum(
+        l1 = ops.sum(ops.abs(first_tensor(batch) - made["image"])) / ops.maximum(
             ops.sum(erased) * self.image_shape[-1], 1.0)
         loss = self.l1_weight * l1 + sum(self.generator.losses, 0.0)
         if self.adversarial_weight:
@@ -127,8 +122,3 @@ class RegionInpainter(Compared, AdversarialModel):
             lambda index, total, count: index < passes, step,
             (tf.constant(0), tf.zeros_like(x), tf.zeros((1, *self.image_shape[:2], 1))), maximum_iterations=passes)
         return total / count
-
-
-def images_of(batch):
-    """The images of a batch that is images or (images, labels)."""
-    return batch[0] if isinstance(batch, (tuple, list)) else batch

@@ -3,9 +3,18 @@
 import keras
 
 from tfgen.anomaly import SquaredError, StandardisedError
-from tfgen.layers import EraseLattice, EraseRegion, GaussianCorruption
+from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruption, Jitter
 from tfgen.losses import Bernoulli, Wasserstein
-from tfgen.models import AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, RegionInpainter, SkipGANomaly
+from tfgen.models import (
+    DRAEM,
+    AnomalyAutoencoder,
+    AnomalyVAE,
+    DeepSVDD,
+    FAnoGAN,
+    GANomaly,
+    RegionInpainter,
+    SkipGANomaly,
+)
 from tfgen.networks import conv, dcgan, lenet, translation
 from tfgen.penalties import GradientPenalty
 from tfgen.recipes.autoencoders import filters as widths_of
@@ -137,3 +146,23 @@ def region_anomaly(hp, spec):
         objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
         hp.Float("adversarial_weight", 0.0, 100.0, default=1.0))
     return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="arXiv:2108.07610", objective=("val_segmentation", "min"), batch_size=16)
+def draem(hp, spec):
+    """DRAEM (Zavrtanik et al., 2021): simulated defects are repaired, and found by image and repair."""
+    height, width, channels = spec.image_shape
+    units, levels = filters(hp, 32), hp.Int("levels", 1, 8, default=4)
+    norm = {"none": None, "instance": "instance", "batch": "batch"}[
+        hp.Choice("norm", ["none", "instance", "batch"], default="batch")]
+
+    def unet(taken, given):
+        return translation.unet((height, width, taken), (height, width, given), units, norm, 0.0, levels)
+
+    model = DRAEM(unet(channels, channels), unet(2 * channels, 1), Blemishes(hp.Float("opacity", 0.1, 1.0, default=0.5)),
+                  hp.Float("l1_weight", 0.0, 1000.0, default=10.0), hp.Float("blur", 0.0, 32.0, default=0.0),
+                  Jitter(1.0, hp.Boolean("flip", default=False)))
+    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.Int(
+        "total_steps", 0, 100_000_000, default=0)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
+    return model

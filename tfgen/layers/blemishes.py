@@ -1,0 +1,100 @@
+"""Simulated defects of normal images: a detector learns from them what is not normal."""
+
+import math
+
+import tensorflow as tf
+from keras import ops
+
+from tfgen.layers.corruption import Corruption
+from tfgen.serialization import serializable
+
+# Upper bounds of the shares of blobs, curves and rectangles; the rest stays clean.
+BLOBS, CURVES, RECTANGLES = 0.25, 0.65, 0.9
+COARSE, FINE = 5, 9  # places a side of the grids that smooth noise is interpolated from
+NUMBERS = 13
+
+
+@serializable
+class Blemishes(Corruption):
+    """Covers places of nine images in ten with something else, after Zavrtanik et al. (2021).
+
+    x (1 - b m) + b m c, with the opacity b ~ U(opacity, 1). The mask m is where smooth noise is high (a blob with a more or
+    less soft edge), where it is about zero (curves, cut by a second noise), or a rectangle. The content c is a colour, dark
+    or bright rather than between, bare or with noise on it; or the image itself upside down, lit otherwise; or so, blurred.
+
+    Args:
+        opacity: least opacity, in (0, 1].
+        seed: of the layer's random state; None takes Keras' global seed.
+
+    Raises:
+        ValueError: for an opacity out of range.
+    """
+
+    def __init__(self, opacity=0.5, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        if not 0 < opacity <= 1:
+            raise ValueError(f"Blemishes(opacity) expects a share in (0, 1], received {opacity}")
+        self.opacity = opacity
+
+    def sizes(self, image_shape):
+        """Lengths of the parts of one image's uniforms: numbers, colour, and grids of noise."""
+        height, width, channels = image_shape
+        return [NUMBERS, channels, COARSE**2, COARSE**2, FINE**2, math.ceil(height / 2) * math.ceil(width / 2)]
+
+    def noise_shape(self, image_shape):
+        return (sum(self.sizes(image_shape)),)
+
+    def blemish(self, x, uniforms):
+        """(images (B, H, W, C), masks (B, H, W, 1): 1 where one sees a blemish, else 0)."""
+        _, height, width, channels = x.shape
+        numbers, colour, *grids = tf.split(uniforms, self.sizes(x.shape[1:]), axis=1)
+        numbers = iter(tf.split(numbers[:, :, None, None], NUMBERS, axis=1))
+        places = (COARSE, COARSE), (COARSE, COARSE), (FINE, FINE), (math.ceil(height / 2), math.ceil(width / 2))
+        coarse, cut, middle, grain = (smooth(grid, *size, height, width) for grid, size in zip(grids, places))
+
+        def between(low, high):
+            return low + (high - low) * next(numbers)  # (B, 1, 1, 1)
+
+        kind = next(numbers)
+        blob = ops.sigmoid((tf.where(next(numbers) < 0.5, coarse, middle) - between(0.8, 1.6)) * between(3.0, 30.0))
+        # Half as thick as 1 to 3 % of the image.
+        thick = ops.maximum(between(0.01, 0.03) * min(height, width), 0.5)
+        curve = ops.clip(thick + 0.5 - distance(coarse), 0.0, 1.0) * ops.cast(cut > 0.3, x.dtype)
+        rectangle = band(between(0.0, height), between(1 / 16, 1 / 4) * height, (1, -1, 1, 1), height) * band(
+            between(0.0, width), between(1 / 16, 1 / 4) * width, (1, 1, -1, 1), width)
+        mask = tf.where(kind < BLOBS, blob, tf.where(kind < CURVES, curve, tf.where(
+            kind < RECTANGLES, rectangle, ops.zeros_like(rectangle))))
+        # The arcsine law: extremes are the most frequent.
+        plain = ops.square(ops.sin(0.5 * math.pi * tf.reshape(colour, (-1, 1, 1, channels))))
+        texture, other, shift = next(numbers), next(numbers), next(numbers)
+        plain += tf.where(texture < 0.5, 0.0, 0.4 * (texture - 0.5)) * tf.where(shift < 0.5, grain, middle)
+        turned = x[:, ::-1, ::-1]
+        soft = tf.image.resize(tf.nn.avg_pool2d(turned, 4, 4, "SAME"), (height, width))
+        lit = turned * (0.6 + 0.8 * texture) + 0.4 * (shift - 0.5)
+        curved = (kind >= BLOBS) & (kind < CURVES)
+        content = tf.where(curved | (other < 0.6), plain, tf.where(other < 0.8, lit, soft))
+        opacity = between(self.opacity, 1.0)
+        image = ops.clip(x + opacity * mask * (content - x), 0.0, 1.0)
+        return image, ops.cast(mask > 0.25, x.dtype)
+
+    def corrupt(self, x, uniforms):
+        return self.blemish(x, uniforms)[0]
+
+
+def smooth(uniforms, rows, columns, height, width):
+    """Noise (B, height, width, 1) of deviation 1, interpolated from a normal grid of rows x columns."""
+    grid = math.sqrt(2.0) * ops.erfinv(ops.clip(2.0 * uniforms - 1.0, -0.999999, 0.999999))
+    noise = tf.image.resize(tf.reshape(grid, (-1, rows, columns, 1)), (height, width), "bicubic")
+    return noise / (tf.math.reduce_std(noise, axis=(1, 2), keepdims=True) + 1e-6)
+
+
+def distance(field):
+    """About how many pixels away a field (B, H, W, 1) is zero: |f| / |grad f|."""
+    down, right = tf.image.image_gradients(field)
+    return ops.abs(field) / (ops.sqrt(ops.square(down) + ops.square(right)) + 1e-3)
+
+
+def band(centre, half, shape, length):
+    """1 up to `half` pixels from `centre`, both (B, 1, 1, 1), along the axis of `shape` that is not 1; else 0."""
+    position = tf.reshape(tf.range(length, dtype=centre.dtype), shape)
+    return ops.cast(ops.abs(position - centre) < half, centre.dtype)
