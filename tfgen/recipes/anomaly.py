@@ -46,10 +46,21 @@ def weights(hp, contextual):
             "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
 
 
+def total_steps(hp):
+    """Of the run, which sets it; 0: unknown."""
+    return hp.Int("total_steps", 0, 100_000_000, default=0)
+
+
 def first_stage(hp, name):
     """Steps of what is trained first: a share of the run, or of 2,000 steps where none says how long it is."""
-    total = hp.Int("total_steps", 0, 100_000_000, default=0) or 2000
-    return int(total * hp.Float(name, 0.0, 1.0, default=0.5))
+    return int((total_steps(hp) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
+
+
+def coming_to_rest(model, hp):
+    """Adam with a rate that falls to zero along a cosine (Loshchilov & Hutter, 2017), if the run's length is known."""
+    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), total_steps(hp)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
+    return model
 
 
 CORRUPTIONS = {"none": lambda level: None, "gaussian": lambda level: GaussianCorruption(level),
@@ -69,11 +80,8 @@ def ae_anomaly(hp, spec):
     model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
                                hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
-    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.Int(
-        "total_steps", 0, 100_000_000, default=0)
-    # At rest in the end, so that what is usual is that of the final weights.
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
-    return model
+    # So that what is usual is that of the final weights.
+    return coming_to_rest(model, hp)
 
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
@@ -162,7 +170,4 @@ def draem(hp, spec):
     model = DRAEM(unet(channels, channels), unet(2 * channels, 1), Blemishes(hp.Float("opacity", 0.1, 1.0, default=0.5)),
                   hp.Float("l1_weight", 0.0, 1000.0, default=10.0), hp.Float("blur", 0.0, 32.0, default=0.0),
                   Jitter(1.0, hp.Boolean("flip", default=False)))
-    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.Int(
-        "total_steps", 0, 100_000_000, default=0)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
-    return model
+    return coming_to_rest(model, hp)
