@@ -168,6 +168,37 @@ def test_translated_sandals_are_taken_for_boots(app, tmp_path):
     assert row["accepted"] >= 0.85 and row["cycle_l1"] < 0.08
 
 
+def test_surface_inspection(app, tmp_path):
+    pytest.importorskip("skimage")
+    surface = app("surface_inspection")
+    rows = surface.main(fast=True, folder=tmp_path / "surfaces", out=tmp_path)["brick"]
+    assert list(rows) == ["local statistics", *surface.DETECTORS]
+    for row in rows.values():
+        assert all(0 <= value <= 1 for key, value in row.items() if key != "threshold")
+    assert rows["local statistics"]["aupro"] > 0.8
+    assert Image.open(tmp_path / "pictures" / "surface_inspection.png").size[0] > 900
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_surface_inspection_draws_defects_where_its_masks_say(app):
+    pytest.importorskip("skimage")
+    surface, random = app("surface_inspection"), np.random.default_rng(0)
+    for draw in surface.DEFECTS.values():
+        for _ in range(20):
+            clean = surface.crop("gravel", "test", random)
+            image, mask = draw(clean, "gravel", "test", random)
+            changed = np.abs(image - clean)
+            assert 30 < mask.sum() < 700 and changed[mask].mean() > 0.1 and changed[~mask].max() <= 0.25
+            # Within the crop, so that it is seen whole.
+            assert not mask[[0, -1]].any() and not mask[:, [0, -1]].any()
+
+
+def test_surface_inspection_tests_on_pixels_that_were_not_trained_on(app):
+    parts = app("surface_inspection").COLUMNS
+    assert parts["train"][1] <= parts["validation"][0] and parts["validation"][1] <= parts["test"][0]
+
+
+
 def test_one_class_table(app, tmp_path, monkeypatch):
     table = app("one_class_table")
     monkeypatch.setattr(table, "data", FewDigits)

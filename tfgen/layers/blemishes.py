@@ -9,8 +9,8 @@ from tfgen.layers.corruption import Corruption
 from tfgen.serialization import serializable
 
 # Upper bounds of the shares of blobs, curves and rectangles; the rest stays clean.
-BLOBS, CURVES, RECTANGLES = 0.25, 0.65, 0.9
-COARSE, FINE = 5, 9  # places a side of the grids that smooth noise is interpolated from
+BLOBS, CURVES, RECTANGLES = 0.2, 0.65, 0.9
+COARSE, FINE = 4, 7  # places a side of the grids that smooth noise is interpolated from
 NUMBERS = 13
 
 
@@ -18,9 +18,9 @@ NUMBERS = 13
 class Blemishes(Corruption):
     """Covers places of nine images in ten with something else, after Zavrtanik et al. (2021).
 
-    x (1 - b m) + b m c, with the opacity b ~ U(opacity, 1). The mask m is where smooth noise is high (a blob with a more or
-    less soft edge), where it is about zero (curves, cut by a second noise), or a rectangle. The content c is a colour, dark
-    or bright rather than between, bare or with noise on it; or the image itself upside down, lit otherwise; or so, blurred.
+    x (1 - b m) + b m c, with the opacity b ~ min(1, U(opacity, 2 - opacity)). The mask m is where smooth noise is high (a
+    blob with a more or less soft edge), where it is about zero (curves, cut by a second noise), or a rectangle. The content
+    c is a colour, dark or bright rather than between, bare or with noise on it; or the image upside down, lit otherwise.
 
     Args:
         opacity: least opacity, in (0, 1].
@@ -59,7 +59,7 @@ class Blemishes(Corruption):
         blob = ops.sigmoid((tf.where(next(numbers) < 0.5, coarse, middle) - between(0.8, 1.6)) * between(3.0, 30.0))
         # Half as thick as 1 to 3 % of the image.
         thick = ops.maximum(between(0.01, 0.03) * min(height, width), 0.5)
-        curve = ops.clip(thick + 0.5 - distance(coarse), 0.0, 1.0) * ops.cast(cut > 0.3, x.dtype)
+        curve = ops.clip(thick + 0.5 - distance(coarse), 0.0, 1.0) * ops.cast(cut > -0.3, x.dtype)
         rectangle = band(between(0.0, height), between(1 / 16, 1 / 4) * height, (1, -1, 1, 1), height) * band(
             between(0.0, width), between(1 / 16, 1 / 4) * width, (1, 1, -1, 1), width)
         mask = tf.where(kind < BLOBS, blob, tf.where(kind < CURVES, curve, tf.where(
@@ -69,11 +69,11 @@ class Blemishes(Corruption):
         texture, other, shift = next(numbers), next(numbers), next(numbers)
         plain += tf.where(texture < 0.5, 0.0, 0.4 * (texture - 0.5)) * tf.where(shift < 0.5, grain, middle)
         turned = x[:, ::-1, ::-1]
-        soft = tf.image.resize(tf.nn.avg_pool2d(turned, 4, 4, "SAME"), (height, width))
         lit = turned * (0.6 + 0.8 * texture) + 0.4 * (shift - 0.5)
         curved = (kind >= BLOBS) & (kind < CURVES)
-        content = tf.where(curved | (other < 0.6), plain, tf.where(other < 0.8, lit, soft))
-        opacity = between(self.opacity, 1.0)
+        content = tf.where(curved | (other < 0.8), plain, lit)
+        # Every second one is opaque.
+        opacity = ops.minimum(between(self.opacity, 2.0 - self.opacity), 1.0)
         image = ops.clip(x + opacity * mask * (content - x), 0.0, 1.0)
         return image, ops.cast(mask > 0.25, x.dtype)
 
