@@ -47,10 +47,10 @@ def test_map_is_the_segmenters_smoothed_and_score_its_peak():
 def test_a_planted_square_is_found_and_repaired():
     """Of a smooth surface, after a few seconds of training: no defect that it was told of."""
     keras.utils.set_random_seed(0)
-    model = recipes.find("draem").model(DataSpec("smooth", SHAPE), filters=8, levels=2, norm="none", learning_rate=2e-3)
+    model = recipes.find("draem").model(DataSpec("smooth", SHAPE), filters=8, levels=2, norm="none", learning_rate=5e-3)
     surface = 0.5 + 0.2 * np.sin(np.arange(16) / 3.0 + np.random.default_rng(0).uniform(0, 6, (32, 1)))
     x = np.broadcast_to(surface[:, None, :, None], (32, *SHAPE)).astype("float32")
-    model.fit(tf.data.Dataset.from_tensors(x).repeat(500), epochs=1, verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(x).repeat(700), epochs=1, verbose=0)
     strange = x.copy()
     strange[:, 5:9, 10:14] = 1.0
     score, normal = model.score(strange).numpy(), model.score(x).numpy()
