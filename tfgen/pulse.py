@@ -61,7 +61,7 @@ def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, 
     decoding = verbs.resolve_options(live, "decode", len(low), options)
     starts = _on_sphere(noise.normal((int(seed) << 32) + np.arange(restarts), model.latent_shape, noise.LATENT))
     search = _search(model, factor, starts, steps, learning_rate, list(decoding))
-    latents = verbs.in_batches(search, [low, *decoding.values()], batch_size)
+    latents = verbs.in_batches(search, [low, *decoding.values()], batch_size)["latents"]
     images = live("decode", latents, batch_size, **decoding)
     error = downscale(images, factor).numpy() - low
     return Found(images, latents, np.sqrt(np.mean(np.square(error), axis=(1, 2, 3))))

@@ -103,6 +103,15 @@ def function(model, name):
     return call
 
 
+def in_batches(call, columns, batch_size):
+    """{output: numpy array} of `call`, of tensors of up to `batch_size` rows of each of `columns`, joined."""
+    parts = []
+    for start in range(0, len(columns[0]), batch_size):
+        made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
+        parts.append({key: value.numpy() for key, value in made.items()})
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
 class Verbs:
     """The verbs of a model on numpy arrays, in batches: of one in memory (`Live`) or on disk (`export.Served`).
 
@@ -132,13 +141,8 @@ class Verbs:
             ValueError: for a verb or option that the model does not have, or a value out of range.
         """
         options = resolve_options(self, name, len(inputs), options)
-        call, columns = self.call(name, options), [np.asarray(inputs), *options.values()]
-        parts = []
-        for start in range(0, len(inputs), batch_size):
-            made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
-            parts.append({key: value.numpy() for key, value in made.items()})
-        keys = sorted(parts[0], key=lambda key: (key != VERBS[name].output, key))
-        return {key: np.concatenate([part[key] for part in parts]) for key in keys}
+        made = in_batches(self.call(name, options), [np.asarray(inputs), *options.values()], batch_size)
+        return {key: made[key] for key in sorted(made, key=lambda key: (key != VERBS[name].output, key))}
 
     def __call__(self, name, inputs, batch_size=128, **options):
         """A verb's own output, float32; arguments and errors as for `outputs`."""
