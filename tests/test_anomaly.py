@@ -24,12 +24,15 @@ def test_blur_is_a_normalised_gaussian(sigma):
     np.testing.assert_array_equal(anomaly.blurred(maps, 0.0), maps)
 
 
-def test_squared_error_is_pooled_by_mean_or_peak():
+def test_squared_error_is_pooled_by_the_highest_pixels():
     error = np.square(X - MADE).mean(-1)
     maps = SquaredError()(X, MADE)
     np.testing.assert_allclose(maps, error, rtol=1e-5)
     np.testing.assert_allclose(SquaredError().pool(maps), error.mean((1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(SquaredError(peak=True).pool(maps), error.max((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(SquaredError(top=0.0).pool(maps), error.max((1, 2)), rtol=1e-5)
+    highest = np.sort(error.reshape(len(error), -1))[:, -round(0.1 * error[0].size):]
+    assert 1 < highest.shape[1] < error[0].size
+    np.testing.assert_allclose(SquaredError(top=0.1).pool(maps), highest.mean(1), rtol=1e-5)
 
 
 def test_running_mean_is_plain_at_first_and_forgets_later():

@@ -76,12 +76,13 @@ class SquaredError:
 
     Args:
         blur: standard deviation in pixels of a Gaussian that the map is smoothed with; 0: none.
-        peak: whether the score is the map's maximum instead of its mean: for defects that are small in the image.
+        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum. Defects that are small in
+            the image want little.
     """
 
-    def __init__(self, blur=0.0, peak=False):
+    def __init__(self, blur=0.0, top=1.0):
         self.blur = blur
-        self.peak = peak
+        self.top = top
 
     def __call__(self, x, reconstruction):
         return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
@@ -90,7 +91,7 @@ class SquaredError:
         """Nothing is learnt."""
 
     def pool(self, maps):
-        return (ops.max if self.peak else ops.mean)(maps, axis=(1, 2))
+        return pooled(maps, self.top)
 
 
 @serializable
@@ -101,15 +102,15 @@ class StandardisedError(keras.layers.Layer):
 
     Args:
         image_shape: (H, W, C).
-        blur, peak: as for `SquaredError`.
+        blur, top: as for `SquaredError`.
         floor: added to the mean squared errors, in squared units of the [0, 1] range.
     """
 
-    def __init__(self, image_shape, blur=0.0, peak=False, floor=1e-3, **kwargs):
+    def __init__(self, image_shape, blur=0.0, top=1.0, floor=1e-3, **kwargs):
         super().__init__(**kwargs)
         self.image_shape = tuple(image_shape)
         self.blur = blur
-        self.peak = peak
+        self.top = top
         self.floor = floor
         self.usual = RunningMean(self.image_shape)
 
@@ -178,6 +179,13 @@ class CodeDistance(keras.layers.Layer):
         away = ops.cast(codes, "float32") - mean
         solved = tf.linalg.triangular_solve(tf.linalg.cholesky(covariance), tf.transpose(away))  # (d, B)
         return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
+
+
+def pooled(maps, top):
+    """Mean of the highest pixels of maps (B, H, W), a share `top` of them and at least one -> (B,)."""
+    _, height, width = maps.shape
+    highest = ops.top_k(ops.reshape(maps, (-1, height * width)), max(1, round(top * height * width)), sorted=False)
+    return ops.mean(highest.values, axis=1)
 
 
 def blurred(maps, sigma):

@@ -36,12 +36,14 @@ def test_loss_by_hand():
     assert float(found["loss"]) == pytest.approx(3.0 * l1 + entropy, rel=1e-5)
 
 
-def test_map_is_the_segmenters_smoothed_and_score_its_peak():
+def test_map_is_the_segmenters_smoothed_and_score_that_of_its_highest_pixels():
     model, x = tfgen.DRAEM(unet(1, 1), unet(2, 1), Blemishes(), blur=1.5), image_batch()
     plain = model.segmenter(np.concatenate([x, model.reconstruct(x)], -1))[..., 0]
     maps = model.anomaly_map(x)
     np.testing.assert_allclose(maps, anomaly.blurred(plain, 1.5), atol=1e-6)
     np.testing.assert_allclose(model.score(x), maps.numpy().max((1, 2)))
+    model.top = 0.25
+    np.testing.assert_allclose(model.score(x), np.sort(maps.numpy().reshape(4, -1))[:, -64:].mean(1), rtol=1e-5)
 
 
 def test_a_planted_square_is_found_and_repaired():

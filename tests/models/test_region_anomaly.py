@@ -102,7 +102,7 @@ def test_overlapping_predictions_are_averaged():
 def test_a_bright_square_is_found():
     x = 0.4 + 0.02 * image_batch(2, (32, 32, 1))
     x[1, 9:12, 20:23] = 0.9
-    model = model_of(surroundings((32, 32, 1)), 4, 5, 2, (32, 32, 1), difference=SquaredError(peak=True))
+    model = model_of(surroundings((32, 32, 1)), 4, 5, 2, (32, 32, 1), difference=SquaredError(top=0.0))
     normal, strange = model.anomaly_map(x).numpy()
     at = np.unravel_index(strange.argmax(), strange.shape)
     assert 9 <= at[0] < 12 and 20 <= at[1] < 23

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfgen.anomaly import Detector, blurred
+from tfgen.anomaly import Detector, blurred, pooled
 from tfgen.model import GenerativeModel, first_tensor, require
 from tfgen.serialization import serializable
 
@@ -17,7 +17,8 @@ class DRAEM(Detector, GenerativeModel):
     structural similarity in place of L1, and the focal loss in place of cross-entropy. Validation blemishes each image by
     its hash. Batches are normal images, or (images, labels), whose labels are ignored.
 
-    `anomaly_map` is p of the image itself, smoothed; `score` its maximum.
+    `anomaly_map` is p of the image itself, smoothed; `score` the maximum, as the paper has it, or the mean of the highest
+    pixels, as Zhang et al. (2023, arXiv:2211.11317) have it: one pixel may err, a defect has many.
 
     Args:
         repairer: Functional model, images (B, H, W, C) -> images in [0, 1].
@@ -25,6 +26,7 @@ class DRAEM(Detector, GenerativeModel):
         blemishes: a `tfgen.layers.Blemishes`.
         l1_weight: >= 0.
         blur: standard deviation in pixels of the Gaussian that maps are smoothed with; 0: none.
+        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum.
         augmentation: of training images, see `GenerativeModel`.
 
     Raises:
@@ -33,7 +35,7 @@ class DRAEM(Detector, GenerativeModel):
 
     loss_names = ("l1", "segmentation")
 
-    def __init__(self, repairer, segmenter, blemishes, l1_weight=10.0, blur=0.0, augmentation=None, **kwargs):
+    def __init__(self, repairer, segmenter, blemishes, l1_weight=10.0, blur=0.0, top=0.0, augmentation=None, **kwargs):
         super().__init__(**kwargs)
         taken, made = tuple(repairer.inputs[0].shape[1:]), tuple(repairer.outputs[0].shape[1:])
         require(taken == made, f"the repairer must give images like those it takes, {taken}, it gives {made}")
@@ -46,6 +48,7 @@ class DRAEM(Detector, GenerativeModel):
         self.blemishes = blemishes
         self.l1_weight = l1_weight
         self.blur = blur
+        self.top = top
         self.augmentation = augmentation
         self.built = True
 
@@ -77,4 +80,4 @@ class DRAEM(Detector, GenerativeModel):
         return blurred(self.segment(x, self.reconstruct(x), training=False)[..., 0], self.blur)
 
     def score(self, x):
-        return ops.max(self.anomaly_map(x), axis=(1, 2))
+        return pooled(self.anomaly_map(x), self.top)

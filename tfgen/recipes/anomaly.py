@@ -29,9 +29,9 @@ def difference(hp):
     return SquaredError(**pooling(hp))
 
 
-def pooling(hp):
-    """How errors of pixels become a map and a score."""
-    return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "peak": hp.Boolean("peak", default=False)}
+def pooling(hp, top=1.0):
+    """How values of pixels become a map and a score."""
+    return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "top": hp.Float("top", 0.0, 1.0, default=top)}
 
 
 def standardised(hp, spec, default):
@@ -168,6 +168,6 @@ def draem(hp, spec):
         return translation.unet((height, width, taken), (height, width, given), units, norm, 0.0, levels)
 
     model = DRAEM(unet(channels, channels), unet(2 * channels, 1), Blemishes(hp.Float("opacity", 0.1, 1.0, default=0.5)),
-                  hp.Float("l1_weight", 0.0, 1000.0, default=10.0), hp.Float("blur", 0.0, 32.0, default=0.0),
-                  Jitter(1.0, hp.Boolean("flip", default=False)))
+                  hp.Float("l1_weight", 0.0, 1000.0, default=10.0),
+                  augmentation=Jitter(1.0, hp.Boolean("flip", default=False)), **pooling(hp, top=0.0))
     return coming_to_rest(model, hp)
