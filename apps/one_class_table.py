@@ -7,8 +7,8 @@
 
 Each detector is trained on one class alone, for a fixed number of steps; its threshold is calibrated on held-out images of
 that class for a false positive rate of 5 %; AUROC and the observed rate are measured on all ten classes. Settings are the
-same for all classes and were chosen on the validation split, never on the test split. Every training is kept as a line of
-OUT/<method>.json, so that an interrupted table goes on.
+same for all classes and were chosen on the validation split, never on the test split. Every training's figures are kept in
+OUT/<method>.json, so that an interrupted table goes on; those of other settings are trained anew.
 """
 
 import os
@@ -97,14 +97,15 @@ def measure(method, full, normal, split, seed, fast):
 
 
 def all_of(method, full, split, seeds, out, fast):
-    """The figures of all classes and seeds of a method, from its file as far as they are there."""
-    path = out / f"{method.replace(' ', '_')}.json"
-    rows = files.read_json(path) if path.exists() else []
+    """The figures of all classes and seeds of a method, from its file as far as they are there, with these settings."""
+    path, settings = out / f"{method.replace(' ', '_')}.json", list(DETECTORS.get(method, ()))
+    kept = files.read_json(path) if path.exists() else {"settings": settings, "rows": []}
+    rows = kept["rows"] if kept["settings"] == settings else []
     for seed in range(seeds):
         for normal in range(full.spec.num_classes):
             if not any((row["class"], row["seed"]) == (normal, seed) for row in rows):
                 rows.append(measure(method, full, normal, split, seed, fast))
-                files.write_json(path, rows)
+                files.write_json(path, {"settings": settings, "rows": rows})
                 print(f"{method:16} class {normal} seed {seed}: AUROC {rows[-1]['auroc']:.1f}", flush=True)
     return [row for row in rows if row["seed"] < seeds]
 

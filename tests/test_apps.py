@@ -198,7 +198,6 @@ def test_surface_inspection_tests_on_pixels_that_were_not_trained_on(app):
     assert parts["train"][1] <= parts["validation"][0] and parts["validation"][1] <= parts["test"][0]
 
 
-
 def test_one_class_table(app, tmp_path, monkeypatch):
     table = app("one_class_table")
     monkeypatch.setattr(table, "data", FewDigits)
@@ -211,6 +210,9 @@ def test_one_class_table(app, tmp_path, monkeypatch):
     assert len(files) == len(made)
     assert table.main(fast=True, seeds=1, out=tmp_path) == made  # nothing is trained again
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == files
+    table.DETECTORS["ae_anomaly"] = ({}, 16, 21)
+    table.main(fast=True, seeds=1, out=tmp_path)  # but what has other settings
+    assert [name for name, when in files.items() if (tmp_path / name).stat().st_mtime_ns != when] == ["ae_anomaly.json"]
 
 
 class FewDigits:
