@@ -136,8 +136,10 @@ class GenerativeModel(keras.Model):
 class AdversarialModel(GenerativeModel):
     """A model of two players, each with its own losses, variables and optimizer.
 
-    A family writes `generate`, `critic_losses`, `generator_losses`, `generator_variables` and `critic_variables`. A
-    step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
+    A family writes `generate`, `critic_losses` and `generator_losses`; where its players are not one network each,
+    `generator` and `critic`, also `generator_variables` and `critic_variables`.
+
+    A step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
     then updated, so that one forward pass of the generator serves both; the generator's gradient passes through the
     updated critic (Goodfellow et al., 2014, algorithm 1). The batch of a step is dealt out in equal parts to the
     critic's updates, so that each sees fresh data: with `critic_steps=5` and 64 images an update give `fit` batches
@@ -175,13 +177,13 @@ class AdversarialModel(GenerativeModel):
 
     @property
     def generator_variables(self):
-        """What the generator's optimizer updates."""
-        raise NotImplementedError(f"{type(self).__name__} must define generator_variables")
+        """What the generator's optimizer updates: by default the weights of `self.generator`."""
+        return self.generator.trainable_variables
 
     @property
     def critic_variables(self):
-        """What the critic's optimizer updates."""
-        raise NotImplementedError(f"{type(self).__name__} must define critic_variables")
+        """What the critic's optimizer updates: by default the weights of `self.critic`."""
+        return self.critic.trainable_variables
 
     def after_step(self, losses):
         """Updates of the model's own state at the end of a step: running averages, controls."""

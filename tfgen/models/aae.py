@@ -57,10 +57,6 @@ class AAE(EncoderDecoder, AdversarialModel):
     def generator_variables(self):
         return self.encoder.trainable_variables + self.decoder.trainable_variables
 
-    @property
-    def critic_variables(self):
-        return self.critic.trainable_variables
-
     def generate(self, batch, training):
         """The codes of a batch: what the critic takes for made."""
         return ops.cast(self.encoder(input_and_target(batch)[0], training=training), "float32")

@@ -78,14 +78,6 @@ class GAN(AdversarialModel):
         return tuple(self.generator.inputs[0].shape[1:])
 
     @property
-    def generator_variables(self):
-        return self.generator.trainable_variables
-
-    @property
-    def critic_variables(self):
-        return self.critic.trainable_variables
-
-    @property
     def sampler(self):
         """The network that makes samples: the averaged generator where there is one."""
         return self.ema_generator if self.ema else self.generator

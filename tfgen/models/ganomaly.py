@@ -59,10 +59,6 @@ class ReconstructingGAN(Compared, AdversarialModel):
     def image_shape(self):
         return tuple(self.critic.inputs[0].shape[1:])
 
-    @property
-    def critic_variables(self):
-        return self.critic.trainable_variables
-
     @staticmethod
     def images(batch):
         return batch[0] if isinstance(batch, (tuple, list)) else batch
@@ -200,10 +196,6 @@ class SkipGANomaly(ReconstructingGAN):
         self.share = share
         self.corruption = corruption
         self.built = True
-
-    @property
-    def generator_variables(self):
-        return self.generator.trainable_variables
 
     def reconstruction(self, x, training):
         x = self.corruption(x, training=training) if self.corruption is not None else x

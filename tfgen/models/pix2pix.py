@@ -73,14 +73,6 @@ class Pix2Pix(Translator, AdversarialModel):
         """Whether the generator takes seeds."""
         return len(self.generator.inputs) == 2
 
-    @property
-    def generator_variables(self):
-        return self.generator.trainable_variables
-
-    @property
-    def critic_variables(self):
-        return self.critic.trainable_variables
-
     def make(self, x, seeds, training):
         """Images from sources."""
         return ops.cast(self.generator([x, seeds] if self.noisy else x, training=training), "float32")

@@ -67,14 +67,6 @@ class RegionInpainter(Compared, AdversarialModel):
     def image_shape(self):
         return tuple(self.generator.outputs[0].shape[1:])
 
-    @property
-    def generator_variables(self):
-        return self.generator.trainable_variables
-
-    @property
-    def critic_variables(self):
-        return self.critic.trainable_variables
-
     def inpaint(self, x, mask, training=False):
         """Predictions (B, H, W, C) from images and a mask (B, H, W, 1), True where they are erased."""
         seen = ops.concatenate([self.erasure.erase(x, mask), ops.cast(mask, x.dtype)], axis=-1)
