@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import data, figures
+from tfgen import data, figures, metrics
+from tfgen.errors import UserError
 
 APPS = pathlib.Path(__file__).parents[1] / "apps"
 
@@ -26,6 +27,14 @@ def app(monkeypatch, tmp_path):
         return module
 
     return load
+
+
+@pytest.fixture
+def fashion():
+    try:
+        return data.load("fashion_mnist")
+    except UserError:
+        pytest.skip("fashion_mnist is not prepared (tfgen data prepare)")
 
 
 def test_few_labels(app, tmp_path):
@@ -140,30 +149,16 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_conditional_samples_show_the_class_asked_for(app, tmp_path):
+def test_conditional_samples_show_the_class_asked_for(app, tmp_path, fashion):
     """ACGAN on Fashion-MNIST: at least 90 % of 1,000 samples, after three minutes of CPU time."""
-    from tfgen import data, metrics
-    from tfgen.errors import UserError
-
-    try:
-        dataset = data.load("fashion_mnist")
-    except UserError:
-        pytest.skip("fashion_mnist is not prepared (tfgen data prepare)")
-    extractor = metrics.features.classifier(dataset, cache="~/.cache/tfgen/extractors")
-    row = app("gan_zoo").measure("acgan", dataset, extractor, 3.0, 64, tmp_path, 1000)
+    extractor = metrics.features.classifier(fashion, cache="~/.cache/tfgen/extractors")
+    row = app("gan_zoo").measure("acgan", fashion, extractor, 3.0, 64, tmp_path, 1000)
     assert row["label_agreement"] >= 0.9
 
 
 @pytest.mark.slow
-def test_translated_sandals_are_taken_for_boots(app, tmp_path):
+def test_translated_sandals_are_taken_for_boots(app, tmp_path, fashion):
     """CycleGAN on Fashion-MNIST: at least 85 % of validation sandals, cycle L1 under 0.08, after about 4 CPU minutes."""
-    from tfgen import data
-    from tfgen.errors import UserError
-
-    try:
-        data.load("fashion_mnist")
-    except UserError:
-        pytest.skip("fashion_mnist is not prepared (tfgen data prepare)")
     row = app("sandals_to_boots").main(steps=1200, split="validation", out=tmp_path)["sandal to ankle boot, CycleGAN"]
     assert row["accepted"] >= 0.85 and row["cycle_l1"] < 0.08
 
@@ -213,6 +208,21 @@ def test_one_class_table(app, tmp_path, monkeypatch):
     table.DETECTORS["ae_anomaly"] = ({}, 16, 21)
     table.main(fast=True, seeds=1, out=tmp_path)  # but what has other settings
     assert [name for name, when in files.items() if (tmp_path / name).stat().st_mtime_ns != when] == ["ae_anomaly.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method, mark", [("ganomaly", 93), ("deep_svdd", 89)])
+def test_one_class_marks(app, tmp_path, fashion, method, mark):
+    """Mean AUROC over the ten classes of Fashion-MNIST's validation split, after about 5 CPU minutes."""
+    assert app("one_class_table").main("validation", 1, method, tmp_path)[method]["mean"] >= mark
+
+
+@pytest.mark.slow
+def test_defects_on_grass_are_found(app, tmp_path):
+    """draem on the hardest texture: image AUROC and AUPRO on the validation part, after about 4 CPU minutes."""
+    pytest.importorskip("skimage")
+    found = app("surface_inspection").main("validation", "draem", "grass", tmp_path, tmp_path)["grass"]["draem"]
+    assert found["auroc"] >= 0.95 and found["aupro"] >= 0.8
 
 
 class FewDigits:
