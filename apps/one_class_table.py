@@ -132,8 +132,10 @@ def main(split: Annotated[str, typer.Option(help="what is measured; only test is
     table = {method: summary(all_of(method, full, split, seeds, out, fast)) for method in methods}
     table = dict(sorted(table.items(), key=lambda item: -item[1]["mean"]))
     for method, row in table.items():
+        row["beaten_by"] = [name for name in BASELINES if name in table and table[name]["mean"] > row["mean"]]
         print(f"{method:16} AUROC {row['mean']:.2f} +- {row['std']:.2f}   observed FPR {100 * row['fpr']:.1f} %   "
-              f"{row['cpu_minutes']:.2f} CPU minutes   {row['classes']}")
+              f"{row['cpu_minutes']:.2f} CPU minutes   {row['classes']}"
+              + f"   beaten by {', '.join(row['beaten_by'])}" * (method in DETECTORS and bool(row["beaten_by"])))
     if not only:
         picture = (out if fast or split != "test" else figures.RESULTS) / "pictures" / "one_class_table.png"
         plots.table(picture, list(table), [*full.spec.class_names, "mean"],
