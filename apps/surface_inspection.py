@@ -4,10 +4,11 @@
     python apps/surface_inspection.py --part validation --out runs/surface  # how the settings were chosen
     python apps/surface_inspection.py --fast                                # one texture and a few steps, seconds
 
-Needs scikit-image (pip install 'tfgen[apps]'), which ships the three photographs. Each, at 320x320, is cut in columns: crops
-of 64x64 for training come from the left half, held-out normal ones, which the thresholds are calibrated on, from the third
-quarter, and those of the test, with defects drawn on them, from the last. They are written to FOLDER/TEXTURE in MVTec AD's
-layout. Crops of a part overlap: a part holds about four that do not, so the figures are of these surfaces alone.
+Needs scikit-image (pip install 'tfgen[apps]'), which ships the three photographs. Each, 512x512, is cut in stripes: crops of
+64x64 for training come from two of 128 columns; on the right of each, one of 64 columns gives held-out normal crops, which
+the thresholds are calibrated on, and the next the test's, with defects drawn on them. Light and texture change across a
+photograph: alternating, the parts are alike. They are written to FOLDER/TEXTURE in MVTec AD's layout. Crops of a part
+overlap: a stripe holds eight that do not, so the figures are of these surfaces alone.
 
 The defects are drawn here; those that DRAEM trains on are drawn elsewhere (`tfgen.layers.Blemishes`) and differently, but
 they are of the same kinds, which favours it over detectors that are told of none. Scratches are light: dark ones on grass
@@ -25,13 +26,12 @@ from typing import Annotated, Literal  # noqa: E402
 
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
-from PIL import Image  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
 from tfgen import calibration, data, figures, heat, metrics, pictures, recipes, verbs  # noqa: E402
 
-SIZE, SIDE, FPR = 320, 64, 0.05
-COLUMNS = {"train": (0, SIZE // 2), "validation": (SIZE // 2, 3 * SIZE // 4), "test": (3 * SIZE // 4, SIZE)}
+SIZE, SIDE, FPR = 512, 64, 0.05
+STRIPES = {"train": ((0, 128), (256, 384)), "validation": ((128, 192), (384, 448)), "test": ((192, 256), (448, 512))}
 # What a foreign piece is cut from: it must be seen on the texture.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 # (settings that differ from the recipe's, steps), chosen on defects of other seeds in the third quarters.
@@ -51,12 +51,12 @@ def photograph(texture):
     except ImportError:
         print("error: expected scikit-image, received none: pip install 'tfgen[apps]'", file=sys.stderr)
         raise SystemExit(2) from None
-    return np.asarray(Image.fromarray(getattr(samples, texture)()).resize((SIZE, SIZE), Image.Resampling.LANCZOS)) / 255.0
+    return getattr(samples, texture)() / 255.0
 
 
 def crop(texture, part, random):
     """A crop (SIDE, SIDE) of a part of the photograph."""
-    low, high = COLUMNS[part]
+    low, high = STRIPES[part][random.integers(2)]
     top, left = random.integers(0, SIZE - SIDE + 1), random.integers(low, high - SIDE + 1)
     return photograph(texture)[top:top + SIDE, left:left + SIDE]
 

@@ -189,8 +189,9 @@ def test_surface_inspection_draws_defects_where_its_masks_say(app):
 
 
 def test_surface_inspection_tests_on_pixels_that_were_not_trained_on(app):
-    parts = app("surface_inspection").COLUMNS
-    assert parts["train"][1] <= parts["validation"][0] and parts["validation"][1] <= parts["test"][0]
+    surface = app("surface_inspection")
+    columns = {part: {c for low, high in stripes for c in range(low, high)} for part, stripes in surface.STRIPES.items()}
+    assert sum(map(len, columns.values())) == len(set.union(*columns.values())) == surface.SIZE
 
 
 def test_one_class_table(app, tmp_path, monkeypatch):
