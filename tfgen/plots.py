@@ -248,7 +248,8 @@ def table(path, rows, columns, values, title=""):
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             axes.text(column, row, f"{value:.1f}", ha="center", va="center_baseline", color=INK, fontsize=9)
-    axes.set_xticks(range(len(columns)), [textwrap.fill(str(name), 11, break_on_hyphens=False) for name in columns], fontsize=9)
+    names = [textwrap.fill(str(name), 11, break_on_hyphens=False) for name in columns]
+    axes.set_xticks(range(len(columns)), names, fontsize=9)
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
     axes.tick_params(length=0)
     axes.xaxis.tick_top()

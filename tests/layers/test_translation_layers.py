@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.layers import ImagePool, Jitter, ReflectionPadding2D, SeededDropout
+from tfgen.layers import ImagePool, ReflectionPadding2D, SeededDropout
 
 
 def test_reflection_padding_mirrors_without_the_border():
@@ -35,30 +35,6 @@ def test_seeded_dropout_in_training_ignores_seeds():
     assert np.abs(first - second).max() > 0 and np.abs(first[0] - first[1]).max() > 0
     with pytest.raises(ValueError, match="a share in"):
         SeededDropout(1.0)
-
-
-def test_jitter_is_a_resize_a_crop_and_a_mirror():
-    """scale 3/2 of 4 pixels: 6, of which 4 at a place that the uniforms choose."""
-    x = np.random.default_rng(0).random((2, 4, 4, 3), "float32")
-    large = tf.image.resize(x, (6, 6)).numpy()
-    # start = floor(u * 3): 2 rows down, 1 column right; the second image mirrored.
-    uniforms = np.array([[0.99, 0.4, 0.9], [0.99, 0.4, 0.1]], "float32")
-    made = np.asarray(Jitter(1.5).corrupt(x, tf.constant(uniforms)))
-    np.testing.assert_allclose(made[0], large[0, 2:6, 1:5], atol=1e-6)
-    np.testing.assert_allclose(made[1], large[1, 2:6, 1:5][:, ::-1], atol=1e-6)
-
-
-def test_jitter_without_scale_only_mirrors():
-    x = np.random.default_rng(0).random((64, 5, 7, 1), "float32")
-    seeds = np.arange(64)
-    made = np.asarray(Jitter(1.0).seeded(x, seeds))
-    same = np.array([np.allclose(m, i, atol=1e-6) for m, i in zip(made, x)])
-    mirrored = np.array([np.allclose(m, i[:, ::-1], atol=1e-6) for m, i in zip(made, x)])
-    assert np.all(same ^ mirrored) and 15 < mirrored.sum() < 49
-    np.testing.assert_array_equal(made, Jitter(1.0).seeded(x, seeds))
-    np.testing.assert_allclose(Jitter(1.0, flip=False).seeded(x, seeds), x, atol=1e-6)
-    with pytest.raises(ValueError, match="at least 1"):
-        Jitter(0.9)
 
 
 def numbered(*values):

@@ -1,13 +1,14 @@
 """Layers that own weights or random state and that Keras does not have."""
 
 from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
+from tfgen.layers.augmentation import Jitter, Rotation
 from tfgen.layers.blemishes import Blemishes
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
-from tfgen.layers.translation import ImagePool, Jitter, ReflectionPadding2D, SeededDropout
+from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
 __all__ = ["Blemishes", "Clip", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseLattice", "EraseRegion",
            "GaussianCorruption", "ImagePool", "Jitter", "Learned", "MaskPixels", "MinibatchStdDev",
-           "OffDiagonalOrthogonality", "PixelNorm", "ReflectionPadding2D", "SaltAndPepper", "Scale", "SeededDropout",
-           "SlowDense", "SpectralConv2D", "SpectralDense", "uses_batch_statistics"]
+           "OffDiagonalOrthogonality", "PixelNorm", "ReflectionPadding2D", "Rotation", "SaltAndPepper", "Scale",
+           "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense", "uses_batch_statistics"]

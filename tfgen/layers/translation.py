@@ -5,7 +5,6 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise
-from tfgen.layers.corruption import Corruption
 from tfgen.serialization import serializable
 
 
@@ -101,54 +100,6 @@ class SeededDropout(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
-
-
-@serializable
-class Jitter(Corruption):
-    """Random jitter: resizes by `scale`, crops the old size at a random place, mirrors every second image.
-
-    286 of 256 pixels are the papers' (Isola et al., 2017, section 6.2; Zhu et al., 2017). Bilinear; a row of the
-    result is a weighted sum of rows, so the whole is two products of matrices on any device.
-
-    Args:
-        scale: >= 1.
-        flip: whether every image is mirrored left to right with probability 1/2.
-
-    Raises:
-        ValueError: for a scale under 1.
-    """
-
-    use = noise.AUGMENTATION
-
-    def __init__(self, scale=286 / 256, flip=True, seed=None, **kwargs):
-        super().__init__(seed, **kwargs)
-        if scale < 1:
-            raise ValueError(f"Jitter(scale) expects a number of at least 1, received {scale}")
-        self.scale = scale
-        self.flip = flip
-
-    def noise_shape(self, image_shape):
-        return (3,)
-
-    def positions(self, uniforms, length):
-        """Where in the image each pixel of the crop comes from: (B, length)."""
-        large = round(length * self.scale)
-        # Crops begin at whole pixels of the enlarged image.
-        start = ops.floor(uniforms[:, None] * (large - length + 1))
-        centre = (ops.arange(length, dtype="float32")[None, :] + start + 0.5) * (length / large) - 0.5
-        return ops.clip(centre, 0.0, length - 1.0)
-
-    def corrupt(self, x, uniforms):
-        _, height, width, _ = x.shape
-        rows, columns = self.positions(uniforms[:, 0], height), self.positions(uniforms[:, 1], width)
-        if self.flip:
-            columns = ops.where(uniforms[:, 2:] < 0.5, width - 1.0 - columns, columns)
-        return ops.einsum("bih,bhwc,bjw->bijc", bilinear(rows, height), x, bilinear(columns, width))
-
-
-def bilinear(positions, length):
-    """Weights (B, N, length) with which a line of `length` pixels is read at positions (B, N)."""
-    return ops.relu(1.0 - ops.abs(positions[:, :, None] - ops.arange(length, dtype="float32")))
 
 
 @serializable

@@ -3,7 +3,7 @@
 import keras
 
 from tfgen.anomaly import SquaredError, StandardisedError
-from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruption, Jitter
+from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruption, Rotation
 from tfgen.losses import Bernoulli, Wasserstein
 from tfgen.models import (
     DRAEM,
@@ -169,5 +169,6 @@ def draem(hp, spec):
 
     model = DRAEM(unet(channels, channels), unet(2 * channels, 1), Blemishes(hp.Float("opacity", 0.1, 1.0, default=0.5)),
                   hp.Float("l1_weight", 0.0, 1000.0, default=10.0),
-                  augmentation=Jitter(1.0, hp.Boolean("flip", default=False)), **pooling(hp, top=0.0))
+                  augmentation=Rotation(hp.Float("rotation", 0.0, 180.0, default=0.0), hp.Boolean("flip", default=False)),
+                  **pooling(hp, top=0.0))
     return coming_to_rest(model, hp)
