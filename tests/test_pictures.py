@@ -63,9 +63,14 @@ def test_grid_says_what_it_expects(images, options, message):
 def test_save_image_keeps_pixels_and_makes_folders(tmp_path, array):
     path = tmp_path / "new" / "deep" / "x.png"
     pictures.save_image(path, array)
-    expected = array if array.ndim == 3 and array.shape[-1] == 3 else np.arange(6).reshape(2, 3, 1).repeat(3, -1)
-    np.testing.assert_array_equal(pixels(path), expected)
+    coloured = array.ndim == 3 and array.shape[-1] == 3
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), array if coloured else np.arange(6).reshape(2, 3))
     assert os.listdir(path.parent) == ["x.png"]
+
+
+def test_save_image_shows_where_a_grey_image_is_no_number(tmp_path):
+    pictures.save_image(tmp_path / "x.png", np.array([[0.0, np.nan]]))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png")), [[[0, 0, 0], pictures.NOT_A_NUMBER]])
 
 
 def test_failed_write_leaves_the_old_file(tmp_path):

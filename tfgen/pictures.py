@@ -50,7 +50,7 @@ def save_image(path, array):
 
     Args:
         path: file name; its ending (.png, .jpg, .webp …) chooses the format.
-        array: (H, W), (H, W, 1) or (H, W, 3): uint8, or floats in [0, 1].
+        array: (H, W), (H, W, 1) or (H, W, 3): uint8, or floats in [0, 1]. Of one channel the file is grey, without NaN.
 
     Raises:
         UserError: for another shape or dtype, or an unknown ending.
@@ -59,7 +59,9 @@ def save_image(path, array):
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
         raise UserError(f"save_image expects an array (H, W), (H, W, 1) or (H, W, 3), received shape {array.shape}")
-    pixels = np.repeat(array, 4 - array.shape[-1], -1)[..., :3] if array.dtype == np.uint8 else _pixels(array[None])[0]
+    pixels = array if array.dtype == np.uint8 else _pixels(array[None])[0]
+    # What is no number has a colour of its own.
+    pixels = pixels[..., 0] if array.shape[-1] == 1 and np.isfinite(array).all() else pixels
     _write_pixels(path, Image.fromarray(np.ascontiguousarray(pixels)))
 
 

@@ -48,6 +48,14 @@ def test_a_blemish_is_a_function_of_the_image_out_of_training():
     assert again.get_config() == layer.get_config()
 
 
+def test_grey_images_have_grey_blemishes_and_coloured_ones_coloured():
+    images, masks = blemished(x=np.repeat(X[..., :1], 3, axis=-1))
+    assert masks.mean() > 0.02 and np.ptp(images, axis=-1).max() < 1e-6
+    images, masks = blemished()
+    areas = [np.ptp(image[mask[..., 0] == 1].mean(0)) for image, mask in zip(images, masks) if mask.any()]
+    assert np.mean(np.array(areas) > 0.1) > 0.5
+
+
 def test_opacity_one_covers_rectangles_altogether():
     """A rectangle of one colour without noise is that colour."""
     layer = Blemishes(opacity=1.0)

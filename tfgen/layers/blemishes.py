@@ -20,7 +20,8 @@ class Blemishes(Corruption):
 
     x (1 - b m) + b m c, with the opacity b ~ min(1, U(opacity, 2 - opacity)). The mask m is where smooth noise is high (a
     blob with a more or less soft edge), where it is about zero (curves, cut by a second noise), or a rectangle. The content
-    c is a colour, dark or bright rather than between, bare or with noise on it; or the image upside down, lit otherwise.
+    c is a colour, of curves dark or bright rather than between, bare or with noise on it; or the image upside down, lit
+    otherwise. On a grey image, colours are grey even if it has three channels: they must not be told by being colours.
 
     Args:
         opacity: least opacity, in (0, 1].
@@ -56,6 +57,7 @@ class Blemishes(Corruption):
             return low + (high - low) * next(numbers)  # (B, 1, 1, 1)
 
         kind = next(numbers)
+        curved = (kind >= BLOBS) & (kind < CURVES)
         blob = ops.sigmoid((tf.where(next(numbers) < 0.5, coarse, middle) - between(0.8, 1.6)) * between(3.0, 30.0))
         # Half as thick as 1 to 3 % of the image.
         thick = ops.maximum(between(0.01, 0.03) * min(height, width), 0.5)
@@ -64,13 +66,15 @@ class Blemishes(Corruption):
             between(0.0, width), between(1 / 16, 1 / 4) * width, (1, 1, -1, 1), width)
         mask = tf.where(kind < BLOBS, blob, tf.where(kind < CURVES, curve, tf.where(
             kind < RECTANGLES, rectangle, ops.zeros_like(rectangle))))
-        # The arcsine law: extremes are the most frequent.
-        plain = ops.square(ops.sin(0.5 * math.pi * tf.reshape(colour, (-1, 1, 1, channels))))
+        colour = tf.reshape(colour, (-1, 1, 1, channels))
+        grey = ops.max(ops.max(x, axis=-1) - ops.min(x, axis=-1), axis=(1, 2))[:, None, None, None] < 1 / 64
+        colour = tf.where(grey, colour[..., :1], colour)
+        # Of curves by the arcsine law: extremes are the most frequent.
+        plain = tf.where(curved, ops.square(ops.sin(0.5 * math.pi * colour)), colour)
         texture, other, shift = next(numbers), next(numbers), next(numbers)
         plain += tf.where(texture < 0.5, 0.0, 0.4 * (texture - 0.5)) * tf.where(shift < 0.5, grain, middle)
         turned = x[:, ::-1, ::-1]
         lit = turned * (0.6 + 0.8 * texture) + 0.4 * (shift - 0.5)
-        curved = (kind >= BLOBS) & (kind < CURVES)
         content = tf.where(curved | (other < 0.8), plain, lit)
         # Every second one is opaque.
         opacity = ops.minimum(between(self.opacity, 2.0 - self.opacity), 1.0)

@@ -27,7 +27,8 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     """Images -> images: 4x4 convolutions down to one place and up again, each grid joined to its mirror.
 
     The generator of pix2pix (Isola et al., 2017, section 6.1.1): leaky rectifiers of slope 0.2 down, rectifiers up,
-    channels doubled at each level up to 8 times `filters`, dropout in the three deepest levels up but the first.
+    channels doubled at each level up to 8 times `filters`, dropout in the three deepest levels up but the first. Weights
+    start as N(0, 0.02^2); without normalisation, where signals so small would die out, after He et al. (2015).
 
     Args:
         source_shape, image_shape: (H, W, C) of what goes in and comes out; the same H and W.
@@ -43,6 +44,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
         ValueError: for sizes that differ.
     """
     check_sizes(source_shape, image_shape)
+    start = START if norm else "he_normal"
     levels = math.ceil(math.log2(max(source_shape[:2]))) if levels is None else levels
     grids = sizes(source_shape, levels)[::-1]
     channels = [filters * min(8, 2**level) for level in range(levels)]
@@ -50,14 +52,14 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     x, skips = from_unit(source), []
     for level, width in enumerate(channels):
         x = layers.LeakyReLU(0.2)(x) if level else x
-        x = layers.Conv2D(width, 4, strides=2, padding="same", use_bias=not (level and norm), kernel_initializer=START)(x)
+        x = layers.Conv2D(width, 4, strides=2, padding="same", use_bias=not (level and norm), kernel_initializer=start)(x)
         x = normalised(x, norm) if level else x
         skips.append(x)
     skips.pop()
     for level in reversed(range(levels)):
         width = channels[level - 1] if level else image_shape[-1]
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=not (level and norm),
-                                   kernel_initializer=START)(layers.ReLU()(x))
+                                   kernel_initializer=start)(layers.ReLU()(x))
         x = crop_to(x, grids[level])
         if level:
             x = normalised(x, norm)
