@@ -4,11 +4,11 @@
     python apps/surface_inspection.py --part validation --out runs/surface  # how the settings were chosen
     python apps/surface_inspection.py --fast                                # one texture and a few steps, seconds
 
-Needs scikit-image (pip install 'tfgen[apps]'), which ships the three photographs. Each, 512x512, is cut in stripes: crops of
-64x64 for training come from two of 128 columns; on the right of each, one of 64 columns gives held-out normal crops, which
-the thresholds are calibrated on, and the next the test's, with defects drawn on them. Light and texture change across a
-photograph: alternating, the parts are alike. They are written to FOLDER/TEXTURE in MVTec AD's layout. Crops of a part
-overlap: a stripe holds eight that do not, so the figures are of these surfaces alone.
+Needs scikit-image (pip install 'tfgen[apps]'), which ships the three photographs. Each, 512x512, is cut in stripes. Crops of
+64x64 for training come from the middle and both margins; between them, two stripes give held-out normal crops, which the
+thresholds are calibrated on, and two the test's, with defects drawn on them. So the parts are alike, though light and
+perspective change across a photograph. They are written to FOLDER/TEXTURE in MVTec AD's layout. Crops of a part overlap: a
+stripe holds eight that do not, so the figures are of these surfaces alone.
 
 The defects are drawn here; those that DRAEM trains on are drawn elsewhere (`tfgen.layers.Blemishes`) and differently, but
 they are of the same kinds, which favours it over detectors that are told of none. Scratches are light: dark ones on grass
@@ -31,7 +31,8 @@ from scipy.ndimage import gaussian_filter  # noqa: E402
 from tfgen import calibration, data, figures, heat, metrics, pictures, recipes, verbs  # noqa: E402
 
 SIZE, SIDE, FPR = 512, 64, 0.05
-STRIPES = {"train": ((0, 128), (256, 384)), "validation": ((128, 192), (384, 448)), "test": ((192, 256), (448, 512))}
+STRIPES = {"train": ((0, 64), (192, 320), (448, 512)), "validation": ((64, 128), (384, 448)),
+           "test": ((128, 192), (320, 384))}
 # What a foreign piece is cut from: it must be seen on the texture.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 # (settings that differ from the recipe's, steps), chosen on defects of other seeds in the third quarters.
@@ -56,7 +57,7 @@ def photograph(texture):
 
 def crop(texture, part, random):
     """A crop (SIDE, SIDE) of a part of the photograph."""
-    low, high = STRIPES[part][random.integers(2)]
+    low, high = STRIPES[part][random.integers(len(STRIPES[part]))]
     top, left = random.integers(0, SIZE - SIDE + 1), random.integers(low, high - SIDE + 1)
     return photograph(texture)[top:top + SIDE, left:left + SIDE]
 

@@ -143,7 +143,7 @@ def test_model_without_maps_and_not_calibrated(photos, tmp_path):
     out = tmp_path / "report"
     report = anomaly_report.write(Brightness(np.inf, ["score"]), photos, out)
     assert report[:2] == (4, 0) and report.threshold == np.inf
-    assert pixels(out / "overlays/rank-00001.png").shape == (256, 256, 3)
+    assert pixels(out / "overlays/rank-00001.png").shape == (256, 256)
     page = Page((out / "index.html").read_text())
     assert "not calibrated: tfgen export --fpr" in page.text and "heat" not in page.text
     assert {row["is_anomaly"] for row in table(out)} == {"False"} and {row["threshold"] for row in table(out)} == {"inf"}
