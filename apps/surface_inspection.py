@@ -36,7 +36,7 @@ STRIPES = {"train": ((0, 64), (192, 320), (448, 512)), "validation": ((64, 128),
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 # (settings that differ from the recipe's, steps), chosen on defects of another seed in the stripes of held-out crops.
 DETECTORS = {
-    "draem": ({"filters": 16, "levels": 3, "norm": "none", "flip": True, "learning_rate": 2e-3, "top": 0.01}, 5000),
+    "draem": ({"filters": 16, "levels": 3, "norm": "none", "flip": True, "learning_rate": 2e-3, "top": 0.01}, 8000),
     "region_anomaly": ({"filters": 16, "critic_layers": 2, "learning_rate": 1e-3, "blur": 2.0, "top": 0.04}, 700),
     "ae_anomaly": ({"filters": 16, "latent_dim": 128, "blur": 2.0, "top": 0.04}, 1000),
 }
