@@ -164,28 +164,36 @@ FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihoo
            "denoising": Figure("Denoising autoencoder on Fashion-MNIST: PSNR on noisy test images", measure_denoising)}
 
 
-def rows_of(made):
-    """The table's rows of one record: a quantity with `_min` and `_max` beside it is shown with its range.
+def section_of(made):
+    """Lines of one record: its title, command, what is published, and a table of quantities, each with its range where
+    `_min` and `_max` stand beside it.
 
     Ratios of CPU time, which stand beside those of wall time, stay in the records.
     """
     published, values = made.get("published", ""), made["values"]
-    source = f"{published['value']} ({published['source']})" if isinstance(published, dict) else published
+    published = f"{published['value']} ({published['source']})" if isinstance(published, dict) else published
+    name = made["name"]
+    about = [f"`{made['command']}`"] if "command" in made else []
+    about += [f"[record](results/{name}.json)"]
+    about += [f"[picture](results/pictures/{made['picture']})"] if "picture" in made else []
+    yield from [f"## {made.get('title', name)}", "", " · ".join(about), ""]
+    if published:
+        yield from [f"Published: {published}.", ""]
+    yield from ["| quantity | value |", "|---|---|"]
     ranges = {f"{key}_{end}" for key in values for end in ("min", "max")}
     for key, value in values.items():
         if key not in ranges and not key.endswith("_cpu"):
             number = f"{value:.4g}" if isinstance(value, float) else str(value)
             if f"{key}_min" in values:
                 number += f" ({values[f'{key}_min']:.4g} … {values[f'{key}_max']:.4g})"
-            yield f"| {made.get('title', made['name'])} | {key} | {number} | {source} | `{made.get('command', '')}` |"
+            yield f"| {key} | {number} |"
 
 
 def write_table():
     """Writes RESULTS.md from every record in results/."""
     lines = ["# Results", "", "Made by `make results` from the records in `results/`, which hold budget, seeds, data "
-             "and versions; never typed by hand.", "",
-             "| what | quantity | ours | published | command |", "|---|---|---|---|---|"]
+             "and versions; never typed by hand."]
     for path in sorted(RESULTS.glob("*.json")):
-        lines += rows_of(json.loads(path.read_text()))
+        lines += ["", *section_of(json.loads(path.read_text()))]
     files.write_text("RESULTS.md", "\n".join(lines) + "\n")
     print(f"wrote RESULTS.md from {len(list(RESULTS.glob('*.json')))} records")
