@@ -1,6 +1,6 @@
 """Defects on surfaces: detectors that have seen normal brick, grass or gravel find scratches, stains and foreign pieces.
 
-    python apps/surface_inspection.py                                       # about 25 CPU minutes of training
+    python apps/surface_inspection.py                                       # about 16 CPU minutes of training
     python apps/surface_inspection.py --part validation --out runs/surface  # how the settings were chosen
     python apps/surface_inspection.py --fast                                # one texture and a few steps, seconds
 
