@@ -33,7 +33,7 @@ def test_jitter_without_scale_only_mirrors():
 
 
 def test_rotation_is_that_of_scipy():
-    """u = 1 - 2^-24 and 0 give the extreme angles; scipy turns the other way."""
+    """Uniforms of 1 and 0 give the extreme angles."""
     x = np.random.default_rng(0).random((2, 9, 9, 2), "float32")
     made = np.asarray(Rotation(30.0).corrupt(x, tf.constant([[1.0, 0.0], [0.0, 0.0]])))
     for image, found, angle in zip(x, made, (30.0, -30.0)):

@@ -1,4 +1,4 @@
-"""Augmentations of training images, functions of a seed an image: the data stream applies them."""
+"""Augmentations of training images, each a function of a seed; the data stream applies them."""
 
 import math
 
