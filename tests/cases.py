@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import hashlib
+import itertools
 
+import keras
 import numpy as np
 
 from tfgen import recipes
@@ -49,3 +52,19 @@ def batch(name, rows=16):
         # Green images, and white ones of the same or other blobs.
         return np.concatenate([0 * x, x, 0 * x], -1), x if view == "paired" else x[::-1]
     return (x, np.arange(rows) % SPEC.num_classes) if view == "labelled" else x
+
+
+def start_of(name, seed):
+    """A digest of the weights with which a tiny model of recipe `name` starts."""
+    tiny_values(name)  # builds a model at its first call, which draws
+    keras.utils.set_random_seed(seed)
+    return hashlib.sha256(b"".join(v.numpy().tobytes() for v in tiny(name).trainable_variables)).hexdigest()
+
+
+def same_starts(variables):
+    """[(path, path)] of weights whose leading values are the same but for their scale."""
+    leading = {v.path: np.ravel(v.numpy())[:24].astype(float) for v in variables if len(v.shape) > 1}
+    drawn = {path: values for path, values in leading.items() if len(values) >= 12 and values.std() > 0}
+    return [(a, b) for a, b in itertools.combinations(drawn, 2)
+            for n in [min(len(drawn[a]), len(drawn[b]))]
+            if abs(np.corrcoef(drawn[a][:n], drawn[b][:n])[0, 1]) > 0.999]

@@ -2,12 +2,16 @@
 
 import functools
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SPEC, batch, images, spec_of, tiny
+from cases import SPEC, batch, images, same_starts, spec_of, start_of, tiny
 
 from tfgen import AdversarialModel, export, recipes, verbs
 
@@ -76,6 +80,19 @@ def test_recipe_describes_itself(name):
     recipe = recipes.find(name)
     assert recipe.summary.endswith(".") and recipe.paper and recipe.family
     assert recipe.objective[1] in ("min", "max")
+
+
+@each(ALL)
+def test_no_two_kernels_start_equal(name):
+    assert not same_starts(MADE[name].trainable_variables)
+
+
+def test_one_seed_starts_alike_in_two_processes_and_another_does_not():
+    code = "import json, cases; print(json.dumps({name: cases.start_of(name, 5) for name in cases.recipes.RECIPES}))"
+    other = subprocess.run([sys.executable, "-c", code], cwd=pathlib.Path(__file__).parent, text=True, check=True,
+                           capture_output=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    assert json.loads(other.stdout.splitlines()[-1]) == {name: start_of(name, 5) for name in recipes.RECIPES}
+    assert not any(start_of(name, 6) == start_of(name, 5) for name in ("pix2pix", "cyclegan", "vae", "dcgan"))
 
 
 @each(ALL)
@@ -193,6 +210,25 @@ def test_layers_own_losses_are_minimised():
     codes = model.encoder(images())
     assert logs["loss"] - logs["reconstruction"] == pytest.approx(
         10.0 * float(np.abs(codes).sum(1).mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gan", "aae", "ganomaly", "pix2pix", "cyclegan", "region_anomaly", "fanogan"])
+def test_layers_own_losses_of_both_players_are_minimised_and_left_out_of_validation(name):
+    model, wanted = tiny(name), {}
+    for player in ("critic", "generator"):
+        for network in getattr(model, f"{player}_networks"):
+            kernel = next(v for v in network.trainable_variables if len(v.shape) > 1)
+            kernel.regularizer = keras.regularizers.L2(1e8)
+            wanted[player] = wanted.get(player, 0.0) + 1e8 * float(np.square(kernel.numpy()).sum())
+            if name == "fanogan":
+                break  # the encoder's turn comes in the second stage
+    few = keras.tree.map_structure(tf.convert_to_tensor, batch(name, 4))
+    held = model.test_step(few)
+    assert all(abs(float(held[f"{player}_loss"])) < 1e-2 * wanted[player] for player in wanted)
+    for tracker in model.trackers:
+        tracker.reset_state()
+    logs = model.train_step(few)
+    assert {player: float(logs[f"{player}_loss"]) for player in wanted} == pytest.approx(wanted, rel=1e-2)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -105,7 +105,7 @@ class GenerativeModel(keras.Model):
 
     def total_loss(self, losses):
         """The family's loss plus the layers' own (regularisers, `add_loss`)."""
-        return losses["loss"] + tf.add_n(self.losses) if self.losses else losses["loss"]
+        return losses["loss"] + layer_losses([self])
 
     def train_step(self, data):
         data = batch_of(data)
@@ -137,7 +137,8 @@ class AdversarialModel(GenerativeModel):
     """A model of two players, each with its own losses, variables and optimizer.
 
     A family writes `generate`, `critic_losses` and `generator_losses`; where its players are not one network each,
-    `generator` and `critic`, also `generator_variables` and `critic_variables`.
+    `generator` and `critic`, also `generator_networks` and `critic_networks`. In training the base adds to each player's
+    loss what the layers of its networks add (regularisers, `add_loss`); validation losses are without it.
 
     A step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
     then updated, so that one forward pass of the generator serves both; the generator's gradient passes through the
@@ -176,14 +177,24 @@ class AdversarialModel(GenerativeModel):
         raise NotImplementedError(f"{type(self).__name__} must define generator_losses(batch, made, training)")
 
     @property
+    def generator_networks(self):
+        """The networks that the generator's optimizer updates: by default `self.generator` alone."""
+        return [self.generator]
+
+    @property
+    def critic_networks(self):
+        """The networks that the critic's optimizer updates: by default `self.critic` alone."""
+        return [self.critic]
+
+    @property
     def generator_variables(self):
-        """What the generator's optimizer updates: by default the weights of `self.generator`."""
-        return self.generator.trainable_variables
+        """What the generator's optimizer updates."""
+        return [v for network in self.generator_networks for v in network.trainable_variables]
 
     @property
     def critic_variables(self):
-        """What the critic's optimizer updates: by default the weights of `self.critic`."""
-        return self.critic.trainable_variables
+        """What the critic's optimizer updates."""
+        return [v for network in self.critic_networks for v in network.trainable_variables]
 
     def after_step(self, losses):
         """Updates of the model's own state at the end of a step: running averages, controls."""
@@ -245,6 +256,7 @@ class AdversarialModel(GenerativeModel):
     def update_critic(self, batch, made):
         with tf.GradientTape() as tape:
             losses = self.critic_losses(batch, made, training=True)
+            losses["critic_loss"] += layer_losses(self.critic_networks)
         self.update(self.critic_optimizer, tape, losses["critic_loss"], self.critic_variables)
         return losses
 
@@ -258,6 +270,7 @@ class AdversarialModel(GenerativeModel):
             with tape.stop_recording():
                 losses = self.update_critic(last, made)
             losses |= self.generator_losses(last, made, training=True)
+            losses["generator_loss"] += layer_losses(self.generator_networks)
         gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
         losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
         self.after_step(losses)
@@ -269,6 +282,12 @@ class AdversarialModel(GenerativeModel):
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
         logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
         return {name: value for name, value in logs.items() if name != "generator_gradient"}
+
+
+def layer_losses(networks):
+    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any."""
+    found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
+    return tf.add_n(found) if found else tf.zeros(())
 
 
 def judge_both(judge, real, fake, joint):

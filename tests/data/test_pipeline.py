@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.data import Dataset, DataSpec, load, pairings, views
+from tfgen.data import Dataset, DataSpec, load, pairings, pipeline, views
 from tfgen.data.pipeline import stream_seeds
 from tfgen.errors import UserError
 from tfgen.layers import Jitter
@@ -46,12 +46,56 @@ def test_every_epoch_is_another_permutation(count, batch_size):
         assert len(set(epochs)) == 3
 
 
-def test_order_is_index_shuffle_of_the_position():
-    rows = rows_of(take(numbered(11).train(4, seed=9), 8))
+def test_runs_begun_in_the_first_order_keep_it():
+    rows = rows_of(take(numbered(11).train(4, seed=9, order=1), 8))
     expected = [int(tf.random.experimental.index_shuffle(
         tf.constant(g % 11, tf.int64), tf.constant([9, g // 11], tf.int64), tf.constant(10, tf.int64)))
         for g in range(32)]
     assert list(rows) == expected
+
+
+def orders(count, epochs, seed=0, domain=pipeline._IMAGES, order=pipeline.ORDER):
+    """The places of a split's rows in some epochs: int64 (epochs, count)."""
+    positions = tf.range(epochs[0] * count, (epochs[-1] + 1) * count, dtype=tf.int64)
+    return pipeline._shuffled(positions, count, seed, domain, order).numpy().reshape(-1, count)
+
+
+def correlation(ones, others):
+    """Mean correlation of pairs of orders."""
+    pairs = min(len(ones), len(others))
+    ones, others = (rows[:pairs] - rows.mean(1, keepdims=True)[:pairs] for rows in (ones, others))
+    return float(np.mean((ones * others).sum(1) / np.sqrt((ones**2).sum(1) * (others**2).sum(1))))
+
+
+@pytest.mark.parametrize("count", [30, 1000, 30_000, 55_000, 65_536, 1_000_000])
+def test_orders_of_epochs_seeds_and_domains_are_independent(count):
+    # Of n rows one pair of orders correlates by 1 / sqrt(n) at random: the mean of enough pairs by 0.003 or so.
+    epochs = range(max(2, min(4000, 120_000 // count)))
+    ours = orders(count, epochs)
+    assert sorted(ours[0]) == list(range(count))
+    others = {"epochs": (ours, ours[1:]), "seeds": (ours, orders(count, epochs, 1)),
+              "far seeds": (ours, orders(count, epochs, 256)), "high seeds": (ours, orders(count, epochs, 2**40)),
+              "domains": (ours, orders(count, epochs, 0, pipeline._SOURCES)),
+              "place and row": (ours, np.broadcast_to(np.arange(count), ours.shape))}
+    found = {name: correlation(*pair) for name, pair in others.items()}
+    assert max(map(abs, found.values())) <= 0.01, found
+
+
+def test_the_first_order_would_not_pass():
+    assert correlation(orders(55_000, [0], order=1), orders(55_000, [1], order=1)) > 0.5
+
+
+def test_every_place_is_as_likely_and_batches_mix():
+    ours = orders(40, range(4000))
+    counts = np.stack([np.bincount(column, minlength=40) for column in ours.T])  # (places, rows)
+    # Chi-squared of 1,521 degrees of freedom: deviation sqrt(2 * 1521) = 55.
+    assert abs(np.square(counts - 100).sum() / 100 - 1560) < 5 * 56
+    # Two rows of a batch of 8 meet again in the next epoch with probability 7 / 39.
+    batch = np.argsort(ours, axis=1) // 8  # (epochs, rows)
+    together = batch[:, :, None] == batch[:, None, :]
+    pairs = ~np.eye(40, dtype=bool)
+    again = (together[:-1] & together[1:])[:, pairs].sum() / together[:-1][:, pairs].sum()
+    assert again == pytest.approx(7 / 39, rel=0.03)
 
 
 def test_start_skips_batches_for_images_and_seeds():

@@ -7,9 +7,21 @@ from tfgen import noise
 from tfgen.data import views
 from tfgen.errors import UserError
 
-# First word of the seed of tf.random.experimental.index_shuffle, whose vector form only the raw op offers; and that of
-# the sources of unpaired data.
-_SHUFFLE_KEY, _SOURCES_KEY = 498247692, 498247693
+# The way in which training data are ordered. 1, of runs recorded without one, has orders of epochs, seeds and domains that
+# correlate by up to 0.95; 2 has independent ones.
+ORDER = 2
+# Of the images and of the sources of unpaired data: first word of the key of order 1, and what tells them apart in order 2.
+_IMAGES, _SOURCES = (498247692, 0), (498247693, 1)
+
+
+def _words(stream):
+    """The two uint32 (1,) words of a Python int of 64 bits, the low one first."""
+    return tuple(tf.constant(stream >> shift & 0xFFFFFFFF, tf.uint32)[None] for shift in (0, 32))
+
+
+def _low(numbers):
+    """The low 32 bits of int64 (B,): uint32 (B,)."""
+    return tf.cast(numbers & tf.constant(0xFFFFFFFF, tf.int64), tf.uint32)
 
 
 def stream_seeds(stream, positions):
@@ -22,21 +34,42 @@ def stream_seeds(stream, positions):
     Returns:
         int64 (B,), >= 0.
     """
-    mask = tf.constant(0xFFFFFFFF, tf.int64)
-    key = tuple(tf.constant(stream >> shift & 0xFFFFFFFF, tf.uint32)[None] for shift in (0, 32))
-    counter = tuple(tf.cast(tf.bitwise.right_shift(positions, tf.constant(shift, tf.int64)) & mask, tf.uint32)
-                    for shift in (0, 32))
-    first, second = (tf.cast(word, tf.int64) for word in noise.threefry(key, counter))
+    counter = (_low(positions), _low(tf.bitwise.right_shift(positions, tf.constant(32, tf.int64))))
+    first, second = (tf.cast(word, tf.int64) for word in noise.threefry(_words(stream), counter))
     bits = tf.bitwise.bitwise_or(tf.bitwise.left_shift(first, tf.constant(32, tf.int64)), second)
     return tf.bitwise.bitwise_and(bits, tf.int64.max)
 
 
-def _shuffled(positions, count, seed, key):
-    """Rows at positions g of an endless stream: g mod count, permuted anew in each epoch g // count. int64 (B,) each."""
-    words = tf.stack([tf.fill(positions.shape, tf.constant(word, tf.int64)) for word in (key, seed)]
-                     + [positions // count], axis=1)  # (B, 3)
+def _order_key(stream, epochs, domain):
+    """Three words per epoch, int64 (B, 3): Threefry of key `stream` and counters that no position of a stream has."""
+    uses = (tf.constant(0x80000000 | 2 * domain + index, tf.uint32) for index in (0, 1))
+    words = [word for use in uses for word in noise.threefry(_words(stream), (_low(epochs), use))]
+    return tf.stack([tf.cast(word, tf.int64) for word in words[:3]], axis=1)
+
+
+def _shuffled(positions, count, seed, domain, order=ORDER):
+    """Rows at positions g of an endless stream: g mod count, permuted anew in each epoch g // count.
+
+    Few rounds and small key words, as in order 1, leave orders correlated. Only the raw op takes a key per row.
+
+    Args:
+        positions: int64 (B,).
+        count: rows of a split.
+        seed: of the stream.
+        domain: `_IMAGES` or `_SOURCES`.
+        order: 1 or 2, see `ORDER`.
+
+    Returns:
+        int64 (B,), each in 0 ... count - 1.
+    """
+    epochs, rounds = positions // count, 4 if order == 1 else 8
+    if order == 1:
+        words = [tf.fill(positions.shape, tf.constant(word, tf.int64)) for word in (domain[0], seed % 2**63)]
+        key = tf.stack([*words, epochs], axis=1)
+    else:
+        key = _order_key(seed, epochs, domain[1])
     rows = tf.raw_ops.RandomIndexShuffle(
-        index=positions % count, seed=words, max_index=tf.constant(count - 1, tf.int64), rounds=4)
+        index=positions % count, seed=key, max_index=tf.constant(count - 1, tf.int64), rounds=rounds)
     return tf.ensure_shape(rows, positions.shape)
 
 
@@ -221,12 +254,13 @@ class Dataset:
 
         return read
 
-    def train(self, batch_size, seed=0, view=views.images, start=0, augment=None):
+    def train(self, batch_size, seed=0, view=views.images, start=0, augment=None, order=ORDER):
         """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
         Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n: each epoch is a
-        permutation, and a stream with `start=k` is the stream from 0 without its first k batches. Of unpaired data each
-        domain goes through its own epochs in its own order, independently of the other.
+        permutation, independent of those of other epochs and seeds, and a stream with `start=k` is the stream from 0
+        without its first k batches. Of unpaired data each domain goes through its own epochs in its own order,
+        independently of the other.
 
         Args:
             batch_size: images a batch, static.
@@ -235,6 +269,7 @@ class Dataset:
             start: the first batch, >= 0.
             augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Pairs change alike,
                 and a pairing computes its sources after it; unpaired domains change independently.
+            order: 2, or 1 for the order of runs that were begun before 2 was there.
 
         Raises:
             UserError: a number out of range, or a view that needs labels or sources on data without.
@@ -244,13 +279,12 @@ class Dataset:
         count = len(self.images("train"))
         others = len(self._sources["train"]) if self.spec.view == "unpaired" else None
         read = self._reader("train", seed, view, augment)
-        shuffle_seed = seed % 2**63
 
         @tf.autograph.experimental.do_not_convert
         def batch(k):
             positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
-            rows = _shuffled(positions, count, shuffle_seed, _SHUFFLE_KEY)
-            return read(rows, _shuffled(positions, others, shuffle_seed, _SOURCES_KEY) if others else rows, positions)
+            rows = _shuffled(positions, count, seed, _IMAGES, order)
+            return read(rows, _shuffled(positions, others, seed, _SOURCES, order) if others else rows, positions)
 
         return self._finish(tf.data.Dataset.counter(start), batch)
 

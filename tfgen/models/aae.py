@@ -54,8 +54,8 @@ class AAE(EncoderDecoder, AdversarialModel):
         self.built = True
 
     @property
-    def generator_variables(self):
-        return self.encoder.trainable_variables + self.decoder.trainable_variables
+    def generator_networks(self):
+        return [self.encoder, self.decoder]
 
     def generate(self, batch, training):
         """The codes of a batch: what the critic takes for made."""
@@ -69,7 +69,7 @@ class AAE(EncoderDecoder, AdversarialModel):
         real = self.prior.draw(tf.shape(x)[0], dim, self.seed_generator) if training else (
             self.prior.seeded(noise.seeds_of(x), dim))
         real, fake = ops.split(self.judge(ops.concatenate([real, made]), training), 2)
-        loss = self.objective.critic(real, fake) + sum(self.critic.losses, 0.0)
+        loss = self.objective.critic(real, fake)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
                 "critic_fake": self.objective.reading(fake)}
 
@@ -78,7 +78,7 @@ class AAE(EncoderDecoder, AdversarialModel):
         parameters = ops.cast(self.decoder(made, training=training), "float32")
         losses = self.reconstruction_losses(parameters, target)
         loss = losses["reconstruction"] + self.adversarial_weight * self.objective.generator(self.judge(made, training))
-        return losses | {"generator_loss": loss + sum(self.encoder.losses + self.decoder.losses, 0.0)}
+        return losses | {"generator_loss": loss}
 
     def encode(self, x):
         return ops.cast(self.encoder(x, training=False), "float32")

@@ -68,12 +68,12 @@ class CycleGAN(Translator, AdversarialModel):
         self.built = True
 
     @property
-    def generator_variables(self):
-        return self.generator.trainable_variables + self.back_generator.trainable_variables
+    def generator_networks(self):
+        return [self.generator, self.back_generator]
 
     @property
-    def critic_variables(self):
-        return self.source_critic.trainable_variables + self.critic.trainable_variables
+    def critic_networks(self):
+        return [self.source_critic, self.critic]
 
     def apply(self, network, x, training):
         return ops.cast(network(x, training=training), "float32")
@@ -100,7 +100,7 @@ class CycleGAN(Translator, AdversarialModel):
             (of_real,), (of_fake,) = judge_both(lambda images, critic=critic: [self.apply(critic, images, training)],
                                                 [x], [seen], self.joint_batches)
             # Halved: the critics learn at half the generators' pace (section 4).
-            total += 0.5 * self.objective.critic(of_real, of_fake) + sum(critic.losses, 0.0)
+            total += 0.5 * self.objective.critic(of_real, of_fake)
             real.append(self.objective.reading(of_real))
             fake.append(self.objective.reading(of_fake))
         return {"critic_loss": total, "critic_real": sum(real) / 2.0, "critic_fake": sum(fake) / 2.0}
@@ -114,9 +114,7 @@ class CycleGAN(Translator, AdversarialModel):
         identity = mean_distance(batch, made["same"]) if self.identity_weight else ops.zeros(())
         # Sums over both directions: twice their means.
         distances = 2.0 * SPAN * self.cycle_weight * (cycle + self.identity_weight * identity)
-        loss = self.adversarial_weight * adversarial + distances
-        loss += sum(self.generator.losses + self.back_generator.losses, 0.0)
-        return {"generator_loss": loss, "cycle": cycle, "identity": identity}
+        return {"generator_loss": self.adversarial_weight * adversarial + distances, "cycle": cycle, "identity": identity}
 
     def translate(self, x):
         return self.apply(self.generator, x, training=False)

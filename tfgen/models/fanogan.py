@@ -5,7 +5,7 @@ from keras import ops
 
 from tfgen.anomaly import Compared, SquaredError
 from tfgen.losses import Wasserstein
-from tfgen.model import batch_of, require
+from tfgen.model import batch_of, layer_losses, require
 from tfgen.models.gan import GAN
 from tfgen.models.ganomaly import SPAN, check_features
 from tfgen.models.staged import Stages
@@ -61,9 +61,8 @@ class FAnoGAN(Compared, Stages, GAN):
         return tf.cast(step >= self.gan_steps, tf.int32)
 
     @property
-    def generator_variables(self):
-        parts = {0: [self.generator], 1: [self.encoder], None: [self.generator, self.encoder]}[self._stage]
-        return [v for network in parts for v in network.trainable_variables]
+    def generator_networks(self):
+        return {0: [self.generator], 1: [self.encoder], None: [self.generator, self.encoder]}[self._stage]
 
     def izi_f(self, x, training):
         """The encoder's loss of each image: (B,)."""
@@ -85,7 +84,7 @@ class FAnoGAN(Compared, Stages, GAN):
         data = batch_of(data)
         x, _ = self.images_and_labels(data)
         with tf.GradientTape() as tape:
-            loss = ops.mean(self.izi_f(x, training=True)) + sum(self.encoder.losses, 0.0)
+            loss = ops.mean(self.izi_f(x, training=True)) + layer_losses(self.generator_networks)
         gradients = self.update(self.optimizer, tape, loss, self.generator_variables)
         losses = {name: tf.zeros(()) for name in self.tracked_names()}
         losses |= {"generator_loss": loss, "stage": tf.ones(()), "izi_f": loss,

@@ -134,7 +134,7 @@ class GAN(AdversarialModel):
         if training:
             for penalty in self.penalties:
                 loss += penalty(lambda images: self.judge(images, label, training)[0], x, made["image"])
-            loss += self.regularisation(self.critic)
+            loss += self.distance_from_past(self.critic)
         return losses | {"critic_loss": loss}
 
     def generator_losses(self, batch, made, training):
@@ -142,7 +142,7 @@ class GAN(AdversarialModel):
         scores, *heads = self.judge(made["image"], label, training)
         loss = self.objective.generator(scores) + self.generator_head_loss(heads, label, made)
         if training:
-            loss += self.regularisation(self.generator)
+            loss += self.distance_from_past(self.generator)
         return {"generator_loss": loss} | self.head_reports(heads, made)
 
     def critic_head_loss(self, real, fake, label, made):
@@ -157,9 +157,9 @@ class GAN(AdversarialModel):
         """What the critic's further outputs on made images report, by `loss_names`."""
         return {}
 
-    def regularisation(self, network):
-        """A network's own losses and its distance from its past."""
-        total = sum(network.losses, 0.0)
+    def distance_from_past(self, network):
+        """What historical averaging adds to a player's loss."""
+        total = 0.0
         for past, now in zip(self.past, (self.generator, self.critic)):
             if now is network:
                 total += self.historical_averaging * sum(

@@ -73,7 +73,7 @@ class ReconstructingGAN(Compared, AdversarialModel):
     def critic_losses(self, batch, made, training):
         real, fake = judge_both(lambda images: self.judge(images, training), [self.images(batch)], [made["image"]],
                                 self.joint_batches)
-        loss = 0.5 * self.objective.critic(real[0], fake[0]) + sum(self.critic.losses, 0.0)
+        loss = 0.5 * self.objective.critic(real[0], fake[0])
         return {"critic_loss": loss, "critic_real": self.objective.reading(real[0]),
                 "critic_fake": self.objective.reading(fake[0])}
 
@@ -131,8 +131,8 @@ class GANomaly(ReconstructingGAN):
         return tuple(self.encoder.outputs[0].shape[1:])
 
     @property
-    def generator_variables(self):
-        return [v for network in (self.encoder, self.decoder, self.second_encoder) for v in network.trainable_variables]
+    def generator_networks(self):
+        return [self.encoder, self.decoder, self.second_encoder]
 
     def reconstruction(self, x, training):
         z = ops.cast(self.encoder(x, training=training), "float32")
@@ -141,8 +141,7 @@ class GANomaly(ReconstructingGAN):
 
     def comparison_losses(self, x, made, training):
         encoder_loss = ops.mean(ops.square(made["code"] - made["second_code"]))
-        loss = self.encoder_weight * encoder_loss + sum(
-            (sum(network.losses, 0.0) for network in (self.encoder, self.decoder, self.second_encoder)), 0.0)
+        loss = self.encoder_weight * encoder_loss
         if self.adversarial_weight:
             real, fake = self.judge(x, training)[1], self.judge(made["image"], training)[1]
             loss += self.adversarial_weight * ops.mean(ops.square(real - fake))
@@ -204,7 +203,7 @@ class SkipGANomaly(ReconstructingGAN):
     def comparison_losses(self, x, made, training):
         real, (scores, fake) = self.judge(x, training)[1], self.judge(made["image"], training)
         latent_loss = ops.mean(ops.square(real - fake))
-        loss = self.latent_weight * latent_loss + sum(self.generator.losses, 0.0)
+        loss = self.latent_weight * latent_loss
         if self.adversarial_weight:
             loss += self.adversarial_weight * self.objective.generator(scores)
         return loss, {"latent_loss": latent_loss}

@@ -91,14 +91,14 @@ class Pix2Pix(Translator, AdversarialModel):
         x, y = batch
         (real,), (fake,) = judge_both(lambda x, y: self.judge(x, y, training), [x, y], [x, made], self.joint_batches)
         # Halved: the critic learns at half the generator's pace (section 3.3).
-        loss = 0.5 * self.objective.critic(real, fake) + sum(self.critic.losses, 0.0)
+        loss = 0.5 * self.objective.critic(real, fake)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
                 "critic_fake": self.objective.reading(fake)}
 
     def generator_losses(self, batch, made, training):
         x, y = batch
         l1 = ops.mean(ops.abs(y - made))
-        loss = self.l1_weight * SPAN * l1 + sum(self.generator.losses, 0.0)
+        loss = self.l1_weight * SPAN * l1
         if self.adversarial_weight:
             loss += self.adversarial_weight * self.objective.generator(self.judge(x, made, training)[0])
         return {"generator_loss": loss, "l1": l1}

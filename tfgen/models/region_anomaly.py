@@ -84,7 +84,7 @@ class RegionInpainter(Compared, AdversarialModel):
     def critic_losses(self, batch, made, training):
         (real,), (fake,) = judge_both(lambda x: self.judge(x, training), [first_tensor(batch)], [made["image"]],
                                       self.joint_batches)
-        loss = 0.5 * self.objective.critic(real, fake) + sum(self.critic.losses, 0.0)
+        loss = 0.5 * self.objective.critic(real, fake)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
                 "critic_fake": self.objective.reading(fake)}
 
@@ -93,7 +93,7 @@ class RegionInpainter(Compared, AdversarialModel):
         # A small image may lie between the regions.
         l1 = ops.sum(ops.abs(first_tensor(batch) - made["image"])) / ops.maximum(
             ops.sum(erased) * self.image_shape[-1], 1.0)
-        loss = self.l1_weight * l1 + sum(self.generator.losses, 0.0)
+        loss = self.l1_weight * l1
         if self.adversarial_weight:
             loss += self.adversarial_weight * self.objective.generator(self.judge(made["image"], training)[0])
         return {"generator_loss": loss, "l1": l1}

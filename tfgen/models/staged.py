@@ -130,14 +130,12 @@ class StagedGAN(Stages, GAN):
         return self.image_shapes(self.generator)[-1]
 
     @property
-    def generator_variables(self):
-        network = self.generator if self._stage is None else self.generators[self._stage]
-        return network.trainable_variables
+    def generator_networks(self):
+        return [self.generator if self._stage is None else self.generators[self._stage]]
 
     @property
-    def critic_variables(self):
-        network = self.critic if self._stage is None else self.critics[self._stage]
-        return network.trainable_variables
+    def critic_networks(self):
+        return [self.critic if self._stage is None else self.critics[self._stage]]
 
     def images_and_labels(self, batch):
         x, label = super().images_and_labels(batch)

@@ -12,6 +12,14 @@ NORMS = {"batch": lambda: layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
          "layer": lambda: layers.LayerNormalization(axis=[1, 2, 3])}
 
 
+def small_normal():
+    """N(0, 0.02^2), where DCGAN's weights start (Radford et al., 2016, section 4).
+
+    One a layer: a Keras initializer draws its seed once and gives the same values at every call.
+    """
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
 def halvings(image_shape, least=4):
     """How often an image can be halved while both sides stay at `least` pixels or more; sides may round up."""
     return max(0, math.floor(math.log2(min(image_shape[:2]) / least)))
@@ -84,17 +92,16 @@ def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=Non
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), widths(filters, levels)[::-1]
     inputs, x = latent_and_label(latent_dim, num_classes)
-    start = keras.initializers.RandomNormal(0.0, 0.02)
 
     def finish(x):
         return layers.ReLU()(NORMS[norm]()(x) if norm else x)
 
-    x = layers.Dense(math.prod(grids[0]) * channels[0], use_bias=not norm, kernel_initializer=start)(x)
+    x = layers.Dense(math.prod(grids[0]) * channels[0], use_bias=not norm, kernel_initializer=small_normal())(x)
     x = finish(layers.Reshape((*grids[0], channels[0]))(x))
     for grid, width in zip(grids[1:], [*channels[1:], image_shape[-1]]):
         last = grid == grids[-1]
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=last or not norm,
-                                   kernel_initializer=start)(x)
+                                   kernel_initializer=small_normal())(x)
         x = crop_to(x, grid)
         x = to_unit(layers.Activation("tanh")(x)) if last else finish(x)
     return keras.Model(inputs, x, name="generator")
@@ -145,15 +152,18 @@ def encoder(image_shape, outputs, filters=64, norm="batch"):
 def _halved(image_shape, filters, norm, spectral=False, num_classes=None, constraint=None):
     """(inputs, flat features of the smallest grid, how dense layers on them are made)."""
     conv, dense = (SpectralConv2D, SpectralDense) if spectral else (layers.Conv2D, layers.Dense)
-    # Small weights need a normalisation that undoes their size.
-    made = {"kernel_initializer": keras.initializers.RandomNormal(0.0, 0.02) if norm == "batch" else "glorot_uniform",
-            "kernel_constraint": constraint, "bias_constraint": constraint}
+    bounds = {"kernel_constraint": constraint, "bias_constraint": constraint}
+
+    def start():
+        # Small weights need a normalisation that undoes their size.
+        return small_normal() if norm == "batch" else "glorot_uniform"
+
     inputs, x = image_and_label(image_shape, num_classes)
     for level, width in enumerate(widths(filters, check_levels(image_shape))):
-        x = conv(width, 4, strides=2, padding="same", **made)(x)
+        x = conv(width, 4, strides=2, padding="same", kernel_initializer=start(), **bounds)(x)
         x = NORMS[norm]()(x) if norm and level else x
         x = layers.LeakyReLU(0.2)(x)
-    return inputs, layers.Flatten()(x), lambda units: dense(units, **made)
+    return inputs, layers.Flatten()(x), lambda units: dense(units, kernel_initializer=start(), **bounds)
 
 
 def check_levels(image_shape):

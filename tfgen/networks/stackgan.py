@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.dcgan import check_levels, crop_to, from_unit, halvings, sizes, to_unit, widths
+from tfgen.networks.dcgan import check_levels, crop_to, from_unit, halvings, sizes, small_normal, to_unit, widths
 
 EMBEDDING = 128
 
@@ -18,7 +18,7 @@ def finish(x, activation=layers.ReLU):
 
 def conv(x, filters, size=3, strides=1, norm=True):
     return layers.Conv2D(filters, size, strides, padding="same", use_bias=not norm,
-                         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02))(x)
+                         kernel_initializer=small_normal())(x)
 
 
 def augmented(label, num_classes, noise):
@@ -58,7 +58,7 @@ def sketch(z, condition, image_shape, filters):
     grids, channels = sizes(image_shape, levels), widths(filters, levels + 1)[::-1]
     x = layers.Concatenate()([z, condition])
     x = layers.Dense(math.prod(grids[0]) * channels[0], use_bias=False,
-                     kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02))(x)
+                     kernel_initializer=small_normal())(x)
     x = finish(layers.Reshape((*grids[0], channels[0]))(x))
     for grid, width in zip(grids[1:], channels[1:]):
         x = doubled(x, grid, width)

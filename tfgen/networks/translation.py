@@ -6,9 +6,7 @@ import keras
 from keras import layers
 
 from tfgen.layers import ReflectionPadding2D, SeededDropout
-from tfgen.networks.dcgan import NORMS, crop_to, from_unit, sizes, to_unit
-
-START = keras.initializers.RandomNormal(0.0, 0.02)
+from tfgen.networks.dcgan import NORMS, crop_to, from_unit, sizes, small_normal, to_unit
 
 
 def normalised(x, norm):
@@ -44,7 +42,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
         ValueError: for sizes that differ.
     """
     check_sizes(source_shape, image_shape)
-    start = START if norm else "he_normal"
+    start = small_normal if norm else keras.initializers.HeNormal
     levels = math.ceil(math.log2(max(source_shape[:2]))) if levels is None else levels
     grids = sizes(source_shape, levels)[::-1]
     channels = [filters * min(8, 2**level) for level in range(levels)]
@@ -52,14 +50,14 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     x, skips = from_unit(source), []
     for level, width in enumerate(channels):
         x = layers.LeakyReLU(0.2)(x) if level else x
-        x = layers.Conv2D(width, 4, strides=2, padding="same", use_bias=not (level and norm), kernel_initializer=start)(x)
+        x = layers.Conv2D(width, 4, strides=2, padding="same", use_bias=not (level and norm), kernel_initializer=start())(x)
         x = normalised(x, norm) if level else x
         skips.append(x)
     skips.pop()
     for level in reversed(range(levels)):
         width = channels[level - 1] if level else image_shape[-1]
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=not (level and norm),
-                                   kernel_initializer=start)(layers.ReLU()(x))
+                                   kernel_initializer=start())(layers.ReLU()(x))
         x = crop_to(x, grids[level])
         if level:
             x = normalised(x, norm)
@@ -99,7 +97,7 @@ def residual(source_shape, image_shape, filters=64, blocks=None, norm="instance"
     def conv(x, width, size, strides=1, bias=False):
         x = ReflectionPadding2D(size // 2)(x) if strides == 1 else x
         return layers.Conv2D(width, size, strides=strides, padding="valid" if strides == 1 else "same",
-                             use_bias=bias or not norm, kernel_initializer=START)(x)
+                             use_bias=bias or not norm, kernel_initializer=small_normal())(x)
 
     x = finish(conv(from_unit(source), filters, 7))
     x = finish(conv(x, 2 * filters, 3, strides=2))
@@ -107,7 +105,8 @@ def residual(source_shape, image_shape, filters=64, blocks=None, norm="instance"
     for _ in range(blocks):
         x = x + normalised(conv(finish(conv(x, 4 * filters, 3)), 4 * filters, 3), norm)
     for width, grid in ((2 * filters, middle), (filters, large)):
-        x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", use_bias=not norm, kernel_initializer=START)(x)
+        x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", use_bias=not norm,
+                                   kernel_initializer=small_normal())(x)
         x = finish(crop_to(x, grid))
     x = layers.Activation("tanh")(conv(x, image_shape[-1], 7, bias=True))
     return keras.Model(source, to_unit(x), name="residual")
@@ -144,9 +143,9 @@ def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance
 
     def conv(x, width, strides, bias):
         if depth == 0:
-            return layers.Conv2D(width, 1, use_bias=bias, kernel_initializer=START)(x)
+            return layers.Conv2D(width, 1, use_bias=bias, kernel_initializer=small_normal())(x)
         x = layers.ZeroPadding2D(1)(x)
-        return layers.Conv2D(width, 4, strides=strides, use_bias=bias, kernel_initializer=START)(x)
+        return layers.Conv2D(width, 4, strides=strides, use_bias=bias, kernel_initializer=small_normal())(x)
 
     for level in range(depth + 1):
         x = conv(x, filters * min(8, 2**level), 2 if level < depth else 1, level == 0 or not norm)

@@ -1,0 +1,60 @@
+"""Every builder draws every kernel anew."""
+
+import inspect
+
+import keras
+import pytest
+from cases import same_starts
+
+from tfgen import networks
+from tfgen.networks import conv, dcgan, energy, lenet, mlp, points, progressive, resnet, stackgan, style, translation
+
+SHAPE = (16, 16, 1)
+BUILDERS = {
+    conv.encoder: [lambda: conv.encoder(SHAPE, [4, 4, 4], 8)],
+    conv.decoder: [lambda: conv.decoder(8, [4, 4, 4], SHAPE)],
+    dcgan.generator: [lambda: dcgan.generator(SHAPE, 8, 4), lambda: dcgan.generator(SHAPE, 8, 4, None, 3)],
+    dcgan.critic: [lambda: dcgan.critic(SHAPE, 4, "batch", head=3), lambda: dcgan.critic(SHAPE, 4, spectral=True)],
+    dcgan.encoder: [lambda: dcgan.encoder(SHAPE, 8, 4)],
+    energy.energy: [lambda: energy.energy(SHAPE, [4, 4], 8)],
+    lenet.encoder: [lambda: lenet.encoder(SHAPE, 8, 4)],
+    lenet.decoder: [lambda: lenet.decoder(8, SHAPE, 4)],
+    mlp.encoder: [lambda: mlp.encoder(SHAPE, [16, 16, 16], 16)],
+    mlp.decoder: [lambda: mlp.decoder(16, [16, 16, 16], SHAPE)],
+    points.generator: [lambda: points.generator(2, (16, 16, 16))],
+    points.critic: [lambda: points.critic((16, 16, 16)), lambda: points.critic((16, 16, 16), spectral=True)],
+    progressive.generator: [lambda: progressive.generator(SHAPE, 8, 8)],
+    progressive.critic: [lambda: progressive.critic(SHAPE, 8)],
+    progressive.whole_critic: [lambda: progressive.whole_critic(SHAPE, 8)],
+    resnet.generator: [lambda: resnet.generator(SHAPE, 8, 3, 4, embedding=8)],
+    resnet.critic: [lambda: resnet.critic(SHAPE, 3, 4)],
+    stackgan.generator: [lambda: stackgan.generator(SHAPE, 8, 3, 8, 8)],
+    stackgan.critic: [lambda: stackgan.critic(SHAPE, 3, 8)],
+    style.mapping: [lambda: style.mapping(8, 8, 4)],
+    style.synthesis: [lambda: style.synthesis(SHAPE, 8, 8)],
+    style.generator: [lambda: style.generator(SHAPE, 8, 8, 8, 4)],
+    translation.unet: [lambda: translation.unet(SHAPE, SHAPE, 4), lambda: translation.unet(SHAPE, SHAPE, 4, None)],
+    translation.residual: [lambda: translation.residual(SHAPE, SHAPE, 4, 3)],
+    translation.patchgan: [lambda: translation.patchgan(SHAPE, None, 4, 2), lambda: translation.patchgan(SHAPE, None, 8, 0)],
+}
+
+
+@pytest.mark.parametrize("build", [pytest.param(build, id=f"{builder.__module__.split('.')[-1]}.{builder.__name__}-{index}")
+                                   for builder, builds in BUILDERS.items() for index, build in enumerate(builds)])
+def test_no_two_kernels_start_equal(build):
+    keras.utils.set_random_seed(1)
+    first, second = build(), build()
+    names = [v.path for v in first.trainable_variables]
+    assert len(names) > 1
+    # The second network is another player's: it starts elsewhere, too.
+    for index, variable in enumerate([*first.trainable_variables, *second.trainable_variables]):
+        variable._path = f"{index}: {variable.path}"
+    assert not same_starts([*first.trainable_variables, *second.trainable_variables])
+
+
+def test_every_builder_is_here():
+    modules = [module for _, module in inspect.getmembers(networks, inspect.ismodule)]
+    public = {made for module in modules for name, made in inspect.getmembers(module, inspect.isfunction)
+              if made.__module__ == module.__name__ and "Functional model" in (made.__doc__ or "")}
+    assert public <= set(BUILDERS)
+    assert len(public) > 10
