@@ -73,7 +73,7 @@ def trained(method, dataset, seed, fast):
         fitted = BASELINES[method](flat(dataset.images("train")), seed)
         return lambda x: fitted(x.reshape(len(x), -1)), (time.process_time() - start) / 60
     recipe, (settings, batch_size, steps) = recipes.find(method), DETECTORS[method]
-    known = recipe.hyperparameters(dataset.spec).values
+    known = recipe.hyperparameters(dataset.spec)
     if fast:
         settings, batch_size, steps = {key: value for key, value in TINY.items() if key in known}, 16, 20
     if "total_steps" in known:

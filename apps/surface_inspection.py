@@ -169,7 +169,7 @@ def main(
                                                     maps_of(test))}
         for name in only.split(","):
             recipe, (settings, steps) = recipes.find(name), DETECTORS[name]
-            space = {p.name for p in recipe.hyperparameters(dataset.spec).space}
+            space = recipe.hyperparameters(dataset.spec)
             steps = 20 if fast else steps
             settings = settings | {key: value for key, value in (small | {"total_steps": steps}).items() if key in space}
             model, cost = figures.trained_within(None, recipe, dataset, 16, settings, steps=steps)

@@ -29,7 +29,7 @@ def spec_of(name):
 @functools.cache
 def tiny_values(name):
     """The tiny values that recipe `name` has."""
-    space = {p.name for p in recipes.find(name).hyperparameters(SPEC).space}
+    space = recipes.find(name).hyperparameters(SPEC)
     return {key: value for key, value in TINY.items() if key in space}
 
 

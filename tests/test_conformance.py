@@ -40,7 +40,7 @@ class Case:
         keras.utils.set_random_seed(3)
         self.name = name
         rates = {key: 0.01 for key in ("learning_rate", "critic_learning_rate")
-                 if key in recipes.find(name).hyperparameters(spec_of(name)).values}
+                 if key in recipes.find(name).hyperparameters(spec_of(name))}
         self.model = tiny(name, **rates)
         self.variables = {id(v): v for owner in (self.model, *optimizers(self.model)) for v in owner.variables}.values()
         self.born = [v.numpy() for v in self.variables]
@@ -284,7 +284,9 @@ def test_steps_per_execution_trains_the_same_number_of_steps():
     ("vae", {"latnt_dim": 3}, "did you mean 'latent_dim'"),
     ("vae", {"latent_dim": 0}, "expects a whole number in 1 ... 512, received 0"),
     ("vae", {"latent_dim": "x"}, "expects a whole number"),
+    ("vae", {"latent_dim": 2.5}, "expects a whole number"), ("vae", {"free_bits": float("nan")}, "expects a number"),
     ("vae", {"likelihood": "poisson"}, "expects one of bernoulli"),
+    ("sparse", {"penalty": "l1", "rho": 0.1}, "no hyperparameter 'rho'.*with these values it has"),
 ])
 def test_user_errors_are_one_line(name, values, message):
     with pytest.raises(ValueError, match=message) as caught:
@@ -293,6 +295,6 @@ def test_user_errors_are_one_line(name, values, message):
 
 
 def test_hyperparameters_may_be_text_and_default_to_the_paper():
-    hp = recipes.find("vae").hyperparameters(SPEC, {"latent_dim": "8", "learning_rate": "0.01"})
-    assert hp.values["latent_dim"] == 8 and hp.values["learning_rate"] == 0.01
-    assert recipes.find("beta_vae").hyperparameters(SPEC).values["beta"] == 4.0
+    values = recipes.find("vae").hyperparameters(SPEC, {"latent_dim": "8", "learning_rate": "0.01"})
+    assert values["latent_dim"] == 8 and values["learning_rate"] == 0.01
+    assert recipes.find("beta_vae").hyperparameters(SPEC)["beta"] == 4.0

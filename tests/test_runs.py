@@ -1,5 +1,6 @@
 """The run folder: what is in it, resuming, interruption."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -200,7 +201,7 @@ def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeyp
     dataset, out = data.load("digits", **about), tmp_path / "run"
     values = {"filters": 2} | ({"blocks": 1, "pool_size": 8} if recipe == "cyclegan" else {})
     runs.train(recipe, dataset, out, 1, values, batch_size=64, verbose=0)
-    model = runs.resume(out, epochs=2, verbose=0)
+    model = runs.resume(out, epochs=2, verbose=0, extend=recipe == "cyclegan")
     steps = dataset.steps(64)
     assert int(model.optimizer.iterations) == 2 * steps
     assert {p.name for p in (out / "translations").iterdir()} == {"epoch-0001.png", "epoch-0002.png"}
@@ -213,8 +214,8 @@ def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeyp
         assert -1 <= measured["ssim"] <= 1 and measured["n_fake"] == 50
     else:
         assert figures["translations"]["n_real"] > 6 and "val_frechet_distance" in callbacks.read_history(out)[0]
-        # The first length decides the schedule; pools go with the checkpoint.
-        assert runs.read(out)["hyperparameters"]["total_steps"] == steps
+        # Pools go with the checkpoint.
+        assert runs.read(out)["hyperparameters"]["total_steps"] == 2 * steps
         assert [int(pool.count) for pool in model.pools] == [8, 8]
 
 
@@ -227,10 +228,92 @@ def test_translation_says_which_data_it_needs(recipe, about, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_length_of_a_run_is_a_hyperparameter_that_may_be_set():
-    spec = data.load("digits", domains=(0, 1)).spec
-    cyclegan = recipes.find("cyclegan")
-    assert runs.planned(cyclegan, spec, {"filters": 2}, 7) == {"filters": 2, "total_steps": 7}
-    assert runs.planned(cyclegan, spec, {"total_steps": 9}, 7) == {"total_steps": 9}
-    assert runs.planned(recipes.find("vae"), spec, None, 7) == {}
-    assert cyclegan.batch_size == 1 and recipes.find("vae").batch_size == 128
+STAGED = {"progan": {"critic_steps": 2}, "stackgan": {}, "fanogan": {"critic_steps": 2}}
+
+
+def unmeasured(recipe):
+    """A recipe whose runs measure no samples, which takes longer than a short training."""
+    return dataclasses.replace(recipes.find(recipe), objective=("val_generator_loss", "min"))
+
+
+@pytest.mark.parametrize("recipe", STAGED)
+def test_stages_end_where_the_run_ends(digits, tmp_path, recipe):
+    # The default lengths of stages, which follow from the run's.
+    values = {key: value for key, value in tiny_values(recipe).items() if not key.endswith("_steps")} | STAGED[recipe]
+    model = runs.train(unmeasured(recipe), digits, tmp_path / "run", 4, values, batch_size=128, verbose=0, picture_every=4)
+    steps = int(model.optimizer.iterations)
+    assert steps == 4 * digits.steps(128 * model.batches_per_step)
+    assert runs.read(tmp_path / "run")["hyperparameters"]["total_steps"] == steps
+    stage = [row["stage"] for row in callbacks.read_history(tmp_path / "run")]
+    assert stage[0] < 0.5 and stage[-1] == model.stages - 1
+    # What the last stage trains moved.
+    born = recipes.find(recipe)
+    keras.utils.set_random_seed(0)
+    before = born.model(digits.spec, **runs.read(tmp_path / "run")["hyperparameters"]).generator_variables
+    moved = [np.abs(ours.numpy() - theirs.numpy()).max() for ours, theirs in zip(model.generator_variables, before)]
+    assert np.mean(np.array(moved) > 0) > 0.9
+
+
+@pytest.mark.parametrize("recipe", ["ae_anomaly", "cyclegan", "deep_svdd"])
+def test_schedules_end_where_the_run_ends(tmp_path, recipe):
+    dataset = data.load("digits", domains=(0, 1)) if recipe == "cyclegan" else data.load("digits", normal=0)
+    values = {key: value for key, value in tiny_values(recipe).items() if key not in ("total_steps", "pretrain_share")}
+    model = runs.train(unmeasured(recipe), dataset, tmp_path / "run", 2, values, batch_size=64, verbose=0)
+    steps = int(model.optimizer.iterations)
+    assert steps == 2 * dataset.steps(64) == runs.read(tmp_path / "run")["hyperparameters"]["total_steps"]
+    if recipe == "deep_svdd":
+        assert model.pretrain_steps == steps // 2
+    else:
+        assert float(model.optimizer.learning_rate) == 0.0
+        schedule = model.optimizer._learning_rate
+        assert float(schedule(steps - 1)) > 0.0
+
+
+def test_the_length_of_a_run_may_be_set(tmp_path):
+    dataset = data.load("digits", domains=(0, 1))
+    values = {"filters": 2, "blocks": 1, "pool_size": 8}
+    runs.train("cyclegan", dataset, tmp_path / "run", 1, values | {"total_steps": 9}, batch_size=64, verbose=0)
+    assert runs.read(tmp_path / "run")["hyperparameters"] | values | {"total_steps": 9} == runs.read(
+        tmp_path / "run")["hyperparameters"]
+    assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
+
+
+def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path):
+    dataset, out = data.load("digits", normal=0), tmp_path / "run"
+    values = tiny_values("ae_anomaly") | {"total_steps": 4}
+    model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
+    before, settings = runs.state(model), runs.read(out)
+    with pytest.raises(ValueError, match="end with step 4, 4 epochs with step 8: add --extend"):
+        runs.resume(out, epochs=4, verbose=0)
+    assert runs.read(out) == settings
+    keras.utils.set_random_seed(0)
+    stretched = runs.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
+    for ours, theirs in zip(runs.state(stretched), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert float(stretched.optimizer.learning_rate) > 0.0
+    model = runs.resume(out, epochs=4, verbose=0, extend=True)
+    assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
+    assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
+    # A shorter run needs no stretching.
+    assert int(runs.resume(out, epochs=3, verbose=0).optimizer.iterations) == 8
+
+
+def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):
+    train(digits, tmp_path / "run", "autoencoder", epochs=1)
+    settings = runs.read(tmp_path / "run")
+    assert settings.pop("order") == 2
+    (tmp_path / "run" / "run.json").write_text(json.dumps(settings))
+    asked = []
+    original = data.Dataset.train
+    monkeypatch.setattr(data.Dataset, "train", lambda self, *args: asked.append(args[-1]) or original(self, *args))
+    runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    assert asked == [1]
+
+
+def test_a_recipe_is_built_once(digits, tmp_path, monkeypatch):
+    built, recipe = [], recipes.find("sparse")
+    counted = dataclasses.replace(recipe, build=lambda hp, spec: built.append(1) or recipe.build(hp, spec))
+    runs.train(counted, digits, tmp_path / "run", 1, {"penalty": "l1", "latent_dim": 3}, verbose=0)
+    assert len(built) == 1
+    names = set(runs.read(tmp_path / "run")["hyperparameters"])
+    assert names == {"penalty_weight", "penalty", "latent_dim", "learning_rate"}

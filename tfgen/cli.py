@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import Annotated
 
+import keras_tuner
 import numpy as np
 import tensorflow as tf
 import typer
@@ -88,10 +89,10 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of object
     digits = data.load("digits").spec
     rows = []
     for recipe in recipes.RECIPES.values():
-        hp = recipe.hyperparameters(digits)
+        model, hp = recipe.build_with(keras_tuner.HyperParameters(), digits)
         rows.append({"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
-                     "verbs": verbs.verbs_of(recipe.build(hp, digits)), "view": recipe.view,
-                     "objective": list(recipe.objective), "hyperparameters": dict(hp.values)})
+                     "verbs": verbs.verbs_of(model), "view": recipe.view,
+                     "objective": list(recipe.objective), "hyperparameters": hp.chosen()})
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
@@ -107,6 +108,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
+          extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
+                                               "to the new end.")] = False,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
           tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
           quiet: Quiet = False):
@@ -118,7 +121,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     if (recipe is None) == (resume is None):
         raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
     if resume:
-        runs.resume(resume, epochs, verbose)
+        runs.resume(resume, epochs, verbose, extend)
         out = resume
     else:
         recipes.find(recipe)

@@ -7,12 +7,15 @@ import platform
 import sys
 
 import keras
+import keras_tuner
 import numpy as np
 import tensorflow as tf
 
 from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen.data import pipeline
 from tfgen.errors import UserError
 from tfgen.model import AdversarialModel
+from tfgen.recipes.hyperparameters import STEPS
 
 
 def versions():
@@ -58,46 +61,73 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
-    hp = recipe.hyperparameters(dataset.spec, planned(recipe, dataset.spec, values, epochs * dataset.steps(batch_size)))
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
-        "seed": seed, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
+        "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     keras.utils.set_random_seed(seed)
-    model = recipe.build(hp, dataset.spec)
-    settings["hyperparameters"] = {p.name: hp.values[p.name] for p in hp.space}
+    model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
+                                      length(dataset, batch_size, epochs))
+    settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
     files.write_json(out / "run.json", settings)
     return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
 
-def planned(recipe, spec, values, steps):
-    """Hyperparameters with the `total_steps` of a training, where a recipe's schedules end, unless they are given."""
-    values = dict(values or {})
-    if "total_steps" in recipe.hyperparameters(spec, values).values:
-        values.setdefault("total_steps", steps)
-    return values
+def length(dataset, batch_size, epochs):
+    """Function of a model's `batches_per_step` that gives the steps of a training, see `recipes.hyperparameters.Given`."""
+    return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
 
 
-def resume(out, epochs=None, verbose="auto"):
-    """Goes on with a run from its last checkpoint, to `epochs` in all (default: as first asked).
+def resume(out, epochs=None, verbose="auto", extend=False):
+    """Goes on with a run from its last checkpoint.
+
+    Args:
+        out: the run's folder.
+        epochs: in all; None: as first asked.
+        verbose: as in `fit`.
+        extend: whether schedules and stages that end before `epochs` are stretched to the new end; they go on from the
+            place in the stretched ones that the steps so far have.
 
     Raises:
-        UserError: if the folder holds no run.
+        UserError: if the folder holds no run, or its schedules end before `epochs` and `extend` is not asked.
     """
     out = pathlib.Path(out)
     settings = read(out)
-    if epochs is not None:
-        check_positive(epochs=epochs)
-        settings["epochs"] = epochs
-        files.write_json(out / "run.json", settings)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = callbacks.newest_checkpoint(out)
     # Seed states are not in .keras files: noise after a resume follows from (seed, step).
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
     model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
+    if epochs is not None:
+        check_positive(epochs=epochs)
+        model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+        files.write_json(out / "run.json", settings)
     return _fit(out, settings, recipe, dataset, model, step, verbose)
+
+
+def lengthened(out, settings, recipe, dataset, model, epochs, extend):
+    """The model of a run for `epochs` in all, which `settings` take over; see `resume`."""
+    planned = settings["hyperparameters"].get(STEPS, 0)
+    end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
+    settings["epochs"] = epochs
+    if not 0 < planned < end:
+        return model
+    if not extend:
+        raise UserError(f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}: add --extend "
+                        "(extend=True) to stretch them, or train a new run of that length")
+    settings["hyperparameters"][STEPS] = end
+    stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
+    for ours, theirs in zip(state(stretched), state(model), strict=True):
+        ours.assign(theirs)
+    return stretched
+
+
+def state(model):
+    """The weights of a model and the variables of its optimizers."""
+    players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
+    return [*model.weights, *(v for optimizer in players for v in optimizer.variables)]
 
 
 def _fit(out, settings, recipe, dataset, model, step, verbose):
@@ -131,7 +161,7 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
                 # A broken epoch is completed first, on the batches that it still lacked.
                 rest = steps - step % steps
                 last = epochs if rest == steps else step // steps + 1
-                model.fit(dataset.train(rows, seed, view, step, model.augmentation), epochs=last,
+                model.fit(dataset.train(rows, seed, view, step, model.augmentation, settings.get("order", 1)), epochs=last,
                           initial_epoch=step // steps, steps_per_epoch=rest, validation_data=validation,
                           callbacks=extra, verbose=verbose, shuffle=False)
                 step = last * steps

@@ -6,58 +6,120 @@ import keras
 import keras_tuner
 
 from tfgen import data, files, recipes, runs
+from tfgen.callbacks import SampleQuality
+from tfgen.data import DataSpec
 from tfgen.errors import UserError
+from tfgen.recipes.hyperparameters import STEPS, Given
 from tfgen.suggest import did_you_mean
 
 TUNERS = {"random": keras_tuner.RandomSearch, "bayesian": keras_tuner.BayesianOptimization,
           "hyperband": keras_tuner.Hyperband}
+# Whose callbacks log nothing of their own.
+LIBRARIES = ("keras", "keras_tuner", "tfgen")
+
+
+class Unmeasured(UserError, keras_tuner.errors.FatalError):
+    """A search for an objective that the trials would not log: KerasTuner lets it through, and searches no further."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """A recipe for data like `spec` as KerasTuner's `HyperModel`.
+    """A recipe as KerasTuner's `HyperModel`, with what measures its objective.
 
     Args:
         recipe: a `Recipe`.
-        spec: a `tfgen.data.DataSpec`.
+        data: a `tfgen.data.Dataset`, or its `DataSpec` for an objective that needs no images, such as `val_loss`.
         values: {hyperparameter: value} that are not searched.
     """
 
-    def __init__(self, recipe, spec, values=None):
+    def __init__(self, recipe, data, values=None):
         super().__init__(name=recipe.name)
         self.recipe = recipe
-        self.spec = spec
-        self.fixed = {key: recipe.hyperparameters(spec, {key: value}).values[key]
-                      for key, value in (values or {}).items()}
+        self.dataset, self.spec = (None, data) if isinstance(data, DataSpec) else (data, data.spec)
+        self.values = dict(values or {})
+        self.tried = False
+
+    def steps(self, hp):
+        """Function of a model's `batches_per_step` that gives the steps of a trial, or None: not known."""
+        return None
 
     def build(self, hp):
-        for name, value in self.fixed.items():
-            hp.Fixed(name, value)
-        return self.recipe(hp, self.spec)
+        given = Given(hp, self.values, self.steps(hp))
+        model = self.recipe.build(given, self.spec)
+        if not self.tried:
+            # A trial may take a branch that does not ask for all that was given.
+            given.check(self.recipe.name)
+            if self.dataset is not None:
+                self.recipe.views(self.dataset, model)
+            self.tried = True
+        return model
+
+    def fit(self, hp, model, *data, callbacks=(), **options):
+        """As KerasTuner's; arguments as for `model.fit`.
+
+        Raises:
+            UserError: for an objective that will not be in the logs, before training.
+        """
+        measures = runs.quality_callbacks(self.recipe, self.dataset) if self.dataset is not None else []
+        self.check(model, [*measures, *callbacks], options.get("validation_data") is not None)
+        # What measures the objective comes before what reads it.
+        return model.fit(*data, callbacks=[*measures, *callbacks], **options)
+
+    def check(self, model, callbacks, validated):
+        own = [callback for callback in callbacks if type(callback).__module__.partition(".")[0] not in LIBRARIES]
+        wanted = {one.name for callback in callbacks for one in objectives(callback)}
+        logged = [*model.tracked_names(), *(f"val_{name}" for name in model.tracked_names() if validated),
+                  *(callback.NAME for callback in callbacks if isinstance(callback, SampleQuality))]
+        missing = sorted(wanted - set(logged))
+        # Callbacks of one's own may log more.
+        if missing and not own:
+            hint = "give hypermodel(...) the data set in place of its spec" if missing[0] == SampleQuality.NAME else (
+                "choose one of them" if validated else "choose one of them, or give validation_data")
+            raise Unmeasured(f"the objective '{missing[0]}' will not be in the logs of '{self.recipe.name}', which have "
+                             f"{', '.join(logged)}: {hint}")
+
+
+def objectives(callback):
+    """The objectives that one of KerasTuner's callbacks reads: [] for others and for what the tuner has by default."""
+    objective = getattr(callback, "objective", None)
+    found = getattr(objective, "objectives", [objective])
+    return [one for one in found if isinstance(one, keras_tuner.Objective) and one.name != "default_objective"]
 
 
 class Trials(RecipeHyperModel):
     """The same, fitted to a data set as `runs.train` does: what a step takes may depend on the hyperparameters."""
 
-    def fit(self, hp, model, dataset, batch_size, seed, steps, callbacks=(), **options):
-        view, held_out = self.recipe.views(dataset, model)
-        rows = batch_size * model.batches_per_step
-        # What measures the objective comes before what reads it.
-        return model.fit(dataset.train(rows, seed, view, augment=model.augmentation),
-                         steps_per_epoch=steps or dataset.steps(rows),
-                         validation_data=dataset.batches("validation", batch_size, held_out), shuffle=False,
-                         callbacks=[*runs.quality_callbacks(self.recipe, dataset), *callbacks], **options)
+    def __init__(self, recipe, dataset, values, batch_size, epochs, steps):
+        super().__init__(recipe, dataset, values)
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps_per_epoch = steps
+
+    def epoch(self, batches_per_step):
+        """Steps of an epoch."""
+        return self.steps_per_epoch or self.dataset.steps(self.batch_size * batches_per_step)
+
+    def steps(self, hp):
+        # Hyperband plans the epochs of each trial.
+        epochs = hp.values.get("tuner/epochs", self.epochs) - hp.values.get("tuner/initial_epoch", 0)
+        return lambda batches_per_step: max(1, epochs) * self.epoch(batches_per_step)
+
+    def fit(self, hp, model, seed, **options):
+        view, held_out = self.recipe.views(self.dataset, model)
+        rows = self.batch_size * model.batches_per_step
+        return super().fit(hp, model, self.dataset.train(rows, seed, view, augment=model.augmentation),
+                           steps_per_epoch=self.epoch(model.batches_per_step), shuffle=False,
+                           validation_data=self.dataset.batches("validation", self.batch_size, held_out), **options)
 
 
-
-def hypermodel(recipe, spec, values=None):
-    """The hypermodel of a recipe (its name or a `Recipe`), for a search of one's own.
+def hypermodel(recipe, data, values=None):
+    """The hypermodel of a recipe (its name or a `Recipe`), for a search of one's own; arguments as for `RecipeHyperModel`.
 
     ```python
-    tuner = keras_tuner.RandomSearch(tfgen.tuning.hypermodel("vae", dataset.spec),
+    tuner = keras_tuner.RandomSearch(tfgen.tuning.hypermodel("vae", dataset),
                                      objective=keras_tuner.Objective("val_elbo", "max"), max_trials=5)
     ```
     """
-    return RecipeHyperModel(recipes.find(recipe) if isinstance(recipe, str) else recipe, spec, values)
+    return RecipeHyperModel(recipes.find(recipe) if isinstance(recipe, str) else recipe, data, values)
 
 
 def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size=None, seed=0, values=None,
@@ -93,24 +155,23 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     out = pathlib.Path(out)
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
-    # The length of a trial is not searched.
-    values = runs.planned(recipe, dataset.spec, values, epochs * (steps or dataset.steps(batch_size)))
-    model = Trials(recipe, dataset.spec, values)
+    model = Trials(recipe, dataset, values, batch_size, epochs, steps)
     keras.utils.set_random_seed(seed)
-    recipe.views(dataset, recipe.model(dataset.spec, **model.fixed))
+    # Refuses what the recipe cannot take before KerasTuner writes anything.
+    model.build(keras_tuner.HyperParameters())
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
     search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seed,
                            directory=str(out), project_name="trials", overwrite=True, **budget)
     search.oracle.max_trials = trials
-    search.search(dataset=dataset, batch_size=batch_size, seed=seed, steps=steps, epochs=epochs, verbose=verbose)
+    search.search(seed=seed, epochs=epochs, verbose=verbose)
     tried = list(search.oracle.trials.values())
     if failed := [trial for trial in tried if trial.status not in ("COMPLETED", "STOPPED")]:
         raise RuntimeError(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
                            f"{(failed[0].message or 'no message').strip().splitlines()[-1]}")
-    best = search.get_best_hyperparameters(1)[0].values
-    space = {p.name for p in recipe.hyperparameters(dataset.spec).space}
-    best = {name: value for name, value in best.items() if name in space} | model.fixed
+    # Of the best trial's branch; the final run has a length of its own.
+    best = recipe.build_with(search.get_best_hyperparameters(1)[0], dataset.spec)[1].chosen()
+    best = {name: value for name, value in best.items() if name != STEPS or name in model.values}
     files.write_json(out / "search.json", {
         "recipe": recipe.name, "objective": list(recipe.objective), "tuner": tuner, "seed": seed, "best": best,
         "trials": [{"id": t.trial_id, "score": t.score, "hyperparameters": t.hyperparameters.values} for t in tried]})

@@ -46,19 +46,14 @@ def weights(hp, contextual):
             "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
 
 
-def total_steps(hp):
-    """Of the run, which sets it; 0: unknown."""
-    return hp.Int("total_steps", 0, 100_000_000, default=0)
-
-
-def first_stage(hp, name):
+def first_stage(hp, name, batches_per_step=1):
     """Steps of what is trained first: a share of the run, or of 2,000 steps where none says how long it is."""
-    return int((total_steps(hp) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
+    return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
 
 
 def coming_to_rest(model, hp):
     """Adam with a rate that falls to zero along a cosine (Loshchilov & Hutter, 2017), if the run's length is known."""
-    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), total_steps(hp)
+    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.total_steps()
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
     return model
 
@@ -131,11 +126,12 @@ def deep_svdd(hp, spec):
 def fanogan(hp, spec):
     """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
+    critic_steps = hp.Int("critic_steps", 1, 10, default=5)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
-                    dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share")),
+                    dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share", critic_steps)),
                     hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
                     penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
-                    critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+                    critic_steps=critic_steps)
     return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
 
 

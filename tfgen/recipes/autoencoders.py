@@ -65,7 +65,7 @@ def stacked(hp, spec):
         top = None if above == latent else "relu"
         encoders.append(keras.Sequential([keras.Input((below,)), keras.layers.Dense(above, top)]))
         decoders.append(keras.Sequential([keras.Input((above,)), keras.layers.Dense(below, "relu")]))
-    return compiled(StackedAutoencoder(encoders, decoders, hp.Int("pretrain_steps", 0, 100_000, default=0)), hp)
+    return compiled(StackedAutoencoder(encoders, decoders, hp.Steps("pretrain_steps")), hp)
 
 
 @recipe(family="autoencoder", paper="doi:10.1007/978-3-642-21735-7_7", objective=OBJECTIVE)

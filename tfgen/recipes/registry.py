@@ -8,6 +8,7 @@ import keras_tuner
 
 from tfgen.data import views
 from tfgen.errors import UserError
+from tfgen.recipes.hyperparameters import Given
 from tfgen.suggest import did_you_mean
 
 RECIPES = {}
@@ -38,7 +39,7 @@ class Recipe:
     batch_size: int = 128
 
     def __call__(self, hp, spec):
-        return self.build(hp, spec)
+        return self.build_with(hp, spec)[0]
 
     @property
     def summary(self):
@@ -63,27 +64,32 @@ class Recipe:
             raise UserError(f"{self.name} expects labelled data, '{dataset.spec.name}' has no labels")
         return (views.by_name(self.view),) * 2
 
-    def hyperparameters(self, spec, values=None):
-        """The recipe's `keras_tuner.HyperParameters` for data like `spec`, with `values` fixed.
+    def build_with(self, hp, spec, values=None, steps=None):
+        """(compiled model, its `Given`): one build for data like `spec`.
 
-        Values may be strings, as typed at a prompt.
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+            spec: a `tfgen.data.DataSpec`.
+            values, steps: as for `Given`.
 
         Raises:
             UserError: for a name that the recipe does not have, or a value outside its range.
         """
-        hp = keras_tuner.HyperParameters()
-        self.build(hp, spec)
-        space = {p.name: p for p in hp.space}
-        for name, value in (values or {}).items():
-            if name not in space:
-                raise UserError(f"recipe '{self.name}' has no hyperparameter '{name}'{did_you_mean(name, space)}; "
-                                f"it has {', '.join(space)}")
-            hp.values[name] = parse(space[name], value)
-        return hp
+        given = Given(hp, values, steps)
+        model = self.build(given, spec)
+        given.check(self.name)
+        return model, given
+
+    def hyperparameters(self, spec, values=None):
+        """{hyperparameter: value} of a model for data like `spec`, with the paper's defaults but for `values`.
+
+        Values may be strings, as typed at a prompt. Builds a model; errors as for `build_with`.
+        """
+        return self.build_with(keras_tuner.HyperParameters(), spec, values)[1].chosen()
 
     def model(self, spec, **values):
         """A compiled model for data like `spec`, with the paper's defaults but for `values`."""
-        return self.build(self.hyperparameters(spec, values), spec)
+        return self.build_with(keras_tuner.HyperParameters(), spec, values)[0]
 
 
 def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128):
@@ -106,31 +112,3 @@ def find(name):
     if name not in RECIPES:
         raise UserError(f"there is no recipe '{name}'{did_you_mean(name, RECIPES)}; see `tfgen list`")
     return RECIPES[name]
-
-
-def parse(parameter, value):
-    """`value` (perhaps a string) as a value of a KerasTuner hyperparameter.
-
-    Raises:
-        UserError: if it has the wrong type or lies outside the range.
-    """
-    if isinstance(parameter, keras_tuner.engine.hyperparameters.Choice):
-        by_text = {str(choice): choice for choice in parameter.values}
-        if str(value) not in by_text:
-            raise UserError(f"'{parameter.name}' expects one of {', '.join(by_text)}, received {value}")
-        return by_text[str(value)]
-    if isinstance(parameter, keras_tuner.engine.hyperparameters.Boolean):
-        if str(value).lower() not in ("true", "false"):
-            raise UserError(f"'{parameter.name}' expects true or false, received {value}")
-        return str(value).lower() == "true"
-    if isinstance(parameter, keras_tuner.engine.hyperparameters.Fixed):
-        raise UserError(f"'{parameter.name}' is fixed at {parameter.value} for this data")
-    kind, word = (int, "a whole number") if isinstance(parameter.default, int) else (float, "a number")
-    low, high = kind(float(parameter.min_value)), kind(float(parameter.max_value))
-    try:
-        number = kind(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or not low <= number <= high:
-        raise UserError(f"'{parameter.name}' expects {word} in {low} ... {high}, received {value}")
-    return number

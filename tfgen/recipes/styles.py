@@ -8,14 +8,23 @@ from tfgen.recipes.gans import OBJECTIVE, classes, filters, latent_dim, players
 from tfgen.recipes.registry import recipe
 
 
+def phase_steps(hp, name, phases, usual, batches_per_step=1):
+    """Steps of a phase: as given, else an equal share of the run, or `usual` where none says how long it is."""
+    shared = hp.total_steps(batches_per_step) // phases or usual
+    return hp.Steps(name) or shared
+
+
 @recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
 def progan(hp, spec):
     """ProGAN (Karras et al., 2018): both networks grow, resolution by resolution, each faded in."""
     width, depth = latent_dim(hp, 512), filters(hp)
-    model = ProGAN(networks.progressive.generator(spec.image_shape, width, depth),
-                   networks.progressive.critic(spec.image_shape, depth), hp.Int("stage_steps", 1, 1000000, default=1000),
+    critic_steps = hp.Int("critic_steps", 1, 10, default=1)
+    generator = networks.progressive.generator(spec.image_shape, width, depth)
+    # The first stage takes one phase, each later one two; the last stage is stable for one more.
+    phase = phase_steps(hp, "stage_steps", 2 * len(generator.outputs), 1000, critic_steps)
+    model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
                    penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
-                   critic_steps=hp.Int("critic_steps", 1, 10, default=1), ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+                   critic_steps=critic_steps, ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
     return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
 
 
@@ -39,6 +48,6 @@ def stackgan(hp, spec):
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
                      networks.stackgan.critic(spec.image_shape, count, depth), count,
-                     hp.Int("stage_one_steps", 1, 1000000, default=2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     phase_steps(hp, "stage_one_steps", 2, 2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
     return players(model, hp, 2e-4)

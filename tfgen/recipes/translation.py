@@ -57,6 +57,6 @@ def cyclegan(hp, spec):
         hp.Float("identity_weight", 0.0, 10.0, default=0.5 if source == image else 0.0),
         hp.Int("pool_size", 0, 1000, default=50), hp.Float("adversarial_weight", 0.0, 100.0, default=2.0), jitter(hp, spec))
     # 200 epochs of single images, as in the paper, unless a run says how long it is.
-    steps = hp.Int("total_steps", 0, 100_000_000, default=200 * spec.sizes.get("train", 1000))
+    steps = hp.total_steps(default=200 * spec.sizes.get("train", 1000))
     return players(model, hp, 2e-4, optimizer=lambda rate: keras.optimizers.Adam(
         HoldThenDecay(rate, steps) if steps else rate, beta_1=0.5))

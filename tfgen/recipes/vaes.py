@@ -28,7 +28,7 @@ def conv_vae(hp, spec, latent_dim, model=VAE, **parts):
 @recipe(family="vae", paper="arXiv:1312.6114", objective=OBJECTIVE)
 def vae(hp, spec):
     """Variational autoencoder (Kingma & Welling, 2013), with convolutional networks."""
-    steps = hp.Int("kl_warmup_steps", 0, 1_000_000, default=0)
+    steps = hp.Steps("kl_warmup_steps")
     return conv_vae(hp, spec, latent_dim=16, kl_weight=schedules.warmup(steps) if steps else 1.0,
                     free_bits=hp.Float("free_bits", 0.0, 10.0, default=0.0))
 
