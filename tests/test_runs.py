@@ -151,6 +151,21 @@ def test_a_run_is_never_overwritten(digits, tmp_path):
         train(digits, tmp_path / "run", epochs=1)
 
 
+def test_two_trainings_do_not_write_one_folder(digits, tmp_path):
+    from tfgen import files
+
+    train(digits, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "samples" / f"{files.ASIDE}half.png").write_text("half")
+    with files.held(tmp_path / "run"), pytest.raises(ValueError, match="another training"):
+        runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    assert runs.read(tmp_path / "run")["epochs"] == 1
+    runs.resume(tmp_path / "run", epochs=1, verbose=0)
+    assert not list((tmp_path / "run").rglob(".*"))
+    with files.held(tmp_path / "new"), pytest.raises(ValueError, match="another training"):
+        train(digits, tmp_path / "new", epochs=1)
+    assert not list((tmp_path / "new").iterdir())
+
+
 def test_conditional_recipe_refuses_unlabelled_data(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((40, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="labelled"):

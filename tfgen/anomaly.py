@@ -113,6 +113,7 @@ class StandardisedError(keras.layers.Layer):
         self.top = top
         self.floor = floor
         self.usual = RunningMean(self.image_shape)
+        self.built = True
 
     def call(self, x, reconstruction):
         error = (ops.square(x - reconstruction) + self.floor) / (self.usual.average + self.floor)

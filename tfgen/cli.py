@@ -160,6 +160,9 @@ def input_images(path, live, images, count, split="test"):
     elif isinstance(live, export.Served):
         if "data" not in live.about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
+        if live.about["data"].get("local"):
+            raise UserError(f"this SavedModel was made on '{live.about['data']['name']}', files of the computer it was made "
+                            "on, and does not hold their path; expected --images")
         dataset = data.load(**live.about["data"])
     else:
         dataset = runs.load_data(runs.read(path))
@@ -329,7 +332,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     Example: tfgen export runs/x --to saved_models/vae
     """
     model, settings = runs.open_run(run)
-    about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
+    about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
+    about["data"] = data.portable(settings["data"])
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")

@@ -6,13 +6,55 @@ import os
 import pathlib
 import tempfile
 
+from tfgen.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+# Begins the names of files that are being written.
+ASIDE = ".tfgen-"
+
+
+def sweep(folder):
+    """Removes what a killed process was writing under a folder that nobody else writes to."""
+    for path in [path for path in pathlib.Path(folder).rglob(f"{ASIDE}*") if path.is_file()]:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def held(folder):
+    """Holds a folder, made if need be, for one process at a time; the system lets go of it when the process ends.
+
+    Raises:
+        UserError: while another process holds it.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being written by another training: wait for it, or choose another --out") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
 
 @contextlib.contextmanager
 def written_aside(path):
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield pathlib.Path(aside)

@@ -55,10 +55,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     out = pathlib.Path(out)
-    if (out / "run.json").exists():
-        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"expected a folder for --out, {out} is a file")
+    check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
@@ -72,8 +69,19 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
                                       length(dataset, batch_size, epochs))
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
-    files.write_json(out / "run.json", settings)
-    return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+    with files.held(out):
+        # Another training may have taken the folder in the meantime.
+        check_free(out)
+        files.write_json(out / "run.json", settings)
+        return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def check_free(out):
+    """Raises a `UserError` for a folder that holds a run, or a file."""
+    if (out / "run.json").exists():
+        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
 
 
 def length(dataset, batch_size, epochs):
@@ -92,9 +100,17 @@ def resume(out, epochs=None, verbose="auto", extend=False):
             place in the stretched ones that the steps so far have.
 
     Raises:
-        UserError: if the folder holds no run, or its schedules end before `epochs` and `extend` is not asked.
+        UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
+            is not asked.
     """
     out = pathlib.Path(out)
+    read(out)
+    with files.held(out):
+        files.sweep(out)
+        return _resume(out, epochs, verbose, extend)
+
+
+def _resume(out, epochs, verbose, extend):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = callbacks.newest_checkpoint(out)

@@ -166,10 +166,6 @@ class StagedGAN(Stages, GAN):
     def sample(self, seeds, label=None, **options):
         return self.decode(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
 
-    def call(self, inputs, training=False):
-        """Latents (or [latents, labels]) -> images."""
-        return self.decode(*inputs) if isinstance(inputs, (tuple, list)) else self.decode(inputs)
-
 
 def split_critic(critic, stages):
     """[a model (images of one size, what else the critic takes) -> scores for each stage]."""
