@@ -96,6 +96,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     sources = dataset.sources(split, limit).astype("float32") / 255.0
     images = dataset.images(split)[:limit].astype("float32") / 255.0
     made = live("translate", sources, batch_size)
-    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
+    paired = dataset.spec.view == "paired"
+    figures = metrics.similarity(made, images) if paired else {}
     parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
-    return figures | metrics.compare(*parts, extractor)
+    return figures | metrics.compare(*parts, extractor, paired=paired)
