@@ -20,7 +20,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
-        "detection"} as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" and "detection" what
+        "detection"} as they apply; where the likelihood is not normalised on the images, "negative_cross_entropy_bound" in
+        the place of "elbo", "log_prob" and "bits_per_dim"; "samples" is what `tfgen.metrics.of_samples` gives, "translations" and "detection" what
         `of_translations` and `of_detection` do.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
@@ -37,14 +38,19 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         figures["detection"] = of_detection(model, dataset, split, limit, batch_size)
     if "log_prob" not in live.names:
         return figures
-    totals, codes = [], []
+    totals, codes, binary = [], [], True
     for batch in batches:
         x, options = batch, {}
         if isinstance(batch, tuple):
             x, options = batch[0], {"label": batch[1].numpy()} if "label" in live.options["log_prob"] else {}
         totals.append(live("log_prob", x.numpy(), batch_size, k=k, **options))
         codes.append(live("encode", x.numpy(), batch_size, **options))
+        binary = binary and np.isin(x, (0.0, 1.0)).all()
     log_prob = float(np.mean(np.concatenate(totals)))
+    if not (model.likelihood.normalised or binary):
+        figures.pop("elbo", None)
+        return figures | {"k": k, "negative_cross_entropy_bound": log_prob,
+                          "active_units": metrics.active_units(np.concatenate(codes))}
     bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
     return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
                       "active_units": metrics.active_units(np.concatenate(codes))}
