@@ -297,7 +297,7 @@ def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A fol
 @app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-             k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
+             k: Annotated[int, typer.Option(min=1, help="Importance samples of the bound.")] = 1,
              limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None,
              samples: Annotated[int, typer.Option(min=0, help="Samples to compare with the images; 0: none.")] = 10_000,
              extractor: Annotated[str, typer.Option(

@@ -141,6 +141,11 @@ class GenerativeModel(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    @property
+    def step_variables(self):
+        """What a step updates: by default all trainable weights."""
+        return self.trainable_variables
+
     def total_loss(self, losses):
         """The family's loss plus the layers' own (regularisers, `add_loss`)."""
         return losses["loss"] + layer_losses([self])
@@ -152,7 +157,7 @@ class GenerativeModel(keras.Model):
             losses["loss"] = self.total_loss(losses)
             # Gradients of replicas are summed, so each replica takes its share.
             scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
-        variables = self.trainable_variables
+        variables = self.step_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
         return self.track(losses, data)
 
