@@ -137,6 +137,25 @@ def test_verbs_and_export(case, tmp_path):
             np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
 
 
+@each([name for name, model in MADE.items() if any(model.verb_options(verb) for verb in verbs.verbs_of(model))])
+def test_options_out_of_range_count_as_the_ends(case):
+    """What a client serves beyond a range is held to it: finite, and as the range's end gives."""
+    for verb in case.live.names:
+        call = case.live.call(verb, case.live.options[verb])
+        inputs = list(export.example_inputs(case.model, verb, 2).values())
+        for place, option in enumerate(case.live.options[verb].values(), 1):
+            # Bounds of 100,000 importance samples are left to the user.
+            for bad, end in [(-(2**40), option.low), (2**40, option.high)] + [(np.nan, option.low)] * (
+                    option.dtype == "float32") if option.high < 1000 else [(-(2**40), option.low), (0, max(0, option.low))]:
+                made, wanted = (call(*(tf.constant(np.full(2, value, option.dtype) if at == place else column)
+                                       for at, column in enumerate(inputs))) for value in (bad, end))
+                for key in made:
+                    assert np.isfinite(made[key].numpy().astype(float)).all() or key == "threshold"
+                    # A seed of -1 asks for fresh noise.
+                    if option.low != -1 or bad > 0:
+                        np.testing.assert_array_equal(made[key], wanted[key])
+
+
 @each(ALL)
 def test_loss_falls_and_a_seed_repeats_the_run(case):
     first = case.fit(20, epochs=2)

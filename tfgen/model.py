@@ -54,6 +54,18 @@ class GenerativeModel(keras.Model):
         """{"loss": scalar to minimise, …}: scalars averaged over the batch, one for each of `loss_names` too."""
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training)")
 
+    @property
+    def bits_offset(self):
+        """What `log_prob` adds to bits/dim of 8-bit images: 8 for a density on [0, 1], 0 for a probability of levels."""
+        likelihood = getattr(self, "likelihood", None)
+        return 8.0 if likelihood is None else likelihood.bits_offset
+
+    @property
+    def normalised(self):
+        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.losses.Likelihood`."""
+        likelihood = getattr(self, "likelihood", None)
+        return likelihood is None or likelihood.normalised
+
     def verb_options(self, name):
         """{input name: Option} of the verb `name` beside its first input."""
         return {}

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen.attempts import Attempts
 from tfgen.data import pipeline
 from tfgen.errors import UserError
 from tfgen.model import AdversarialModel
@@ -147,11 +148,12 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)
-    quality = quality_callbacks(recipe, dataset)
+    attempt = Attempts()
+    quality = quality_callbacks(recipe, dataset, attempt)
     # What refuses a loss that is no number comes before what saves.
     drawn = callbacks.Pictures(out, images, labels, settings["picture_every"], sources_of(dataset))
     extra = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawn, stopper]
-    extra += doctor_of(model, out, history.rows, quality)
+    extra += doctor_of(model, out, history.rows, quality, attempt)
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     validation = dataset.batches("validation", batch_size, held_out)
@@ -169,12 +171,11 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
-    made = {"threshold": anomaly.calibrate(model, dataset)} if callable(getattr(model, "score", None)) else {}
+    threshold = attempt("threshold", anomaly.calibrate, model, dataset) if callable(getattr(model, "score", None)) else None
     save(model, out)
-    draw_codes(model, dataset, out)
-    samples = 10_000 if quality_callbacks(recipe, dataset) else 0
-    figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)
-    files.write_json(out / "metrics.json", made | {"validation": figures})
+    attempt("pictures of codes", draw_codes, model, dataset, out)
+    figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=10_000 if quality else 0)
+    files.write_json(out / "metrics.json", ({"threshold": threshold} if threshold else {}) | {"validation": figures})
     return model
 
 
@@ -213,17 +214,26 @@ def draw_codes(model, dataset, out, count=2000):
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
 
 
-def doctor_of(model, out, rows, quality):
+def doctor_of(model, out, rows, quality, attempt):
     """The doctor of an adversarial run, which counts classes where the extractor of its quality names them."""
-    modes = None
-    if quality and callable(getattr(model, "sample", None)) and (extractor := quality[0].prepared()).num_classes:
-        modes = doctor.classifier_modes(extractor)
+    extractor = attempt("a feature extractor", quality[0].prepared) if quality and hasattr(model, "sample") else None
+    modes = doctor.classifier_modes(extractor) if extractor is not None and extractor.num_classes else None
     return [doctor.Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
 
 
-def quality_callbacks(recipe, dataset):
-    """What measures a recipe's objective after each epoch, where the losses cannot tell."""
-    return [callbacks.SampleQuality(dataset)] if recipe.objective[0] == callbacks.SampleQuality.NAME else []
+def quality_callbacks(recipe, dataset, attempt=None):
+    """What measures a recipe's objective after each epoch, where the losses cannot tell and the data suffice.
+
+    Args:
+        recipe, dataset: of the training.
+        attempt: an `Attempts`, which is told what is left out.
+    """
+    if recipe.objective[0] != callbacks.SampleQuality.NAME:
+        return []
+    reason = callbacks.SampleQuality.unmeasurable(dataset)
+    if reason and attempt is not None:
+        attempt.leave_out(callbacks.SampleQuality.NAME, reason)
+    return [] if reason else [callbacks.SampleQuality(dataset)]
 
 
 def read(folder):

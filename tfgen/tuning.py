@@ -72,8 +72,10 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         missing = sorted(wanted - set(logged))
         # Callbacks of one's own may log more.
         if missing and not own:
-            hint = "give hypermodel(...) the data set in place of its spec" if missing[0] == SampleQuality.NAME else (
-                "choose one of them" if validated else "choose one of them, or give validation_data")
+            hint = "choose one of them" if validated else "choose one of them, or give validation_data"
+            if missing[0] == SampleQuality.NAME:
+                hint = ("give hypermodel(...) the data set in place of its spec" if self.dataset is None else
+                        SampleQuality.unmeasurable(self.dataset) or "choose one of them")
             raise Unmeasured(f"the objective '{missing[0]}' will not be in the logs of '{self.recipe.name}', which have "
                              f"{', '.join(logged)}: {hint}")
 

@@ -39,7 +39,7 @@ class Option:
     Attributes:
         dtype: `"int64"` or `"float32"`.
         default: value that the CLI sends where the user gives none; None cycles through `low` ... `high`.
-        low, high: the inclusive range.
+        low, high: the inclusive range; what is served beyond it counts as its end.
         help: one line.
     """
 
@@ -90,14 +90,26 @@ def signature(model, name):
     return specs
 
 
+def within(value, option):
+    """Values (B,) of an option held to its range, which a client need not know; NaN counts as `low`."""
+    low, high = (tf.constant(end, value.dtype) for end in (option.low, option.high))
+    if value.dtype.is_floating:
+        value = tf.where(tf.math.is_nan(value), low, value)
+    return tf.clip_by_value(value, low, high)
+
+
 def function(model, name):
-    """A `tf.function` of the verb with its full input signature: one trace serves every batch size."""
+    """A `tf.function` of the verb with its full input signature: one trace serves every batch size.
+
+    Options are held to their ranges within the graph: a served value beyond one counts as its end.
+    """
     specs = signature(model, name)
-    method, verb = getattr(model, name), VERBS[name]
+    method, verb, options = getattr(model, name), VERBS[name], model.verb_options(name)
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
     def call(*inputs):
-        made = tf.cast(method(**dict(zip(specs, inputs))), tf.float32)
+        given = {key: within(value, options[key]) if key in options else value for key, value in zip(specs, inputs)}
+        made = tf.cast(method(**given), tf.float32)
         return {verb.output: made} | verb.further(model, made)
 
     return call

@@ -30,7 +30,7 @@ class Task:
     """What the network learns.
 
     Attributes:
-        name: "classifier" or "rotations".
+        name: "classifier", "rotations" or "reflections".
         view: the view of (images, answers).
         answers: number of answers.
         copies: rows that the view makes of an image.
@@ -51,11 +51,19 @@ def rotations(record):
     return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
 
 
+def reflections(record):
+    """View (images (4 B, H, W, C) as they are, turned by 180 degrees, mirrored, upside down, number of that (4 B,))."""
+    image = record["image"]
+    mirrored = tf.reverse(image, [2])
+    made = tf.concat([image, tf.reverse(mirrored, [1]), mirrored, tf.reverse(image, [1])], axis=0)
+    return made, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
+
+
 def task_of(dataset):
-    """Classes where the training split has at least two, else rotations.
+    """Classes where the training split has at least two, else rotations, of images that are not square reflections.
 
     Raises:
-        UserError: images of sides below 4, or neither labels nor square images.
+        UserError: images of sides below 4.
     """
     spec = dataset.spec
     height, width, _ = spec.image_shape
@@ -65,8 +73,7 @@ def task_of(dataset):
     if dataset.labels("train") is not None and (spec.num_classes or 0) >= 2:
         return Task("classifier", views.labelled, spec.num_classes, 1, spec.num_classes)
     if height != width:
-        raise UserError(f"a feature extractor expects labels or square images, received {height}x{width} without labels "
-                        f"of {spec.name!r}: load it with image_size")
+        return Task("reflections", reflections, 4, 4, None)
     return Task("rotations", rotations, 4, 4, None)
 
 

@@ -77,9 +77,12 @@ def _checksum(weights):
 def classifier(dataset, seed=0, epochs=None, cache=None):
     """The features of a small convolutional network that tfgen trains on the data set itself; trained once, then cached.
 
-    With labels the network tells the classes ("tfgen-classifier:NAME"); without, it tells the four rotations by 90
-    degrees of square images, and has no probabilities ("tfgen-rotations:NAME"; Gidaris et al., 2018,
-    arXiv:1803.07728). Distances on these features compare models of one data set; they are not those of Inception.
+    With labels of two classes or more the network tells the classes ("tfgen-classifier:NAME"). Without, it has no
+    probabilities: it tells the four rotations by 90 degrees of square images ("tfgen-rotations:NAME"; Gidaris et al.,
+    2018, arXiv:1803.07728), of others those that keep the shape ("tfgen-reflections:NAME": as they are, turned by 180
+    degrees, mirrored, upside down).
+
+    Distances on these features compare models of one data set; they are not those of Inception.
 
     Args:
         dataset: `tfgen.data.Dataset`; its 'train' split trains the network, 'validation' gives its `accuracy`.
@@ -88,7 +91,7 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
         cache: folder of trained networks; None takes $TFGEN_CACHE, else ~/.cache/tfgen/extractors.
 
     Raises:
-        UserError: images of sides below 4, or neither labels nor square images.
+        UserError: images of sides below 4.
     """
     task = extractor_training.task_of(dataset)
     network = extractor_training.trained(dataset, task, seed, epochs, cache)
@@ -101,6 +104,11 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
     return Extractor(f"tfgen-{task.name}:{dataset.spec.name}", forward, network.get_weights(),
                      num_classes=task.num_classes, image_shape=dataset.spec.image_shape,
                      accuracy=extractor_training.accuracy(network, dataset, task))
+
+
+def check(dataset):
+    """Raises a `UserError` for a data set that `classifier` cannot learn from."""
+    extractor_training.task_of(dataset)
 
 
 def inception_v3(weights=None):
