@@ -4,9 +4,10 @@
     python apps/few_labels.py --fast          # digits, seconds
 
 An encoder learns from all training images without their labels, as a VAE's (one, whose seed is 0). Its convolutions and a
-new softmax layer are then trained on 100, 500 and 1,000 labels. Both arms take the same network, the same label subsets and the
-same steps; each arm's learning rate is the best on the validation split over two subsets that are not scored, of a grid that
-grows as long as its best is at an edge. The test split is scored once for each seed, and the arms are compared seed by seed.
+new softmax layer are then trained on 100, 500 and 1,000 labels. Both arms take the same network, the same label subsets and
+the same steps; each arm's learning rate is the best on the validation split over two subsets that are not scored, of a grid
+that grows as long as its best is at an edge. The test split is scored once for each seed, and the arms are compared seed by
+seed.
 """
 
 import math
@@ -60,7 +61,7 @@ def accuracy(dataset, weights, filters, count, seed, rate, steps, split):
 
 
 def best_rate(measure, rates):
-    """(rate, {rate: what `measure(rate)` gave}): the best of a grid that grows by half a decade while its best is an edge."""
+    """(rate, {rate: what `measure(rate)` gave}): the best of a grid that grows by half a decade while that is an edge."""
     found = {rate: measure(rate) for rate in rates}
     while len(rates) > 1:
         best, edges = max(found, key=found.get), (min(found), max(found))
@@ -95,7 +96,7 @@ def draw(path, counts, scores):
         axes.fill_between(counts, values.min(1), values.max(1), color=colour, alpha=0.2, linewidth=0)
     seeds = len(scores["pre-trained"][counts[0]])
     axes.set(xscale="log", xlabel="labels, and what pre-training gains in points: mean of pairs +- its standard error",
-             ylabel="test accuracy, %", title=f"A classifier of few labels: mean and range over {seeds} seed{'s'[:seeds - 1]}")
+             ylabel="test accuracy, %", title=f"A classifier of few labels: mean and range, seeds: {seeds}")
     gains = [gain(scores, count) for count in counts]
     axes.set_xticks(counts, [f"{count:,}\n{100 * mean:+.1f} +- {100 * error:.1f}"
                              for count, (mean, error) in zip(counts, gains)])
@@ -137,8 +138,8 @@ def main(dataset_name: Annotated[str, typer.Option("--data")] = "fashion_mnist",
         values = {name: float(np.mean(found)) for name, found in cells.items()}
         for count in counts:
             values[f"gain, {count} labels"], values[f"standard error of the gain, {count} labels"] = gain(scores, count)
-        figures.record("few_labels", values, title=f"Test accuracy on few labels of {dataset_name}, mean over seeds; gain of "
-                       "pre-training, mean of paired differences", command="python apps/few_labels.py",
+        figures.record("few_labels", values, title=f"Test accuracy on few labels of {dataset_name}, mean over seeds; gain "
+                       "of pre-training, mean of paired differences", command="python apps/few_labels.py",
                        seeds=list(range(seeds)), table=scores, picture="few_labels.png",
                        standard_deviation={name: deviation(found) for name, found in cells.items()},
                        data={"name": dataset_name, "split": "test", "images": dataset.spec.sizes["test"]},
