@@ -3,10 +3,9 @@
     python apps/kl_weight_sweep.py            # Fashion-MNIST, a few minutes on two cores
     python apps/kl_weight_sweep.py --fast     # digits, seconds
 
-Each VAE minimises E_q[-log p(x|z)] + weight * KL(q(z|x) || N(0, 1)). With weight 1 it maximises a bound that would be one on
-log p(x), the ELBO, were p(x|z) a probability: on grey levels the Bernoulli is minus a cross-entropy, so "bound" is said
-here.
-Weight 0 is an autoencoder with noise that it is free to switch off.
+Each VAE minimises E_q[-log p(x|z)] + weight * KL(q(z|x) || N(0, 1)). With weight 1 that is minus the ELBO, were p(x|z) a
+probability: on grey levels the Bernoulli is minus a cross-entropy, so the word here is bound. Weight 0 is an autoencoder
+with noise that it is free to switch off.
 """
 
 import math

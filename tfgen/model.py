@@ -62,6 +62,12 @@ class GenerativeModel(keras.Model):
         likelihood = getattr(self, "likelihood", None)
         return 8.0 if likelihood is None else likelihood.bits_offset
 
+    @property
+    def normalised(self):
+        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.losses.Likelihood`."""
+        likelihood = getattr(self, "likelihood", None)
+        return likelihood is None or likelihood.normalised
+
     def verb_options(self, name):
         """{input name: Option} of the verb `name` beside its first input."""
         return {}
