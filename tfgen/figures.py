@@ -8,12 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, verbs
+from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, seeds, verbs
 from tfgen.callbacks import CpuBudget, StopOnNaN
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
@@ -92,7 +91,7 @@ def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, st
     Returns:
         (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
     """
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     model = recipe.model(dataset.spec, **(values or {}))
     rows = batch_size * model.batches_per_step
     model.steps_per_execution = 10

@@ -2,10 +2,9 @@
 
 import pathlib
 
-import keras
 import keras_tuner
 
-from tfgen import data, files, recipes, runs
+from tfgen import data, files, recipes, runs, seeds
 from tfgen.callbacks import SampleQuality
 from tfgen.data import DataSpec
 from tfgen.errors import UserError
@@ -151,6 +150,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     batch_size = recipe.batch_size if batch_size is None else batch_size
     runs.check_positive(trials=trials, epochs=epochs, batch_size=batch_size)
+    seeds.folded(seed)
     if tuner not in TUNERS:
         raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
                         f"expected one of {', '.join(TUNERS)}")
@@ -158,12 +158,12 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     # Refuses what the recipe cannot take before KerasTuner writes anything.
     model.build(keras_tuner.HyperParameters())
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
-    search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seed,
+    search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seeds.folded(seed),
                            directory=str(out), project_name="trials", overwrite=True, **budget)
     search.oracle.max_trials = trials
     search.search(seed=seed, epochs=epochs, verbose=verbose)

@@ -1,6 +1,7 @@
 """From a name or a path to a Dataset."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -199,7 +200,7 @@ def _load(source, name, data_dir, size, side_by_side):
     ready = tfds_store.prepared(data_dir)
     if name in ready:
         return _finish(source, name, *tfds_store.read_prepared(name, ready[name], size, side_by_side))
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise _unknown(name, data_dir)
     title = path.resolve().name

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import files
 from tfgen.data import views
-from tfgen.errors import UserError
-from tfgen.files import written_aside
+from tfgen.errors import DiskFull, UserError
 
 # Goes up with every change of the network or its training, so that caches of the old one are not read.
 VERSION = 1
@@ -145,8 +145,10 @@ def accuracy(both, dataset, task, limit=10_000):
 
 
 def cache_folder(cache=None):
-    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors."""
-    return pathlib.Path(cache or os.environ.get("TFGEN_CACHE") or "~/.cache/tfgen/extractors").expanduser()
+    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors or, where that cannot be written, a temporary folder."""
+    if chosen := cache or os.environ.get("TFGEN_CACHE"):
+        return pathlib.Path(chosen).expanduser()
+    return files.cache_folder(pathlib.Path(os.path.expanduser("~/.cache/tfgen/extractors")), "feature extractors")
 
 
 def cache_name(dataset, task, seed, epochs):
@@ -195,8 +197,10 @@ def trained(dataset, task, seed=0, epochs=None, cache=None):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         both = train(dataset, task, int(seed), int(epochs))
-        with written_aside(path) as aside:
+        with files.written_aside(path) as aside:
             both.save(aside)
+    except DiskFull:
+        raise
     except OSError as error:
         raise UserError(f"the cache of feature extractors expects a folder to write to, received {path.parent} "
                         f"({error.strerror}): set TFGEN_CACHE to another") from None

@@ -26,7 +26,7 @@ class StackedAutoencoder(Autoencoder):
         likelihood, corruption, penalties: as for `Autoencoder`.
 
     Raises:
-        ValueError: if the numbers of blocks differ or shapes do not fit.
+        UserError: if the numbers of blocks differ or shapes do not fit.
     """
 
     def __init__(self, encoders, decoders, pretrain_steps=0, likelihood=Bernoulli(), corruption=None, penalties=(),

@@ -29,7 +29,7 @@ class Stages:
         """Makes `step`.
 
         Raises:
-            ValueError: in a `tf.distribute` strategy of several replicas.
+            UserError: in a `tf.distribute` strategy of several replicas.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
         require(replicas == 1, f"{type(self).__name__} trains on one replica (optimizers of several cannot update within a "
@@ -86,7 +86,7 @@ class StagedGAN(Stages, GAN):
         grids: (height, width) of each stage's images.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
+        UserError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
             replicas.
     """
 
