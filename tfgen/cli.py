@@ -32,7 +32,7 @@ from tfgen import (
     verbs,
 )
 from tfgen.callbacks import label_columns
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
@@ -317,7 +317,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
     path = run / "metrics.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = runs.files.read_json(path) if path.exists() else {}
     runs.files.write_json(path, known | {split: values})
     print(json.dumps(values, indent=2))
 
@@ -391,8 +391,10 @@ def failure(error):
         return error.exit_code, error.format_message()
     if isinstance(error, UserError):
         return 2, line
-    if isinstance(error, (OSError, RuntimeError)) and type(error).__module__ in ("builtins", "tfgen.errors"):
+    if isinstance(error, (Failure, OSError)):
         return 1, line or type(error).__name__
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        return 1, f"out of memory; a smaller --batch-size, --n or --image-size needs less ({line[:200]})"
     return 1, f"internal ({type(error).__name__}): {line}; TFGEN_DEBUG=1 shows the traceback"
 
 

@@ -1,8 +1,12 @@
-"""What a user can mend, reported in one line: a mistake (exit code 2), a full disk (exit code 1)."""
+"""What is reported in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1)."""
 
 
 class UserError(ValueError):
     """A mistake in what was asked or in the data: the message says what was expected, received and what to do."""
+
+
+class Failure(RuntimeError):
+    """What was asked cannot be had: the message says what happened and what is kept."""
 
 
 class DiskFull(OSError):

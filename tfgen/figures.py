@@ -1,7 +1,6 @@
 """Published figures: commands that measure them anew, their records in results/, and the table made of these."""
 
 import dataclasses
-import json
 import pathlib
 import shutil
 import tempfile
@@ -193,6 +192,6 @@ def write_table():
     lines = ["# Results", "", "Made by `make results` from the records in `results/`, which hold budget, seeds, data "
              "and versions; never typed by hand."]
     for path in sorted(RESULTS.glob("*.json")):
-        lines += ["", *section_of(json.loads(path.read_text()))]
+        lines += ["", *section_of(files.read_json(path))]
     files.write_text("RESULTS.md", "\n".join(lines) + "\n")
     print(f"wrote RESULTS.md from {len(list(RESULTS.glob('*.json')))} records")

@@ -7,7 +7,7 @@ import keras_tuner
 from tfgen import data, files, recipes, runs, seeds
 from tfgen.callbacks import SampleQuality
 from tfgen.data import DataSpec
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 from tfgen.recipes.hyperparameters import STEPS, Given
 from tfgen.suggest import did_you_mean
 
@@ -144,7 +144,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
 
     Raises:
         UserError: for an unknown tuner or hyperparameter, or a folder that holds a search.
-        RuntimeError: if a trial failed; a search that hides failures is worth nothing.
+        Failure: if a trial failed; a search that hides failures is worth nothing.
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
@@ -169,7 +169,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     search.search(seed=seed, epochs=epochs, verbose=verbose)
     tried = list(search.oracle.trials.values())
     if failed := [trial for trial in tried if trial.status not in ("COMPLETED", "STOPPED")]:
-        raise RuntimeError(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
+        raise Failure(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
                            f"{(failed[0].message or 'no message').strip().splitlines()[-1]}")
     # Of the best trial's branch; the final run has a length of its own.
     best = recipe.build_with(search.get_best_hyperparameters(1)[0], dataset.spec)[1].chosen()

@@ -257,7 +257,7 @@ def available(data_dir=None):
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
     for name, folder in tfds_store.prepared(data_dir).items():
         try:
-            text = json.loads((folder / "dataset_info.json").read_text()).get("description", "")
+            text = json.loads((folder / "dataset_info.json").read_text("utf-8")).get("description", "")
         except (OSError, ValueError, AttributeError):
             text = "its dataset_info.json cannot be read: prepare it again"
         rows.append((name, str(folder), " ".join(str(text).split())[:200]))
