@@ -164,6 +164,9 @@ def input_images(path, live, images, count, split="test"):
     elif isinstance(live, export.Served):
         if "data" not in live.about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
+        if live.about["data"].get("local"):
+            raise UserError(f"this SavedModel was made on '{live.about['data']['name']}', files of the computer it was made "
+                            "on, and does not hold their path; expected --images")
         dataset = data.load(**live.about["data"])
     else:
         dataset = runs.load_data(runs.read(path))
@@ -299,7 +302,7 @@ def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A fol
 @app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-             k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
+             k: Annotated[int, typer.Option(min=1, help="Importance samples of the bound.")] = 1,
              limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None,
              samples: Annotated[int, typer.Option(min=0, help="Samples to compare with the images; 0: none.")] = 10_000,
              extractor: Annotated[str, typer.Option(
@@ -334,7 +337,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     Example: tfgen export runs/x --to saved_models/vae
     """
     model, settings = runs.open_run(run)
-    about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
+    about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
+    about["data"] = data.portable(settings["data"])
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")

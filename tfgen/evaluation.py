@@ -23,8 +23,10 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
-        "detection", "left_out"} as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" and
-        "detection" what `of_translations` and `of_detection` do; "left_out" {what: why} could not be measured.
+        "detection", "left_out"} as they apply; where the likelihood is not normalised on the images,
+        "negative_cross_entropy_bound" in the place of "elbo", "log_prob" and "bits_per_dim"; "samples" is what
+        `tfgen.metrics.of_samples` gives, "translations" and "detection" what `of_translations` and `of_detection` do;
+        "left_out" {what: why} could not be measured.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
@@ -43,6 +45,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
             figures[name] = found
     if "log_prob" in live.names:
         figures |= attempt("log_prob", of_log_prob, model, live, batches, batch_size, k, default={})
+        if "negative_cross_entropy_bound" in figures:
+            figures.pop("elbo", None)
     return figures | ({"left_out": attempt.left_out} if attempt.left_out else {})
 
 
@@ -50,16 +54,18 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
     """What a model says of the likelihood of images.
 
     Args:
-        model: with `log_prob`, and `bits_offset` where its nats are worth bits.
+        model: with `log_prob` and `bits_offset`; where it has a `likelihood`, that says whether it is normalised.
         live: its verbs.
         batches: of images, or of tuples that begin with images and their labels.
         batch_size: images at a time.
         k: importance samples, for a bound that takes them.
 
     Returns:
-        {"log_prob": mean over images in nats, "bits_per_dim"}, and, as they apply, "k" and "active_units" of the codes.
+        {"log_prob": mean over images in nats, "bits_per_dim"}, or, of a likelihood that is not normalised on the images,
+        {"negative_cross_entropy_bound": that mean}; and, as they apply, "k" and "active_units" of the codes.
     """
     about, totals, codes = live.options["log_prob"], [], []
+    normalised, binary = getattr(getattr(model, "likelihood", None), "normalised", True), True
     for batch in batches:
         x, options = batch, {}
         if isinstance(batch, tuple):
@@ -68,9 +74,12 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
         totals.append(live("log_prob", x.numpy(), batch_size, **samples, **options))
         if "encode" in live.names:
             codes.append(live("encode", x.numpy(), batch_size, **options))
+        binary = binary and bool(np.isin(x, (0.0, 1.0)).all())
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
-    figures = ({"k": k} if "k" in about else {}) | {"log_prob": log_prob}
-    figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+    bits = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+    figures = {"log_prob": log_prob, "bits_per_dim": bits} if normalised or binary else {
+        "negative_cross_entropy_bound": log_prob}
+    figures |= {"k": k} if "k" in about else {}
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})
 
 
@@ -120,6 +129,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     sources = dataset.sources(split, limit).astype("float32") / 255.0
     images = dataset.images(split)[:limit].astype("float32") / 255.0
     made = live("translate", sources, batch_size)
-    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
+    paired = dataset.spec.view == "paired"
+    figures = metrics.similarity(made, images) if paired else {}
     parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
-    return figures | metrics.compare(*parts, extractor)
+    return figures | metrics.compare(*parts, extractor, paired=paired)

@@ -1,55 +1,52 @@
 """Files that are never half there: written aside in the same folder, then renamed."""
 
-import atexit
 import contextlib
-import errno
-import functools
 import json
 import os
 import pathlib
-import re
-import shutil
-import sys
 import tempfile
 
-from tfgen.errors import DiskFull
+from tfgen.disks import room_in
+from tfgen.errors import UserError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# How HDF5 and TensorFlow, whose errors have no number, say the same.
-_FULL_TEXT = re.compile("|".join([rf"errno = ({'|'.join(map(str, sorted(_FULL)))})\\b",
-                                  *(re.escape(os.strerror(number)) for number in sorted(_FULL))]))
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
-
-def is_full(error):
-    """Whether an error, or what caused it, says that a disk, a quota or a file's allowed size is full."""
-    while error is not None:
-        if getattr(error, "errno", None) in _FULL or _FULL_TEXT.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+# Begins the names of files that are being written.
+ASIDE = ".tfgen-"
 
 
-def _disk_of(folder):
-    """Where the disk of a folder, that may be still to be made, is mounted."""
-    folder = pathlib.Path(folder).absolute()
-    return next(parent for parent in (folder, *folder.parents) if os.path.ismount(parent))
+def sweep(folder):
+    """Removes what a killed process was writing under a folder that nobody else writes to."""
+    for path in [path for path in pathlib.Path(folder).rglob(f"{ASIDE}*") if path.is_file()]:
+        path.unlink()
 
 
 @contextlib.contextmanager
-def room_in(folder, intact=""):
-    """Turns an error of the block that says so into a `DiskFull` that names the folder.
+def held(folder):
+    """Holds a folder, made if need be, for one process at a time; the system lets go of it when the process ends.
 
-    Args:
-        folder: that is written to.
-        intact: function without arguments that says what is kept, and what to do; or "".
+    Raises:
+        UserError: while another process holds it.
     """
-    try:
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
         yield
-    except Exception as error:
-        if not is_full(error):
-            raise
-        kept = f"; {intact()}" if intact else ""
-        raise DiskFull(f"no space left for {folder}, on the disk {_disk_of(folder)}{kept}") from error
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being written by another training: wait for it, or choose another --out") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -62,7 +59,7 @@ def written_aside(path):
     path = pathlib.Path(path)
     with room_in(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+        handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
         os.close(handle)
         try:
             yield pathlib.Path(aside)
@@ -89,24 +86,3 @@ def write_json(path, value):
 def read_json(path):
     """What `write_json` wrote."""
     return json.loads(pathlib.Path(path).read_text("utf-8"))
-
-
-@functools.cache
-def cache_folder(wanted, what):
-    """`wanted`, made if need be; where that cannot be written a temporary folder of this process, which a line names.
-
-    Args:
-        wanted: a folder.
-        what: what is kept there, such as "feature extractors".
-    """
-    try:
-        if wanted.parts[0] == "~":
-            raise OSError(errno.ENOENT, "there is no home")
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except OSError as error:
-        spare = pathlib.Path(tempfile.mkdtemp(prefix="tfgen-"))
-        atexit.register(shutil.rmtree, spare, ignore_errors=True)
-        print(f"{what} are kept in {spare} for now, {wanted} cannot be written ({error.strerror})", file=sys.stderr)
-        return spare

@@ -2,7 +2,9 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from tfgen import verbs
 from tfgen.errors import UserError
 from tfgen.guard import FirstBad
 
@@ -66,10 +68,40 @@ class GenerativeModel(keras.Model):
         return {}
 
     def call(self, inputs, training=False):
-        """The model as a Keras layer: what `predict` computes."""
-        if hasattr(self, "reconstruct"):
-            return self.reconstruct(*inputs) if isinstance(inputs, (tuple, list)) else self.reconstruct(inputs)
-        raise ValueError(f"{type(self).__name__} has no forward pass of its own; call one of its verbs")
+        """The model as a Keras layer, which `predict` applies: the verb `verbs.forward` of what it takes.
+
+        Args:
+            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels.
+            training: ignored; a trained model is applied.
+
+        Raises:
+            UserError: for inputs of another shape, and for a model without such a verb; names the verbs to call.
+        """
+        verb = verbs.forward(self, inputs)
+        made = getattr(self, verb)(*inputs) if isinstance(inputs, (tuple, list)) else getattr(self, verb)(inputs)
+        return ops.cast(made, "float32")
+
+    def predict(self, x, *arguments, **options):
+        """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
+        if hasattr(x, "shape") or isinstance(x, (tuple, list)):
+            verbs.forward(self, x)
+        return super().predict(x, *arguments, **options)
+
+    def export(self, filepath, format="tf_saved_model", about=None):
+        """Writes a SavedModel of all verbs, a signature each, as `tfgen export` does; verified before it has its name.
+
+        Args:
+            filepath: its folder. A SavedModel that is there is replaced.
+            format: `"tf_saved_model"`.
+            about: what to record beside the signatures, a dict for JSON.
+
+        Raises:
+            UserError: for another format, or a folder that holds something else.
+            RuntimeError: if the written file does not compute what the model does.
+        """
+        from tfgen import export  # it is built on Keras models, and verbs on neither
+
+        return export.export_to(self, filepath, format, about)
 
     @property
     def metrics(self):
@@ -110,6 +142,11 @@ class GenerativeModel(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    @property
+    def step_variables(self):
+        """What a step updates: by default all trainable weights."""
+        return self.trainable_variables
+
     def total_loss(self, losses):
         """The family's loss plus the layers' own (regularisers, `add_loss`)."""
         return losses["loss"] + layer_losses([self])
@@ -121,7 +158,7 @@ class GenerativeModel(keras.Model):
             losses["loss"] = self.total_loss(losses)
             # Gradients of replicas are summed, so each replica takes its share.
             scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
-        variables = self.trainable_variables
+        variables = self.step_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
         return self.track(losses, data)
 

@@ -11,7 +11,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, seeds, verbs
+from tfgen import anomaly, callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
 from tfgen.attempts import Attempts
 from tfgen.data import pipeline
 from tfgen.errors import UserError
@@ -55,10 +55,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     out = pathlib.Path(out)
-    if (out / "model.keras").exists() or callbacks.newest_checkpoint(out)[0]:
-        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"expected a folder for --out, {out} is a file")
+    check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     seeds.folded(seed)
@@ -73,7 +70,9 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
                                       length(dataset, batch_size, epochs))
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
-    with files.room_in(out, lambda: intact(out)):
+    with files.held(out), disks.room_in(out, lambda: intact(out)):
+        # Another training may have taken the folder in the meantime.
+        check_free(out)
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
@@ -83,6 +82,14 @@ def intact(out):
     path, step = callbacks.newest_checkpoint(out)
     return (f"the checkpoint of step {step} is whole: make room, then go on with `tfgen train --resume {out}`" if path else
             "there was no checkpoint yet: make room, then train again")
+
+
+def check_free(out):
+    """Raises a `UserError` for a folder that holds a run, with a checkpoint at least, or a file."""
+    if (out / "model.keras").exists() or callbacks.newest_checkpoint(out)[0]:
+        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
 
 
 def length(dataset, batch_size, epochs):
@@ -101,9 +108,17 @@ def resume(out, epochs=None, verbose="auto", extend=False):
             place in the stretched ones that the steps so far have.
 
     Raises:
-        UserError: if the folder holds no run, or its schedules end before `epochs` and `extend` is not asked.
+        UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
+            is not asked.
     """
     out = pathlib.Path(out)
+    read(out)
+    with files.held(out):
+        files.sweep(out)
+        return _resume(out, epochs, verbose, extend)
+
+
+def _resume(out, epochs, verbose, extend):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = callbacks.newest_checkpoint(out)
@@ -113,7 +128,7 @@ def resume(out, epochs=None, verbose="auto", extend=False):
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
-    with files.room_in(out, lambda: intact(out)):
+    with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step, verbose)
 

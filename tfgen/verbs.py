@@ -77,16 +77,46 @@ def verbs_of(model):
     return [name for name in VERBS if callable(getattr(model, name, None))]
 
 
+# What a model does as a Keras layer: the first of these that it has.
+FORWARD = ("reconstruct", "translate", "score", "decode")
+
+
+def first_shape(model, name):
+    """The shape of one row of a verb's first input."""
+    return {"images": lambda: model.image_shape, "sources": lambda: model.source_shape,
+            "latents": lambda: model.latent_shape, "seeds": lambda: ()}[VERBS[name].kind]()
+
+
+def forward(model, inputs):
+    """The verb that a model computes as a Keras layer.
+
+    Args:
+        model: with verbs.
+        inputs: a batch of the verb's first input, or a tuple that begins with one.
+
+    Raises:
+        UserError: for inputs of another shape, and for a model without such a verb.
+    """
+    names = verbs_of(model)
+    found = [name for name in FORWARD if name in names]
+    if not found:
+        raise UserError(f"predict expects a model with one of {', '.join(FORWARD)}, {type(model).__name__} has "
+                        f"{', '.join(names) or 'no verbs'}: call one of them")
+    verb, first = VERBS[found[0]], inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+    wanted = tuple(first_shape(model, found[0]))
+    if tuple(first.shape[1:]) != wanted:
+        others = [f"{name}({VERBS[name].argument})" for name in names if name != found[0]]
+        raise UserError(f"predict of {type(model).__name__} is {found[0]}, which expects {verb.kind} of shape "
+                        f"{('B', *wanted)}, received {tuple(first.shape)}: give those, or call "
+                        f"{' or '.join(others) or found[0]}".replace("'B'", "B"))
+    return found[0]
+
+
 def signature(model, name):
     """{input name: tf.TensorSpec} of a verb of `model`, batch first and dynamic."""
     verb = VERBS[name]
-    shape, dtype = {
-        "images": lambda: ((None, *model.image_shape), tf.float32),
-        "sources": lambda: ((None, *model.source_shape), tf.float32),
-        "latents": lambda: ((None, *model.latent_shape), tf.float32),
-        "seeds": lambda: ((None,), tf.int64),
-    }[verb.kind]()
-    specs = {verb.argument: tf.TensorSpec(shape, dtype, name=verb.argument)}
+    dtype = tf.int64 if verb.kind == "seeds" else tf.float32
+    specs = {verb.argument: tf.TensorSpec((None, *first_shape(model, name)), dtype, name=verb.argument)}
     for option, about in model.verb_options(name).items():
         specs[option] = tf.TensorSpec((None,), about.dtype, name=option)
     return specs

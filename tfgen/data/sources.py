@@ -252,6 +252,19 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 
+def portable(source):
+    """The arguments of `load` that a data set was made by, as an export holds them: without paths of this computer.
+
+    Args:
+        source: `dataset.source`.
+
+    Returns:
+        The same with the last part of a path as its `name` and then `"local": True`, and without `data_dir`.
+    """
+    path = pathlib.Path(source["name"])
+    return source | {"data_dir": None} | ({"name": path.name, "local": True} if path.is_absolute() else {})
+
+
 def available(data_dir=None):
     """[(name, where, description)] of what `load` finds by name now: digits and the prepared TFDS datasets."""
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]

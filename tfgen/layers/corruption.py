@@ -25,6 +25,7 @@ class Corruption(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
 
     def noise_shape(self, image_shape):
         """Shape of the uniforms of one image."""

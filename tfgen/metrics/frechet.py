@@ -106,12 +106,15 @@ class KernelDistance:
 
     Args:
         block: rows of each side a block, >= 2. A last short block of at least 2 rows counts too.
+        paired: whether row i of one side depends on row i of the other, as an image and its translation do: i = j is then
+            left out of the last mean, too, which else is biased.
     """
 
-    def __init__(self, block=1000):
+    def __init__(self, block=1000, paired=False):
         if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 2:
             raise UserError(f"KernelDistance(block) expects an int >= 2, received {block!r}")
         self.block = int(block)
+        self.paired = paired
         self._pending = None
         self._estimates = []
 
@@ -127,8 +130,12 @@ class KernelDistance:
         pending = self._pending or (real[:0], fake[:0])
         self._pending = tuple(np.concatenate(rows) for rows in zip(pending, (real, fake)))
         while min(map(len, self._pending)) >= self.block:
-            self._estimates.append((self.block, unbiased_mmd(*(rows[:self.block] for rows in self._pending))))
+            self._estimates.append((self.block, self._estimate(self.block)))
             self._pending = tuple(rows[self.block:].copy() for rows in self._pending)
+
+    def _estimate(self, count):
+        """Of the first `count` rows that wait."""
+        return unbiased_mmd(*(rows[:count] for rows in self._pending), self.paired)
 
     def result(self):
         """(mean, standard error), squared and so possibly below 0; the error is NaN where there is one block.
@@ -139,7 +146,7 @@ class KernelDistance:
         rest = 0 if self._pending is None else min(map(len, self._pending))
         estimates = list(self._estimates)
         if rest >= 2:
-            estimates.append((rest, unbiased_mmd(*(rows[:rest] for rows in self._pending))))
+            estimates.append((rest, self._estimate(rest)))
         if not estimates:
             raise UserError(f"KernelDistance expects at least 2 rows of each side, received {rest}: give more images")
         weights, values = np.array(estimates).T
@@ -150,12 +157,14 @@ class KernelDistance:
         return mean, math.sqrt(weights @ (values - mean) ** 2 / (len(values) - 1))
 
 
-def unbiased_mmd(real, fake):
-    """The estimate of `KernelDistance` on one block: real (M, D) and fake (N, D) float64, M and N >= 2."""
+def unbiased_mmd(real, fake, paired=False):
+    """The estimate of `KernelDistance` on one block: real (M, D) and fake (N, D) float64, M and N >= 2, M = N if paired."""
     def kernel(x, y):
         return (x @ y.T / x.shape[1] + 1.0) ** 3
 
     def off_diagonal(matrix):
         return (matrix.sum() - np.trace(matrix)) / (len(matrix) * (len(matrix) - 1))
 
-    return float(off_diagonal(kernel(real, real)) + off_diagonal(kernel(fake, fake)) - 2.0 * kernel(real, fake).mean())
+    cross = kernel(real, fake)
+    cross = off_diagonal(cross) if paired else cross.mean()
+    return float(off_diagonal(kernel(real, real)) + off_diagonal(kernel(fake, fake)) - 2.0 * cross)

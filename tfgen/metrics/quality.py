@@ -54,7 +54,7 @@ def _consume(real, fake, kernel, of_fake):
                 metric.update(probabilities)
 
 
-def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
+def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=False):
     """Distances between two sets of images, in memory that does not grow with their number.
 
     Args:
@@ -62,6 +62,7 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
             images each; the two numbers of images may differ.
         extractor: one of `tfgen.metrics.features`.
         limit_manifold: features of each side, the first ones, that precision, recall, density and coverage are of.
+        paired: whether image i of one side depends on image i of the other, see `KernelDistance`.
 
     Returns:
         {"frechet_distance", "kernel_distance", "kernel_distance_error" (None where there is one block), "precision",
@@ -75,7 +76,7 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
     if limit_manifold < LEAST_IMAGES:
         raise UserError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
     real, fake = (_Side(batches, extractor, limit_manifold) for batches in (real_batches, fake_batches))
-    kernel, score, found = KernelDistance(), ClassifierScore(), Modes()
+    kernel, score, found = KernelDistance(paired=paired), ClassifierScore(), Modes()
     _consume(real, fake, kernel, (score, found))
     n_manifold = min(real.moments.n, fake.moments.n, limit_manifold)
     if n_manifold < LEAST_IMAGES:

@@ -109,7 +109,8 @@ class AnomalyAutoencoder(Compared, Autoencoder):
 
     Args:
         difference: of image and reconstruction, see `tfgen.anomaly`.
-        code_weight: >= 0; with `StandardisedError` both terms are 1 on average over normal images.
+        code_weight: >= 0; once calibrated (`tfgen.anomaly.calibrate`) both terms are 1 on average over normal images that
+            were not trained on, with `StandardisedError` and `top` = 1.
         **arguments: as for `Autoencoder`.
 
     Raises:
@@ -130,6 +131,9 @@ class AnomalyAutoencoder(Compared, Autoencoder):
             parameters = self.decoder(codes, training=False)
         self.difference.update(x, self.likelihood.mean(parameters))
         self.code_distance.update(codes)
+
+    def usual_terms(self):
+        return [*super().usual_terms(), (self.code_distance, lambda x: self.code_distance(self.encode(x)))]
 
     def score(self, x):
         codes = self.encode(x)

@@ -122,10 +122,6 @@ class CycleGAN(Translator, AdversarialModel):
     def translate_back(self, x):
         return self.apply(self.back_generator, x, training=False)
 
-    def call(self, inputs, training=False):
-        """Sources -> images."""
-        return self.apply(self.generator, inputs, training)
-
 
 def mean_distance(images, others):
     """Mean absolute difference, over pixels and both domains."""

@@ -101,7 +101,3 @@ class DeepSVDD(Detector, GenerativeModel):
 
     def score(self, x):
         return self.distance(self.encode(x))
-
-    def call(self, inputs, training=False):
-        """Images -> scores."""
-        return self.score(inputs)

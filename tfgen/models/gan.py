@@ -191,10 +191,6 @@ class GAN(AdversarialModel):
     def sample(self, seeds, label=None, **options):
         return self.make(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
 
-    def call(self, inputs, training=False):
-        """Latents (or [latents, labels]) -> images."""
-        return self.sampler(inputs, training=training)
-
 
 def copy_of(network):
     """A network of the same weights that no optimizer updates."""

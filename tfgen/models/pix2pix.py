@@ -110,7 +110,3 @@ class Pix2Pix(Translator, AdversarialModel):
 
     def translate(self, x, seed=None):
         return self.make(x, seed if seed is not None else tf.zeros(tf.shape(x)[:1], tf.int64), training=False)
-
-    def call(self, inputs, training=False):
-        """Sources -> images."""
-        return self.translate(inputs)

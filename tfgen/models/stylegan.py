@@ -114,7 +114,3 @@ class StyleGAN(GAN):
 
     def finished(self, w, seeds):
         return ops.clip(self.synthesise(self.repeated(w), self.seeded_planes(seeds)), 0.0, 1.0)
-
-    def call(self, inputs, training=False):
-        """Latents -> images."""
-        return self.decode(inputs)
