@@ -12,10 +12,10 @@ import numpy as np
 
 from tfgen import files, heat, metrics, pictures, plots, verbs
 from tfgen.attempts import Attempts
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(Failure):
     """A loss that is no number: nothing of that epoch was saved."""
 
 
@@ -93,7 +93,7 @@ def read_history(folder):
     path = pathlib.Path(folder) / "history.csv"
     if not path.exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
                 for row in csv.DictReader(file)]
 

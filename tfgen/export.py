@@ -1,7 +1,6 @@
 """SavedModels: one signature a verb, dynamic batch, images in [0, 1], in TF Serving's layout."""
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -12,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import files, verbs
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 ABOUT = "assets.extra/tfgen.json"
 
@@ -37,7 +36,7 @@ def export(model, folder, version=None, about=None):
 
     Raises:
         UserError: if the version exists already.
-        RuntimeError: if the written file does not compute what the model does.
+        Failure: if the written file does not compute what the model does.
     """
     folder = pathlib.Path(folder)
     if version is not None and (folder / str(version)).exists():
@@ -115,7 +114,7 @@ def verify(path, live, tolerance=1e-4):
     """Runs every signature in a session, as TF Serving's loader would, and compares with the model.
 
     Raises:
-        RuntimeError: naming the verb that differs by more than `tolerance`, absolute and relative.
+        Failure: naming the verb that differs by more than `tolerance`, absolute and relative.
     """
     inputs_of = {name: example_inputs(live.model, name) for name in live.names}
     wanted_of = {}
@@ -131,7 +130,7 @@ def verify(path, live, tolerance=1e-4):
                 served = session.run(signature.outputs[key].name, feeds)
                 if not np.allclose(served, wanted, rtol=tolerance, atol=tolerance):
                     error = np.max(np.abs(served.astype(float) - wanted))
-                    raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
+                    raise Failure(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
 
 
 class Served(verbs.Verbs):
@@ -145,7 +144,7 @@ class Served(verbs.Verbs):
             raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
         self.path = path
         self.loaded = tf.saved_model.load(str(path))
-        self.about = json.loads((path / ABOUT).read_text()) if (path / ABOUT).exists() else {}
+        self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None

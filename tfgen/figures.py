@@ -1,19 +1,17 @@
 """Published figures: commands that measure them anew, their records in results/, and the table made of these."""
 
 import dataclasses
-import json
 import pathlib
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, verbs
+from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, seeds, verbs
 from tfgen.callbacks import CpuBudget, StopOnNaN
 from tfgen.errors import UserError
 from tfgen.suggest import did_you_mean
@@ -92,7 +90,7 @@ def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, st
     Returns:
         (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
     """
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     model = recipe.model(dataset.spec, **(values or {}))
     rows = batch_size * model.batches_per_step
     model.steps_per_execution = 10
@@ -195,6 +193,6 @@ def write_table():
     lines = ["# Results", "", "Made by `make results` from the records in `results/`, which hold budget, seeds, data "
              "and versions; never typed by hand."]
     for path in sorted(RESULTS.glob("*.json")):
-        lines += ["", *section_of(json.loads(path.read_text()))]
+        lines += ["", *section_of(files.read_json(path))]
     files.write_text("RESULTS.md", "\n".join(lines) + "\n")
     print(f"wrote RESULTS.md from {len(list(RESULTS.glob('*.json')))} records")

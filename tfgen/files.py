@@ -6,13 +6,13 @@ import os
 import pathlib
 import tempfile
 
+from tfgen.disks import room_in
 from tfgen.errors import UserError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
 
 # Begins the names of files that are being written.
 ASIDE = ".tfgen-"
@@ -51,26 +51,31 @@ def held(folder):
 
 @contextlib.contextmanager
 def written_aside(path):
-    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it."""
+    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it.
+
+    Raises:
+        DiskFull: if there is no room for it.
+    """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        yield pathlib.Path(aside)
-        os.chmod(aside, 0o644)
-        with open(aside, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(aside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
+    with room_in(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        try:
+            yield pathlib.Path(aside)
+            os.chmod(aside, 0o644)
+            with open(aside, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
 
 
 def write_text(path, text):
-    """Writes a text file whole or not at all."""
+    """Writes a text file, UTF-8, whole or not at all; names of files that are not UTF-8 keep their bytes."""
     with written_aside(path) as aside:
-        aside.write_text(text)
+        aside.write_text(text, "utf-8", "surrogateescape")
 
 
 def write_json(path, value):
@@ -80,4 +85,4 @@ def write_json(path, value):
 
 def read_json(path):
     """What `write_json` wrote."""
-    return json.loads(pathlib.Path(path).read_text())
+    return json.loads(pathlib.Path(path).read_text("utf-8"))

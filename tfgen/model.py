@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import verbs
+from tfgen.errors import UserError
 from tfgen.guard import FirstBad
 
 
@@ -122,11 +123,11 @@ class GenerativeModel(keras.Model):
             **flags: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`.
 
         Raises:
-            ValueError: for `loss` and `metrics`, which are part of the model.
+            UserError: for `loss` and `metrics`, which are part of the model.
         """
         allowed = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
         if wrong := sorted(set(flags) - allowed):
-            raise ValueError(f"compile() of {type(self).__name__} takes an optimizer and {sorted(allowed)}, "
+            raise UserError(f"compile() of {type(self).__name__} takes an optimizer and {sorted(allowed)}, "
                              f"received {wrong}; the objective is set by the arguments of __init__")
         super().compile(optimizer=optimizer, **flags)
         self._jit_request = flags.get("jit_compile", "auto")
@@ -257,7 +258,7 @@ class AdversarialModel(GenerativeModel):
             **flags: as for `GenerativeModel`.
 
         Raises:
-            ValueError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
+            UserError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
         """
         optimizer = keras.optimizers.get(optimizer)
         critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
@@ -365,6 +366,6 @@ def gradient_norm(optimizer, gradients):
 
 
 def require(condition, message):
-    """Raises a `ValueError` of one line unless the condition holds."""
+    """Raises a `UserError` of one line unless the condition holds."""
     if not condition:
-        raise ValueError(message)
+        raise UserError(message)

@@ -11,7 +11,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen import anomaly, callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
 from tfgen.attempts import Attempts
 from tfgen.data import pipeline
 from tfgen.errors import UserError
@@ -34,12 +34,12 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     Args:
         recipe: a recipe's name or `Recipe`.
         dataset: a `tfgen.data.Dataset`, or what `tfgen.data.load` takes.
-        out: the run's folder; must not hold a run.
+        out: the run's folder; must not hold a run, but that one that ended before its first checkpoint is made anew.
         epochs: passes over the training data, >= 1.
         values: {hyperparameter: value} that differ from the paper's.
         batch_size: images an update; a step of a model whose critic is updated k times takes k times as many. None:
             the recipe's.
-        seed: of weights, noise and data order.
+        seed: of weights, noise and data order, 0 ... 2^63 - 1.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: epochs between pictures.
         steps_per_execution: steps a call of the compiled loop at most, as in Keras; the greatest number up to it
@@ -58,27 +58,35 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
+    seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
         "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
                                       length(dataset, batch_size, epochs))
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
-    with files.held(out):
+    with files.held(out), disks.room_in(out, lambda: intact(out)):
         # Another training may have taken the folder in the meantime.
         check_free(out)
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
 
+def intact(out):
+    """What a run that ends early keeps, and how to go on."""
+    path, step = callbacks.newest_checkpoint(out)
+    return (f"the checkpoint of step {step} is whole: make room, then go on with `tfgen train --resume {out}`" if path else
+            "there was no checkpoint yet: make room, then train again")
+
+
 def check_free(out):
-    """Raises a `UserError` for a folder that holds a run, or a file."""
-    if (out / "run.json").exists():
+    """Raises a `UserError` for a folder that holds a run, with a checkpoint at least, or a file."""
+    if (out / "model.keras").exists() or callbacks.newest_checkpoint(out)[0]:
         raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, {out} is a file")
@@ -120,8 +128,9 @@ def _resume(out, epochs, verbose, extend):
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+    with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
-    return _fit(out, settings, recipe, dataset, model, step, verbose)
+        return _fit(out, settings, recipe, dataset, model, step, verbose)
 
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):

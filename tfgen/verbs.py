@@ -182,7 +182,7 @@ class Verbs:
             {output: numpy array}, the verb's own first.
 
         Raises:
-            ValueError: for a verb or option that the model does not have, or a value out of range.
+            UserError: for a verb or option that the model does not have, or a value out of range.
         """
         options = resolve_options(self, name, len(inputs), options)
         made = in_batches(self.call(name, options), [np.asarray(inputs), *options.values()], batch_size)
@@ -213,13 +213,13 @@ def resolve_options(model, name, rows, given):
     """One array of `rows` values per option of a verb, from the values given and the defaults.
 
     Raises:
-        ValueError: for an unknown verb or option, a wrong length or a value out of range.
+        UserError: for an unknown verb or option, a wrong length or a value out of range.
     """
     if name not in model.names:
-        raise ValueError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
+        raise UserError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
     about = model.options[name]
     if unknown := sorted(set(given) - set(about)):
-        raise ValueError(f"'{name}' of this model takes no option '{unknown[0]}'; "
+        raise UserError(f"'{name}' of this model takes no option '{unknown[0]}'; "
                          f"it takes {', '.join(about) or 'none'}")
     columns = {}
     for key, option in about.items():
@@ -228,9 +228,9 @@ def resolve_options(model, name, rows, given):
             value = option.low + np.arange(rows) % (option.high - option.low + 1)
         column = np.asarray(value, option.dtype)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
-            raise ValueError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
+            raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
         if column.size and (column.min() < option.low or column.max() > option.high):
-            raise ValueError(f"option '{key}' expects values in {option.low} ... {option.high}, "
+            raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
                              f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns

@@ -1,6 +1,7 @@
 """From a name or a path to a Dataset."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -199,7 +200,7 @@ def _load(source, name, data_dir, size, side_by_side):
     ready = tfds_store.prepared(data_dir)
     if name in ready:
         return _finish(source, name, *tfds_store.read_prepared(name, ready[name], size, side_by_side))
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise _unknown(name, data_dir)
     title = path.resolve().name
@@ -269,7 +270,7 @@ def available(data_dir=None):
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
     for name, folder in tfds_store.prepared(data_dir).items():
         try:
-            text = json.loads((folder / "dataset_info.json").read_text()).get("description", "")
+            text = json.loads((folder / "dataset_info.json").read_text("utf-8")).get("description", "")
         except (OSError, ValueError, AttributeError):
             text = "its dataset_info.json cannot be read: prepare it again"
         rows.append((name, str(folder), " ".join(str(text).split())[:200]))

@@ -4,6 +4,7 @@ import math
 
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.losses.divergences import gaussian_log_prob
 from tfgen.serialization import serializable
 
@@ -69,7 +70,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, sigma=0.1):
         if sigma is not None and not sigma > 0:
-            raise ValueError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
+            raise UserError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
         self.sigma = sigma
         self.parameters_per_value = 2 if sigma is None else 1
 
@@ -99,7 +100,7 @@ class DiscretisedLogistic(Likelihood):
 
     def __init__(self, bits=8):
         if bits not in range(1, 17):
-            raise ValueError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
+            raise UserError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
         self.bits = bits
 
     def log_prob(self, parameters, x):

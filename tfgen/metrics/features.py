@@ -1,6 +1,7 @@
 """Named feature extractors: images -> the features that distances between sets of images are taken on."""
 
 import hashlib
+import os
 import pathlib
 import random
 
@@ -49,12 +50,12 @@ class Extractor:
             images: float32 (B, H, W, C) in [0, 1], B >= 1.
 
         Raises:
-            ValueError: another shape.
+            UserError: another shape.
         """
         images = np.asarray(images, np.float32)
         if images.ndim != 4 or not len(images) or images.shape[1:] != (self.image_shape or images.shape[1:]):
             expected = ", ".join(map(str, self.image_shape or ("H", "W", "C")))
-            raise ValueError(f"{self.name} expects images (B, {expected}), B >= 1, received {images.shape}: "
+            raise UserError(f"{self.name} expects images (B, {expected}), B >= 1, received {images.shape}: "
                              f"use the extractor of the images' own data set")
         outputs = [output.numpy() for output in self._forward(tf.convert_to_tensor(images))]
         return outputs[0], outputs[1] if self.num_classes is not None else None
@@ -123,7 +124,7 @@ def inception_v3(weights=None):
     Raises:
         UserError: no such file, or one that does not fit.
     """
-    path = pathlib.Path(weights or INCEPTION_FILE).expanduser()
+    path = pathlib.Path(os.path.expanduser(weights or INCEPTION_FILE))
     if not path.is_file():
         raise UserError(f"inception_v3 expects Keras' weights at {path}, received no such file: put "
                         f"{pathlib.Path(INCEPTION_FILE).name} there or give weights=PATH; tfgen does not download")

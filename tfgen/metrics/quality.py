@@ -71,16 +71,16 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=F
         "k_density_coverage", and the extractor's `describe()`. Numbers of JSON types.
 
     Raises:
-        ValueError: fewer than 6 images of a side, a limit below 6, or features that are not finite.
+        UserError: fewer than 6 images of a side, a limit below 6, or features that are not finite.
     """
     if limit_manifold < LEAST_IMAGES:
-        raise ValueError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
+        raise UserError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
     real, fake = (_Side(batches, extractor, limit_manifold) for batches in (real_batches, fake_batches))
     kernel, score, found = KernelDistance(paired=paired), ClassifierScore(), Modes()
     _consume(real, fake, kernel, (score, found))
     n_manifold = min(real.moments.n, fake.moments.n, limit_manifold)
     if n_manifold < LEAST_IMAGES:
-        raise ValueError(f"compare expects at least {LEAST_IMAGES} images of each side, received {real.moments.n} real "
+        raise UserError(f"compare expects at least {LEAST_IMAGES} images of each side, received {real.moments.n} real "
                          f"and {fake.moments.n} fake: give more")
     distance, error = kernel.result()
     values = {"frechet_distance": frechet_distance(real.moments, fake.moments), "kernel_distance": distance,

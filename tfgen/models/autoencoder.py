@@ -9,7 +9,7 @@ from tfgen.serialization import serializable
 
 
 def check_decoder(encoder, decoder, likelihood):
-    """Raises a `ValueError` if the decoder's output cannot parametrise `likelihood` over the encoder's images."""
+    """Raises a `UserError` if the decoder's output cannot parametrise `likelihood` over the encoder's images."""
     image, made = tuple(encoder.inputs[0].shape[1:]), tuple(decoder.outputs[0].shape[1:])
     wanted = (*image[:-1], image[-1] * likelihood.parameters_per_value)
     require(made == wanted, f"the decoder must give {wanted} for images of {image} under "
@@ -54,7 +54,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
     Batches are images, pairs (input, clean target), or (images, integer labels), whose labels are ignored.
 
     Raises:
-        ValueError: if the shapes of encoder, decoder and likelihood do not fit.
+        UserError: if the shapes of encoder, decoder and likelihood do not fit.
     """
 
     loss_names = ("reconstruction", "penalty", "mse")
@@ -114,7 +114,7 @@ class AnomalyAutoencoder(Compared, Autoencoder):
         **arguments: as for `Autoencoder`.
 
     Raises:
-        ValueError: as `Autoencoder`, or if the codes are not flat.
+        UserError: as `Autoencoder`, or if the codes are not flat.
     """
 
     def __init__(self, encoder, decoder, difference=SquaredError(), code_weight=0.0, **kwargs):

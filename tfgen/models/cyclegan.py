@@ -37,7 +37,7 @@ class CycleGAN(Translator, AdversarialModel):
     and `identity`, mean absolute differences of images in [0, 1], means over both directions.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = ("critic_real", "critic_fake", "cycle", "identity")

@@ -47,7 +47,7 @@ class Pix2Pix(Translator, AdversarialModel):
     the mean absolute difference of images in [0, 1].
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = ("critic_real", "critic_fake", "l1")

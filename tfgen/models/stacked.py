@@ -28,7 +28,7 @@ class StackedAutoencoder(Stages, Autoencoder):
         likelihood, corruption, penalties: as for `Autoencoder`.
 
     Raises:
-        ValueError: if the numbers of blocks differ or shapes do not fit, or for `pretrain_steps` in a `tf.distribute`
+        UserError: if the numbers of blocks differ or shapes do not fit, or for `pretrain_steps` in a `tf.distribute`
             strategy of several replicas.
     """
 

@@ -29,7 +29,7 @@ class Stages:
         """Makes `step`.
 
         Raises:
-            ValueError: in a `tf.distribute` strategy of several replicas.
+            UserError: in a `tf.distribute` strategy of several replicas.
         """
         self.require_one_replica()
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
@@ -92,7 +92,7 @@ class StagedGAN(Stages, GAN):
         grids: (height, width) of each stage's images.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
+        UserError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
             replicas.
     """
 

@@ -31,7 +31,7 @@ class StyleGAN(GAN):
         layers_of_noise: shapes (h, w, 1) of the layers' noise.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     def __init__(self, generator, critic, mixing=0.9, style_decay=0.995, **kwargs):

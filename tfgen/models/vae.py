@@ -38,7 +38,7 @@ class VAE(EncoderDecoder, GenerativeModel):
     Reported: `reconstruction` and `kl` in nats an image, and `elbo` = -(reconstruction + kl), whatever the weight.
 
     Raises:
-        ValueError: if shapes do not fit, or `kl_weight` / `free_bits` are combined with k > 1.
+        UserError: if shapes do not fit, or `kl_weight` / `free_bits` are combined with k > 1.
     """
 
     loss_names = ("reconstruction", "kl", "elbo")
