@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import pathlib
 import sys
 
@@ -243,6 +244,33 @@ def test_one_class_table(app, tmp_path, monkeypatch):
     table.DETECTORS["ae_anomaly"] = ({}, 16, 21)
     table.main(fast=True, seeds=1, out=tmp_path)  # but what has other settings
     assert [name for name, when in files.items() if (tmp_path / name).stat().st_mtime_ns != when] == ["ae_anomaly.json"]
+
+
+def test_one_class_baselines_are_what_their_grids_are_best_at(app, tmp_path, monkeypatch):
+    """The grid is measured by a command, and its best is what the table takes."""
+    table = app("one_class_table")
+    recorded = json.loads((APPS.parent / "results" / "one_class_baselines.json").read_text())["table"]
+    for method, (_, grid, chosen) in table.BASELINES.items():
+        assert recorded[method][0]["settings"] == chosen
+        assert len(recorded[method]) == np.prod([len(values) for values in grid.values()])
+    monkeypatch.setattr(table, "data", FewDigits)
+    monkeypatch.setattr(table, "BASELINES", {"PCA": (table.pca, {"components": (1, 16)}, {})})
+    found = table.main(choose=True, fast=True, out=tmp_path)["PCA"]
+    assert [row["settings"]["components"] for row in found] == [16, 1] and found[0]["auroc"] > found[1]["auroc"]
+    digits = FewDigits.load("digits")
+    x, aurocs = table.flat(digits.images("validation")), []
+    for normal in (0, 1):
+        score = table.pca(table.flat(data.one_class(digits, normal=normal).images("train")), 0, 16)
+        aurocs.append(metrics.auroc(digits.labels("validation") != normal, score(x)))
+    assert found[0]["auroc"] == pytest.approx(100 * np.mean(aurocs))
+
+
+def test_one_class_svm_is_scikit_learns(app):
+    from sklearn.svm import OneClassSVM
+
+    train, x = (np.random.default_rng(seed).normal(size=(60, 8)).astype("float32") for seed in (0, 1))
+    found = app("one_class_table").svm(train, 0, gamma=1, nu=0.3, images=60)(x)
+    np.testing.assert_allclose(found, -OneClassSVM(gamma="scale", nu=0.3).fit(train).score_samples(x), rtol=2e-3)
 
 
 @pytest.mark.slow
