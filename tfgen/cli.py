@@ -184,8 +184,8 @@ def input_images(path, live, images, count, split="test"):
         if "data" not in about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
         if about["data"].get("local"):
-            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made on, and "
-                            "does not hold their path; expected --images")
+            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made "
+                            "on, and does not hold their path; expected --images")
         return *runs.examples(runs.load_data(about), count, split), []
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name goes before a path, as in `load`
