@@ -68,6 +68,52 @@ def test_code_distance_is_mahalanobis():
     assert np.mean(distance(codes)) == pytest.approx(1.0, rel=1e-3)
 
 
+def within(values, wanted, errors=4.0, more=0.0):
+    """Whether a mean is the wanted one but for its sampling error and another, relative one."""
+    error = np.hypot(np.std(values, ddof=1) / np.sqrt(len(values)), more * wanted)
+    return abs(np.mean(values) - wanted) < errors * error
+
+
+def test_code_distance_is_one_on_average_over_held_out_codes_where_shrinkage_dominates():
+    spread = np.array([3.0, 1.0] + 14 * [0.02])
+    seen, held, fresh = (spread * RNG.normal(size=(rows, 16)).astype("float32") for rows in (2000, 2000, 4000))
+    distance = CodeDistance(16)
+    for part in np.split(seen, 20):
+        distance.update(part)
+    assert np.mean(distance(fresh)) < 0.3
+    anomaly.settle([(distance, distance)], held)
+    assert np.mean(distance(held)) == pytest.approx(1.0, rel=1e-3)
+    assert within(distance(fresh), 1.0, more=np.std(distance(held)) / np.sqrt(len(held)))
+    again = CodeDistance(16)
+    again.update(seen)
+    ratio = distance(fresh) / again(fresh)
+    np.testing.assert_allclose(ratio, np.mean(ratio), rtol=1e-2)  # a factor, nothing else
+
+
+def test_both_terms_are_one_on_average_over_normal_images_that_set_nothing():
+    """Calibration takes each fourth held-out image for what is usual, the others for the threshold."""
+    x = np.random.default_rng(4).uniform(size=(940, 8, 8, 1)) * np.linspace(0.02, 1, 8)[:, None, None]
+    x = (255 * x).astype(np.uint8)
+    noise = data.Dataset(data.DataSpec("noise", (8, 8, 1), None, {"train": 40, "validation": 400, "test": 500}),
+                         {"train": (x[:40], None), "validation": (x[40:440], None), "test": (x[440:], None)})
+    keras.utils.set_random_seed(0)
+    model = tiny("ae_anomaly", learning_rate=0.01, latent_dim=16)
+    model.fit(noise.train(20), steps_per_epoch=60, epochs=1, verbose=0)
+    fresh = x[440:].astype("float32") / 255
+
+    def terms():
+        return np.mean(model.anomaly_map(fresh), (1, 2)), model.code_distance(model.encode(fresh)).numpy()
+
+    assert max(abs(term.mean() - 1) for term in terms()) > 0.2
+    about = anomaly.calibrate(model, noise, 0.1)
+    for term in terms():
+        assert within(term, 1.0, more=term.std() / 10)
+    held = x[40:440][np.arange(400) % 4 > 0].astype("float32") / 255
+    assert about["held_out"] == 300
+    assert about["threshold"] == pytest.approx(calibration.threshold(model.score(held).numpy(), 0.1), rel=1e-5)
+    assert anomaly.calibrate(model, noise, 0.1)["threshold"] == pytest.approx(about["threshold"], rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["ae_anomaly", "ganomaly"])
 def test_the_threshold_is_calibrated_saved_and_exported(name, tmp_path):
     model = tiny(name)

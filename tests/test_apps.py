@@ -44,6 +44,19 @@ def test_few_labels(app, tmp_path):
     assert Image.open(tmp_path / "pictures" / "few_labels.png").size[0] > 400
 
 
+def test_few_labels_looks_for_rates_until_the_best_is_within(app):
+    few = app("few_labels")
+    for peak in (2e-5, 1e-3, 7e-2):
+        best, found = few.best_rate(lambda rate, peak=peak: -abs(np.log(rate / peak)), few.RATES)
+        assert abs(np.log10(best / peak)) < 0.3 and min(found) < best < max(found)
+
+
+def test_few_labels_compares_seed_by_seed(app):
+    scores = {"from scratch": {100: [0.5, 0.6, 0.7]}, "pre-trained": {100: [0.52, 0.61, 0.73]}}
+    mean, error = app("few_labels").gain(scores, 100)
+    assert mean == pytest.approx(0.02) and error == pytest.approx(0.01 / np.sqrt(3))
+
+
 def test_few_labels_subsets_are_balanced(app):
     labels = np.arange(1000) % 10
     chosen = app("few_labels").subset(labels, 100, 3)
@@ -58,6 +71,8 @@ def test_kl_weight_sweep(app, tmp_path):
 def test_gan_failure_modes(app, tmp_path):
     made = app("gan_failure_modes").main(fast=True, out=tmp_path)
     assert 0 <= made["wgan_gp_high_quality"] <= 1 and [row["system"] for row in made["table"]] == ["gan", "wgan_gp", "sngan"]
+    # The cure is told from the networks and the schedule that come with it.
+    assert [row["system"] for row in made["ring"]] == ["collapsing_gan", "gan", "wgan_gp"]
     assert all(Image.open(tmp_path / f"{name}.png").size[0] > 400 for name in ("ring", "grid", "faces", "minmax"))
     assert not list(tmp_path.glob("*.json"))
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from cases import SPEC, batch, images, same_starts, spec_of, start_of, tiny
 
-from tfgen import AdversarialModel, export, recipes, verbs
+from tfgen import AdversarialModel, GenerativeModel, errors, export, recipes, verbs
 
 ALL = sorted(recipes.RECIPES)
 MADE = {name: tiny(name) for name in ALL}
@@ -135,6 +135,70 @@ def test_verbs_and_export(case, tmp_path):
             if about.gives in ("images", "sources"):
                 assert out.min() >= 0 and out.max() <= 1
             np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
+
+
+@each(ALL)
+def test_keras_own_calls(name):
+    """`summary` shows built networks, `predict` is a verb, or says which to call."""
+    model, lines = MADE[name], []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "unbuilt" not in text and "Functional" in text and "Trainable params" in text
+    verb = next(verb for verb in verbs.FORWARD if verb in verbs.verbs_of(model))
+    first, *options = export.example_inputs(model, verb, 3).values()
+    made = model.predict((first, *options) if options else first, batch_size=2, verbose=0)
+    wanted = verbs.function(model, verb)(*map(tf.convert_to_tensor, (first, *options)))[verbs.VERBS[verb].output]
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(errors.UserError, match=rf"predict of .* is {verb}, which expects .*: give those, or call") as caught:
+        model.predict(np.zeros((2, 5, 7, 1), np.float32), verbose=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_a_forward_pass_says_which_verb_to_call():
+    class Sampler(GenerativeModel):
+        def sample(self, seeds):
+            return seeds
+
+    with pytest.raises(errors.UserError, match="Sampler has sample: call one of them"):
+        Sampler().predict(np.zeros((2, 3)), verbose=0)
+
+
+def test_models_export_writes_what_tfgen_export_writes(tmp_path):
+    model = MADE["conditional_vae"]
+    model.export(tmp_path / "own")
+    by_us = export.Served(export.export(model, tmp_path / "versions"))
+    own = export.Served(tmp_path / "own")
+    assert own.names == by_us.names and own.options == by_us.options and own.about == by_us.about
+    np.testing.assert_array_equal(own("sample", np.arange(3)), by_us("sample", np.arange(3)))
+    before = (tmp_path / "own" / "saved_model.pb").stat().st_mtime_ns
+    model.export(tmp_path / "own")
+    assert (tmp_path / "own" / "saved_model.pb").stat().st_mtime_ns > before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "versions"]
+    with pytest.raises(errors.UserError, match="format='tf_saved_model', received 'onnx'"):
+        model.export(tmp_path / "other", format="onnx")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(errors.UserError, match="a new folder or one that holds a SavedModel"):
+        model.export(tmp_path / "mine")
+
+
+@each([name for name, model in MADE.items() if any(model.verb_options(verb) for verb in verbs.verbs_of(model))])
+def test_options_out_of_range_count_as_the_ends(case):
+    """What a client serves beyond a range is held to it: finite, and as the range's end gives."""
+    for verb in case.live.names:
+        call = case.live.call(verb, case.live.options[verb])
+        inputs = list(export.example_inputs(case.model, verb, 2).values())
+        for place, option in enumerate(case.live.options[verb].values(), 1):
+            # Bounds of 100,000 importance samples are left to the user.
+            for bad, end in [(-(2**40), option.low), (2**40, option.high)] + [(np.nan, option.low)] * (
+                    option.dtype == "float32") if option.high < 1000 else [(-(2**40), option.low), (0, max(0, option.low))]:
+                made, wanted = (call(*(tf.constant(np.full(2, value, option.dtype) if at == place else column)
+                                       for at, column in enumerate(inputs))) for value in (bad, end))
+                for key in made:
+                    assert np.isfinite(made[key].numpy().astype(float)).all() or key == "threshold"
+                    # A seed of -1 asks for fresh noise.
+                    if option.low != -1 or bad > 0:
+                        np.testing.assert_array_equal(made[key], wanted[key])
 
 
 @each(ALL)

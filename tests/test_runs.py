@@ -39,7 +39,7 @@ def test_a_run_folder_holds_everything(digits, tmp_path):
     rows = callbacks.read_history(tmp_path / "run")
     assert [row["epoch"] for row in rows] == [1, 2] and {"loss", "kl", "val_elbo"} <= set(rows[0])
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["validation"]
-    assert figures["images"] == 200 and np.isfinite(figures["bits_per_dim"])
+    assert figures["images"] == 200 and np.isfinite(figures["negative_cross_entropy_bound"])
     loaded, _ = runs.open_run(tmp_path / "run")
     x = runs.examples(digits)[0]
     np.testing.assert_allclose(loaded.reconstruct(x), model.reconstruct(x), atol=1e-6)
@@ -151,6 +151,21 @@ def test_a_run_is_never_overwritten(digits, tmp_path):
         train(digits, tmp_path / "run", epochs=1)
 
 
+def test_two_trainings_do_not_write_one_folder(digits, tmp_path):
+    from tfgen import files
+
+    train(digits, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "samples" / f"{files.ASIDE}half.png").write_text("half")
+    with files.held(tmp_path / "run"), pytest.raises(ValueError, match="another training"):
+        runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    assert runs.read(tmp_path / "run")["epochs"] == 1
+    runs.resume(tmp_path / "run", epochs=1, verbose=0)
+    assert not list((tmp_path / "run").rglob(".*"))
+    with files.held(tmp_path / "new"), pytest.raises(ValueError, match="another training"):
+        train(digits, tmp_path / "new", epochs=1)
+    assert not list((tmp_path / "new").iterdir())
+
+
 def test_conditional_recipe_refuses_unlabelled_data(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((40, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="labelled"):
@@ -163,7 +178,18 @@ def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, tmp_path):
     model, _ = runs.open_run(tmp_path / "run")
     recipe = recipes.find("vae")
     one, again, many = (evaluation.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
-    assert one == again and many["log_prob"] > one["log_prob"]
+    assert one == again and many["negative_cross_entropy_bound"] > one["negative_cross_entropy_bound"]
+
+
+def test_what_bounds_no_log_likelihood_is_not_called_so(digits):
+    """A Bernoulli is normalised on binary images alone, a discretised logistic on grey levels, too."""
+    claims, bound = {"elbo", "log_prob", "bits_per_dim"}, "negative_cross_entropy_bound"
+    logistic = {"likelihood": "discretised_logistic"}
+    for name, values, claimed in (("vae", {}, False), ("vae", logistic, True), ("iwae", {}, True)):
+        recipe = recipes.find(name)
+        figures = evaluation.evaluate(recipe.model(digits.spec, **tiny_values(name), **values), digits, recipe, limit=20)
+        assert (claims <= set(figures)) == claimed and (bound in figures) != claimed
+        assert claimed or not claims & set(figures)
 
 
 def test_served_in_a_process_without_tfgen(digits, tmp_path):

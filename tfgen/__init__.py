@@ -2,14 +2,25 @@
 
 import contextlib
 import os
+import pathlib
 import sys
 import tempfile
+
+
+def _needs_tensorflow(backend):
+    """Raises an `ImportError` of one line; the command `tfgen` prints it and ends with exit code 2."""
+    message = (f"tfgen needs Keras' TensorFlow backend, received '{backend}': set KERAS_BACKEND=tensorflow, and import no "
+               "Keras of another backend before")
+    if pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen":
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    raise ImportError(message) from None
 
 
 @contextlib.contextmanager
 def _quiet():
     """Keeps TensorFlow's start-up chatter off the terminal; shows it if the import fails."""
-    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or sys.stderr is None:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,11 +40,24 @@ def _quiet():
             os.close(kept)
 
 
+if "keras" not in sys.modules and os.environ.get("KERAS_BACKEND", "tensorflow") not in ("", "tensorflow"):
+    _needs_tensorflow(os.environ["KERAS_BACKEND"])
 with _quiet():
+    # Whose folders, where there is no home to write to, are temporary.
+    import matplotlib.font_manager  # noqa: F401
     import tensorflow as tf
 
     # The first look for devices is what prints.
     tf.config.list_physical_devices()
+try:
+    import keras
+except ModuleNotFoundError as error:
+    # The backend of keras.json, which is not installed.
+    if error.name not in ("jax", "torch", "openvino"):
+        raise
+    _needs_tensorflow(error.name)
+if keras.config.backend() != "tensorflow":
+    _needs_tensorflow(keras.config.backend())
 
 # Eager imports: a .keras file loads only classes that are registered.
 from tfgen import (  # noqa: E402

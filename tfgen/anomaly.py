@@ -12,6 +12,8 @@ from tfgen.serialization import serializable
 
 # The false positive rate that a threshold is set for, where none is asked for.
 DEFAULT_FPR = 0.05
+# Each fourth held-out image says what is usual, where there are at least 40; else training images do, 1,000 at most.
+SETTLING, LEAST_TO_SETTLE, MOST_TO_SETTLE = 4, 40, 1000
 
 
 class Detector:
@@ -26,9 +28,16 @@ class Detector:
         self.threshold = self.add_weight((), keras.initializers.Constant(math.inf), trainable=False, name="threshold",
                                          dtype="float32")
 
+    def usual_terms(self):
+        """[(part with `rescale(factor)`, function of images)] of what is to be 1 on average over normal images."""
+        return []
+
 
 def calibrate(model, dataset, fpr=None, batch_size=128):
     """Sets a detector's threshold from the validation split, which holds normal images that it was not trained on.
+
+    A model's `usual_terms` are brought to 1 on average before: by each fourth image of at least 40, the others then make the
+    threshold, whose guarantee so stays exact; where there are fewer by images of the training split.
 
     Args:
         model: with `score` and `threshold`.
@@ -38,16 +47,30 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
         batch_size: images at a time.
 
     Returns:
-        {"asked_fpr", "threshold", "held_out": number of images}.
+        {"asked_fpr", "threshold", "held_out": number of images that the threshold is of}.
 
     Raises:
         UserError: an fpr out of range, or too small for the number of images.
     """
-    scores = scores_of(model, dataset, "validation", batch_size)
+    live, terms = verbs.Live(model), model.usual_terms()
+    held = dataset.images("validation")
+    if terms:
+        spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
+        settling = held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE]
+        settle(terms, settling.astype("float32") / 255.0, batch_size)
+        held = held[~spared]
+    scores = live("score", held.astype("float32") / 255.0, batch_size)
     if fpr is None:
         fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
     model.threshold.assign(calibration.threshold(scores, fpr))
     return {"asked_fpr": fpr, "threshold": float(model.threshold), "held_out": len(scores)}
+
+
+def settle(terms, x, batch_size=128):
+    """Rescales terms, see `Detector.usual_terms`, to a mean of 1 over images x."""
+    for part, values in terms:
+        batches = np.split(x, range(batch_size, len(x), batch_size))
+        part.rescale(np.average([np.mean(values(batch)) for batch in batches], weights=[len(batch) for batch in batches]))
 
 
 def scores_of(model, dataset, split, batch_size=128, limit=None):
@@ -65,6 +88,9 @@ class Compared(Detector):
 
     def anomaly_map(self, x):
         return self.difference(ops.convert_to_tensor(x), self.reconstruct(x))
+
+    def usual_terms(self):
+        return [(self.difference, self.anomaly_map)] if hasattr(self.difference, "rescale") else []
 
     def score(self, x):
         return self.difference.pool(self.anomaly_map(x))
@@ -98,7 +124,8 @@ class SquaredError:
 class StandardisedError(keras.layers.Layer):
     """Map: the squared error over its mean at that pixel in training, mean over channels; then as `SquaredError`.
 
-    What is always hard to reconstruct, such as edges, does not count as strange; over normal images the map has mean 1.
+    What is always hard to reconstruct, such as edges, does not count as strange. The map has mean 1 over held-out normal
+    images once `calibrate` has rescaled it.
 
     Args:
         image_shape: (H, W, C).
@@ -113,6 +140,7 @@ class StandardisedError(keras.layers.Layer):
         self.top = top
         self.floor = floor
         self.usual = RunningMean(self.image_shape)
+        self.built = True
 
     def call(self, x, reconstruction):
         error = (ops.square(x - reconstruction) + self.floor) / (self.usual.average + self.floor)
@@ -120,6 +148,10 @@ class StandardisedError(keras.layers.Layer):
 
     def update(self, x, reconstruction):
         self.usual.update(ops.mean(ops.square(x - reconstruction), axis=0))
+
+    def rescale(self, factor):
+        """Divides maps by a factor."""
+        self.usual.average.assign(factor * (self.usual.average + self.floor) - self.floor)
 
     pool = SquaredError.pool
 
@@ -149,9 +181,10 @@ class RunningMean(keras.layers.Layer):
 
 @serializable
 class CodeDistance(keras.layers.Layer):
-    """(z - m)^T C^-1 (z - m) / d of codes: the squared Mahalanobis distance, 1 on average over normal images.
+    """(z - m)^T S^-1 (z - m) / d of codes: their squared Mahalanobis distance, 1 on average over held-out normal images.
 
-    m and C are running averages over training, C with a share of its mean variance added to the diagonal.
+    m and C are running averages over training, S is C with a share of its mean variance added to the diagonal. That share
+    lowers the mean, and codes that m and C do not know of raise it; `calibrate` rescales it to 1.
 
     Args:
         dim: d, the width of a code.
@@ -164,6 +197,7 @@ class CodeDistance(keras.layers.Layer):
         self.shrinkage = shrinkage
         self.mean = RunningMean((dim,))
         self.square = RunningMean((dim, dim))
+        self.built = True
 
     def update(self, codes):
         """Learns from a batch of codes (B, d)."""
@@ -171,12 +205,20 @@ class CodeDistance(keras.layers.Layer):
         self.mean.update(ops.mean(codes, axis=0))
         self.square.update(tf.matmul(codes, codes, transpose_a=True) / tf.cast(tf.shape(codes)[0], "float32"))
 
+    def covariance(self):
+        """C: (d, d)."""
+        mean = self.mean.average
+        return self.square.average - mean[:, None] * mean[None, :]
+
+    def rescale(self, factor):
+        """Divides distances by a factor: C becomes the covariance of codes so much farther apart."""
+        self.square.average.assign_add((factor - 1.0) * self.covariance())
+
     def call(self, codes):
         """(B, d) -> (B,)."""
-        mean = self.mean.average
-        covariance = self.square.average - mean[:, None] * mean[None, :]
+        covariance = self.covariance()
         covariance += (self.shrinkage * tf.linalg.trace(covariance) / self.dim + 1e-6) * tf.eye(self.dim)
-        away = ops.cast(codes, "float32") - mean
+        away = ops.cast(codes, "float32") - self.mean.average
         solved = tf.linalg.triangular_solve(tf.linalg.cholesky(covariance), tf.transpose(away))  # (d, B)
         return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
 

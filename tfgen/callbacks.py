@@ -11,9 +11,11 @@ import keras
 import numpy as np
 
 from tfgen import files, heat, metrics, pictures, plots, verbs
+from tfgen.attempts import Attempts
+from tfgen.errors import Failure, UserError
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(Failure):
     """A loss that is no number: nothing of that epoch was saved."""
 
 
@@ -57,6 +59,7 @@ class History(keras.callbacks.Callback):
         self.folder = pathlib.Path(folder)
         self.rows = [dict(row) for row in rows]
         self.draw_every = draw_every
+        self.attempt = Attempts()
 
     def on_epoch_end(self, epoch, logs=None):
         values = {key: float(value) for key, value in (logs or {}).items()}
@@ -81,8 +84,8 @@ class History(keras.callbacks.Callback):
 
     def draw(self):
         names = [key for key in self.rows[0] if key != "epoch"]
-        plots.curves(self.folder / "curves.png",
-                        {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
+        self.attempt("curves.png", plots.curves, self.folder / "curves.png",
+                     {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
 
 
 def read_history(folder):
@@ -90,7 +93,7 @@ def read_history(folder):
     path = pathlib.Path(folder) / "history.csv"
     if not path.exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
                 for row in csv.DictReader(file)]
 
@@ -146,6 +149,7 @@ class Pictures(keras.callbacks.Callback):
         self.labels = labels
         self.every = every
         self.sources = sources
+        self.attempt = Attempts()
 
     def on_train_begin(self, logs=None):
         self.live = verbs.Live(self.model)
@@ -161,18 +165,27 @@ class Pictures(keras.callbacks.Callback):
             self.draw(f"epoch-{self.last:04d}.png")
 
     def draw(self, name):
-        if "reconstruct" in self.live.names:
-            pictures.save_rows(self.folder / "reconstructions" / name, reconstruction_rows(
-                self.live, self.images, self.labels, getattr(self.model, "corruption", None)))
-        if "translate" in self.live.names and self.sources is not None:
-            pictures.save_rows(self.folder / "translations" / name, translation_rows(self.live, self.sources, self.images))
-        if "anomaly_map" in self.live.names:
-            maps = self.live("anomaly_map", self.images)
-            pictures.save_rows(self.folder / "anomaly_maps" / name, {
-                "original": self.images, "anomaly map": heat.overlays(self.images, maps)})
-        if "sample" in self.live.names:
-            columns = label_columns(self.live)
-            pictures.save_grid(self.folder / "samples" / name, self.live("sample", np.arange(8 * columns)), columns)
+        for verb, folder, drawn in (("reconstruct", "reconstructions", self.reconstructions),
+                                    ("translate", "translations", self.translations),
+                                    ("anomaly_map", "anomaly_maps", self.anomaly_maps), ("sample", "samples", self.samples)):
+            if verb in self.live.names:
+                self.attempt(f"pictures of {folder}", drawn, self.folder / folder / name)
+
+    def reconstructions(self, path):
+        pictures.save_rows(path, reconstruction_rows(self.live, self.images, self.labels,
+                                                     getattr(self.model, "corruption", None)))
+
+    def translations(self, path):
+        if self.sources is not None:
+            pictures.save_rows(path, translation_rows(self.live, self.sources, self.images))
+
+    def anomaly_maps(self, path):
+        maps = self.live("anomaly_map", self.images)
+        pictures.save_rows(path, {"original": self.images, "anomaly map": heat.overlays(self.images, maps)})
+
+    def samples(self, path):
+        columns = label_columns(self.live)
+        pictures.save_grid(path, self.live("sample", np.arange(8 * columns)), columns)
 
 
 def label_columns(live):
@@ -211,6 +224,8 @@ class SampleQuality(keras.callbacks.Callback):
         dataset: a `tfgen.data.Dataset`.
         extractor: of features, see `tfgen.metrics.features`; None: a classifier of the data, trained when first needed.
         n: samples; with few the distance is biased upwards, by as much in every epoch.
+
+    Where it cannot be measured, the logs are without it, and one line says why.
     """
 
     NAME = "val_frechet_distance"
@@ -220,6 +235,20 @@ class SampleQuality(keras.callbacks.Callback):
         self.dataset = dataset
         self.extractor = extractor
         self.n = n
+        self.attempt = Attempts()
+
+    @staticmethod
+    def unmeasurable(dataset):
+        """Why a data set is too small for it, or None."""
+        count = len(dataset.images("validation"))
+        if count < metrics.LEAST_IMAGES:
+            return (f"it expects at least {metrics.LEAST_IMAGES} validation images, '{dataset.spec.name}' has {count}: "
+                    "add images")
+        try:
+            metrics.features.check(dataset)
+        except UserError as error:
+            return str(error)
+        return None
 
     def moments(self, batches):
         found = metrics.Moments()
@@ -233,13 +262,18 @@ class SampleQuality(keras.callbacks.Callback):
         return self.extractor
 
     def on_train_begin(self, logs=None):
+        self.live = verbs.Live(self.model)
+        self.real = self.attempt(self.NAME, self.moments_of_images)
+
+    def moments_of_images(self):
         self.prepared()
         images = self.dataset.batches("validation", limit=len(self.dataset.images("validation")))
-        self.real = self.moments(batch.numpy() for batch in images)
-        self.live = verbs.Live(self.model)
+        return self.moments(batch.numpy() for batch in images)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs[self.NAME] = metrics.frechet_distance(self.real, self.moments(self.made()))
+        if self.real is not None:
+            found = self.attempt(self.NAME, lambda: metrics.frechet_distance(self.real, self.moments(self.made())))
+            logs |= {} if found is None else {self.NAME: found}
 
     def made(self):
         """Batches of what the model makes."""

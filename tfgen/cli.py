@@ -1,5 +1,6 @@
 """The command line. Every command is a few lines over the library."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -25,12 +26,13 @@ from tfgen import (
     pictures,
     recipes,
     runs,
+    seeds,
     sheets,
     tuning,
     verbs,
 )
 from tfgen.callbacks import label_columns
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
@@ -56,7 +58,7 @@ Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of
 Normal = Annotated[str | None, typer.Option(
     help="Class(es) that count as normal: trained on these alone, tested on all.")]
 Anomalous = Annotated[str | None, typer.Option(help="Class(es) that count as anomalous: left out of training.")]
-Seed = Annotated[int, typer.Option(help="Of weights, noise and data order.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
 Images = Annotated[str | None, typer.Option(
@@ -81,11 +83,13 @@ def assignments(pairs, what):
 
 def numbers(pairs):
     """["label=3"] -> {"label": 3}, for options of verbs."""
-    try:
-        return {name: float(value) if "." in value else int(value)
-                for name, value in assignments(pairs, "--option").items()}
-    except ValueError as error:
-        raise UserError(f"--option expects numbers: {error}") from error
+    values = {}
+    for name, value in assignments(pairs, "--option").items():
+        try:
+            values[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            raise UserError(f"--option expects a number for '{name}', received '{value}'") from None
+    return values
 
 
 @app.command("list")
@@ -114,7 +118,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
-         resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -179,8 +183,11 @@ def input_images(path, live, images, count, split="test"):
         about = live.about if isinstance(live, export.Served) else runs.read(path)
         if "data" not in about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
+        if about["data"].get("local"):
+            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made "
+                            "on, and does not hold their path; expected --images")
         return *runs.examples(runs.load_data(about), count, split), []
-    place = pathlib.Path(images).expanduser()
+    place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name goes before a path, as in `load`
     arrays = data.sources.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or image_folders.is_file(place)):
@@ -215,10 +222,11 @@ def passed_over(lines):
 
 def write(out, values, draw=None):
     """Writes an array as .npy, or as a .png by `draw(path)`."""
-    if out.suffix == ".npy":
+    ending = out.suffix.lower()
+    if ending == ".npy":
         with runs.files.written_aside(out) as aside, open(aside, "wb") as file:
             np.save(file, values)
-    elif out.suffix == ".png" and draw is not None:
+    elif ending == ".png" and draw is not None:
         draw(out)
     else:
         raise UserError(f"expected --out to end in .npy{' or .png' if draw else ''}, received {out}")
@@ -241,22 +249,22 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
     Example: tfgen sample runs/x --n 16 --seed 1 --out a.png
     """
     live = runs.open_verbs(model)
-    seeds = (seed << 32) + np.arange(n)
+    drawn = seeds.of_samples(seed, n)
     given = {"label": label, "truncation": truncation, "psi": psi}
     options = numbers(option) | {key: value for key, value in given.items() if value is not None}
     if interpolate + class_rows + (sweep is not None) > 1:
         raise UserError("expected one of --interpolate, --sweep and --class-rows, received several")
     if interpolate or class_rows or sweep:
         rows = max(1, n // 8)
-        images = (sheets.interpolation(live, (seed << 32) + np.arange(2 * rows), **options) if interpolate else
-                  sheets.sweep(live, sweep, seeds[:rows], **options) if sweep else
+        images = (sheets.interpolation(live, seeds.of_samples(seed, 2 * rows), **options) if interpolate else
+                  sheets.sweep(live, sweep, drawn[:rows], **options) if sweep else
                   sheets.classes(live, seed=seed, **options))
         columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
     elif "sample" in live.names:
-        images = live("sample", seeds, **options)
+        images = live("sample", drawn, **options)
         columns = label_columns(live) if label is None and "label" in live.options["sample"] else None
     elif {"encode", "decode"} <= set(live.names):
-        images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 5000, "train")[0]), seeds)
+        images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 5000, "train")[0]), drawn)
         columns = None
     else:
         raise UserError(f"this model cannot sample; it has {', '.join(live.names)}")
@@ -332,7 +340,7 @@ def score(model: Model, images: ImageFiles,
 @app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-             k: Annotated[int, typer.Option(min=1, help="Importance samples of the likelihood bound.")] = 1,
+             k: Annotated[int, typer.Option(min=1, help="Importance samples of the bound.")] = 1,
              limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None,
              samples: Annotated[int, typer.Option(min=0, help="Samples to compare with the images; 0: none.")] = 10_000,
              extractor: Annotated[str, typer.Option(
@@ -350,7 +358,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
     path = run / "metrics.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = runs.files.read_json(path) if path.exists() else {}
     runs.files.write_json(path, known | {split: values})
     print(json.dumps(values, indent=2))
 
@@ -367,8 +375,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     Example: tfgen export runs/x --to saved_models/vae
     """
     model, settings = runs.open_run(run)
-    about = {key: settings[key] for key in ("recipe", "data", "spec", "hyperparameters", "versions")}
-    about["reading"] = settings.get("reading", runs.reading_of(settings["data"]))
+    about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
+    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", runs.reading_of(settings["data"]))}
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")
@@ -418,30 +426,58 @@ def data_prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist 
     print(f"prepared {name} in {data.prepare(name, source)}")
 
 
+def failure(error):
+    """(exit code, line) of what ended a command."""
+    line = " ".join(str(error).split())
+    if isinstance(error, typer.exceptions.TyperException):
+        return error.exit_code, error.format_message()
+    if isinstance(error, UserError):
+        return 2, line
+    if isinstance(error, (Failure, OSError)):
+        return 1, line or type(error).__name__
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        return 1, f"out of memory; a smaller --batch-size, --n or --image-size needs less ({line[:200]})"
+    return 1, f"internal ({type(error).__name__}): {line}; TFGEN_DEBUG=1 shows the traceback"
+
+
+def prepare_streams():
+    """Closed standard streams take what is written to them; no character that a stream's encoding lacks ends a command."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                number = os.dup(number)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
 def main():
-    """Runs the command line: exit code 2 for a user's mistake, 1 for a failure, 130 for Ctrl-C; one line each."""
+    """Runs the command line: exit code 2 for a user's mistake, 1 for a failure, 130 for Ctrl-C; one line each.
+
+    With TFGEN_DEBUG=1 every error is raised.
+    """
+    prepare_streams()
     tf.get_logger().setLevel("ERROR")
     try:
         code = app(standalone_mode=False) or 0
-    except typer.exceptions.TyperException as error:
-        if getattr(error, "ctx", None) is not None and type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message())
-        else:
-            print(f"error: {error.format_message()}", file=sys.stderr)
-        code = error.exit_code
-    except (UserError, ValueError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 2
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read the output has enough of it; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except (KeyboardInterrupt, typer.Abort) as error:
         # The command line turns the interrupt, which says how to go on, into an Abort.
         print(str(error) or str(error.__cause__ or "") or "stopped", file=sys.stderr)
         code = 130
-    except (RuntimeError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    except Exception as error:
+        code, line = failure(error)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(line)
+        elif os.environ.get("TFGEN_DEBUG"):
+            raise
+        else:
+            print(f"error: {line}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tfgen import files, metrics, plots, verbs
+from tfgen.attempts import Attempts
 
 CURES = {
     "saturated critic": "a lower critic_learning_rate, label smoothing, R1 or a gradient penalty, spectral normalisation",
@@ -66,6 +67,7 @@ class Doctor(keras.callbacks.Callback):
         self.sure, self.margins, self.fading, self.vanished = sure, margins, fading, vanished
         self.fewest, self.diversity, self.grace = fewest, diversity, grace
         self.seeds = np.asarray(seeds, np.int64)
+        self.attempt = Attempts()
         self.echo = echo
         self.earlier = list(rows)
         self.rows, self.findings, self.worst = [], [], {}
@@ -78,6 +80,9 @@ class Doctor(keras.callbacks.Callback):
             self.look(row["epoch"], row, self.diagnoses)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.attempt("doctor.txt and critic.png", self.examine, epoch, logs)
+
+    def examine(self, epoch, logs):
         news = len(self.findings)
         if self.look(epoch + 1, logs or {}, lambda row: (*self.diagnoses(row), *self.look_at_samples())) and self.folder:
             self.write()

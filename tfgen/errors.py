@@ -1,10 +1,18 @@
-"""What a user can mend: reported in one line, exit code 2; and what to know without being stopped."""
+"""What is said in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), a note."""
 
 import sys
 
 
 class UserError(ValueError):
     """A mistake in what was asked or in the data: the message says what was expected, received and what to do."""
+
+
+class Failure(RuntimeError):
+    """What was asked cannot be had: the message says what happened and what is kept."""
+
+
+class DiskFull(OSError):
+    """There is no room to write: the message says where, and what is intact."""
 
 
 def note(line):

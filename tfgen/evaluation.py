@@ -1,8 +1,14 @@
 """Figures of a trained model on a split of its data."""
 
+import functools
+
 import numpy as np
 
 from tfgen import anomaly, metrics, verbs
+from tfgen.attempts import Attempts
+
+# What stands in the place of "elbo", "log_prob" and "bits_per_dim" where no probability is bounded.
+UNNORMALISED = "negative_cross_entropy_bound"
 
 
 def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
@@ -20,34 +26,62 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
-        "detection"} as they apply; "samples" is what `tfgen.metrics.of_samples` gives, "translations" and "detection" what
-        `of_translations` and `of_detection` do.
+        "detection", "left_out"} as they apply: "log_prob" and what belongs to it as `of_log_prob` says, "samples" as
+        `tfgen.metrics.of_samples`, "translations" and "detection" as `of_translations` and `of_detection`; "left_out"
+        {what: why} could not be measured.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
     figures = {"split": split, "images": count}
     figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
-    live = verbs.Live(model)
-    if samples and "sample" in live.names:
-        extractor = extractor or metrics.features.classifier(dataset)
-        figures["samples"] = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, samples)
-    if samples and "translate" in live.names:
-        figures["translations"] = of_translations(live, dataset, split, limit, extractor)
-    if "score" in live.names:
-        figures["detection"] = of_detection(model, dataset, split, limit, batch_size)
-    if "log_prob" not in live.names:
-        return figures
-    totals, codes = [], []
+    live, attempt = verbs.Live(model), Attempts()
+    features = functools.cache(lambda: extractor or metrics.features.classifier(dataset))
+    measures = {
+        "samples": bool(samples) and "sample" in live.names and (lambda: metrics.of_samples(
+            lambda seeds: live("sample", seeds), dataset, features(), split, samples)),
+        "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(
+            live, dataset, split, limit, features())),
+        "detection": "score" in live.names and (lambda: of_detection(model, dataset, split, limit, batch_size))}
+    for name, measure in measures.items():
+        if measure and (found := attempt(name, measure)) is not None:
+            figures[name] = found
+    if "log_prob" in live.names:
+        figures |= attempt("log_prob", of_log_prob, model, live, batches, batch_size, k, default={})
+    if UNNORMALISED in figures:
+        figures.pop("elbo", None)
+    return figures | ({"left_out": attempt.left_out} if attempt.left_out else {})
+
+
+def of_log_prob(model, live, batches, batch_size=128, k=1):
+    """What a model says of the likelihood of images.
+
+    Args:
+        model: with `log_prob`, and `bits_offset` where its nats are worth bits.
+        live: its verbs.
+        batches: of images, or of tuples that begin with images and their labels.
+        batch_size: images at a time.
+        k: importance samples, for a bound that takes them.
+
+    Returns:
+        {"log_prob": mean over images in nats, "bits_per_dim"}, and, as they apply, "k" and "active_units" of the codes.
+        Where the model's likelihood is not normalised on these images {"negative_cross_entropy_bound"} instead of the first
+        two: a Bernoulli is a probability of binary images, and on grey levels none (Loaiza-Ganem & Cunningham, 2019).
+    """
+    about, totals, codes, probability = live.options["log_prob"], [], [], True
     for batch in batches:
         x, options = batch, {}
         if isinstance(batch, tuple):
-            x, options = batch[0], {"label": batch[1].numpy()} if "label" in live.options["log_prob"] else {}
-        totals.append(live("log_prob", x.numpy(), batch_size, k=k, **options))
-        codes.append(live("encode", x.numpy(), batch_size, **options))
-    log_prob = float(np.mean(np.concatenate(totals)))
-    bits = metrics.bits_per_dim(log_prob, dataset.spec.image_shape, model.likelihood.bits_offset)
-    return figures | {"k": k, "log_prob": log_prob, "bits_per_dim": float(bits),
-                      "active_units": metrics.active_units(np.concatenate(codes))}
+            x, options = batch[0], {"label": batch[1].numpy()} if "label" in about else {}
+        samples = {"k": k} if "k" in about else {}
+        totals.append(live("log_prob", x.numpy(), batch_size, **samples, **options))
+        if "encode" in live.names:
+            codes.append(live("encode", x.numpy(), batch_size, **options))
+        probability = probability and (model.normalised or bool(np.isin(x, (0.0, 1.0)).all()))
+    log_prob = float(np.mean(np.concatenate(totals), dtype=float))
+    figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
+    if probability:
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+    return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})
 
 
 def of_detection(model, dataset, split="test", limit=None, batch_size=128):
@@ -96,6 +130,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     sources = dataset.sources(split, limit).astype("float32") / 255.0
     images = dataset.images(split)[:limit].astype("float32") / 255.0
     made = live("translate", sources, batch_size)
-    figures = metrics.similarity(made, images) if dataset.spec.view == "paired" else {}
+    paired = dataset.spec.view == "paired"
+    figures = metrics.similarity(made, images) if paired else {}
     parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
-    return figures | metrics.compare(*parts, extractor)
+    return figures | metrics.compare(*parts, extractor, paired=paired)

@@ -1,6 +1,6 @@
 """SavedModels: one signature a verb, dynamic batch, images in [0, 1], in TF Serving's layout."""
 
-import json
+import contextlib
 import os
 import pathlib
 import shutil
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import files, verbs
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 ABOUT = "assets.extra/tfgen.json"
 
@@ -36,12 +36,42 @@ def export(model, folder, version=None, about=None):
 
     Raises:
         UserError: if the version exists already.
-        RuntimeError: if the written file does not compute what the model does.
+        Failure: if the written file does not compute what the model does.
     """
     folder = pathlib.Path(folder)
-    live = verbs.Live(model)
     if version is not None and (folder / str(version)).exists():
         raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
+    with written(model, folder, about) as aside:
+        while True:
+            target = folder / str(version or max(versions(folder), default=0) + 1)
+            try:
+                os.rename(aside, target)
+                return target
+            except OSError:
+                if version or not target.exists():
+                    raise
+
+
+def export_to(model, path, format="tf_saved_model", about=None):
+    """`model.export`, see there: one SavedModel at `path`, not a version of one."""
+    path = pathlib.Path(path)
+    if format != "tf_saved_model":
+        raise UserError(f"export expects format='tf_saved_model', received {format!r}: convert the SavedModel with that "
+                        "format's own tool")
+    if path.exists() and not (path / "saved_model.pb").exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"export expects a new folder or one that holds a SavedModel, received {path}: choose another")
+    with written(model, path.parent, about) as aside:
+        replaced = aside.with_name(f"{aside.name}-replaced")
+        if path.exists():
+            path.rename(replaced)
+        aside.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def written(model, folder, about=None):
+    """Yields the folder, under `folder`, of a verified SavedModel of a model, to be renamed; else it is removed."""
+    live = verbs.Live(model)
     folder.mkdir(parents=True, exist_ok=True)
     aside = pathlib.Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
     try:
@@ -54,15 +84,8 @@ def export(model, folder, version=None, about=None):
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
                                          "source_shape": live.source_shape, "verbs": describe(live), **(about or {})})
         verify(aside, live)
-        while True:
-            target = folder / str(version or max(versions(folder), default=0) + 1)
-            try:
-                os.chmod(aside, 0o755)
-                os.rename(aside, target)
-                return target
-            except OSError:
-                if version or not target.exists():
-                    raise
+        os.chmod(aside, 0o755)
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -91,7 +114,7 @@ def verify(path, live, tolerance=1e-4):
     """Runs every signature in a session, as TF Serving's loader would, and compares with the model.
 
     Raises:
-        RuntimeError: naming the verb that differs by more than `tolerance`, absolute and relative.
+        Failure: naming the verb that differs by more than `tolerance`, absolute and relative.
     """
     inputs_of = {name: example_inputs(live.model, name) for name in live.names}
     wanted_of = {}
@@ -107,7 +130,7 @@ def verify(path, live, tolerance=1e-4):
                 served = session.run(signature.outputs[key].name, feeds)
                 if not np.allclose(served, wanted, rtol=tolerance, atol=tolerance):
                     error = np.max(np.abs(served.astype(float) - wanted))
-                    raise RuntimeError(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
+                    raise Failure(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
 
 
 class Served(verbs.Verbs):
@@ -121,7 +144,7 @@ class Served(verbs.Verbs):
             raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
         self.path = path
         self.loaded = tf.saved_model.load(str(path))
-        self.about = json.loads((path / ABOUT).read_text()) if (path / ABOUT).exists() else {}
+        self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None

@@ -6,29 +6,76 @@ import os
 import pathlib
 import tempfile
 
+from tfgen.disks import room_in
+from tfgen.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# Begins the names of files that are being written.
+ASIDE = ".tfgen-"
+
+
+def sweep(folder):
+    """Removes what a killed process was writing under a folder that nobody else writes to."""
+    for path in [path for path in pathlib.Path(folder).rglob(f"{ASIDE}*") if path.is_file()]:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def held(folder):
+    """Holds a folder, made if need be, for one process at a time; the system lets go of it when the process ends.
+
+    Raises:
+        UserError: while another process holds it.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being written by another training: wait for it, or choose another --out") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
 
 @contextlib.contextmanager
 def written_aside(path):
-    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it."""
+    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it.
+
+    Raises:
+        DiskFull: if there is no room for it.
+    """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        yield pathlib.Path(aside)
-        os.chmod(aside, 0o644)
-        with open(aside, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(aside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
+    with room_in(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        try:
+            yield pathlib.Path(aside)
+            os.chmod(aside, 0o644)
+            with open(aside, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
 
 
 def write_text(path, text):
-    """Writes a text file whole or not at all."""
+    """Writes a text file, UTF-8, whole or not at all; names of files that are not UTF-8 keep their bytes."""
     with written_aside(path) as aside:
-        aside.write_text(text)
+        aside.write_text(text, "utf-8", "surrogateescape")
 
 
 def write_json(path, value):
@@ -38,4 +85,4 @@ def write_json(path, value):
 
 def read_json(path):
     """What `write_json` wrote."""
-    return json.loads(pathlib.Path(path).read_text())
+    return json.loads(pathlib.Path(path).read_text("utf-8"))

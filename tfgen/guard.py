@@ -30,5 +30,12 @@ class FirstBad(keras.metrics.Metric):
         return tf.convert_to_tensor(self.step)
 
     def found(self):
-        """(name of the loss, step within the epoch) or None."""
-        return (self.names[int(self.which)], int(self.step)) if int(self.step) else None
+        """(name of the loss, step within the epoch) or None; of several replicas the first to meet one."""
+        met = [(step, which) for step, which in zip(on_replicas(self.step), on_replicas(self.which)) if step]
+        return (self.names[min(met)[1]], min(met)[0]) if met else None
+
+
+def on_replicas(variable):
+    """The values of an integer variable: one, or under a `tf.distribute` strategy one a replica."""
+    held = variable.value
+    return [int(one) for one in getattr(held, "values", [held])]

@@ -2,7 +2,10 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from tfgen import verbs
+from tfgen.errors import UserError
 from tfgen.guard import FirstBad
 
 
@@ -54,15 +57,57 @@ class GenerativeModel(keras.Model):
         """{"loss": scalar to minimise, …}: scalars averaged over the batch, one for each of `loss_names` too."""
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training)")
 
+    @property
+    def bits_offset(self):
+        """What `log_prob` adds to bits/dim of 8-bit images: 8 for a density on [0, 1], 0 for a probability of levels."""
+        likelihood = getattr(self, "likelihood", None)
+        return 8.0 if likelihood is None else likelihood.bits_offset
+
+    @property
+    def normalised(self):
+        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.losses.Likelihood`."""
+        likelihood = getattr(self, "likelihood", None)
+        return likelihood is None or likelihood.normalised
+
     def verb_options(self, name):
         """{input name: Option} of the verb `name` beside its first input."""
         return {}
 
     def call(self, inputs, training=False):
-        """The model as a Keras layer: what `predict` computes."""
-        if hasattr(self, "reconstruct"):
-            return self.reconstruct(*inputs) if isinstance(inputs, (tuple, list)) else self.reconstruct(inputs)
-        raise ValueError(f"{type(self).__name__} has no forward pass of its own; call one of its verbs")
+        """The model as a Keras layer, which `predict` applies: the verb `verbs.forward` of what it takes.
+
+        Args:
+            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels.
+            training: ignored; a trained model is applied.
+
+        Raises:
+            UserError: for inputs of another shape, and for a model without such a verb; names the verbs to call.
+        """
+        verb = verbs.forward(self, inputs)
+        made = getattr(self, verb)(*inputs) if isinstance(inputs, (tuple, list)) else getattr(self, verb)(inputs)
+        return ops.cast(made, "float32")
+
+    def predict(self, x, *arguments, **options):
+        """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
+        if hasattr(x, "shape") or isinstance(x, (tuple, list)):
+            verbs.forward(self, x)
+        return super().predict(x, *arguments, **options)
+
+    def export(self, filepath, format="tf_saved_model", about=None):
+        """Writes a SavedModel of all verbs, a signature each, as `tfgen export` does; verified before it has its name.
+
+        Args:
+            filepath: its folder. A SavedModel that is there is replaced.
+            format: `"tf_saved_model"`.
+            about: what to record beside the signatures, a dict for JSON.
+
+        Raises:
+            UserError: for another format, or a folder that holds something else.
+            RuntimeError: if the written file does not compute what the model does.
+        """
+        from tfgen import export  # it is built on Keras models, and verbs on neither
+
+        return export.export_to(self, filepath, format, about)
 
     @property
     def metrics(self):
@@ -78,11 +123,11 @@ class GenerativeModel(keras.Model):
             **flags: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`.
 
         Raises:
-            ValueError: for `loss` and `metrics`, which are part of the model.
+            UserError: for `loss` and `metrics`, which are part of the model.
         """
         allowed = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
         if wrong := sorted(set(flags) - allowed):
-            raise ValueError(f"compile() of {type(self).__name__} takes an optimizer and {sorted(allowed)}, "
+            raise UserError(f"compile() of {type(self).__name__} takes an optimizer and {sorted(allowed)}, "
                              f"received {wrong}; the objective is set by the arguments of __init__")
         super().compile(optimizer=optimizer, **flags)
         self._jit_request = flags.get("jit_compile", "auto")
@@ -103,6 +148,11 @@ class GenerativeModel(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    @property
+    def step_variables(self):
+        """What a step updates: by default all trainable weights."""
+        return self.trainable_variables
+
     def total_loss(self, losses):
         """The family's loss plus the layers' own (regularisers, `add_loss`)."""
         return losses["loss"] + layer_losses([self])
@@ -114,7 +164,7 @@ class GenerativeModel(keras.Model):
             losses["loss"] = self.total_loss(losses)
             # Gradients of replicas are summed, so each replica takes its share.
             scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
-        variables = self.trainable_variables
+        variables = self.step_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
         return self.track(losses, data)
 
@@ -208,7 +258,7 @@ class AdversarialModel(GenerativeModel):
             **flags: as for `GenerativeModel`.
 
         Raises:
-            ValueError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
+            UserError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
         """
         optimizer = keras.optimizers.get(optimizer)
         critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
@@ -316,6 +366,6 @@ def gradient_norm(optimizer, gradients):
 
 
 def require(condition, message):
-    """Raises a `ValueError` of one line unless the condition holds."""
+    """Raises a `UserError` of one line unless the condition holds."""
     if not condition:
-        raise ValueError(message)
+        raise UserError(message)

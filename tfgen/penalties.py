@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.losses.divergences import bernoulli_kl
 from tfgen.serialization import serializable
 
@@ -22,7 +23,7 @@ class KLSparsity:
 
     def __init__(self, rho=0.05, weight=3.0):
         if not 0 < rho < 1:
-            raise ValueError(f"KLSparsity(rho) expects a number in (0, 1), received {rho}")
+            raise UserError(f"KLSparsity(rho) expects a number in (0, 1), received {rho}")
         self.rho = rho
         self.weight = weight
 
@@ -62,7 +63,7 @@ class Contractive:
 
     def __init__(self, weight=0.1, probes=1, seed=None):
         if probes is not None and probes < 1:
-            raise ValueError(f"Contractive(probes) expects at least 1, or None for exact, received {probes}")
+            raise UserError(f"Contractive(probes) expects at least 1, or None for exact, received {probes}")
         self.weight = weight
         self.probes = probes
         self.seed = seed
@@ -137,7 +138,7 @@ class Interpolating:
 
     def __init__(self, weight, seed):
         if weight < 0:
-            raise ValueError(f"{type(self).__name__}(weight) expects a number >= 0, received {weight}")
+            raise UserError(f"{type(self).__name__}(weight) expects a number >= 0, received {weight}")
         self.weight = weight
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -195,7 +196,7 @@ class R1:
 
     def __init__(self, weight=10.0):
         if weight < 0:
-            raise ValueError(f"R1(weight) expects a number >= 0, received {weight}")
+            raise UserError(f"R1(weight) expects a number >= 0, received {weight}")
         self.weight = weight
 
     def __call__(self, critic, real, fake):

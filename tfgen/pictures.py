@@ -87,7 +87,7 @@ def save_rows(path, rows):
     """
     if not rows:
         raise UserError("save_rows expects at least one row {label: images}, received none")
-    rows = {str(label): _pixels(images) for label, images in rows.items()}
+    rows = {printable(label): _pixels(images) for label, images in rows.items()}
     target = max(max(tiles.shape[1:3]) * _scale_of(tiles) for tiles in rows.values())
     rows = {label: _enlarge(tiles, max(1, target // max(tiles.shape[1:3]))) for label, tiles in rows.items()}
     width = max(tiles.shape[2] for tiles in rows.values())
@@ -107,6 +107,11 @@ def save_rows(path, rows):
                                                   top + (height - tile.shape[0]) // 2))
         top += height + gap
     _write_pixels(path, picture)
+
+
+def printable(text):
+    """Text that a picture can show: what is no character, such as the bytes of a name that is not UTF-8, as "?"."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _pixels(images):

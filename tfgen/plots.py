@@ -1,6 +1,7 @@
 """Plots of losses, readings, codes, points and tables, written to files; no screen is needed, no global state kept."""
 
 import textwrap
+import warnings
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tfgen.errors import UserError
 from tfgen.files import written_aside
-from tfgen.pictures import INK, known_ending
+from tfgen.pictures import INK, known_ending, printable
 
 TRAIN, VALIDATION = "#1f77b4", "#d95f02"
 
@@ -55,7 +56,7 @@ def curves(path, history):
         if not drawn:
             axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", va="center", color=INK)
             axes.set_yticks([])
-        axes.set_title(textwrap.fill(name, 36), fontsize=11, color=INK, parse_math=False)
+        axes.set_title(textwrap.fill(printable(name), 36), fontsize=11, color=INK, parse_math=False)
         axes.set_xlim(*((0.5, 1.5) if epochs == 1 else (max(0.5, 1 - 0.03 * epochs), epochs * 1.03)))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch", fontsize=9)
@@ -93,7 +94,7 @@ def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
         low, high = axes.get_ylim()
         reach = 1.1 * max(high - equilibrium, equilibrium - low)
         axes.set_ylim(*((-0.03, 1.03) if equilibrium == 0.5 and reach < 0.6 else (equilibrium - reach, equilibrium + reach)))
-    axes.set_title(textwrap.fill(title, 70), fontsize=12, color=INK, parse_math=False)
+    axes.set_title(textwrap.fill(printable(title), 70), fontsize=12, color=INK, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", fontsize=10)
     axes.grid(color="0.9", linewidth=0.8)
@@ -161,7 +162,7 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
                           bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85})
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.05)
-    axes.set_title(textwrap.fill(title, 60), fontsize=12, color=INK, parse_math=False)
+    axes.set_title(textwrap.fill(printable(title), 60), fontsize=12, color=INK, parse_math=False)
     axes.set_xlabel(axis_names[0], fontsize=10)
     axes.set_ylabel(axis_names[1], fontsize=10)
     axes.grid(color="0.92", linewidth=0.8)
@@ -248,13 +249,13 @@ def table(path, rows, columns, values, title=""):
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             axes.text(column, row, f"{value:.1f}", ha="center", va="center_baseline", color=INK, fontsize=9)
-    names = [textwrap.fill(str(name), 11, break_on_hyphens=False) for name in columns]
+    names = [textwrap.fill(printable(name), 11, break_on_hyphens=False) for name in columns]
     axes.set_xticks(range(len(columns)), names, fontsize=9)
-    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_yticks(range(len(rows)), map(printable, rows), fontsize=9)
     axes.tick_params(length=0)
     axes.xaxis.tick_top()
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=11, color=INK, parse_math=False)
+    axes.set_title(printable(title), fontsize=11, color=INK, parse_math=False)
     _write_figure(path, figure)
 
 
@@ -277,7 +278,7 @@ def _class_colours(classes):
 
 def _class_name(value, class_names):
     whole = np.issubdtype(np.asarray(value).dtype, np.integer)
-    name = str(class_names[value] if whole and 0 <= value < len(class_names) else value)
+    name = printable(class_names[value] if whole and 0 <= value < len(class_names) else value)
     # A legend does not read "$…$" as a formula.
     name = name.replace("$", r"\$")
     return name if len(name) <= 24 else name[:23] + "…"
@@ -292,5 +293,7 @@ def _figure(width, height):
 
 def _write_figure(path, figure):
     known_ending(path, {f".{ending}" for ending in figure.canvas.get_supported_filetypes()})
-    with written_aside(path) as aside:
+    with written_aside(path) as aside, warnings.catch_warnings():
+        # A character that the font lacks is drawn as a box, and that is all.
+        warnings.filterwarnings("ignore", r"Glyph \d+|Matplotlib currently does not support", UserWarning)
         figure.savefig(aside, dpi=figure.dpi)

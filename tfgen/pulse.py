@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen import noise, verbs
 from tfgen.data.pairings import downscale
+from tfgen.errors import UserError
 from tfgen.priors import Normal
 
 
@@ -49,14 +50,14 @@ def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, 
         `Found`.
 
     Raises:
-        ValueError: a model without normal latents, a factor that does not divide, images of another shape, a number out
+        UserError: a model without normal latents, a factor that does not divide, images of another shape, a number out
             of range, or an option that `decode` does not have.
     """
     low = np.asarray(low, np.float32)
     _check(model, low, factor, {"steps": (steps, 1, 2**31), "restarts": (restarts, 1, 2**31),
                                 "seed": (seed, 0, 2**31), "batch_size": (batch_size, 1, 2**31)})
     if not 0 < learning_rate < math.inf:
-        raise ValueError(f"pulse(learning_rate) expects a number > 0, received {learning_rate!r}")
+        raise UserError(f"pulse(learning_rate) expects a number > 0, received {learning_rate!r}")
     live = verbs.Live(model)
     decoding = verbs.resolve_options(live, "decode", len(low), options)
     starts = _on_sphere(noise.normal((int(seed) << 32) + np.arange(restarts), model.latent_shape, noise.LATENT))
@@ -112,20 +113,20 @@ def _on_sphere(z):
 
 
 def _check(model, low, factor, counts):
-    """Raises a `ValueError` unless the model's latents are normal and everything fits them and its images."""
+    """Raises a `UserError` unless the model's latents are normal and everything fits them and its images."""
     shape, prior = getattr(model, "latent_shape", None), getattr(model, "prior", None)
     normal = isinstance(prior, Normal) and getattr(model, "noise_dim", None) in (None, *(shape or ()))
     if not (normal and callable(getattr(model, "decode", None)) and len(shape) == 1):
         name = type(prior).__name__ if prior is not None else "no prior"
-        raise ValueError(f"pulse expects a model that decodes latents (d,), all of a Normal prior, received "
+        raise UserError(f"pulse expects a model that decodes latents (d,), all of a Normal prior, received "
                          f"{type(model).__name__} with latents {shape} and {name}: train a VAE or a GAN with prior=Normal()")
     for what, (value, least, end) in (counts | {"factor": (factor, 1, 2**31)}).items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < end:
-            raise ValueError(f"pulse({what}) expects an int in {least} ... {end - 1}, received {value!r}")
+            raise UserError(f"pulse({what}) expects an int in {least} ... {end - 1}, received {value!r}")
     height, width, channels = model.image_shape
     if height % factor or width % factor:
-        raise ValueError(f"pulse(factor) expects a divisor of the model's {height}x{width} images, received {factor}")
+        raise UserError(f"pulse(factor) expects a divisor of the model's {height}x{width} images, received {factor}")
     expected = (height // factor, width // factor, channels)
     if low.shape[1:] != expected or not len(low) or not np.isfinite(low).all():
-        raise ValueError(f"pulse expects finite low-resolution images (B, {', '.join(map(str, expected))}), B >= 1, "
+        raise UserError(f"pulse expects finite low-resolution images (B, {', '.join(map(str, expected))}), B >= 1, "
                          f"received {low.shape}: downscale images of the model's size by {factor}")

@@ -11,7 +11,8 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from tfgen import anomaly, callbacks, data, doctor, evaluation, export, files, latent, recipes, verbs
+from tfgen import anomaly, callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
+from tfgen.attempts import Attempts
 from tfgen.data import pipeline
 from tfgen.errors import UserError, note
 from tfgen.model import AdversarialModel
@@ -33,12 +34,12 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     Args:
         recipe: a recipe's name or `Recipe`.
         dataset: a `tfgen.data.Dataset`, or what `tfgen.data.load` takes.
-        out: the run's folder; must not hold a run.
+        out: the run's folder; must not hold a run, but that one that ended before its first checkpoint is made anew.
         epochs: passes over the training data, >= 1.
         values: {hyperparameter: value} that differ from the paper's.
         batch_size: images an update; a step of a model whose critic is updated k times takes k times as many. None:
             the recipe's.
-        seed: of weights, noise and data order.
+        seed: of weights, noise and data order, 0 ... 2^63 - 1.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: epochs between pictures.
         steps_per_execution: steps a call of the compiled loop at most, as in Keras; the greatest number up to it
@@ -54,12 +55,10 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     out = pathlib.Path(out)
-    if (out / "run.json").exists():
-        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"expected a folder for --out, {out} is a file")
+    check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
+    seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
@@ -67,13 +66,31 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
                                       length(dataset, batch_size, epochs))
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
-    files.write_json(out / "run.json", settings)
-    return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+    with files.held(out), disks.room_in(out, lambda: intact(out)):
+        # Another training may have taken the folder in the meantime.
+        check_free(out)
+        files.write_json(out / "run.json", settings)
+        return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def intact(out):
+    """What a run that ends early keeps, and how to go on."""
+    path, step = callbacks.newest_checkpoint(out)
+    return (f"the checkpoint of step {step} is whole: make room, then go on with `tfgen train --resume {out}`" if path else
+            "there was no checkpoint yet: make room, then train again")
+
+
+def check_free(out):
+    """Raises a `UserError` for a folder that holds a run, with a checkpoint at least, or a file."""
+    if (out / "model.keras").exists() or callbacks.newest_checkpoint(out)[0]:
+        raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
 
 
 def length(dataset, batch_size, epochs):
@@ -92,9 +109,17 @@ def resume(out, epochs=None, verbose="auto", extend=False):
             place in the stretched ones that the steps so far have.
 
     Raises:
-        UserError: if the folder holds no run, or its schedules end before `epochs` and `extend` is not asked.
+        UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
+            is not asked.
     """
     out = pathlib.Path(out)
+    read(out)
+    with files.held(out):
+        files.sweep(out)
+        return _resume(out, epochs, verbose, extend)
+
+
+def _resume(out, epochs, verbose, extend):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = callbacks.newest_checkpoint(out)
@@ -104,8 +129,9 @@ def resume(out, epochs=None, verbose="auto", extend=False):
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+    with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
-    return _fit(out, settings, recipe, dataset, model, step, verbose)
+        return _fit(out, settings, recipe, dataset, model, step, verbose)
 
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
@@ -148,11 +174,12 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
     images, labels = examples(dataset)
-    quality = quality_callbacks(recipe, dataset)
+    attempt = Attempts()
+    quality = quality_callbacks(recipe, dataset, attempt)
     # What refuses a loss that is no number comes before what saves.
     drawn = callbacks.Pictures(out, images, labels, settings["picture_every"], sources_of(dataset))
     extra = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawn, stopper]
-    extra += doctor_of(model, out, history.rows, quality)
+    extra += doctor_of(model, out, history.rows, quality, attempt)
     if settings["tensorboard"]:
         extra.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     validation = dataset.batches("validation", batch_size, held_out)
@@ -170,12 +197,11 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
-    made = {"threshold": anomaly.calibrate(model, dataset)} if callable(getattr(model, "score", None)) else {}
+    threshold = attempt("threshold", anomaly.calibrate, model, dataset) if callable(getattr(model, "score", None)) else None
     save(model, out)
-    draw_codes(model, dataset, out)
-    samples = 10_000 if quality_callbacks(recipe, dataset) else 0
-    figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)
-    files.write_json(out / "metrics.json", made | {"validation": figures})
+    attempt("pictures of codes", draw_codes, model, dataset, out)
+    figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=10_000 if quality else 0)
+    files.write_json(out / "metrics.json", ({"threshold": threshold} if threshold else {}) | {"validation": figures})
     return model
 
 
@@ -214,17 +240,26 @@ def draw_codes(model, dataset, out, count=2000):
         latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
 
 
-def doctor_of(model, out, rows, quality):
+def doctor_of(model, out, rows, quality, attempt):
     """The doctor of an adversarial run, which counts classes where the extractor of its quality names them."""
-    modes = None
-    if quality and callable(getattr(model, "sample", None)) and (extractor := quality[0].prepared()).num_classes:
-        modes = doctor.classifier_modes(extractor)
+    extractor = attempt("a feature extractor", quality[0].prepared) if quality and hasattr(model, "sample") else None
+    modes = doctor.classifier_modes(extractor) if extractor is not None and extractor.num_classes else None
     return [doctor.Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
 
 
-def quality_callbacks(recipe, dataset):
-    """What measures a recipe's objective after each epoch, where the losses cannot tell."""
-    return [callbacks.SampleQuality(dataset)] if recipe.objective[0] == callbacks.SampleQuality.NAME else []
+def quality_callbacks(recipe, dataset, attempt=None):
+    """What measures a recipe's objective after each epoch, where the losses cannot tell and the data suffice.
+
+    Args:
+        recipe, dataset: of the training.
+        attempt: an `Attempts`, which is told what is left out.
+    """
+    if recipe.objective[0] != callbacks.SampleQuality.NAME:
+        return []
+    reason = callbacks.SampleQuality.unmeasurable(dataset)
+    if reason and attempt is not None:
+        attempt.leave_out(callbacks.SampleQuality.NAME, reason)
+    return [] if reason else [callbacks.SampleQuality(dataset)]
 
 
 def read(folder):

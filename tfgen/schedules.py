@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
 def warmup(steps, end=1.0):
     """Linear from 0 at step 0 to `end` at `steps`, constant after (Bowman et al., 2016; Sonderby et al., 2016)."""
     if steps < 1:
-        raise ValueError(f"warmup(steps) expects at least 1 step, received {steps}")
+        raise UserError(f"warmup(steps) expects at least 1 step, received {steps}")
     return keras.optimizers.schedules.PolynomialDecay(0.0, steps, end, power=1.0)
 
 
@@ -24,7 +25,7 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, steps, end=1.0):
         if steps < 2:
-            raise ValueError(f"Cyclical(steps) expects at least 2 steps, received {steps}")
+            raise UserError(f"Cyclical(steps) expects at least 2 steps, received {steps}")
         self.steps = steps
         self.end = end
 
@@ -44,7 +45,7 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, start, steps):
         if steps < 1:
-            raise ValueError(f"HoldThenDecay(steps) expects at least 1 step, received {steps}")
+            raise UserError(f"HoldThenDecay(steps) expects at least 1 step, received {steps}")
         self.start = start
         self.steps = steps
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfgen import latent, priors
 from tfgen.errors import UserError
+from tfgen.seeds import of_samples
 from tfgen.suggest import did_you_mean
 
 
@@ -76,7 +77,7 @@ def classes(live, columns=8, seed=0, **options):
     if about is None:
         raise UserError("class rows expect a conditional model; this one's samples take no label")
     labels = np.arange(about.low, about.high + 1)
-    seeds = np.tile((seed << 32) + np.arange(columns), len(labels))
+    seeds = np.tile(of_samples(seed, columns), len(labels))
     return _rows(live("sample", seeds, label=np.repeat(labels, columns), **options), len(labels))
 
 

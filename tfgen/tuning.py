@@ -2,13 +2,12 @@
 
 import pathlib
 
-import keras
 import keras_tuner
 
-from tfgen import data, files, recipes, runs
+from tfgen import data, files, recipes, runs, seeds
 from tfgen.callbacks import SampleQuality
 from tfgen.data import DataSpec
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 from tfgen.recipes.hyperparameters import STEPS, Given
 from tfgen.suggest import did_you_mean
 
@@ -72,8 +71,10 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         missing = sorted(wanted - set(logged))
         # Callbacks of one's own may log more.
         if missing and not own:
-            hint = "give hypermodel(...) the data set in place of its spec" if missing[0] == SampleQuality.NAME else (
-                "choose one of them" if validated else "choose one of them, or give validation_data")
+            hint = "choose one of them" if validated else "choose one of them, or give validation_data"
+            if missing[0] == SampleQuality.NAME:
+                hint = ("give hypermodel(...) the data set in place of its spec" if self.dataset is None else
+                        SampleQuality.unmeasurable(self.dataset) or "choose one of them")
             raise Unmeasured(f"the objective '{missing[0]}' will not be in the logs of '{self.recipe.name}', which have "
                              f"{', '.join(logged)}: {hint}")
 
@@ -143,12 +144,13 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
 
     Raises:
         UserError: for an unknown tuner or hyperparameter, or a folder that holds a search.
-        RuntimeError: if a trial failed; a search that hides failures is worth nothing.
+        Failure: if a trial failed; a search that hides failures is worth nothing.
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     batch_size = recipe.batch_size if batch_size is None else batch_size
     runs.check_positive(trials=trials, epochs=epochs, batch_size=batch_size)
+    seeds.folded(seed)
     if tuner not in TUNERS:
         raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
                         f"expected one of {', '.join(TUNERS)}")
@@ -156,18 +158,18 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     # Refuses what the recipe cannot take before KerasTuner writes anything.
     model.build(keras_tuner.HyperParameters())
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
-    search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seed,
+    search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seeds.folded(seed),
                            directory=str(out), project_name="trials", overwrite=True, **budget)
     search.oracle.max_trials = trials
     search.search(seed=seed, epochs=epochs, verbose=verbose)
     tried = list(search.oracle.trials.values())
     if failed := [trial for trial in tried if trial.status not in ("COMPLETED", "STOPPED")]:
-        raise RuntimeError(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
+        raise Failure(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
                            f"{(failed[0].message or 'no message').strip().splitlines()[-1]}")
     # Of the best trial's branch; the final run has a length of its own.
     best = recipe.build_with(search.get_best_hyperparameters(1)[0], dataset.spec)[1].chosen()

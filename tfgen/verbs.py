@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfgen.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
@@ -39,7 +41,7 @@ class Option:
     Attributes:
         dtype: `"int64"` or `"float32"`.
         default: value that the CLI sends where the user gives none; None cycles through `low` ... `high`.
-        low, high: the inclusive range.
+        low, high: the inclusive range; what is served beyond it counts as its end.
         help: one line.
     """
 
@@ -75,29 +77,71 @@ def verbs_of(model):
     return [name for name in VERBS if callable(getattr(model, name, None))]
 
 
+# What a model does as a Keras layer: the first of these that it has.
+FORWARD = ("reconstruct", "translate", "score", "decode")
+
+
+def first_shape(model, name):
+    """The shape of one row of a verb's first input."""
+    return {"images": lambda: model.image_shape, "sources": lambda: model.source_shape,
+            "latents": lambda: model.latent_shape, "seeds": lambda: ()}[VERBS[name].kind]()
+
+
+def forward(model, inputs):
+    """The verb that a model computes as a Keras layer.
+
+    Args:
+        model: with verbs.
+        inputs: a batch of the verb's first input, or a tuple that begins with one.
+
+    Raises:
+        UserError: for inputs of another shape, and for a model without such a verb.
+    """
+    names = verbs_of(model)
+    found = [name for name in FORWARD if name in names]
+    if not found:
+        raise UserError(f"predict expects a model with one of {', '.join(FORWARD)}, {type(model).__name__} has "
+                        f"{', '.join(names) or 'no verbs'}: call one of them")
+    verb, first = VERBS[found[0]], inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+    wanted = tuple(first_shape(model, found[0]))
+    if tuple(first.shape[1:]) != wanted:
+        others = [f"{name}({VERBS[name].argument})" for name in names if name != found[0]]
+        raise UserError(f"predict of {type(model).__name__} is {found[0]}, which expects {verb.kind} of shape "
+                        f"{('B', *wanted)}, received {tuple(first.shape)}: give those, or call "
+                        f"{' or '.join(others) or found[0]}".replace("'B'", "B"))
+    return found[0]
+
+
 def signature(model, name):
     """{input name: tf.TensorSpec} of a verb of `model`, batch first and dynamic."""
     verb = VERBS[name]
-    shape, dtype = {
-        "images": lambda: ((None, *model.image_shape), tf.float32),
-        "sources": lambda: ((None, *model.source_shape), tf.float32),
-        "latents": lambda: ((None, *model.latent_shape), tf.float32),
-        "seeds": lambda: ((None,), tf.int64),
-    }[verb.kind]()
-    specs = {verb.argument: tf.TensorSpec(shape, dtype, name=verb.argument)}
+    dtype = tf.int64 if verb.kind == "seeds" else tf.float32
+    specs = {verb.argument: tf.TensorSpec((None, *first_shape(model, name)), dtype, name=verb.argument)}
     for option, about in model.verb_options(name).items():
         specs[option] = tf.TensorSpec((None,), about.dtype, name=option)
     return specs
 
 
+def within(value, option):
+    """Values (B,) of an option held to its range, which a client need not know; NaN counts as `low`."""
+    low, high = (tf.constant(end, value.dtype) for end in (option.low, option.high))
+    if value.dtype.is_floating:
+        value = tf.where(tf.math.is_nan(value), low, value)
+    return tf.clip_by_value(value, low, high)
+
+
 def function(model, name):
-    """A `tf.function` of the verb with its full input signature: one trace serves every batch size."""
+    """A `tf.function` of the verb with its full input signature: one trace serves every batch size.
+
+    Options are held to their ranges within the graph: a served value beyond one counts as its end.
+    """
     specs = signature(model, name)
-    method, verb = getattr(model, name), VERBS[name]
+    method, verb, options = getattr(model, name), VERBS[name], model.verb_options(name)
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
     def call(*inputs):
-        made = tf.cast(method(**dict(zip(specs, inputs))), tf.float32)
+        given = {key: within(value, options[key]) if key in options else value for key, value in zip(specs, inputs)}
+        made = tf.cast(method(**given), tf.float32)
         return {verb.output: made} | verb.further(model, made)
 
     return call
@@ -143,7 +187,7 @@ class Verbs:
             {output: numpy array}, the verb's own first.
 
         Raises:
-            ValueError: for a verb or option that the model does not have, or a value out of range.
+            UserError: for a verb or option that the model does not have, or a value out of range.
         """
         options = resolve_options(self, name, len(inputs), options)
         made = in_batches(self.call(name, options), [np.asarray(inputs), *options.values()], batch_size)
@@ -174,13 +218,13 @@ def resolve_options(model, name, rows, given):
     """One array of `rows` values per option of a verb, from the values given and the defaults.
 
     Raises:
-        ValueError: for an unknown verb or option, a wrong length or a value out of range.
+        UserError: for an unknown verb or option, a wrong length or a value out of range.
     """
     if name not in model.names:
-        raise ValueError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
+        raise UserError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
     about = model.options[name]
     if unknown := sorted(set(given) - set(about)):
-        raise ValueError(f"'{name}' of this model takes no option '{unknown[0]}'; "
+        raise UserError(f"'{name}' of this model takes no option '{unknown[0]}'; "
                          f"it takes {', '.join(about) or 'none'}")
     columns = {}
     for key, option in about.items():
@@ -189,9 +233,9 @@ def resolve_options(model, name, rows, given):
             value = option.low + np.arange(rows) % (option.high - option.low + 1)
         column = np.asarray(value, option.dtype)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
-            raise ValueError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
+            raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
         if column.size and (column.min() < option.low or column.max() > option.high):
-            raise ValueError(f"option '{key}' expects values in {option.low} ... {option.high}, "
+            raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
                              f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns

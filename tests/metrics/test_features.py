@@ -96,8 +96,16 @@ def test_images_without_labels_are_told_by_their_rotations(tmp_path):
     rows, probabilities = extractor(np.random.default_rng(0).random((3, 6, 6, 3), np.float32))
     assert rows.shape == (3, 128) and probabilities is None and extractor.num_classes is None
     assert extractor.name == "tfgen-rotations:plain" and 0 <= extractor.accuracy <= 1
-    with pytest.raises(UserError, match="labels or square images, received 6x8"):
-        features.classifier(unlabelled((6, 8, 1)), cache=tmp_path)
+    oblong = features.classifier(unlabelled((6, 8, 1)), epochs=1, cache=tmp_path)
+    assert oblong.name == "tfgen-reflections:plain" and oblong(np.zeros((2, 6, 8, 1), np.float32))[1] is None
+
+
+def test_reflections_keep_the_shape_and_differ():
+    images = np.arange(12, dtype=np.float32).reshape(2, 2, 3, 1)
+    made, kinds = extractor_training.reflections({"image": tf.constant(images)})
+    wanted = [images, images[:, ::-1, ::-1], images[:, :, ::-1], images[:, ::-1]]
+    np.testing.assert_array_equal(made, np.concatenate(wanted))
+    assert kinds.numpy().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_rotations_view_turns_by_quarter_turns():

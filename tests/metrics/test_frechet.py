@@ -110,6 +110,21 @@ def test_kernel_distance_of_one_distribution_is_zero_within_its_error():
     assert kernel.result()[0] > value
 
 
+def test_kernel_distance_of_pairs_is_zero_on_average_where_both_sides_have_one_distribution():
+    """An image and its translation depend on each other: what they share in one block is no distance."""
+    rng, found = np.random.default_rng(5), {True: [], False: []}
+    for _ in range(300):
+        real = rng.normal(size=(20, 3))
+        fake = 0.9 * real + math.sqrt(1 - 0.9**2) * rng.normal(size=(20, 3))
+        for paired, values in found.items():
+            kernel = KernelDistance(block=20, paired=paired)
+            kernel.update(real, fake)
+            values.append(kernel.result()[0])
+    mean, error = (lambda x: (np.mean(x), np.std(x, ddof=1) / math.sqrt(len(x))))(found[True])
+    assert abs(mean) < 3 * error
+    assert np.mean(found[False]) < -20 * error
+
+
 def test_kernel_distance_of_one_block_has_no_error_and_of_one_row_no_value():
     kernel = KernelDistance()
     kernel.update(np.zeros((1, 2)), np.zeros((5, 2)))

@@ -64,10 +64,23 @@ def blocks():
     return encoders, decoders
 
 
-def test_greedy_pre_training_moves_one_block_at_a_time():
+def conv_blocks():
+    """Blocks whose codes are maps: (2, 2, 3), then (2, 2, 2)."""
+    def block(shape, layer):
+        return keras.Sequential([keras.Input(shape), layer])
+
+    layers = keras.layers
+    encoders = [block((4, 4, 1), layers.Conv2D(3, 2, 2, activation="relu")), block((2, 2, 3), layers.Conv2D(2, 1))]
+    decoders = [block((2, 2, 3), layers.Conv2DTranspose(1, 2, 2)), block((2, 2, 2), layers.Conv2D(3, 1, activation="relu"))]
+    return encoders, decoders
+
+
+@pytest.mark.parametrize("blocks", [blocks, conv_blocks])
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW])
+def test_greedy_pre_training_moves_one_block_at_a_time(blocks, optimizer):
     encoders, decoders = blocks()
     model = StackedAutoencoder(encoders, decoders, pretrain_steps=4)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(optimizer(0.1))
     batches = tf.data.Dataset.from_tensors(X).repeat()
 
     def moved():
@@ -81,15 +94,18 @@ def test_greedy_pre_training_moves_one_block_at_a_time():
     assert moved() == [True] * 4
 
 
-def test_greedy_loss_by_hand():
+@pytest.mark.parametrize("blocks", [blocks, conv_blocks])
+def test_greedy_loss_by_hand(blocks):
     encoders, decoders = blocks()
     model = StackedAutoencoder(encoders, decoders, pretrain_steps=4)
     model.compile("adam")
     h = encoders[0](X).numpy()
     made = decoders[1](encoders[1](h)).numpy()
     model.optimizer.iterations.assign(5)
-    assert float(model.compute_losses(tf.constant(X), True)["loss"]) == pytest.approx(
-        0.5 * np.mean(np.sum(np.square(made - h), 1)), rel=1e-5)
+    losses = model.by_stage(model.compute_losses, tf.constant(X), True)
+    squares = np.square(made - h).reshape(len(h), -1)
+    assert float(losses["loss"]) == pytest.approx(0.5 * np.mean(squares.sum(1)), rel=1e-5)
+    assert float(losses["mse"]) == pytest.approx(squares.mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (28, 28), (1, 3)])

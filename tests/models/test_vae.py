@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
@@ -73,6 +74,28 @@ def test_importance_weighted_loss_is_minus_the_bound():
     assert loss == pytest.approx(-float(np.mean(model.log_prob(x, k=5))), rel=1e-5)
 
 
+def test_importance_weighted_gradient_by_hand():
+    """sum_i w_i / sum_j w_j * d log w_i (Burda et al., 2016, equation 14), with z_i = mean + sigma e_i."""
+    model, x, _, (w, b, _) = linear_gaussian(importance_samples=5)
+    model.compile("adam")
+    with tf.GradientTape() as tape:
+        loss = model.compute_losses(tf.constant(x), False)["loss"]
+    encoder_bias, decoder_bias = model.encoder.trainable_variables[-1], model.decoder.trainable_variables[-1]
+    found = tape.gradient(loss, [encoder_bias, decoder_bias])
+    mean, log_var = (part.numpy().astype(float) for part in model.posterior(x))
+    epsilon = np.stack([model.posterior_noise(noise.seeds_of(x), i).numpy() for i in range(5)]).astype(float)  # (k, B, d)
+    z = mean + np.exp(0.5 * log_var) * epsilon
+    left = x.reshape(6, 4) - z @ w - b
+    log_weight = (scipy.stats.norm.logpdf(left, 0, SIGMA).sum(-1) + scipy.stats.norm.logpdf(z).sum(-1)
+                  - scipy.stats.norm.logpdf(z, mean, np.exp(0.5 * log_var)).sum(-1))
+    share = np.exp(log_weight - scipy.special.logsumexp(log_weight, 0))[..., None]
+    by_z = left @ w.T / SIGMA**2 - z
+    by_log_var = 0.5 * (by_z * np.exp(0.5 * log_var) * epsilon + 1.0)
+    wanted = [np.concatenate([by_z, by_log_var], -1), left / SIGMA**2]
+    for gradient, of_sample in zip(found, wanted):
+        np.testing.assert_allclose(gradient, -(share * of_sample).sum(0).mean(0), rtol=2e-3, atol=1e-4)
+
+
 def test_k_may_differ_in_a_batch_and_rows_are_independent():
     model, x, _, _ = linear_gaussian()
     mixed = model.log_prob(x, k=np.array([1, 20, 1, 20, 1, 20])).numpy()
@@ -90,10 +113,22 @@ def test_kl_weight_and_free_bits():
         losses = {key: float(value) for key, value in model.compute_losses(x, False).items()}
         assert losses["loss"] == pytest.approx(losses["reconstruction"] + factor * losses["kl"], rel=1e-5)
         assert losses["elbo"] == pytest.approx(-losses["reconstruction"] - losses["kl"], rel=1e-5)
-    model = linear_gaussian(free_bits=100.0)[0]
+
+
+def test_free_bits_floor_the_batch_mean_of_each_dimension():
+    """A floor between the two dimensions' mean KL, and within the images' KL of the upper one."""
+    model, x, _, _ = linear_gaussian()
+    mean, log_var = (part.numpy() for part in model.posterior(x))
+    kl = 0.5 * (np.square(mean) + np.exp(log_var) - 1 - log_var)  # (images, dimensions)
+    means = kl.mean(0)
+    free_bits = float(means.mean())
+    assert means.min() < free_bits < means.max() and (kl[:, means.argmax()] < free_bits).any()
+    model.free_bits = free_bits
     model.compile("adam")
     losses = model.compute_losses(x, False)
-    assert float(losses["loss"] - losses["reconstruction"]) == pytest.approx(200.0, rel=1e-4)
+    found = float(losses["loss"] - losses["reconstruction"])
+    assert found == pytest.approx(np.maximum(means, free_bits).sum(), rel=1e-4)
+    assert found != pytest.approx(np.maximum(kl, free_bits).sum(1).mean(), rel=1e-2)
 
 
 def test_labels_reach_both_networks():

@@ -34,11 +34,11 @@ def downscale(images, factor):
         (B, H / factor, W / factor, C).
 
     Raises:
-        ValueError: sides that the factor does not divide.
+        UserError: sides that the factor does not divide.
     """
     height, width, channels = images.shape[1:]
     if factor < 1 or height % factor or width % factor:
-        raise ValueError(f"downscale(factor) expects a factor that divides the sides {height}x{width}, received {factor}")
+        raise UserError(f"downscale(factor) expects a factor that divides the sides {height}x{width}, received {factor}")
     blocks = tf.reshape(images, (-1, height // factor, factor, width // factor, factor, channels))
     return tf.reduce_mean(blocks, axis=(2, 4))
 
@@ -66,11 +66,11 @@ def upscale(images, size):
         (B, height, width, C).
 
     Raises:
-        ValueError: a size below that of the images.
+        UserError: a size below that of the images.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if height < images.shape[1] or width < images.shape[2]:
-        raise ValueError(f"upscale(size) expects at least {images.shape[1]}x{images.shape[2]}, received {height}x{width}")
+        raise UserError(f"upscale(size) expects at least {images.shape[1]}x{images.shape[2]}, received {height}x{width}")
     images = tf.einsum("Hh,bhwc->bHwc", _cubic(images.shape[1], height), images)
     return tf.clip_by_value(tf.einsum("Ww,bhwc->bhWc", _cubic(images.shape[2], width), images), 0.0, 1.0)
 

@@ -76,7 +76,7 @@ def _shuffled(positions, count, seed, domain, order=ORDER):
 def _check_array(what, array, shape, count=None):
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1:] != shape or not len(array) or (
             count not in (None, len(array))):
-        raise ValueError(f"Dataset expects {what} uint8 ({count or 'N'}, {', '.join(map(str, shape))}), N >= 1, "
+        raise UserError(f"Dataset expects {what} uint8 ({count or 'N'}, {', '.join(map(str, shape))}), N >= 1, "
                          f"received {array.dtype} {array.shape}")
 
 
@@ -105,12 +105,12 @@ class Dataset:
         masks: where the defects of one-class data are: {split: bool (N, H, W)}, or None.
 
     Raises:
-        ValueError: arrays, sources or masks that do not fit the spec.
+        UserError: arrays, sources or masks that do not fit the spec.
     """
 
     def __init__(self, spec, arrays, source=None, sources=None, masks=None):
         if "train" not in arrays:
-            raise ValueError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
+            raise UserError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
         self.spec = spec
         self.source = source or {"name": spec.name}
         self._arrays = {}
@@ -118,7 +118,7 @@ class Dataset:
         for split, (images, labels) in arrays.items():
             _check_array(f"{split} images", images, spec.image_shape)
             if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
-                raise ValueError(f"Dataset expects {split} labels int64 ({len(images)},), "
+                raise UserError(f"Dataset expects {split} labels int64 ({len(images)},), "
                                  f"received {labels.dtype} {labels.shape}")
             self._arrays[split] = _read_only(images), None if labels is None else _read_only(labels)
         self._pairing, self._sources = (sources, {}) if callable(sources) else (None, dict(sources or {}))
@@ -132,10 +132,10 @@ class Dataset:
         if self._pairing:
             found = spec.view == "paired" and self._pairing.source_shape(spec.image_shape)
             if found != spec.source_shape:
-                raise ValueError(f"Dataset expects a pairing for {spec.view} data and source_shape={spec.source_shape}, "
+                raise UserError(f"Dataset expects a pairing for {spec.view} data and source_shape={spec.source_shape}, "
                                  f"received {self._pairing.name} with {found}")
         elif set(self._sources) != (set(self._arrays) if spec.source_shape else set()):
-            raise ValueError(f"Dataset expects sources of all splits for paired and unpaired data, else none, "
+            raise UserError(f"Dataset expects sources of all splits for paired and unpaired data, else none, "
                              f"received {sorted(self._sources)} with view={spec.view!r}")
         for split, array in self._sources.items():
             _check_array(f"{split} sources", array, spec.source_shape,
@@ -145,12 +145,12 @@ class Dataset:
         one_class = self.spec.view == "one_class"
         labelled = {split for split, (_, labels) in self._arrays.items() if labels is not None}
         if one_class and labelled != {"test"} & set(self._arrays):
-            raise ValueError(f"Dataset expects labels in the test split alone for one-class data, received them in "
+            raise UserError(f"Dataset expects labels in the test split alone for one-class data, received them in "
                              f"{sorted(labelled)}")
         for split, array in masks.items():
             shape = self._arrays[split][0].shape[:3] if one_class and split in self._arrays else None
             if array.dtype != bool or array.shape != shape:
-                raise ValueError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
+                raise UserError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
                                  f"{array.shape} with view={self.spec.view!r}")
 
     def _split(self, split):

@@ -1,6 +1,7 @@
 """From a name or a path to a Dataset."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -199,7 +200,7 @@ def _load(source, name, data_dir):
     ready = tfds_store.prepared(data_dir)
     if name in ready:
         return _finish(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise _unknown(name, data_dir)
     title = path.resolve().name
@@ -272,12 +273,25 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 
+def portable(source):
+    """The arguments of `load` that a data set was made by, as an export holds them: without paths of this computer.
+
+    Args:
+        source: `dataset.source`.
+
+    Returns:
+        The same with the last part of a path as its `name` and then `"local": True`, and without `data_dir`.
+    """
+    path = pathlib.Path(source["name"])
+    return source | {"data_dir": None} | ({"name": path.name, "local": True} if path.is_absolute() else {})
+
+
 def available(data_dir=None):
     """[(name, where, description)] of what `load` finds by name now: digits and the prepared TFDS datasets."""
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
     for name, folder in tfds_store.prepared(data_dir).items():
         try:
-            text = json.loads((folder / "dataset_info.json").read_text()).get("description", "")
+            text = json.loads((folder / "dataset_info.json").read_text("utf-8")).get("description", "")
         except (OSError, ValueError, AttributeError):
             text = "its dataset_info.json cannot be read: prepare it again"
         rows.append((name, str(folder), " ".join(str(text).split())[:200]))

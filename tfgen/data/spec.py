@@ -14,7 +14,7 @@ def _is_count(value, least):
 def _shape(field, value):
     shape = tuple(value) if isinstance(value, (tuple, list)) else ()
     if len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
-        raise ValueError(f"DataSpec({field}) expects three ints >= 1 (height, width, channels), received {value!r}")
+        raise UserError(f"DataSpec({field}) expects three ints >= 1 (height, width, channels), received {value!r}")
     return shape
 
 
@@ -33,7 +33,7 @@ class DataSpec:
         source_shape: (height, width, channels) of the images translated from; None where there are none.
 
     Raises:
-        ValueError: a field out of range, naming what was received.
+        UserError: a field out of range, naming what was received.
     """
 
     name: str
@@ -46,23 +46,23 @@ class DataSpec:
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
+            raise UserError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
         shape = _shape("image_shape", self.image_shape)
         source_shape = None if self.source_shape is None else _shape("source_shape", self.source_shape)
         if self.num_classes is not None and not _is_count(self.num_classes, 1):
-            raise ValueError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
+            raise UserError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
         if not isinstance(self.sizes, dict) or not all(_is_count(size, 0) for size in self.sizes.values()):
-            raise ValueError(f"DataSpec(sizes) expects {{split: int >= 0}}, received {self.sizes!r}")
+            raise UserError(f"DataSpec(sizes) expects {{split: int >= 0}}, received {self.sizes!r}")
         names = tuple(self.class_names)
         if names and len(names) != self.num_classes and self.view != "one_class":
-            raise ValueError(f"DataSpec(class_names) expects num_classes={self.num_classes} names or none, "
+            raise UserError(f"DataSpec(class_names) expects num_classes={self.num_classes} names or none, "
                              f"received {len(names)}")
         if self.view not in VIEWS:
-            raise ValueError(f"DataSpec(view) expects one of {', '.join(VIEWS)}, received {self.view!r}")
+            raise UserError(f"DataSpec(view) expects one of {', '.join(VIEWS)}, received {self.view!r}")
         if self.view == "one_class" and self.num_classes is not None:
-            raise ValueError(f"DataSpec(num_classes) expects None for one-class data, received {self.num_classes}")
+            raise UserError(f"DataSpec(num_classes) expects None for one-class data, received {self.num_classes}")
         if (source_shape is None) == (self.view in ("paired", "unpaired")):
-            raise ValueError(f"DataSpec(source_shape) expects a shape for paired and unpaired data, else None, "
+            raise UserError(f"DataSpec(source_shape) expects a shape for paired and unpaired data, else None, "
                              f"received {self.source_shape!r} with view={self.view!r}")
         object.__setattr__(self, "image_shape", shape)
         object.__setattr__(self, "source_shape", source_shape)
@@ -93,10 +93,10 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, record):
-        """The spec that wrote `record`. Raises ValueError on unknown or missing fields."""
+        """The spec that wrote `record`. Raises UserError on unknown or missing fields."""
         fields = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(record, dict) or not {"name", "image_shape"} <= set(record) <= fields:
             received = sorted(record) if isinstance(record, dict) else type(record).__name__
-            raise ValueError(f"DataSpec.from_json expects a dict with name, image_shape and optionally "
+            raise UserError(f"DataSpec.from_json expects a dict with name, image_shape and optionally "
                              f"{sorted(fields - {'name', 'image_shape'})}, received {received}")
         return cls(**record)

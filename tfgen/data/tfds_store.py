@@ -31,7 +31,7 @@ def quiet():
 def root(data_dir=None):
     """The folder of prepared datasets: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(chosen).expanduser().absolute()
+    return pathlib.Path(os.path.expanduser(chosen)).absolute()
 
 
 def prepared(data_dir=None):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
@@ -65,7 +66,7 @@ class Clip:
 
     def __init__(self, limit=0.01):
         if limit <= 0:
-            raise ValueError(f"Clip(limit) expects a positive number, received {limit}")
+            raise UserError(f"Clip(limit) expects a positive number, received {limit}")
         self.limit = limit
 
     def __call__(self, weight):

@@ -5,6 +5,7 @@ import math
 from keras import ops
 
 from tfgen import noise
+from tfgen.errors import UserError
 from tfgen.layers.corruption import Corruption
 from tfgen.serialization import serializable
 
@@ -21,7 +22,7 @@ class Jitter(Corruption):
         flip: whether every image is mirrored left to right with probability 1/2.
 
     Raises:
-        ValueError: for a scale under 1.
+        UserError: for a scale under 1.
     """
 
     use = noise.AUGMENTATION
@@ -29,7 +30,7 @@ class Jitter(Corruption):
     def __init__(self, scale=286 / 256, flip=True, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if scale < 1:
-            raise ValueError(f"Jitter(scale) expects a number of at least 1, received {scale}")
+            raise UserError(f"Jitter(scale) expects a number of at least 1, received {scale}")
         self.scale = scale
         self.flip = flip
 
@@ -66,7 +67,7 @@ class Rotation(Corruption):
         flip: whether every image is mirrored left to right with probability 1/2 before.
 
     Raises:
-        ValueError: for degrees out of range.
+        UserError: for degrees out of range.
     """
 
     use = noise.AUGMENTATION
@@ -74,7 +75,7 @@ class Rotation(Corruption):
     def __init__(self, degrees=45.0, flip=False, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if not 0 <= degrees <= 180:
-            raise ValueError(f"Rotation(degrees) expects a number in 0 ... 180, received {degrees}")
+            raise UserError(f"Rotation(degrees) expects a number in 0 ... 180, received {degrees}")
         self.degrees = degrees
         self.flip = flip
 

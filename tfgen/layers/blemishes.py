@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.layers.corruption import Corruption
 from tfgen.serialization import serializable
 
@@ -28,13 +29,13 @@ class Blemishes(Corruption):
         seed: of the layer's random state; None takes Keras' global seed.
 
     Raises:
-        ValueError: for an opacity out of range.
+        UserError: for an opacity out of range.
     """
 
     def __init__(self, opacity=0.5, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if not 0 < opacity <= 1:
-            raise ValueError(f"Blemishes(opacity) expects a share in (0, 1], received {opacity}")
+            raise UserError(f"Blemishes(opacity) expects a share in (0, 1], received {opacity}")
         self.opacity = opacity
 
     def sizes(self, image_shape):

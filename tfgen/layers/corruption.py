@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
@@ -24,6 +25,7 @@ class Corruption(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
 
     def noise_shape(self, image_shape):
         """Shape of the uniforms of one image."""
@@ -64,7 +66,7 @@ class GaussianCorruption(Corruption):
     def __init__(self, sigma=0.3, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if sigma < 0:
-            raise ValueError(f"GaussianCorruption(sigma) expects a number >= 0, received {sigma}")
+            raise UserError(f"GaussianCorruption(sigma) expects a number >= 0, received {sigma}")
         self.sigma = sigma
 
     def corrupt(self, x, uniforms):
@@ -73,7 +75,7 @@ class GaussianCorruption(Corruption):
 
 def _check_rate(layer, rate):
     if not 0 <= rate <= 1:
-        raise ValueError(f"{type(layer).__name__}(rate) expects a share in [0, 1], received {rate}")
+        raise UserError(f"{type(layer).__name__}(rate) expects a share in [0, 1], received {rate}")
 
 
 @serializable
@@ -120,7 +122,7 @@ class EraseRegion(Corruption):
     def __init__(self, low=0.25, high=0.5, fill=0.5, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if not 0 < low <= high <= 1:
-            raise ValueError(f"EraseRegion expects 0 < low <= high <= 1, received low={low}, high={high}")
+            raise UserError(f"EraseRegion expects 0 < low <= high <= 1, received low={low}, high={high}")
         self.low = low
         self.high = high
         self.fill = fill
@@ -158,13 +160,13 @@ class EraseLattice(Corruption):
         fill: the value put there.
 
     Raises:
-        ValueError: for a side or gap out of range.
+        UserError: for a side or gap out of range.
     """
 
     def __init__(self, side=8, gap=8, fill=0.5, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
         if min(side, gap) < 1:
-            raise ValueError(f"EraseLattice expects a side and a gap of at least 1 pixel, received {side} and {gap}")
+            raise UserError(f"EraseLattice expects a side and a gap of at least 1 pixel, received {side} and {gap}")
         self.side = side
         self.gap = gap
         self.fill = fill

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
@@ -57,13 +58,13 @@ class SlowDense(keras.layers.Layer):
         rate: > 0, what a step of the optimizer is worth in these weights.
 
     Raises:
-        ValueError: for a rate that is not positive.
+        UserError: for a rate that is not positive.
     """
 
     def __init__(self, units, rate=0.01, **kwargs):
         super().__init__(**kwargs)
         if rate <= 0:
-            raise ValueError(f"SlowDense(rate) expects a positive number, received {rate}")
+            raise UserError(f"SlowDense(rate) expects a positive number, received {rate}")
         self.units = units
         self.rate = rate
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
@@ -79,13 +80,13 @@ class SeededDropout(keras.layers.Layer):
         seed: of the layer's random state in training; None takes Keras' global seed.
 
     Raises:
-        ValueError: for a rate out of range.
+        UserError: for a rate out of range.
     """
 
     def __init__(self, rate=0.5, use=0, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"SeededDropout(rate) expects a share in [0, 1), received {rate}")
+            raise UserError(f"SeededDropout(rate) expects a share in [0, 1), received {rate}")
         self.rate = rate
         self.use = use
         self.seed = seed
@@ -119,7 +120,7 @@ class ImagePool(keras.layers.Layer):
     def __init__(self, image_shape, size=50, seed=None, **kwargs):
         super().__init__(**kwargs)
         if size < 1:
-            raise ValueError(f"ImagePool(size) expects at least 1, received {size}")
+            raise UserError(f"ImagePool(size) expects at least 1, received {size}")
         self.image_shape = tuple(image_shape)
         self.size = size
         self.seed = seed

@@ -7,6 +7,7 @@ of that reading at which the critic can no longer tell (None: there is no such n
 
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
 
@@ -32,7 +33,7 @@ class Probability(Objective):
 
     def __init__(self, label_smoothing=0.0):
         if not 0 <= label_smoothing < 0.5:
-            raise ValueError(f"{type(self).__name__}(label_smoothing) expects a number in [0, 0.5), "
+            raise UserError(f"{type(self).__name__}(label_smoothing) expects a number in [0, 0.5), "
                              f"received {label_smoothing}")
         self.label_smoothing = label_smoothing
 
@@ -172,7 +173,7 @@ class EnergyMargin(Objective):
 
     def __init__(self, margin=1.0):
         if margin <= 0:
-            raise ValueError(f"EnergyMargin(margin) expects a positive number, received {margin}")
+            raise UserError(f"EnergyMargin(margin) expects a positive number, received {margin}")
         self.margin = margin
 
     def critic(self, real, fake):

@@ -4,6 +4,7 @@ import math
 
 from keras import ops
 
+from tfgen.errors import UserError
 from tfgen.losses.divergences import gaussian_log_prob
 from tfgen.serialization import serializable
 
@@ -19,10 +20,13 @@ class Likelihood:
     Attributes:
         parameters_per_value: the decoder's output has C * this channels for images with C.
         bits_offset: what a density on [0, 1] adds to bits/dim of 8-bit images (8), or 0 for a probability.
+        normalised: whether it sums or integrates to 1 over grey levels, and not over binary images alone: else its
+            `log_prob` of images with grey levels is no log-likelihood, and there are no bits/dim of them.
     """
 
     parameters_per_value = 1
     bits_offset = 0.0
+    normalised = True
 
     def log_prob(self, parameters, x):
         """log p(x | parameters) in nats summed over pixels and channels: (B, H, W, C k), (B, H, W, C) -> (B,)."""
@@ -40,6 +44,8 @@ class Bernoulli(Likelihood):
     A probability for binary images; for grey levels in between it is minus the cross-entropy, the usual loss
     though not a probability (Loaiza-Ganem & Cunningham, 2019).
     """
+
+    normalised = False
 
     def __init__(self):
         pass
@@ -64,7 +70,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, sigma=0.1):
         if sigma is not None and not sigma > 0:
-            raise ValueError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
+            raise UserError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
         self.sigma = sigma
         self.parameters_per_value = 2 if sigma is None else 1
 
@@ -94,7 +100,7 @@ class DiscretisedLogistic(Likelihood):
 
     def __init__(self, bits=8):
         if bits not in range(1, 17):
-            raise ValueError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
+            raise UserError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
         self.bits = bits
 
     def log_prob(self, parameters, x):

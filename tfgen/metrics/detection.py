@@ -4,11 +4,13 @@ import numpy as np
 from scipy import ndimage, stats
 from sklearn.metrics import auc, average_precision_score, precision_recall_fscore_support, roc_auc_score
 
+from tfgen.errors import UserError
+
 
 def _finite(what, values):
     values = np.asarray(values)
     if not (np.issubdtype(values.dtype, np.number) and np.all(np.isfinite(values))):
-        raise ValueError(f"{what} expect finite numbers, received NaN, infinity or {values.dtype}: check "
+        raise UserError(f"{what} expect finite numbers, received NaN, infinity or {values.dtype}: check "
                          "the model's outputs")
     return values
 
@@ -16,21 +18,21 @@ def _finite(what, values):
 def _bool(what, values):
     values = np.asarray(values)
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
-        raise ValueError(f"{what} expect bool, received {values.dtype}: give True where something is anomalous")
+        raise UserError(f"{what} expect bool, received {values.dtype}: give True where something is anomalous")
     return values.astype(bool)
 
 
 def _checked(anomalous, scores):
     anomalous, scores = _bool("labels", anomalous), _finite("scores", scores)
     if anomalous.ndim != 1 or anomalous.shape != scores.shape:
-        raise ValueError(f"detection expects labels and scores of one shape (N,), received {anomalous.shape} and "
+        raise UserError(f"detection expects labels and scores of one shape (N,), received {anomalous.shape} and "
                          f"{scores.shape}: give one of each an image")
     return anomalous, scores
 
 
 def _both_classes(anomalous, what="images"):
     if not 0 < np.count_nonzero(anomalous) < anomalous.size:
-        raise ValueError(f"expected normal and anomalous {what}, received {np.count_nonzero(anomalous)} anomalous of "
+        raise UserError(f"expected normal and anomalous {what}, received {np.count_nonzero(anomalous)} anomalous of "
                          f"{anomalous.size}: give some of both")
 
 
@@ -45,7 +47,7 @@ def auroc(anomalous, scores):
         A float in [0, 1], 0.5 for scores that say nothing.
 
     Raises:
-        ValueError: one class only, lengths that differ, or scores that are not finite.
+        UserError: one class only, lengths that differ, or scores that are not finite.
     """
     anomalous, scores = _checked(anomalous, scores)
     _both_classes(anomalous)
@@ -63,7 +65,7 @@ def average_precision(anomalous, scores):
         A float in (0, 1]; scores that say nothing have about the share of anomalous images.
 
     Raises:
-        ValueError: as `auroc`.
+        UserError: as `auroc`.
     """
     anomalous, scores = _checked(anomalous, scores)
     _both_classes(anomalous)
@@ -85,13 +87,13 @@ def detection(anomalous, scores, threshold=None):
         of images). Numbers of JSON types.
 
     Raises:
-        ValueError: as `auroc`, but that normal images suffice with a threshold, or a threshold that is not finite.
+        UserError: as `auroc`, but that normal images suffice with a threshold, or a threshold that is not finite.
     """
     anomalous, scores = _checked(anomalous, scores)
     if threshold is None:
         return {"auroc": auroc(anomalous, scores), "average_precision": average_precision(anomalous, scores)}
     if not np.isfinite(threshold):
-        raise ValueError(f"detection expects a finite threshold, received {threshold}: give None for a model that is not "
+        raise UserError(f"detection expects a finite threshold, received {threshold}: give None for a model that is not "
                          "calibrated")
     called, normal, values = scores > threshold, int(np.sum(~anomalous)), {}
     if anomalous.any() or not normal:
@@ -107,7 +109,7 @@ def detection(anomalous, scores, threshold=None):
 def _checked_maps(masks, maps):
     masks, maps = _bool("masks", masks), _finite("maps", maps)
     if masks.ndim != 3 or masks.shape != maps.shape:
-        raise ValueError(f"expected masks and maps of one shape (N, H, W), received {masks.shape} and {maps.shape}: "
+        raise UserError(f"expected masks and maps of one shape (N, H, W), received {masks.shape} and {maps.shape}: "
                          "resize the masks to the maps")
     _both_classes(masks, "pixels")
     return masks, maps
@@ -124,7 +126,7 @@ def pixel_auroc(masks, maps):
         A float in [0, 1].
 
     Raises:
-        ValueError: shapes that differ, no anomalous or no normal pixel, or maps that are not finite.
+        UserError: shapes that differ, no anomalous or no normal pixel, or maps that are not finite.
     """
     masks, maps = _checked_maps(masks, maps)
     return auroc(masks.ravel(), maps.ravel())
@@ -146,10 +148,10 @@ def aupro(masks, maps, limit=0.3):
         A float in [0, 1]; maps that say nothing have about limit / 2.
 
     Raises:
-        ValueError: as `pixel_auroc`, or a limit out of range.
+        UserError: as `pixel_auroc`, or a limit out of range.
     """
     if not 0 < limit <= 1:
-        raise ValueError(f"aupro(limit) expects a number in (0, 1], received {limit!r}")
+        raise UserError(f"aupro(limit) expects a number in (0, 1], received {limit!r}")
     masks, maps = _checked_maps(masks, maps)
     # Connected within an image, never from one to the next.
     regions, count = ndimage.label(masks, np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]))

@@ -1,20 +1,26 @@
 """The network of `features.classifier`: its task, its training and the cache of trained ones."""
 
+import atexit
 import dataclasses
+import errno
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import files
 from tfgen.data import views
-from tfgen.errors import UserError
-from tfgen.files import written_aside
+from tfgen.errors import DiskFull, UserError
 
 # Goes up with every change of the network or its training, so that caches of the old one are not read.
 VERSION = 1
@@ -30,7 +36,7 @@ class Task:
     """What the network learns.
 
     Attributes:
-        name: "classifier" or "rotations".
+        name: "classifier", "rotations" or "reflections".
         view: the view of (images, answers).
         answers: number of answers.
         copies: rows that the view makes of an image.
@@ -51,11 +57,19 @@ def rotations(record):
     return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
 
 
+def reflections(record):
+    """View (images (4 B, H, W, C) as they are, turned by 180 degrees, mirrored, upside down, number of that (4 B,))."""
+    image = record["image"]
+    mirrored = tf.reverse(image, [2])
+    made = tf.concat([image, tf.reverse(mirrored, [1]), mirrored, tf.reverse(image, [1])], axis=0)
+    return made, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
+
+
 def task_of(dataset):
-    """Classes where the training split has at least two, else rotations.
+    """Classes where the training split has at least two, else rotations, of images that are not square reflections.
 
     Raises:
-        UserError: images of sides below 4, or neither labels nor square images.
+        UserError: images of sides below 4.
     """
     spec = dataset.spec
     height, width, _ = spec.image_shape
@@ -65,8 +79,7 @@ def task_of(dataset):
     if dataset.labels("train") is not None and (spec.num_classes or 0) >= 2:
         return Task("classifier", views.labelled, spec.num_classes, 1, spec.num_classes)
     if height != width:
-        raise UserError(f"a feature extractor expects labels or square images, received {height}x{width} without labels "
-                        f"of {spec.name!r}: load it with image_size")
+        return Task("reflections", reflections, 4, 4, None)
     return Task("rotations", rotations, 4, 4, None)
 
 
@@ -137,9 +150,28 @@ def accuracy(both, dataset, task, limit=10_000):
     return float(np.mean(np.concatenate(right)))
 
 
+@functools.cache
+def _writable(wanted):
+    """`wanted`, made if need be; where that cannot be written a temporary folder of this process, which a line names."""
+    try:
+        if wanted.parts[0] == "~":
+            raise OSError(errno.ENOENT, "there is no home")
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            return wanted
+    except OSError as error:
+        spare = pathlib.Path(tempfile.mkdtemp(prefix="tfgen-"))
+        atexit.register(shutil.rmtree, spare, ignore_errors=True)
+        print(f"feature extractors are kept in {spare} for now, {wanted} cannot be written ({error.strerror})",
+              file=sys.stderr)
+        return spare
+
+
 def cache_folder(cache=None):
-    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors."""
-    return pathlib.Path(cache or os.environ.get("TFGEN_CACHE") or "~/.cache/tfgen/extractors").expanduser()
+    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors or, where that cannot be written, a temporary folder."""
+    if chosen := cache or os.environ.get("TFGEN_CACHE"):
+        return pathlib.Path(chosen).expanduser()
+    return _writable(pathlib.Path(os.path.expanduser("~/.cache/tfgen/extractors")))
 
 
 def cache_name(dataset, task, seed, epochs):
@@ -188,8 +220,10 @@ def trained(dataset, task, seed=0, epochs=None, cache=None):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         both = train(dataset, task, int(seed), int(epochs))
-        with written_aside(path) as aside:
+        with files.written_aside(path) as aside:
             both.save(aside)
+    except DiskFull as error:
+        print(f"the feature extractor serves now and is not kept: {error}", file=sys.stderr)
     except OSError as error:
         raise UserError(f"the cache of feature extractors expects a folder to write to, received {path.parent} "
                         f"({error.strerror}): set TFGEN_CACHE to another") from None

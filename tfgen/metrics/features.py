@@ -1,6 +1,7 @@
 """Named feature extractors: images -> the features that distances between sets of images are taken on."""
 
 import hashlib
+import os
 import pathlib
 import random
 
@@ -49,12 +50,12 @@ class Extractor:
             images: float32 (B, H, W, C) in [0, 1], B >= 1.
 
         Raises:
-            ValueError: another shape.
+            UserError: another shape.
         """
         images = np.asarray(images, np.float32)
         if images.ndim != 4 or not len(images) or images.shape[1:] != (self.image_shape or images.shape[1:]):
             expected = ", ".join(map(str, self.image_shape or ("H", "W", "C")))
-            raise ValueError(f"{self.name} expects images (B, {expected}), B >= 1, received {images.shape}: "
+            raise UserError(f"{self.name} expects images (B, {expected}), B >= 1, received {images.shape}: "
                              f"use the extractor of the images' own data set")
         outputs = [output.numpy() for output in self._forward(tf.convert_to_tensor(images))]
         return outputs[0], outputs[1] if self.num_classes is not None else None
@@ -77,9 +78,12 @@ def _checksum(weights):
 def classifier(dataset, seed=0, epochs=None, cache=None):
     """The features of a small convolutional network that tfgen trains on the data set itself; trained once, then cached.
 
-    With labels the network tells the classes ("tfgen-classifier:NAME"); without, it tells the four rotations by 90
-    degrees of square images, and has no probabilities ("tfgen-rotations:NAME"; Gidaris et al., 2018,
-    arXiv:1803.07728). Distances on these features compare models of one data set; they are not those of Inception.
+    With labels of two classes or more the network tells the classes ("tfgen-classifier:NAME"). Without, it has no
+    probabilities: it tells the four rotations by 90 degrees of square images ("tfgen-rotations:NAME"; Gidaris et al.,
+    2018, arXiv:1803.07728), of others those that keep the shape ("tfgen-reflections:NAME": as they are, turned by 180
+    degrees, mirrored, upside down).
+
+    Distances on these features compare models of one data set; they are not those of Inception.
 
     Args:
         dataset: `tfgen.data.Dataset`; its 'train' split trains the network, 'validation' gives its `accuracy`.
@@ -88,7 +92,7 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
         cache: folder of trained networks; None takes $TFGEN_CACHE, else ~/.cache/tfgen/extractors.
 
     Raises:
-        UserError: images of sides below 4, or neither labels nor square images.
+        UserError: images of sides below 4.
     """
     task = extractor_training.task_of(dataset)
     network = extractor_training.trained(dataset, task, seed, epochs, cache)
@@ -103,6 +107,11 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
                      accuracy=extractor_training.accuracy(network, dataset, task))
 
 
+def check(dataset):
+    """Raises a `UserError` for a data set that `classifier` cannot learn from."""
+    extractor_training.task_of(dataset)
+
+
 def inception_v3(weights=None):
     """Pool features (2048) and ImageNet classes of Keras' Inception-v3 (Szegedy et al., 2016, arXiv:1512.00567).
 
@@ -115,7 +124,7 @@ def inception_v3(weights=None):
     Raises:
         UserError: no such file, or one that does not fit.
     """
-    path = pathlib.Path(weights or INCEPTION_FILE).expanduser()
+    path = pathlib.Path(os.path.expanduser(weights or INCEPTION_FILE))
     if not path.is_file():
         raise UserError(f"inception_v3 expects Keras' weights at {path}, received no such file: put "
                         f"{pathlib.Path(INCEPTION_FILE).name} there or give weights=PATH; tfgen does not download")

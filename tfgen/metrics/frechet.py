@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 
+from tfgen.errors import UserError
+
 
 def check_features(features, width=None, what="features"):
-    """`features` as an array (B, D). Raises ValueError on another rank or width, or values that are not finite."""
+    """`features` as an array (B, D). Raises UserError on another rank or width, or values that are not finite."""
     features = np.asarray(features)
     if features.ndim != 2 or features.shape[1] < 1 or (width is not None and features.shape[1] != width):
-        raise ValueError(f"{what} expect shape (B, {width or 'D'}), received {features.shape}: "
+        raise UserError(f"{what} expect shape (B, {width or 'D'}), received {features.shape}: "
                          f"give one row per image, from one extractor")
     if not np.all(np.isfinite(features)):
-        raise ValueError(f"{what} expect finite numbers, received NaN or infinity: check the images they come from")
+        raise UserError(f"{what} expect finite numbers, received NaN or infinity: check the images they come from")
     return features
 
 
@@ -33,7 +35,7 @@ class Moments:
         self._scatter = None
 
     def update(self, features):
-        """Adds features (B, D). Raises ValueError on another width or values that are not finite."""
+        """Adds features (B, D). Raises UserError on another width or values that are not finite."""
         features = check_features(features, None if self.mean is None else len(self.mean)).astype(np.float64)
         count = len(features)
         if not count:
@@ -51,9 +53,9 @@ class Moments:
 
     @property
     def covariance(self):
-        """Unbiased (n - 1) covariance, float64 (D, D). Raises ValueError before the second row."""
+        """Unbiased (n - 1) covariance, float64 (D, D). Raises UserError before the second row."""
         if self.n < 2:
-            raise ValueError(f"a covariance expects at least 2 rows of features, received {self.n}: give more images")
+            raise UserError(f"a covariance expects at least 2 rows of features, received {self.n}: give more images")
         return self._scatter / (self.n - 1)
 
 
@@ -61,10 +63,10 @@ def _mean_and_covariance(moments):
     mean, covariance = (moments.mean, moments.covariance) if isinstance(moments, Moments) else moments
     mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
-        raise ValueError(f"frechet_distance expects a mean (D,) and a covariance (D, D), "
+        raise UserError(f"frechet_distance expects a mean (D,) and a covariance (D, D), "
                          f"received {mean.shape} and {covariance.shape}")
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
-        raise ValueError("frechet_distance expects finite moments, received NaN or infinity: check the features")
+        raise UserError("frechet_distance expects finite moments, received NaN or infinity: check the features")
     return mean, covariance
 
 
@@ -84,11 +86,11 @@ def frechet_distance(a, b):
         a, b: `Moments`, or pairs (mean (D,), covariance (D, D)).
 
     Raises:
-        ValueError: fewer than 2 rows, different widths or values that are not finite.
+        UserError: fewer than 2 rows, different widths or values that are not finite.
     """
     (mean_a, cov_a), (mean_b, cov_b) = _mean_and_covariance(a), _mean_and_covariance(b)
     if mean_a.shape != mean_b.shape:
-        raise ValueError(f"frechet_distance expects moments of one width, received {len(mean_a)} and {len(mean_b)}: "
+        raise UserError(f"frechet_distance expects moments of one width, received {len(mean_a)} and {len(mean_b)}: "
                          f"use one extractor for both sides")
     root = np.linalg.svd(_square_root(cov_a) @ _square_root(cov_b), compute_uv=False).sum()
     distance = np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2.0 * root
@@ -104,12 +106,15 @@ class KernelDistance:
 
     Args:
         block: rows of each side a block, >= 2. A last short block of at least 2 rows counts too.
+        paired: whether row i of one side depends on row i of the other, as an image and its translation do: i = j is then
+            left out of the last mean, too, which else is biased.
     """
 
-    def __init__(self, block=1000):
+    def __init__(self, block=1000, paired=False):
         if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 2:
-            raise ValueError(f"KernelDistance(block) expects an int >= 2, received {block!r}")
+            raise UserError(f"KernelDistance(block) expects an int >= 2, received {block!r}")
         self.block = int(block)
+        self.paired = paired
         self._pending = None
         self._estimates = []
 
@@ -117,7 +122,7 @@ class KernelDistance:
         """Adds features (B, D) of each side; memory is constant if both sides advance together.
 
         Raises:
-            ValueError: another width, or values that are not finite.
+            UserError: another width, or values that are not finite.
         """
         width = None if self._pending is None else self._pending[0].shape[1]
         real = check_features(real, width, "real features").astype(np.float64)
@@ -125,21 +130,25 @@ class KernelDistance:
         pending = self._pending or (real[:0], fake[:0])
         self._pending = tuple(np.concatenate(rows) for rows in zip(pending, (real, fake)))
         while min(map(len, self._pending)) >= self.block:
-            self._estimates.append((self.block, unbiased_mmd(*(rows[:self.block] for rows in self._pending))))
+            self._estimates.append((self.block, self._estimate(self.block)))
             self._pending = tuple(rows[self.block:].copy() for rows in self._pending)
+
+    def _estimate(self, count):
+        """Of the first `count` rows that wait."""
+        return unbiased_mmd(*(rows[:count] for rows in self._pending), self.paired)
 
     def result(self):
         """(mean, standard error), squared and so possibly below 0; the error is NaN where there is one block.
 
         Raises:
-            ValueError: fewer than 2 rows of a side.
+            UserError: fewer than 2 rows of a side.
         """
         rest = 0 if self._pending is None else min(map(len, self._pending))
         estimates = list(self._estimates)
         if rest >= 2:
-            estimates.append((rest, unbiased_mmd(*(rows[:rest] for rows in self._pending))))
+            estimates.append((rest, self._estimate(rest)))
         if not estimates:
-            raise ValueError(f"KernelDistance expects at least 2 rows of each side, received {rest}: give more images")
+            raise UserError(f"KernelDistance expects at least 2 rows of each side, received {rest}: give more images")
         weights, values = np.array(estimates).T
         weights = weights / weights.sum()
         mean = float(weights @ values)
@@ -148,12 +157,14 @@ class KernelDistance:
         return mean, math.sqrt(weights @ (values - mean) ** 2 / (len(values) - 1))
 
 
-def unbiased_mmd(real, fake):
-    """The estimate of `KernelDistance` on one block: real (M, D) and fake (N, D) float64, M and N >= 2."""
+def unbiased_mmd(real, fake, paired=False):
+    """The estimate of `KernelDistance` on one block: real (M, D) and fake (N, D) float64, M and N >= 2, M = N if paired."""
     def kernel(x, y):
         return (x @ y.T / x.shape[1] + 1.0) ** 3
 
     def off_diagonal(matrix):
         return (matrix.sum() - np.trace(matrix)) / (len(matrix) * (len(matrix) - 1))
 
-    return float(off_diagonal(kernel(real, real)) + off_diagonal(kernel(fake, fake)) - 2.0 * kernel(real, fake).mean())
+    cross = kernel(real, fake)
+    cross = off_diagonal(cross) if paired else cross.mean()
+    return float(off_diagonal(kernel(real, real)) + off_diagonal(kernel(fake, fake)) - 2.0 * cross)

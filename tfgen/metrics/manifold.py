@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfgen.errors import UserError
 from tfgen.metrics.frechet import check_features
 
 # Rows of a distance matrix in memory at once.
@@ -11,11 +12,11 @@ _BLOCK = 512
 def _checked(real, fake, k):
     """Both sides as float32 (N, D) around the mean of `real`, so that large offsets do not cancel in distances."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k expects an int >= 1, received {k!r}")
+        raise UserError(f"k expects an int >= 1, received {k!r}")
     real = check_features(real, what="real features").astype(np.float64)
     fake = check_features(fake, real.shape[1], "fake features").astype(np.float64)
     if min(len(real), len(fake)) <= k:
-        raise ValueError(f"{k} nearest neighbours expect at least {k + 1} rows of each side, "
+        raise UserError(f"{k} nearest neighbours expect at least {k + 1} rows of each side, "
                          f"received {len(real)} real and {len(fake)} fake: give more images or a smaller k")
     centre = real.mean(axis=0)
     return (real - centre).astype(np.float32), (fake - centre).astype(np.float32)
@@ -60,7 +61,7 @@ def precision_recall(real, fake, k=3):
         {"precision", "recall"}, in [0, 1].
 
     Raises:
-        ValueError: k or fewer rows, different widths or values that are not finite.
+        UserError: k or fewer rows, different widths or values that are not finite.
     """
     real, fake = _checked(real, fake, k)
     return {"precision": _share_inside(fake, real, _radii(real, k)),
@@ -81,7 +82,7 @@ def density_coverage(real, fake, k=5):
         {"density", "coverage"}: density >= 0 and may exceed 1, coverage in [0, 1].
 
     Raises:
-        ValueError: k or fewer rows, different widths or values that are not finite.
+        UserError: k or fewer rows, different widths or values that are not finite.
     """
     real, fake = _checked(real, fake, k)
     radii = _radii(real, k)

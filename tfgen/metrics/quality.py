@@ -54,7 +54,7 @@ def _consume(real, fake, kernel, of_fake):
                 metric.update(probabilities)
 
 
-def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
+def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=False):
     """Distances between two sets of images, in memory that does not grow with their number.
 
     Args:
@@ -62,6 +62,7 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
             images each; the two numbers of images may differ.
         extractor: one of `tfgen.metrics.features`.
         limit_manifold: features of each side, the first ones, that precision, recall, density and coverage are of.
+        paired: whether image i of one side depends on image i of the other, see `KernelDistance`.
 
     Returns:
         {"frechet_distance", "kernel_distance", "kernel_distance_error" (None where there is one block), "precision",
@@ -70,16 +71,16 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000):
         "k_density_coverage", and the extractor's `describe()`. Numbers of JSON types.
 
     Raises:
-        ValueError: fewer than 6 images of a side, a limit below 6, or features that are not finite.
+        UserError: fewer than 6 images of a side, a limit below 6, or features that are not finite.
     """
     if limit_manifold < LEAST_IMAGES:
-        raise ValueError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
+        raise UserError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
     real, fake = (_Side(batches, extractor, limit_manifold) for batches in (real_batches, fake_batches))
-    kernel, score, found = KernelDistance(), ClassifierScore(), Modes()
+    kernel, score, found = KernelDistance(paired=paired), ClassifierScore(), Modes()
     _consume(real, fake, kernel, (score, found))
     n_manifold = min(real.moments.n, fake.moments.n, limit_manifold)
     if n_manifold < LEAST_IMAGES:
-        raise ValueError(f"compare expects at least {LEAST_IMAGES} images of each side, received {real.moments.n} real "
+        raise UserError(f"compare expects at least {LEAST_IMAGES} images of each side, received {real.moments.n} real "
                          f"and {fake.moments.n} fake: give more")
     distance, error = kernel.result()
     values = {"frechet_distance": frechet_distance(real.moments, fake.moments), "kernel_distance": distance,

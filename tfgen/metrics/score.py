@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 
+from tfgen.errors import UserError
 from tfgen.metrics.frechet import check_features
 
 
 def _checked(probabilities, width):
     probabilities = check_features(probabilities, width, "probabilities").astype(np.float64)
     if np.any(probabilities < 0) or np.any(np.abs(probabilities.sum(axis=1) - 1.0) > 1e-3):
-        raise ValueError("probabilities expect rows >= 0 that sum to 1, received others: give softmax outputs, not logits")
+        raise UserError("probabilities expect rows >= 0 that sum to 1, received others: give softmax outputs, not logits")
     return probabilities
 
 
@@ -34,16 +35,16 @@ class ClassifierScore:
         self._negative_entropy = 0.0
 
     def update(self, probabilities):
-        """Adds rows (B, K). Raises ValueError on another width or rows that are no probabilities."""
+        """Adds rows (B, K). Raises UserError on another width or rows that are no probabilities."""
         p = _checked(probabilities, None if self._marginal is None else len(self._marginal))
         self.n += len(p)
         self._marginal = p.sum(axis=0) + (0.0 if self._marginal is None else self._marginal)
         self._negative_entropy += float(np.sum(p * _log(p)))
 
     def result(self):
-        """The score, in [1, K]. Raises ValueError before the first row."""
+        """The score, in [1, K]. Raises UserError before the first row."""
         if not self.n:
-            raise ValueError("ClassifierScore expects at least 1 row of probabilities, received none")
+            raise UserError("ClassifierScore expects at least 1 row of probabilities, received none")
         marginal = self._marginal / self.n
         return math.exp(max(self._negative_entropy / self.n - float(marginal @ _log(marginal)), 0.0))
 
@@ -61,12 +62,12 @@ class Modes:
 
     def __init__(self, share=None):
         if share is not None and not 0 < share <= 1:
-            raise ValueError(f"Modes(share) expects None or a number in (0, 1], received {share!r}")
+            raise UserError(f"Modes(share) expects None or a number in (0, 1], received {share!r}")
         self.share = share
         self.counts = None
 
     def update(self, probabilities):
-        """Adds rows (B, K). Raises ValueError on another width or rows that are no probabilities."""
+        """Adds rows (B, K). Raises UserError on another width or rows that are no probabilities."""
         p = _checked(probabilities, None if self.counts is None else len(self.counts))
         counts = np.bincount(np.argmax(p, axis=1), minlength=p.shape[1])
         self.counts = counts if self.counts is None else self.counts + counts
@@ -75,10 +76,10 @@ class Modes:
         """{"modes": classes found, "modes_entropy": entropy of the shares, nats in [0, log K]}.
 
         Raises:
-            ValueError: before the first row.
+            UserError: before the first row.
         """
         if self.counts is None or not self.counts.sum():
-            raise ValueError("Modes expects at least 1 row of probabilities, received none")
+            raise UserError("Modes expects at least 1 row of probabilities, received none")
         shares = self.counts / self.counts.sum()
         least = 0.1 / len(shares) if self.share is None else self.share
         return {"modes": int(np.sum(shares >= least)), "modes_entropy": max(float(-shares @ _log(shares)), 0.0)}

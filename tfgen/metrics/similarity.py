@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfgen.errors import UserError
+
 # Below it (100 dB) an error is rounding.
 LEAST_ERROR = 1e-10
 
@@ -51,16 +53,16 @@ def similarity(made, wanted, batch_size=256):
         {"l1": in [0, 1], "psnr_db": in dB, "ssim": in [-1, 1]}, numbers of JSON types.
 
     Raises:
-        ValueError: another rank, shapes that differ, no images, or values that are not finite or outside [0, 1].
+        UserError: another rank, shapes that differ, no images, or values that are not finite or outside [0, 1].
     """
     made, wanted = np.asarray(made), np.asarray(wanted)
     if made.ndim != 4 or made.shape != wanted.shape or not made.size:
-        raise ValueError(f"similarity expects two arrays of images (N, H, W, C) of one shape, N >= 1, received "
+        raise UserError(f"similarity expects two arrays of images (N, H, W, C) of one shape, N >= 1, received "
                          f"{made.shape} and {wanted.shape}: give as many images of one size on both sides")
     for name, images in (("made", made), ("wanted", wanted)):
         low, high = images.min(), images.max()
         if not (np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1):
-            raise ValueError(f"similarity expects float images in [0, 1], received {name} images of {images.dtype} in "
+            raise UserError(f"similarity expects float images in [0, 1], received {name} images of {images.dtype} in "
                              f"{low:g} ... {high:g}: divide 8-bit images by 255, clip others")
     parts = []
     for start in range(0, len(made), batch_size):

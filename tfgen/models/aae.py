@@ -30,7 +30,7 @@ class AAE(EncoderDecoder, AdversarialModel):
     Reported: `reconstruction` in nats an image, `mse`, `critic_real` (of the prior), `critic_fake` (of codes).
 
     Raises:
-        ValueError: if encoder, decoder and critic do not fit each other.
+        UserError: if encoder, decoder and critic do not fit each other.
     """
 
     loss_names = ("critic_real", "critic_fake", "reconstruction", "mse")

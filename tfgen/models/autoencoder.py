@@ -9,7 +9,7 @@ from tfgen.serialization import serializable
 
 
 def check_decoder(encoder, decoder, likelihood):
-    """Raises a `ValueError` if the decoder's output cannot parametrise `likelihood` over the encoder's images."""
+    """Raises a `UserError` if the decoder's output cannot parametrise `likelihood` over the encoder's images."""
     image, made = tuple(encoder.inputs[0].shape[1:]), tuple(decoder.outputs[0].shape[1:])
     wanted = (*image[:-1], image[-1] * likelihood.parameters_per_value)
     require(made == wanted, f"the decoder must give {wanted} for images of {image} under "
@@ -54,7 +54,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
     Batches are images, pairs (input, clean target), or (images, integer labels), whose labels are ignored.
 
     Raises:
-        ValueError: if the shapes of encoder, decoder and likelihood do not fit.
+        UserError: if the shapes of encoder, decoder and likelihood do not fit.
     """
 
     loss_names = ("reconstruction", "penalty", "mse")
@@ -109,11 +109,12 @@ class AnomalyAutoencoder(Compared, Autoencoder):
 
     Args:
         difference: of image and reconstruction, see `tfgen.anomaly`.
-        code_weight: >= 0; with `StandardisedError` both terms are 1 on average over normal images.
+        code_weight: >= 0; once calibrated (`tfgen.anomaly.calibrate`) both terms are 1 on average over normal images that
+            were not trained on, with `StandardisedError` and `top` = 1.
         **arguments: as for `Autoencoder`.
 
     Raises:
-        ValueError: as `Autoencoder`, or if the codes are not flat.
+        UserError: as `Autoencoder`, or if the codes are not flat.
     """
 
     def __init__(self, encoder, decoder, difference=SquaredError(), code_weight=0.0, **kwargs):
@@ -130,6 +131,9 @@ class AnomalyAutoencoder(Compared, Autoencoder):
             parameters = self.decoder(codes, training=False)
         self.difference.update(x, self.likelihood.mean(parameters))
         self.code_distance.update(codes)
+
+    def usual_terms(self):
+        return [*super().usual_terms(), (self.code_distance, lambda x: self.code_distance(self.encode(x)))]
 
     def score(self, x):
         codes = self.encode(x)

@@ -37,7 +37,7 @@ class CycleGAN(Translator, AdversarialModel):
     and `identity`, mean absolute differences of images in [0, 1], means over both directions.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = ("critic_real", "critic_fake", "cycle", "identity")
@@ -121,10 +121,6 @@ class CycleGAN(Translator, AdversarialModel):
 
     def translate_back(self, x):
         return self.apply(self.back_generator, x, training=False)
-
-    def call(self, inputs, training=False):
-        """Sources -> images."""
-        return self.apply(self.generator, inputs, training)
 
 
 def mean_distance(images, others):

@@ -31,7 +31,7 @@ class DeepSVDD(Detector, GenerativeModel):
         centre: float32 (d,), as averaged; `fixed_centre` is c.
 
     Raises:
-        ValueError: if shapes do not fit, or a layer of the encoder has a bias.
+        UserError: if shapes do not fit, or a layer of the encoder has a bias.
     """
 
     loss_names = ("distance", "reconstruction")
@@ -101,7 +101,3 @@ class DeepSVDD(Detector, GenerativeModel):
 
     def score(self, x):
         return self.distance(self.encode(x))
-
-    def call(self, inputs, training=False):
-        """Images -> scores."""
-        return self.score(inputs)

@@ -30,7 +30,7 @@ class DRAEM(Detector, GenerativeModel):
         augmentation: of training images, see `GenerativeModel`.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = ("l1", "segmentation")

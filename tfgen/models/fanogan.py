@@ -35,7 +35,7 @@ class FAnoGAN(Compared, Stages, GAN):
     `generator_loss` is the encoder's in training, and the critic's figures are zero.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = (*GAN.loss_names, "stage", "izi_f")

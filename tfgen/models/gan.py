@@ -35,7 +35,7 @@ class GAN(AdversarialModel):
     Validation losses are without penalties.
 
     Raises:
-        ValueError: if the networks do not fit each other or the condition, naming both sides.
+        UserError: if the networks do not fit each other or the condition, naming both sides.
     """
 
     loss_names = ("critic_real", "critic_fake")
@@ -66,7 +66,7 @@ class GAN(AdversarialModel):
         self.built = True
 
     def check(self, generator, critic, num_classes):
-        """Raises a `ValueError` unless generator and critic fit each other and the condition."""
+        """Raises a `UserError` unless generator and critic fit each other and the condition."""
         check_networks(generator, critic, num_classes, self.critic_takes_labels)
 
     @property
@@ -86,7 +86,7 @@ class GAN(AdversarialModel):
         """(images, labels or None) of a batch.
 
         Raises:
-            ValueError: for a conditional model without labels.
+            UserError: for a conditional model without labels.
         """
         pair = isinstance(batch, (tuple, list))
         require(pair or not self.num_classes,
@@ -191,10 +191,6 @@ class GAN(AdversarialModel):
     def sample(self, seeds, label=None, **options):
         return self.make(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
 
-    def call(self, inputs, training=False):
-        """Latents (or [latents, labels]) -> images."""
-        return self.sampler(inputs, training=training)
-
 
 def copy_of(network):
     """A network of the same weights that no optimizer updates."""
@@ -211,7 +207,7 @@ def move_towards(copy, network, rate):
 
 
 def check_networks(generator, critic, num_classes, critic_takes_labels=True):
-    """Raises a `ValueError` unless generator and critic fit each other and the condition."""
+    """Raises a `UserError` unless generator and critic fit each other and the condition."""
     made, taken = tuple(generator.outputs[0].shape[1:]), tuple(critic.inputs[0].shape[1:])
     require(made == taken, f"the generator makes images of {made}, the critic takes {taken}")
     for network, told in (("generator", True), ("critic", critic_takes_labels)):

@@ -13,7 +13,7 @@ SPAN = 2.0
 
 
 def check_features(critic):
-    """Raises a `ValueError` unless a critic gives scores and features."""
+    """Raises a `UserError` unless a critic gives scores and features."""
     require(len(critic.outputs) == 2, f"the critic must give [scores, features], it gives {len(critic.outputs)} output(s)")
 
 
@@ -107,7 +107,7 @@ class GANomaly(ReconstructingGAN):
     Reported too: `encoder_loss`, mean (z - z')^2.
 
     Raises:
-        ValueError: if the networks do not fit each other.
+        UserError: if the networks do not fit each other.
     """
 
     loss_names = (*ReconstructingGAN.loss_names, "encoder_loss")
@@ -179,7 +179,7 @@ class SkipGANomaly(ReconstructingGAN):
     Reported too: `latent_loss`, mean (f(x) - f(x'))^2.
 
     Raises:
-        ValueError: if the networks do not fit each other.
+        UserError: if the networks do not fit each other.
     """
 
     loss_names = (*ReconstructingGAN.loss_names, "latent_loss")

@@ -15,7 +15,7 @@ from tfgen.verbs import Option
 
 
 def check_heads(critic, *widths):
-    """Raises a `ValueError` unless the critic's outputs have these widths (None: any)."""
+    """Raises a `UserError` unless the critic's outputs have these widths (None: any)."""
     made = [output.shape[-1] for output in critic.outputs]
     fits = len(made) == len(widths) and all(want in (None, have) for want, have in zip(widths, made))
     require(fits, f"the critic must give outputs of widths {list(widths)} (score first), it gives {made}")

@@ -47,7 +47,7 @@ class Pix2Pix(Translator, AdversarialModel):
     the mean absolute difference of images in [0, 1].
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = ("critic_real", "critic_fake", "l1")
@@ -110,7 +110,3 @@ class Pix2Pix(Translator, AdversarialModel):
 
     def translate(self, x, seed=None):
         return self.make(x, seed if seed is not None else tf.zeros(tf.shape(x)[:1], tf.int64), training=False)
-
-    def call(self, inputs, training=False):
-        """Sources -> images."""
-        return self.translate(inputs)

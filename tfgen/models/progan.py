@@ -26,7 +26,7 @@ class ProGAN(StagedGAN):
         **arguments: as for `GAN`, without a condition.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     def __init__(self, generator, critic, stage_steps=1000, objective=Wasserstein(drift=0.001), **kwargs):

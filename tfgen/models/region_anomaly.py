@@ -37,7 +37,7 @@ class RegionInpainter(Compared, AdversarialModel):
     the mean absolute difference in erased regions.
 
     Raises:
-        ValueError: if the networks do not fit each other, or the stride leaves pixels out.
+        UserError: if the networks do not fit each other, or the stride leaves pixels out.
     """
 
     loss_names = ("critic_real", "critic_fake", "l1")

@@ -7,26 +7,29 @@ from keras import ops
 from tfgen.losses import Bernoulli
 from tfgen.model import require
 from tfgen.models.autoencoder import Autoencoder, input_and_target
+from tfgen.models.staged import Stages
 from tfgen.serialization import serializable
 
 
 @serializable
-class StackedAutoencoder(Autoencoder):
+class StackedAutoencoder(Stages, Autoencoder):
     """An autoencoder of blocks; for the first steps each block is trained alone, bottom up (Bengio et al., 2007).
 
     With h_0 = x and h_k = encoders[k](h_{k-1}), stage k (steps k S ... (k + 1) S - 1) minimises
-    ||h_k - decoders[k](encoders[k](h_k))||^2 / 2 in block k alone (stage 0: -log p), h_k held fixed. After the
-    last stage the whole stack is fine-tuned on -log p(x). The stage follows from the optimizer's step, so a
-    resumed run keeps it. Validation losses are always those of the whole stack.
+    ||h_k - decoders[k](encoders[k](h_k))||^2 / 2 in block k alone (stage 0: -log p), h_k held fixed. Only block k is
+    given to the optimizer, whose momentum else would go on moving the blocks before. After the last stage the whole stack
+    is fine-tuned on -log p(x). The stage follows from the optimizer's step, so a resumed run keeps it. Validation losses
+    are always those of the whole stack.
 
     Args:
-        encoders: Functional models, the first on images, each on the codes of the one before.
+        encoders: Functional models, the first on images, each on the codes of the one before, of any shape.
         decoders: Functional models, `decoders[k]` inverts `encoders[k]`.
         pretrain_steps: S, steps a block; 0 trains the whole stack at once.
         likelihood, corruption, penalties: as for `Autoencoder`.
 
     Raises:
-        ValueError: if the numbers of blocks differ or shapes do not fit.
+        UserError: if the numbers of blocks differ or shapes do not fit, or for `pretrain_steps` in a `tf.distribute`
+            strategy of several replicas.
     """
 
     def __init__(self, encoders, decoders, pretrain_steps=0, likelihood=Bernoulli(), corruption=None, penalties=(),
@@ -36,9 +39,30 @@ class StackedAutoencoder(Autoencoder):
         super().__init__(keras.Sequential(list(encoders), name="encoder"),
                          keras.Sequential(list(decoders)[::-1], name="decoder"),
                          likelihood, corruption, penalties, **kwargs)
+        if pretrain_steps:
+            self.require_one_replica()
         self.encoders = list(encoders)
         self.decoders = list(decoders)
         self.pretrain_steps = pretrain_steps
+
+    @property
+    def stages(self):
+        return len(self.encoders) + 1 if self.pretrain_steps else 1
+
+    @property
+    def step(self):
+        return self.optimizer.iterations if self.compiled else 0
+
+    def stage_at(self, step):
+        step = ops.cast(step, "int32")
+        return ops.minimum(step // self.pretrain_steps, len(self.encoders)) if self.pretrain_steps else 0 * step
+
+    @property
+    def step_variables(self):
+        if self.stage == self.stages - 1:
+            return super().step_variables
+        block = self.encoders[self.stage], self.decoders[self.stage]
+        return [variable for network in block for variable in network.trainable_variables]
 
     def block_losses(self, index, x):
         """Losses of stage `index`: block `index` alone on the codes below it."""
@@ -49,16 +73,12 @@ class StackedAutoencoder(Autoencoder):
         if index == 0:
             losses = self.reconstruction_losses(made, x)
         else:
-            error = ops.mean(ops.square(made - x))
-            losses = {"reconstruction": 0.5 * error * x.shape[-1], "mse": error}
+            squares = ops.square(made - x)
+            error = ops.mean(ops.sum(squares, axis=tuple(range(1, len(x.shape)))))
+            losses = {"reconstruction": 0.5 * error, "mse": ops.mean(squares)}
         return losses | {"penalty": ops.zeros(()), "loss": losses["reconstruction"]}
 
     def compute_losses(self, batch, training):
-        whole = super().compute_losses
-        if not training or not self.pretrain_steps:
-            return whole(batch, training)
-        x, _ = input_and_target(batch)
-        stages = [lambda index=index: self.block_losses(index, x) for index in range(len(self.encoders))]
-        stages.append(lambda: whole(batch, training))
-        stage = ops.minimum(self.optimizer.iterations // self.pretrain_steps, len(self.encoders))
-        return tf.switch_case(ops.cast(stage, "int32"), stages)
+        if not training or self.stage == self.stages - 1:
+            return super().compute_losses(batch, training)
+        return self.block_losses(self.stage, input_and_target(batch)[0])

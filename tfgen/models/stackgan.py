@@ -32,7 +32,7 @@ class StackGAN(StagedGAN):
     Reported too: `kl`, in nats; `critic_fake` is of made images and of wrong labels.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = (*StagedGAN.loss_names, "kl")

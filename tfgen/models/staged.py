@@ -1,4 +1,4 @@
-"""GANs that train one part after another within one `fit`: the stage is a function of the step."""
+"""Models that train one part after another within one `fit`: the stage is a function of the step."""
 
 import keras
 import tensorflow as tf
@@ -11,14 +11,14 @@ from tfgen.serialization import serializable
 
 
 class Stages:
-    """Mixes into an adversarial model the training of one part after another: the stage is chosen in the graph.
+    """Mixes into a model the training of one part after another: the stage is chosen in the graph.
 
-    A class with it calls `add_step` in its `__init__`, writes `stage_at` and `stages`, and computes with `by_stage` what
-    differs. The step that decides the stage is a weight of the model, so that training goes on in its stage after a file
-    is loaded.
+    A class with it calls `add_step` in its `__init__` or has a `step` of its own, writes `stage_at` and `stages`, and
+    computes with `by_stage` what differs. The step that decides the stage is saved with the model, so that training goes on
+    in its stage after a file is loaded.
 
     Attributes:
-        step: int32 scalar, the generator's updates so far.
+        step: int32 scalar, updates so far (the generator's, of two players).
         stages: their number.
     """
 
@@ -29,13 +29,17 @@ class Stages:
         """Makes `step`.
 
         Raises:
-            ValueError: in a `tf.distribute` strategy of several replicas.
+            UserError: in a `tf.distribute` strategy of several replicas.
         """
+        self.require_one_replica()
+        self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
+                                    aggregation="only_first_replica")
+
+    def require_one_replica(self):
+        """Raises a `ValueError` in a `tf.distribute` strategy of several replicas."""
         replicas = self.distribute_strategy.num_replicas_in_sync
         require(replicas == 1, f"{type(self).__name__} trains on one replica (optimizers of several cannot update within a "
                                f"branch of the graph), the strategy has {replicas}")
-        self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
-                                    aggregation="only_first_replica")
 
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""
@@ -53,6 +57,8 @@ class Stages:
                     object.__setattr__(self, "_stage", before)
             return run
 
+        if self.stages == 1:
+            return function(*arguments)
         return tf.switch_case(self.stage_at(tf.convert_to_tensor(self.step)), list(map(branch, range(self.stages))))
 
     @property
@@ -86,7 +92,7 @@ class StagedGAN(Stages, GAN):
         grids: (height, width) of each stage's images.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
+        UserError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
             replicas.
     """
 
@@ -165,10 +171,6 @@ class StagedGAN(Stages, GAN):
 
     def sample(self, seeds, label=None, **options):
         return self.decode(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
-
-    def call(self, inputs, training=False):
-        """Latents (or [latents, labels]) -> images."""
-        return self.decode(*inputs) if isinstance(inputs, (tuple, list)) else self.decode(inputs)
 
 
 def split_critic(critic, stages):

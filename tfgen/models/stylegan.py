@@ -31,7 +31,7 @@ class StyleGAN(GAN):
         layers_of_noise: shapes (h, w, 1) of the layers' noise.
 
     Raises:
-        ValueError: if the networks do not fit each other, naming both sides.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     def __init__(self, generator, critic, mixing=0.9, style_decay=0.995, **kwargs):
@@ -114,7 +114,3 @@ class StyleGAN(GAN):
 
     def finished(self, w, seeds):
         return ops.clip(self.synthesise(self.repeated(w), self.seeded_planes(seeds)), 0.0, 1.0)
-
-    def call(self, inputs, training=False):
-        """Latents -> images."""
-        return self.decode(inputs)

@@ -38,7 +38,7 @@ class VAE(EncoderDecoder, GenerativeModel):
     Reported: `reconstruction` and `kl` in nats an image, and `elbo` = -(reconstruction + kl), whatever the weight.
 
     Raises:
-        ValueError: if shapes do not fit, or `kl_weight` / `free_bits` are combined with k > 1.
+        UserError: if shapes do not fit, or `kl_weight` / `free_bits` are combined with k > 1.
     """
 
     loss_names = ("reconstruction", "kl", "elbo")
@@ -161,7 +161,8 @@ class VAE(EncoderDecoder, GenerativeModel):
             k: samples, an int or int (B,); the bound tightens with k.
 
         Returns:
-            float32 (B,), below log p(x) in expectation and rising towards it.
+            float32 (B,), below log p(x) in expectation and rising towards it; with a likelihood that is not `normalised` on
+            the images, a bound on what then stands for log p(x), for a Bernoulli on grey levels minus a cross-entropy.
         """
         seeds = noise.seeds_of(x)
         mean, log_var = self.posterior(x, label)
@@ -182,7 +183,7 @@ class VAE(EncoderDecoder, GenerativeModel):
 
 @serializable(inherit=True)
 class AnomalyVAE(Compared, VAE):
-    """A `VAE` of normal images; `score` is its difference from the reconstruction, or minus its bound on log p(x).
+    """A `VAE` of normal images; `score` is its difference from the reconstruction, or minus its `log_prob`.
 
     Args:
         difference: of image and reconstruction, see `tfgen.anomaly`.

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers
 
+from tfgen.errors import UserError
 from tfgen.layers import SpectralConv2D, SpectralDense
 from tfgen.networks.conditioning import label_input
 
@@ -87,7 +88,7 @@ def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=Non
         A Functional model, (B, latent_dim) -> (B, H, W, C) in [0, 1], weights from N(0, 0.02).
 
     Raises:
-        ValueError: for images that are too small to be doubled up to.
+        UserError: for images that are too small to be doubled up to.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), widths(filters, levels)[::-1]
@@ -125,7 +126,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         apply; weights from N(0, 0.02) with batch normalisation, else Glorot's.
 
     Raises:
-        ValueError: for images that are too small to be halved.
+        UserError: for images that are too small to be halved.
     """
     inputs, x, dense = _halved(image_shape, filters, norm, spectral, num_classes, constraint)
     outputs = [dense(1)(x), *([dense(head)(x)] if head else []), *([x] if features else [])]
@@ -143,7 +144,7 @@ def encoder(image_shape, outputs, filters=64, norm="batch"):
         A Functional model, (B, H, W, C) in [0, 1] -> (B, outputs).
 
     Raises:
-        ValueError: for images that are too small to be halved.
+        UserError: for images that are too small to be halved.
     """
     inputs, x, dense = _halved(image_shape, filters, norm)
     return keras.Model(inputs, dense(outputs)(x), name="encoder")
@@ -170,10 +171,10 @@ def check_levels(image_shape):
     """The halvings of an image.
 
     Raises:
-        ValueError: if there are none.
+        UserError: if there are none.
     """
     levels = halvings(image_shape)
     if levels < 1:
-        raise ValueError(f"a convolutional generator expects images of at least 8x8 pixels, received "
+        raise UserError(f"a convolutional generator expects images of at least 8x8 pixels, received "
                          f"{image_shape[0]}x{image_shape[1]}; use the recipe gan, or a larger image_size")
     return levels

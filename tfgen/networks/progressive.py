@@ -56,7 +56,7 @@ def generator(image_shape, latent_dim, filters=64):
         into [0, 1], nothing holds them there.
 
     Raises:
-        ValueError: for images that are too small to be doubled up to.
+        UserError: for images that are too small to be doubled up to.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
@@ -88,7 +88,7 @@ def critic(image_shape, filters=64):
         A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
 
     Raises:
-        ValueError: for images that are too small to be halved.
+        UserError: for images that are too small to be halved.
     """
     grids, from_image, blocks = critic_layers(image_shape, filters)
     images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
+from tfgen.errors import UserError
 from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.dcgan import check_levels, crop_to, from_unit, sizes, to_unit, widths
@@ -79,7 +80,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
         A Functional model, [(B, latent_dim), (B,)] -> (B, H, W, C) in [0, 1].
 
     Raises:
-        ValueError: for images too small, or a latent too narrow to be split.
+        UserError: for images too small, or a latent too narrow to be split.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), [*widths(filters, levels)[::-1], filters]
@@ -88,7 +89,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
     if split_latent:
         share = latent_dim // (levels + 1)
         if not share:
-            raise ValueError(f"a split latent expects at least {levels + 1} values, one a block, received {latent_dim}")
+            raise UserError(f"a split latent expects at least {levels + 1} values, one a block, received {latent_dim}")
         embedded = layers.Embedding(num_classes, embedding)(label)
         cuts = [latent_dim - share * (levels - index) for index in range(levels + 1)]
         x = z[:, :cuts[0]]

@@ -100,7 +100,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, condition_dim=12
         (B, 2 condition_dim), means and log variances].
 
     Raises:
-        ValueError: for images that are too small to be halved.
+        UserError: for images that are too small to be halved.
     """
     check_levels(image_shape)
     small = (*sizes(image_shape, 1)[0], image_shape[-1])
@@ -143,7 +143,7 @@ def critic(image_shape, num_classes, filters=64):
         A Functional model, [(B, h, w, C), (B, H, W, C), (B,)] -> [(B, 1), (B, 1)].
 
     Raises:
-        ValueError: for images that are too small to be halved.
+        UserError: for images that are too small to be halved.
     """
     check_levels(image_shape)
     images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(sizes(image_shape, 1))]

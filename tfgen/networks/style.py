@@ -55,7 +55,7 @@ def synthesis(image_shape, width=512, filters=64):
         A Functional model, [(B, layers, width), (B, h, w, 1), …] -> (B, H, W, C), linear around [0, 1].
 
     Raises:
-        ValueError: for images that are too small to be doubled up to.
+        UserError: for images that are too small to be doubled up to.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers
 
+from tfgen.errors import UserError
 from tfgen.layers import ReflectionPadding2D, SeededDropout
 from tfgen.networks.dcgan import NORMS, crop_to, from_unit, sizes, small_normal, to_unit
 
@@ -39,7 +40,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
         A Functional model, (B, H, W, C) in [0, 1] (or [images, seeds int64 (B,)]) -> (B, H, W, C') in [0, 1].
 
     Raises:
-        ValueError: for sizes that differ.
+        UserError: for sizes that differ.
     """
     check_sizes(source_shape, image_shape)
     start = small_normal if norm else keras.initializers.HeNormal
@@ -84,7 +85,7 @@ def residual(source_shape, image_shape, filters=64, blocks=None, norm="instance"
         A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, C') in [0, 1].
 
     Raises:
-        ValueError: for sizes that differ.
+        UserError: for sizes that differ.
     """
     check_sizes(source_shape, image_shape)
     blocks = default_blocks(source_shape) if blocks is None else blocks
@@ -130,10 +131,10 @@ def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance
         A Functional model, (B, H, W, C) in [0, 1] (or `[sources, images]`) -> (B, h, w, 1).
 
     Raises:
-        ValueError: for an image that is smaller than `least_side(depth)`.
+        UserError: for an image that is smaller than `least_side(depth)`.
     """
     if min(image_shape[:2]) < least_side(depth):
-        raise ValueError(f"a critic of depth {depth} expects images of at least {least_side(depth)} pixels a side, received "
+        raise UserError(f"a critic of depth {depth} expects images of at least {least_side(depth)} pixels a side, received "
                          f"{image_shape[0]}x{image_shape[1]}: choose a smaller depth")
     image = keras.Input(image_shape, name="x")
     inputs, x = image, from_unit(image)
@@ -176,7 +177,7 @@ def default_blocks(image_shape):
 
 
 def check_sizes(source_shape, image_shape):
-    """Raises a `ValueError` unless both images have one height and width."""
+    """Raises a `UserError` unless both images have one height and width."""
     if tuple(source_shape[:2]) != tuple(image_shape[:2]):
-        raise ValueError(f"a translation expects images of one size, received {source_shape[0]}x{source_shape[1]} -> "
+        raise UserError(f"a translation expects images of one size, received {source_shape[0]}x{source_shape[1]} -> "
                          f"{image_shape[0]}x{image_shape[1]}: resize one of them")

@@ -81,7 +81,7 @@ def ae_anomaly(hp, spec):
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
 def vae_anomaly(hp, spec):
-    """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound on the likelihood."""
+    """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound."""
     return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=standardised(hp, spec, default=False),
                     bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
 

@@ -8,6 +8,7 @@ averaged generator: both take the players' circling out of the result.
 import keras
 import numpy as np
 
+from tfgen import seeds
 from tfgen.losses import Hinge, NonSaturating, Wasserstein
 from tfgen.models import GAN
 from tfgen.networks import points
@@ -81,7 +82,7 @@ def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
     Returns:
         The model and {step: float32 (samples, 2)} for the moments and the end.
     """
-    keras.utils.set_random_seed(seed)
+    seeds.set_random(seed)
     model, kept, every = SYSTEMS[name](mixture, steps), {}, min(EVERY, steps)
     model.steps_per_execution = min(50, every)
 

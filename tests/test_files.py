@@ -1,0 +1,52 @@
+"""Files that are never half there, and folders that one process writes."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tfgen import data, errors, files
+
+
+def test_a_folder_is_held_by_one_process_and_free_when_it_is_killed(tmp_path):
+    root = pathlib.Path(files.__file__).parents[1]
+    code = f"""
+import sys, types
+sys.path.insert(0, {str(root)!r})
+sys.modules["tfgen"] = package = types.ModuleType("tfgen")
+package.__path__ = [{str(root / "tfgen")!r}]  # without TensorFlow
+from tfgen import files
+with files.held({str(tmp_path / "run")!r}):
+    print("held", flush=True)
+    input()
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(errors.UserError, match="is being written by another training"), files.held(tmp_path / "run"):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with files.held(tmp_path / "run"):
+        assert not list((tmp_path / "run").iterdir())
+
+
+def test_what_a_killed_process_was_writing_is_swept(tmp_path):
+    deep = tmp_path / "samples" / "epoch-0001.png"
+    for path in (tmp_path / "kept.png", tmp_path / ".hidden"):
+        path.write_text("kept")
+    with files.written_aside(deep) as aside:
+        left = aside.with_name(f"{aside.name}-left")
+        os.link(aside, left)
+        aside.write_text("whole")
+    files.sweep(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [".hidden", "epoch-0001.png", "kept.png", "samples"]
+
+
+def test_an_export_names_data_without_paths(tmp_path):
+    assert data.portable({"name": "digits", "data_dir": "/a/b"}) == {"name": "digits", "data_dir": None}
+    local = data.portable({"name": str(tmp_path / "faces"), "image_size": 8, "data_dir": None})
+    assert local == {"name": "faces", "image_size": 8, "data_dir": None, "local": True}
