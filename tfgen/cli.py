@@ -118,7 +118,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
-         resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -376,8 +376,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     """
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
-    about |= {"data": data.portable(settings["data"]),
-              "reading": settings.get("reading", runs.reading_of(settings["data"]))}
+    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", runs.reading_of(settings["data"]))}
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")

@@ -1,4 +1,4 @@
-"""What is reported in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), notes."""
+"""What is said in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), a note."""
 
 import sys
 

@@ -9,4 +9,5 @@ from tfgen.data.prepare import prepare
 from tfgen.data.sources import available, load, portable
 from tfgen.data.spec import DataSpec
 
-__all__ = ["DataSpec", "Dataset", "available", "load", "one_class", "pairings", "portable", "prepare", "reading", "views"]
+__all__ = ["DataSpec", "Dataset", "available", "load", "one_class", "pairings", "portable", "prepare", "reading",
+           "views"]
