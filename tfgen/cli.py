@@ -126,7 +126,14 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     verbose = 0 if quiet else "auto"
     if (recipe is None) == (resume is None):
         raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
+    if extend and not (resume and epochs):
+        raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
     if resume:
+        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
+                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--out": out}
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
+                            "train another run")
         runs.resume(resume, epochs, verbose, extend)
         out = resume
     else:
