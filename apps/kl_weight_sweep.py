@@ -3,9 +3,9 @@
     python apps/kl_weight_sweep.py            # Fashion-MNIST, a few minutes on two cores
     python apps/kl_weight_sweep.py --fast     # digits, seconds
 
-Each VAE minimises E_q[-log p(x|z)] + weight * KL(q(z|x) || N(0, 1)). With weight 1 it maximises a bound that would be one on
-log p(x), the ELBO, were p(x|z) a probability: on grey levels the Bernoulli is minus a cross-entropy, so "bound" is said here.
-Weight 0 is an autoencoder with noise that it is free to switch off.
+Each VAE minimises E_q[-log p(x|z)] + weight * KL(q(z|x) || N(0, 1)). With weight 1 that is minus the ELBO, were p(x|z) a
+probability: on grey levels the Bernoulli is minus a cross-entropy, so the word here is bound. Weight 0 is an autoencoder
+with noise that it is free to switch off.
 """
 
 import math
@@ -106,9 +106,9 @@ def main(
     values |= {"best_kl_weight_on_validation": best["kl_weight"], "test_bound_of_best": best["test"]["bound"]}
     assert all(map(math.isfinite, values.values())), "a training diverged; try fewer epochs or another seed"
     if not fast:
-        figures.record("kl_weight_sweep", values, title=f"VAE with a 2-D latent on {source}: negative cross-entropy bound by "
-                       "weight of the KL term, nats an image", command="python apps/kl_weight_sweep.py", budget=budget, seeds=[seed],
-                       data={"name": source, "sizes": dataset.spec.sizes}, table=table, picture=out.name,
+        figures.record("kl_weight_sweep", values, title=f"VAE with a 2-D latent on {source}: negative cross-entropy bound "
+                       "by weight of the KL term, nats an image", command="python apps/kl_weight_sweep.py", budget=budget,
+                       seeds=[seed], data={"name": source, "sizes": dataset.spec.sizes}, table=table, picture=out.name,
                        published="none for this network, latent and likelihood")
     print(f"wrote {out}")
     return values | {"table": table, "budget": budget}

@@ -15,7 +15,7 @@ NAMES = ["a <&> b.png", "more/c.png", "more/deep/d e.jpg", "wide.png"]
 class Brightness:
     """Scores an image by its mean; its map is the image."""
 
-    image_shape = (8, 8, 1)
+    image_shape, resize = (8, 8, 1), "stretch"
 
     def __init__(self, threshold=0.5, names=("score", "anomaly_map")):
         self.threshold = threshold

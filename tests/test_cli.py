@@ -190,7 +190,7 @@ def test_a_detector_from_training_to_a_report(tfgen, tmp_path):
 class Bright:
     """Scores an image by its mean; its map is the image."""
 
-    names, image_shape = ["score", "anomaly_map"], (8, 8, 1)
+    names, image_shape, resize = ["score", "anomaly_map"], (8, 8, 1), "stretch"
 
     def __init__(self, threshold):
         self.threshold = threshold

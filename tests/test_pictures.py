@@ -46,7 +46,6 @@ def test_grid_clips_and_shows_nan():
 
 @pytest.mark.parametrize("images, options, message", [
     (random_images(2, 8, 8), {}, "received shape"),
-    (random_images(2, 8, 8, 2), {}, "C = 1 or 3"),
     (random_images(0, 8, 8, 1), {}, "N > 0"),
     (np.zeros((2, 8, 8, 1), np.uint8), {}, "divide 8-bit images by 255"),
     (random_images(2, 8, 8, 1), {"columns": 0}, "columns expects"),
@@ -66,6 +65,19 @@ def test_save_image_keeps_pixels_and_makes_folders(tmp_path, array):
     coloured = array.ndim == 3 and array.shape[-1] == 3
     np.testing.assert_array_equal(np.asarray(Image.open(path)), array if coloured else np.arange(6).reshape(2, 3))
     assert os.listdir(path.parent) == ["x.png"]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_channels_lie_beside_each_other_in_grey(tmp_path, channels):
+    images = random_images(6, 8, 5, channels)
+    picture = pictures.grid(images, columns=3, padding=0, scale=1)
+    assert picture.shape == (16, 3 * 5 * channels, 3)
+    tile = picture[8:, 5 * channels:10 * channels]
+    for channel in range(channels):
+        np.testing.assert_array_equal(tile[:, 5 * channel:5 * channel + 5, 1], np.rint(255 * images[4, ..., channel]))
+    pictures.save_image(tmp_path / "x.png", images[4])
+    np.testing.assert_array_equal(pixels(tmp_path / "x.png"), tile[..., 0])
+    pictures.save_rows(tmp_path / "rows.png", {"original": images, "grey": random_images(2, 8, 5, 1)})
 
 
 def test_save_image_shows_where_a_grey_image_is_no_number(tmp_path):

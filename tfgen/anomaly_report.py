@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfgen import heat, image_folders, pictures
-from tfgen.data.folders import decode
+from tfgen.data.image_files import decode
+from tfgen.data.resize import resize
 from tfgen.errors import UserError
 from tfgen.files import written_aside
 
@@ -42,7 +43,7 @@ def write(live, folder, out, threshold=None, top=100):
 
     Args:
         live: `verbs.Live` or `export.Served`, with `score`; with `anomaly_map`, pictures have the heat beside the image.
-        folder: of images, with subfolders.
+        folder: of images, with subfolders; or an image file.
         out: another folder; made if need be.
         threshold: score over which an image is called anomalous; None: the model's own.
         top: how many images are on the page, the strangest ones; scores.csv has all.
@@ -61,14 +62,15 @@ def write(live, folder, out, threshold=None, top=100):
         raise UserError(f"threshold expects a finite number, received {threshold}: leave it out for the model's own")
     if top < 1:
         raise UserError(f"top expects at least 1, received {top}")
-    if folder.resolve().is_relative_to(out.resolve()):
+    root = image_folders.root(folder)
+    if root.resolve().is_relative_to(out.resolve()):
         raise UserError(f"expected another folder than the images' for --out, received {str(out)!r}: give a new one")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, received the file {str(out)!r}: give another name")
     unreadable = []
     paths, scores, threshold = _scored(live, image_folders.found(folder, without=out), threshold, unreadable)
     order = np.argsort(-scores, kind="stable")
-    rows = [(paths[i], paths[i].relative_to(folder).as_posix(), scores[i], bool(scores[i] > threshold)) for i in order]
+    rows = [(paths[i], paths[i].relative_to(root).as_posix(), scores[i], bool(scores[i] > threshold)) for i in order]
     report = Report(len(rows), sum(called for *_, called in rows), unreadable, threshold)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as aside:
@@ -85,7 +87,7 @@ def write(live, folder, out, threshold=None, top=100):
 def _scored(live, paths, threshold, unreadable):
     """(paths that could be read, float64 scores, the threshold given or else the model's own)."""
     kept, scores = [], []
-    for names, images, _ in image_folders.batches(paths, live.image_shape, unreadable):
+    for names, images, _ in image_folders.batches(paths, live.image_shape, unreadable, live.resize):
         if threshold is None:
             outputs = live.outputs("score", images)
             values, own = outputs["score"], float(outputs["threshold"][0])
@@ -113,14 +115,15 @@ def _draw(live, rows, folder):
             pictures.save_image(folder / picture_name(rank), _comfortable(decode(path, live.image_shape[2])))
         return None
     lost = []
-    maps = [one for _, images, _ in image_folders.batches([path for path, *_ in rows], live.image_shape, lost)
+    paths = [path for path, *_ in rows]
+    maps = [one for _, images, _ in image_folders.batches(paths, live.image_shape, lost, live.resize)
             for one in live("anomaly_map", images)]
     if lost:
         raise UserError(f"the images changed while they were scored: {lost[0]}")
     scale = heat.scale(np.stack(maps), np.array([called for *_, called in rows]))
     for rank, ((path, *_), one) in enumerate(zip(rows, maps), 1):
         image = _comfortable(decode(path, live.image_shape[2])).astype(np.float32) / 255.0
-        pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), heat.overlay(image, one, *scale)])
+        pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), heat.overlay(image, one, *scale, live.resize)])
         pictures.save_image(folder / picture_name(rank), pictures.grid(pair, columns=2, padding=2, scale=1))
     return scale
 
@@ -131,7 +134,7 @@ def _comfortable(pixels):
     longest = max(height, width)
     if longest <= SIDE:
         return pixels.repeat(SIDE // longest, 0).repeat(SIDE // longest, 1)
-    return image_folders.resized(pixels, (max(1, round(height * SIDE / longest)), max(1, round(width * SIDE / longest))))
+    return resize(pixels, (max(1, round(height * SIDE / longest)), max(1, round(width * SIDE / longest))))
 
 
 def _replace_pictures(aside, folder):

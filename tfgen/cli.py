@@ -45,7 +45,12 @@ EXTRACTORS = {"classifier": metrics.features.classifier, "inception_v3": lambda 
 Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.")]
 Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
 DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
-ImageSize = Annotated[int | None, typer.Option(help="Resize images to this height and width, in pixels.")]
+ImageSize = Annotated[str | None, typer.Option(help="Resize images to N x N pixels, or to HEIGHTxWIDTH, such as 24x32.")]
+Resize = Annotated[str, typer.Option(help="How images come to that size: stretch, crop (cover it, keep the middle) or pad "
+                                          "(fit in, repeat the border).")]
+GroupBy = Annotated[str | None, typer.Option(
+    help="Regular expression in file names: files with the same match (its first group) stay in one split, such as ^[^_]+.")]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="List image files that cannot be read and go on.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images a step; default: the recipe's, mostly 128.")]
 Pairs = Annotated[str | None, typer.Option(
@@ -58,8 +63,11 @@ Anomalous = Annotated[str | None, typer.Option(help="Class(es) that count as ano
 Seed = Annotated[int, typer.Option(min=0, help="Of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
-Images = Annotated[str | None, typer.Option(help="A folder, file or data name; default: the test split it was made on.")]
+Images = Annotated[str | None, typer.Option(
+    help="A folder of images, an image file, another file or a data name; default: the test split it was made on.")]
 Count = Annotated[int, typer.Option("--n", min=1, help="How many images.")]
+ImageFiles = Annotated[pathlib.Path, typer.Option("--images", help="A folder of images, subfolders too, or an image file.")]
+CountOrAll = Annotated[int | None, typer.Option("--n", min=1, help="How many images at most.")]
 Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png or .npy.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
@@ -112,6 +120,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
+          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -139,7 +148,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     else:
         recipes.find(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
-        dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
+        dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
+                            skip_unreadable)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -151,6 +161,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
+         resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
          steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -160,38 +171,62 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     """
     recipes.find(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
-    dataset = data.load(data_name, image_size, pairs=pairs, domains=domains, normal=normal, anomalous=anomalous)
+    dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
+                        skip_unreadable)
     best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
                          verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
 
 
 def input_images(path, live, images, count, split="test"):
-    """(float32 images, labels or None) that a verb is asked for: given ones, or a split of the model's own data."""
-    if images is not None:
-        dataset = data.load(images, live.image_shape[0] if pathlib.Path(images).is_dir() else None)
-    elif isinstance(live, export.Served):
-        if "data" not in live.about:
+    """(float32 images, labels or None, lines of files passed over) that a verb is asked for.
+
+    Args:
+        path, live: the model.
+        images: a folder of images or an image file, of which all are taken; another file or a data name, of which the test
+            split is, or all images of one that is not split; None: `split` of the model's own data.
+        count: images at most; None: all.
+        split: of the model's own data.
+    """
+    if images is None:
+        about = live.about if isinstance(live, export.Served) else runs.read(path)
+        if "data" not in about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
-        if live.about["data"].get("local"):
-            raise UserError(f"this SavedModel was made on '{live.about['data']['name']}', files of the computer it was made "
+        if about["data"].get("local"):
+            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made "
                             "on, and does not hold their path; expected --images")
-        dataset = data.load(**live.about["data"])
+        return *runs.examples(runs.load_data(about), count, split), []
+    place = pathlib.Path(os.path.expanduser(images))
+    known = images in [name for name, *_ in data.available()]  # a name goes before a path, as in `load`
+    arrays = data.sources.read_arrays(place) if place.exists() and not known else None
+    if arrays is None and not known and (place.is_dir() or image_folders.is_file(place)):
+        x, paths, unreadable = image_folders.read(live, place, count)
+        return x, image_folders.labels_of(paths, place, live.class_names), unreadable
+    if arrays:
+        x, labels = arrays.get("test", arrays["train"])
+        x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
     else:
-        dataset = runs.load_data(runs.read(path))
-    if dataset.spec.image_shape != tuple(live.image_shape):
-        raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {dataset.spec.image_shape}")
-    return runs.examples(dataset, count, split)
+        x, labels = runs.examples(data.load(images), count)
+    if x.shape[1:] != tuple(live.image_shape):
+        raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
+    return x, labels, []
 
 
 def verb_inputs(verb, model, images, count, option):
-    """(verbs, images, labels or None, options) for a verb that takes images; a conditional model is told their labels."""
+    """(verbs, images, labels or None, options, files passed over) of a verb of images; conditional models get the labels."""
     live = runs.open_verbs(model)
-    x, labels = input_images(model, live, images, count)
+    x, labels, unreadable = input_images(model, live, images, count)
     options = numbers(option)
     if "label" in live.options.get(verb, {}) and labels is not None:
         options.setdefault("label", labels)
-    return live, x, labels, options
+    return live, x, labels, options, unreadable
+
+
+def passed_over(lines):
+    """Lists files that could not be read; gives the exit code."""
+    for line in lines:
+        print(f"passed over: {line}", file=sys.stderr)
+    return 1 if lines else 0
 
 
 def write(out, values, draw=None):
@@ -246,35 +281,42 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
 
 
 @app.command()
-def reconstruct(model: Model, images: Images = None, n: Count = 10, option: Options = None,
+def reconstruct(model: Model, images: Images = None, n: CountOrAll = None, option: Options = None,
                 out: Out = pathlib.Path("reconstructions.png")):
     """Writes images above their reconstructions (.png), or the reconstructions (.npy).
 
+    Without --n, 10 images; in a .npy all of --images. An image file of another size is resized as the model's data were.
+
     Example: tfgen reconstruct runs/x --n 10 --out r.png
     """
-    live, x, _, options = verb_inputs("reconstruct", model, images, n, option)
+    count = n or (None if images and out.suffix == ".npy" else 10)
+    live, x, _, options, unreadable = verb_inputs("reconstruct", model, images, count, option)
     made = live("reconstruct", x, **options)
     write(out, made, lambda path: pictures.save_rows(path, {"original": x, "reconstruction": made}))
+    return passed_over(unreadable)
 
 
 @app.command()
-def encode(model: Model, images: Images = None, n: Count = 1000, option: Options = None,
+def encode(model: Model, images: Images = None, n: CountOrAll = None, option: Options = None,
            out: Out = pathlib.Path("codes.npy")):
     """Writes latents (.npy), or a picture of them in two dimensions, coloured by class (.png).
 
+    Without --n, all of --images, else 1000. An image file of another size is resized as the model's data were.
+
     Example: tfgen encode runs/x --n 1000 --out codes.npy
     """
-    live, x, labels, options = verb_inputs("encode", model, images, n, option)
+    live, x, labels, options, unreadable = verb_inputs("encode", model, images, n or (None if images else 1000), option)
     write(out, live("encode", x, **options), lambda path: latent.plot_codes(live, x, labels, path, **options))
+    return passed_over(unreadable)
 
 
 @app.command()
-def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A folder of images, subfolders too.")],
+def translate(model: Model, images: ImageFiles,
               out: Annotated[pathlib.Path, typer.Option(help="Folder for the translations, under the images' own names.")],
               back: Annotated[bool, typer.Option("--back", help="From the target domain to the source domain.")] = False,
               option: Options = None, resize_back: Annotated[bool, typer.Option(
                   "--resize-back", help="Write each translation at its image's size, not at the model's.")] = False):
-    """Translates a folder of images. An image of another size is stretched to the model's, bicubic.
+    """Translates a folder of images. An image of another size is resized as the model's data were.
 
     Files that cannot be read are passed over and listed at the end; the exit code is then 1.
 
@@ -283,18 +325,16 @@ def translate(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A
     verb = "translate_back" if back else "translate"
     written, unreadable = image_folders.translate(runs.open_verbs(model), images, out, verb, resize_back, **numbers(option))
     print(f"wrote {written} translations to {out}")
-    for line in unreadable:
-        print(f"passed over: {line}", file=sys.stderr)
-    return 1 if unreadable else 0
+    return passed_over(unreadable)
 
 
 @app.command()
-def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A folder of images, subfolders too.")],
+def score(model: Model, images: ImageFiles,
           out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
           threshold: Annotated[float | None, typer.Option(
               help="Score over which an image is called anomalous; default: the model's own.")] = None,
           top: Annotated[int, typer.Option(min=1, help="Images on the page, the most anomalous first.")] = 100):
-    """Scores a folder of images for anomalies. An image of another size is stretched to the model's, bicubic.
+    """Scores a folder of images for anomalies. An image of another size is resized as the model's data were.
 
     Files that cannot be read are passed over and listed at the end; the exit code is then 1.
 
@@ -303,9 +343,7 @@ def score(model: Model, images: Annotated[pathlib.Path, typer.Option(help="A fol
     report = anomaly_report.write(runs.open_verbs(model), images, out, threshold, top)
     print(f"scored {report.scored} images, {report.anomalous} anomalous at threshold {report.threshold:.4g}"
           f"{'' if np.isfinite(report.threshold) else f' ({anomaly_report.NOT_CALIBRATED})'}: {out / 'index.html'}")
-    for line in report.unreadable:
-        print(f"passed over: {line}", file=sys.stderr)
-    return 1 if report.unreadable else 0
+    return passed_over(report.unreadable)
 
 
 @app.command()
@@ -350,7 +388,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                         f"saved_models/{to.name}")
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
-    about["data"] = data.portable(settings["data"])
+    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", runs.reading_of(settings["data"]))}
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")

@@ -1,4 +1,6 @@
-"""What is reported in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1)."""
+"""What is said in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), a note."""
+
+import sys
 
 
 class UserError(ValueError):
@@ -11,3 +13,8 @@ class Failure(RuntimeError):
 
 class DiskFull(OSError):
     """There is no room to write: the message says where, and what is intact."""
+
+
+def note(line):
+    """One line on standard error: what a person should know and nothing stops for."""
+    print(line, file=sys.stderr)

@@ -7,6 +7,9 @@ import numpy as np
 from tfgen import anomaly, metrics, verbs
 from tfgen.attempts import Attempts
 
+# What stands in the place of "elbo", "log_prob" and "bits_per_dim" where no probability is bounded.
+UNNORMALISED = "negative_cross_entropy_bound"
+
 
 def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
     """Figures of a model on a split.
@@ -23,10 +26,9 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
-        "detection", "left_out"} as they apply; where the likelihood is not normalised on the images,
-        "negative_cross_entropy_bound" in the place of "elbo", "log_prob" and "bits_per_dim"; "samples" is what
-        `tfgen.metrics.of_samples` gives, "translations" and "detection" what `of_translations` and `of_detection` do;
-        "left_out" {what: why} could not be measured.
+        "detection", "left_out"} as they apply: "log_prob" and what belongs to it as `of_log_prob` says, "samples" as
+        `tfgen.metrics.of_samples`, "translations" and "detection" as `of_translations` and `of_detection`; "left_out"
+        {what: why} could not be measured.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
@@ -45,8 +47,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
             figures[name] = found
     if "log_prob" in live.names:
         figures |= attempt("log_prob", of_log_prob, model, live, batches, batch_size, k, default={})
-        if "negative_cross_entropy_bound" in figures:
-            figures.pop("elbo", None)
+    if UNNORMALISED in figures:
+        figures.pop("elbo", None)
     return figures | ({"left_out": attempt.left_out} if attempt.left_out else {})
 
 
@@ -54,18 +56,18 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
     """What a model says of the likelihood of images.
 
     Args:
-        model: with `log_prob` and `bits_offset`; where it has a `likelihood`, that says whether it is normalised.
+        model: with `log_prob`, and `bits_offset` where its nats are worth bits.
         live: its verbs.
         batches: of images, or of tuples that begin with images and their labels.
         batch_size: images at a time.
         k: importance samples, for a bound that takes them.
 
     Returns:
-        {"log_prob": mean over images in nats, "bits_per_dim"}, or, of a likelihood that is not normalised on the images,
-        {"negative_cross_entropy_bound": that mean}; and, as they apply, "k" and "active_units" of the codes.
+        {"log_prob": mean over images in nats, "bits_per_dim"}, and, as they apply, "k" and "active_units" of the codes.
+        Where the model's likelihood is not normalised on these images {"negative_cross_entropy_bound"} instead of the first
+        two: a Bernoulli is a probability of binary images, and on grey levels none (Loaiza-Ganem & Cunningham, 2019).
     """
-    about, totals, codes = live.options["log_prob"], [], []
-    normalised, binary = getattr(getattr(model, "likelihood", None), "normalised", True), True
+    about, totals, codes, probability = live.options["log_prob"], [], [], True
     for batch in batches:
         x, options = batch, {}
         if isinstance(batch, tuple):
@@ -74,12 +76,11 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
         totals.append(live("log_prob", x.numpy(), batch_size, **samples, **options))
         if "encode" in live.names:
             codes.append(live("encode", x.numpy(), batch_size, **options))
-        binary = binary and bool(np.isin(x, (0.0, 1.0)).all())
+        probability = probability and (model.normalised or bool(np.isin(x, (0.0, 1.0)).all()))
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
-    bits = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
-    figures = {"log_prob": log_prob, "bits_per_dim": bits} if normalised or binary else {
-        "negative_cross_entropy_bound": log_prob}
-    figures |= {"k": k} if "k" in about else {}
+    figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
+    if probability:
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})
 
 

@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from tfgen import image_folders
+from tfgen.data.resize import restore, windows
 
 COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, bright at both ends
 OPACITY = 0.75  # of full heat
@@ -25,18 +25,22 @@ def scale(maps, called):
     return float(begins), float(np.median(peaks[called]) if called.any() else peaks.max())
 
 
-def overlay(image, heat, begins, full):
+def overlay(image, heat, begins, full, mode="stretch"):
     """An image in grey under its map; opacity grows with heat, so normal areas stay visible.
 
     Args:
         image: float32 (H, W, C) in [0, 1].
-        heat: float (h, w), resized to the image.
+        heat: float (h, w), of the image as the model was shown it; brought to the image's size.
         begins, full: see `scale`.
+        mode: how the image was resized for the model, see `tfgen.data.resize.resize`; what was cropped away has no heat.
 
     Returns:
         float32 (H, W, 3) in [0, 1].
     """
-    heat = image_folders.resized(heat[..., None].astype(np.float32), image.shape[:2])
+    (top, height), (left, width) = windows(image.shape[:2], heat.shape, mode)[0]
+    shown = restore(heat[..., None].astype(np.float32), image.shape[:2], mode)
+    heat = np.full((*image.shape[:2], 1), -np.inf, np.float32)
+    heat[top:top + height, left:left + width] = shown
     heat = np.clip((heat - begins) / max(full - begins, 1e-12), 0.0, 1.0)  # (H, W, 1)
     return (1.0 - OPACITY * heat) * image.mean(axis=2, keepdims=True) + OPACITY * heat * COLOURS(heat[..., 0])[..., :3]
 

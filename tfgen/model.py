@@ -63,6 +63,12 @@ class GenerativeModel(keras.Model):
         likelihood = getattr(self, "likelihood", None)
         return 8.0 if likelihood is None else likelihood.bits_offset
 
+    @property
+    def normalised(self):
+        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.losses.Likelihood`."""
+        likelihood = getattr(self, "likelihood", None)
+        return likelihood is None or likelihood.normalised
+
     def verb_options(self, name):
         """{input name: Option} of the verb `name` beside its first input."""
         return {}
@@ -329,7 +335,10 @@ class AdversarialModel(GenerativeModel):
 
 
 def layer_losses(networks):
-    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any."""
+    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any.
+
+    Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
+    """
     found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.zeros(())
 

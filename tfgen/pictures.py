@@ -19,7 +19,8 @@ def grid(images, columns=None, padding=1, scale=None):
     """Many images as one picture, row by row, on a light background.
 
     Args:
-        images: float (N, H, W, C) in [0, 1], C = 1 or 3; values outside are clipped, NaNs become magenta.
+        images: float (N, H, W, C) in [0, 1], C = 1 or 3; of another C, the channels lie beside each other in grey. Values
+            outside are clipped, NaNs become magenta.
         columns: tiles in a row; None for about a square.
         padding: pixels of background around each tile.
         scale: integer enlargement by nearest neighbour; None enlarges small images to tiles of about 48 pixels.
@@ -50,15 +51,17 @@ def save_image(path, array):
 
     Args:
         path: file name; its ending (.png, .jpg, .webp …) chooses the format.
-        array: (H, W), (H, W, 1) or (H, W, 3): uint8, or floats in [0, 1]. Of one channel the file is grey, without NaN.
+        array: (H, W) or (H, W, C): uint8, or floats in [0, 1]. Of one channel the file is grey, without NaN; of another
+            number than 1 or 3, the channels lie beside each other.
 
     Raises:
         UserError: for another shape or dtype, or an unknown ending.
     """
     array = np.asarray(array)
     array = array[..., None] if array.ndim == 2 else array
-    if array.ndim != 3 or array.shape[-1] not in (1, 3):
-        raise UserError(f"save_image expects an array (H, W), (H, W, 1) or (H, W, 3), received shape {array.shape}")
+    if array.ndim != 3 or not array.size:
+        raise UserError(f"save_image expects an array (H, W) or (H, W, C), received shape {array.shape}")
+    array = panels(array)
     pixels = array if array.dtype == np.uint8 else _pixels(array[None])[0]
     # What is no number has a colour of its own.
     pixels = pixels[..., 0] if array.shape[-1] == 1 and np.isfinite(array).all() else pixels
@@ -112,17 +115,25 @@ def printable(text):
 
 
 def _pixels(images):
-    """Float images (N, H, W, C) in [0, 1] -> uint8 (N, H, W, 3)."""
+    """Float images (N, H, W, C) in [0, 1] -> uint8 (N, H, W, 3), or (N, H, C W, 3) unless C is 1 or 3."""
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
-        raise UserError(f"expected images (N, H, W, C) with N > 0 and C = 1 or 3, received shape {images.shape}")
+    if images.ndim != 4 or not images.size:
+        raise UserError(f"expected images (N, H, W, C) with N > 0, received shape {images.shape}")
     if not np.issubdtype(images.dtype, np.floating):
         raise UserError(f"expected float images in [0, 1], received {images.dtype}; divide 8-bit images by 255")
-    images = images.astype(np.float32)
+    images = panels(images.astype(np.float32))
     pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
     pixels = np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels
     pixels[np.isnan(images).any(-1)] = NOT_A_NUMBER
     return pixels
+
+
+def panels(images):
+    """(…, H, W, C) -> the same for 1 or 3 channels, else (…, H, C W, 1): the channels beside each other."""
+    *first, height, width, channels = images.shape
+    if channels in (1, 3):
+        return images
+    return np.moveaxis(images, -1, -2).reshape(*first, height, channels * width, 1)
 
 
 def _scale_of(tiles):

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfgen import anomaly, callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
 from tfgen.attempts import Attempts
 from tfgen.data import pipeline
-from tfgen.errors import UserError
+from tfgen.errors import UserError, note
 from tfgen.model import AdversarialModel
 from tfgen.recipes.hyperparameters import STEPS
 
@@ -63,6 +63,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
+        "reading": reading_of(dataset.source),
         "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
@@ -105,8 +106,8 @@ def resume(out, epochs=None, verbose="auto", extend=False):
         out: the run's folder.
         epochs: in all; None: as first asked.
         verbose: as in `fit`.
-        extend: whether schedules and stages that end before `epochs` are stretched to the new end; they go on from the
-            place in the stretched ones that the steps so far have.
+        extend: whether schedules and stages that end elsewhere are fitted to the new end; they go on from the place in the
+            fitted ones that the steps so far have.
 
     Raises:
         UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
@@ -139,11 +140,14 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
     planned = settings["hyperparameters"].get(STEPS, 0)
     end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
     settings["epochs"] = epochs
-    if not 0 < planned < end:
+    if not planned or planned == end:
         return model
     if not extend:
-        raise UserError(f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}: add --extend "
-                        "(extend=True) to stretch them, or train a new run of that length")
+        told = f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}"
+        if planned < end:
+            raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
+        note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
+        return model
     settings["hyperparameters"][STEPS] = end
     stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
     for ours, theirs in zip(state(stretched), state(model), strict=True):
@@ -282,8 +286,16 @@ def read(folder):
 
 
 def load_data(settings):
-    """The data set that a run was trained on."""
-    return data.load(**settings["data"])
+    """The data set that a run, or the record of an export, was trained on; a line is said if it has changed since."""
+    dataset = data.load(**settings["data"])
+    if "spec" in settings and (line := dataset.spec.changes_since(settings["spec"])):
+        note(line)
+    return dataset
+
+
+def reading_of(source):
+    """How the image files of a data set are read, from its record."""
+    return data.reading(source.get("resize", "stretch"))
 
 
 def load_model(path):
@@ -324,7 +336,11 @@ def open_verbs(path):
         return export.Served(path)
     if not path.exists():
         raise UserError(f"there is no {path}; expected a run folder or a SavedModel folder")
-    return verbs.Live(open_run(path)[0])
+    model, settings = open_run(path)
+    live = verbs.Live(model)
+    live.resize = settings["data"].get("resize", live.resize)
+    live.class_names = tuple(settings["spec"]["class_names"])
+    return live
 
 
 def check_positive(**numbers):

@@ -163,7 +163,12 @@ class Verbs:
         names: the verbs that it has.
         options: {verb: {input: Option}}.
         image_shape, latent_shape, source_shape: of one image, latent or source; None where there is none.
+        resize: how image files of another size come to it, see `tfgen.data.resize.resize`.
+        class_names: of its data, or empty.
     """
+
+    resize = "stretch"
+    class_names = ()
 
     def call(self, name, options):
         """Function of a batch (rows of the first input, then of the options in order) -> {output: tensor} of a verb."""

@@ -172,7 +172,7 @@ def test_masks_are_resized_with_the_images(tmp_path, size):
     data, mask = load(tmp_path, image_size=size), np.zeros((2, 8, 8), bool)
     assert data.spec.image_shape == (size, size, 1) and data.spec.sizes["train"] == 19 and same(data, again(data))
     mask[0, :2, 3:5] = mask[1, 1:3, 3:5] = True
-    expected = sorted(resize_mask(m, size).tobytes() for m in mask)
+    expected = sorted(resize_mask(m, (size, size)).tobytes() for m in mask)
     for label in (1, 2):
         assert multiset(data.masks("test")[data.labels("test") == label]) == expected
     assert not data.masks("test")[~data.anomalous("test")].any()
@@ -181,13 +181,13 @@ def test_masks_are_resized_with_the_images(tmp_path, size):
 def test_resized_masks_keep_thin_defects():
     mask = np.zeros((64, 96), bool)
     mask[17, 5:80] = True
-    small = resize_mask(mask, 8)
+    small = resize_mask(mask, (8, 8))
     # Blocks of 8x12 pixels: row 2, columns 0 to 6.
     np.testing.assert_array_equal(np.argwhere(small), [(2, column) for column in range(7)])
-    np.testing.assert_array_equal(resize_mask(np.eye(2, dtype=bool), 4), np.eye(2).repeat(2, 0).repeat(2, 1))
+    np.testing.assert_array_equal(resize_mask(np.eye(2, dtype=bool), (4, 4)), np.eye(2).repeat(2, 0).repeat(2, 1))
     for size in (7, 30, 61):
         for row, column in np.random.default_rng(0).integers(0, 64, (20, 2)):
-            assert resize_mask(np.arange(64 * 96).reshape(64, 96) == row * 96 + column, size).sum() == 1
+            assert resize_mask(np.arange(64 * 96).reshape(64, 96) == row * 96 + column, (size, size)).sum() == 1
 
 
 def test_a_category_with_less(tmp_path):

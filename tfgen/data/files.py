@@ -60,6 +60,9 @@ def checked(where, images, labels):
     Raises:
         UserError: wrong dtype, rank or range, NaN, no images, labels of another number.
     """
+    if images.ndim == 4 and images.shape[1] in (1, 2, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
+        raise UserError(f"{where} expects images of shape (N, H, W, C) with 1 to 4 channels last, received {images.shape}, "
+                        "which looks like channels first (N, C, H, W): save images.transpose(0, 2, 3, 1)")
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 2, 3, 4)):
         raise UserError(f"{where} expects images of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels last, "
                         f"received {images.shape}: reshape or transpose the array")

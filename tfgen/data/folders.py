@@ -1,35 +1,48 @@
 """Arrays from folders of images."""
 
+import os
 import pathlib
 import random
 import re
 
 import numpy as np
-from PIL import Image
 
-from tfgen.data import tfds_store
-from tfgen.data.resize import check_one_size, stack
-from tfgen.errors import UserError
+from tfgen.data.image_files import SUFFIXES, Unreadable, decode, header
+from tfgen.data.resize import Fit, check_one_size, stack
+from tfgen.errors import UserError, note
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
            "valid": "validation", "val": "validation"}
-_CHANNELS = {"1": 1, "L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "P": 3, "PA": 3, "CMYK": 3, "YCbCr": 3, "RGBX": 3}
+
+
+def once(paths):
+    """Paths, sorted, without links to another one of them."""
+    paths = sorted(paths)
+    if not any(path.is_symlink() for path in paths):
+        return paths
+    kept = {}
+    for path in sorted(paths, key=lambda path: path.is_symlink()):
+        kept.setdefault(os.path.realpath(path), path)
+    return sorted(kept.values())
 
 
 def subfolders(folder):
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    """The folders in a folder, sorted, without hidden ones and links to itself, to what it is in or to another of them."""
+    here = pathlib.Path(os.path.realpath(folder))
+    subs = once(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return [sub for sub in subs if not (sub.is_symlink() and here.is_relative_to(os.path.realpath(sub)))]
 
 
-def _images(folder):
-    return sorted(p for p in folder.iterdir()
-                  if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+def images_in(folder):
+    """The image files directly in a folder, sorted; hidden ones, and links to another of them, are left out."""
+    return once(path for path in folder.iterdir()
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file())
 
 
 def class_files(folder):
     """[(path, class name or None)] of the images directly in a folder or in its class subfolders."""
-    flat = [(path, None) for path in _images(folder)]
-    nested = [(path, sub.name) for sub in subfolders(folder) for path in _images(sub)]
+    flat = [(path, None) for path in images_in(folder)]
+    nested = [(path, sub.name) for sub in subfolders(folder) for path in images_in(sub)]
     if flat and nested:
         raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder a class, received "
                         f"{len(flat)} directly and {len(nested)} in subfolders: move them to one or the other")
@@ -39,9 +52,9 @@ def class_files(folder):
 
 
 def _scan(folder):
-    """({split: [(path, class name or None)]}, {split: folder})."""
+    """{split: [(path, class name or None)]}."""
     subs = subfolders(folder)
-    if subs and not _images(folder) and all(sub.name.lower() in _SPLITS for sub in subs):
+    if subs and not images_in(folder) and all(sub.name.lower() in _SPLITS for sub in subs):
         roots = {_SPLITS[sub.name.lower()]: sub for sub in subs}
         if len(roots) != len(subs) or "train" not in roots:
             raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, "
@@ -53,70 +66,68 @@ def _scan(folder):
         if not items:
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) in {str(roots[split])!r} or in one "
                             "subfolder a class, received none: check the path")
-    return splits, roots
+    return splits
 
 
-def _channels_of(path, mode):
-    if mode not in _CHANNELS:
-        raise UserError(f"expected an 8-bit image in {str(path)!r}, received mode {mode}: convert it to 8 bits")
-    return _CHANNELS[mode]
+class Reader:
+    """Reads the image files of a data set, given as items (path, …).
 
+    Args:
+        where: what to call the data set in an error.
+        fit: `tfgen.data.resize.Fit` of all images.
+        skip_unreadable: whether a file that cannot be read is left out, with a line; else it is refused.
+        side_by_side: each file is two images beside each other, as for `stack`.
+    """
 
-def header(path):
-    """(channels, (H, W)) without decoding the pixels."""
-    try:
-        with Image.open(path) as image:
-            mode, (width, height) = image.mode, image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise UserError(f"expected an image in {str(path)!r}, received a file that cannot be read as one: "
-                        "remove or replace it") from None
-    return _channels_of(path, mode), (height, width)
+    def __init__(self, where, fit=Fit(), skip_unreadable=False, side_by_side=False):
+        self.where = where
+        self.fit = fit
+        self.skip_unreadable = skip_unreadable
+        self.side_by_side = side_by_side
+        self._peaks = []
 
+    def _readable(self, items, read):
+        """Yields (item, read(path)) of each item that can be read."""
+        for item in items:
+            try:
+                yield item, read(item[0])
+            except Unreadable as error:
+                if not self.skip_unreadable:
+                    raise Unreadable(f"{error}, or pass --skip-unreadable (skip_unreadable=True) to go on without such "
+                                     "files") from None
+                note(f"passed over: {error}")
 
-def decode(path, channels):
-    """An image file as uint8 (H, W, channels), channels 1 or 3. Raises UserError for one that is not whole or not 8-bit."""
-    try:
-        with Image.open(path) as image:
-            _channels_of(path, image.mode)
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except UserError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        raise UserError(f"expected a whole image in {str(path)!r}, received a truncated or corrupt file: "
-                        "remove or replace it") from None
-    return pixels.reshape(*pixels.shape[:2], channels)
+    def common_channels(self, splits):
+        """(channels, the splits without files that have no readable header).
 
+        One channel if all images are grey; of several sizes only where they come to one.
+        """
+        found = {split: list(self._readable(items, header)) for split, items in splits.items()}
+        headers = [about for pairs in found.values() for _, about in pairs]
+        if self.fit.size is None:
+            check_one_size(self.where, (sides for _, sides in headers))
+        return max((channels for channels, _ in headers), default=1), {
+            split: [item for item, _ in pairs] for split, pairs in found.items()}
 
-def _read_tfds(folder, splits, roots, names, shape, size):
-    """{split: (images, labels)} by TFDS' ImageFolder, or None if it sees other images or cannot decode one."""
-    import tensorflow as tf
+    def stack(self, items, channels):
+        """(uint8 (N, H, W, channels), their items, their own [(H, W)]). Raises UserError if none can be read."""
+        kept, shapes = [], []
 
-    with tfds_store.quiet() as tfds:
-        builder = tfds.folder_dataset.ImageFolder(str(folder), shape=shape)
-        seen = {split: info.num_examples for split, info in builder.info.splits.items()}
-        if seen != {root.name: len(splits[split]) for split, root in roots.items()} or (
-                tuple(builder.info.features["label"].names) != names):
-            return None
-        try:
-            arrays = {}
-            for split, root in roots.items():
-                data = builder.as_dataset(split=root.name, shuffle_files=False)
-                records = [(record["image"], record["label"]) for record in data.as_numpy_iterator()]
-                arrays[split] = (stack(repr(str(folder)), (image for image, _ in records), size),
-                                 np.array([label for _, label in records], np.int64))
-        except (tf.errors.OpError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
-            return None
-        return arrays
+        def images():
+            for item, image in self._readable(items, lambda path: decode(path, channels, self._peaks)):
+                kept.append(item)
+                shapes.append(image.shape[:2])
+                yield image
 
+        arrays = stack(self.where, images(), self.fit, self.side_by_side)
+        return arrays, kept, shapes
 
-def common_channels(where, paths, size):
-    """(channels, (H, W)) of image files: one channel if all are grey; several sizes only where `size` is given."""
-    headers = [header(path) for path in paths]
-    if size is None:
-        check_one_size(where, (sides for _, sides in headers))
-    return max(channels for channels, _ in headers), headers[0][1]
+    def finish(self):
+        """Says what the files as a whole have: 16 bits of which little is used."""
+        peak = max(self._peaks, default=0)
+        if self._peaks and peak < 1 << 14:
+            note(f"few levels: the 16-bit images of {self.where} reach {peak} of 65535, so at most {1 + (peak >> 8)} of 256 "
+                 "levels are left of them: rescale the files to 0 to 65535")
 
 
 def domain_roots(folder):
@@ -132,15 +143,15 @@ def domain_roots(folder):
     return roots
 
 
-def read_domains(folder, size=None):
-    """{'trainA': (images uint8 (N, H, W, C), None), 'trainB': …} of a folder with two domains of unpaired images.
+def read_domains(folder, reader):
+    """({'trainA': (images uint8 (N, H, W, C), None), 'trainB': …}, {'trainA': [path] …}) of two domains of unpaired images.
 
     Layout: trainA/*.png and trainB/*.png, with testA, testB, valA and valB beside them or not. Other subfolders are
     passed over. Each domain is grey or coloured by itself.
 
     Args:
         folder: path.
-        size: side to resize all images to, or None if they have one size.
+        reader: a `Reader`.
 
     Raises:
         UserError: no trainA or no trainB, no images in one of the folders, several sizes, a broken image.
@@ -150,44 +161,40 @@ def read_domains(folder, size=None):
     if missing:
         raise UserError(f"expected the subfolders trainA and trainB in {str(folder)!r}, missing {', '.join(missing)} "
                         f"beside {', '.join(sub.name for sub in roots.values())}: add it, or rename the others")
-    paths = {name: _images(root) for name, root in roots.items()}
-    for name, found in paths.items():
+    items = {name: [(path,) for path in images_in(root)] for name, root in roots.items()}
+    for name, found in items.items():
         if not found:
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) directly in {str(roots[name])!r}, received "
                             "none: put them there")
-    where = repr(str(folder))
-    channels = {domain: common_channels(where, (path for name, found in paths.items() if name[-1] == domain
-                                                for path in found), size)[0] for domain in "AB"}
-    return {name: (stack(where, (decode(path, channels[name[-1]]) for path in found), size), None)
-            for name, found in paths.items()}
+    splits, paths = {}, {}
+    for domain in "AB":
+        channels, known = reader.common_channels({name: found for name, found in items.items() if name[-1] == domain})
+        for name, found in known.items():
+            images, kept, _ = reader.stack(found, channels)
+            splits[name], paths[name] = (images, None), [path for path, in kept]
+    return splits, paths
 
 
-def read_folder(folder, size=None, side_by_side=False):
-    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names) of a folder of images.
+def read_folder(folder, reader):
+    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names, {split: [path]}) of a folder.
 
     Layouts: class/*.png; train/class/*.png with test/ and validation/ beside it; *.png or train/*.png without
-    labels. Grey images give one channel, any colour among them three (transparency is dropped). Hidden files
-    and files that are no images are passed over. TFDS' ImageFolder reads the layouts that it knows.
+    labels. Grey images give one channel, any colour among them three. Hidden files, files that are no images and links
+    to what is counted already are passed over.
 
     Args:
         folder: path.
-        size: side to resize all images to, or None if they have one size.
-        side_by_side: each file is two images beside each other, as for `stack`.
+        reader: a `Reader`.
 
     Raises:
-        UserError: no images, several sizes, a file that is no whole 8-bit image, an unclear layout.
+        UserError: no images, several sizes, a file that is no whole image, an unclear layout.
     """
-    folder = pathlib.Path(folder)
-    splits, roots = _scan(folder)
-    channels, sides = common_channels(repr(str(folder)), (path for items in splits.values() for path, _ in items), size)
+    channels, splits = reader.common_channels(_scan(pathlib.Path(folder)))
     names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
-    if names and folder not in roots.values() and not side_by_side:
-        arrays = _read_tfds(folder, splits, roots, names, (*(sides if size is None else (None, None)), channels), size)
-        if arrays:
-            return arrays, names
-    arrays = {}
+    arrays, paths = {}, {}
     for split, items in splits.items():
-        images = stack(repr(str(folder)), (decode(path, channels) for path, _ in items), size, side_by_side)
-        labelled = items[0][1] is not None
-        arrays[split] = images, np.array([names.index(c) for _, c in items], np.int64) if labelled else None
-    return arrays, names
+        images, kept, _ = reader.stack(items, channels)
+        labelled = kept[0][1] is not None
+        arrays[split] = images, np.array([names.index(c) for _, c in kept], np.int64) if labelled else None
+        paths[split] = [path for path, _ in kept]
+    return arrays, names, paths

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfgen.data.folders import class_files, common_channels, decode, header, subfolders
-from tfgen.data.resize import resize_mask, stack
+from tfgen.data.folders import class_files, subfolders
+from tfgen.data.image_files import decode_mask
 from tfgen.errors import UserError
 
 GOOD = "good"
@@ -36,49 +36,50 @@ def _files(folder):
     return files
 
 
-def _mask(truth, path, kind, size):
-    """bool (H, W) of a test image, resized if `size` is given; any value of the file above 0 is a defect."""
-    shape = header(path)[1]
-    mask = np.zeros(shape, bool)
-    if kind != GOOD:
-        places = [truth / kind / f"{path.stem}{end}.png" for end in ("_mask", "")]
-        file = next((place for place in places if place.is_file()), None)
-        if file is None:
-            raise UserError(f"expected the mask of {str(path)!r} in {str(places[0])!r}, received none: add it, or remove "
-                            "ground_truth")
-        mask = decode(file, 3).any(-1)
-        if mask.shape != shape:
-            raise UserError(f"expected a mask of {shape[0]}x{shape[1]}, its image's size, in {str(file)!r}, received "
-                            f"{mask.shape[0]}x{mask.shape[1]}: replace it")
-    return mask if size is None else resize_mask(mask, size)
+def _mask(truth, path, kind, shape):
+    """bool (H, W) of a test image of this shape; any value of the file above 0 is a defect."""
+    if kind == GOOD:
+        return np.zeros(shape, bool)
+    places = [truth / kind / f"{path.stem}{end}.png" for end in ("_mask", "")]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UserError(f"expected the mask of {str(path)!r} in {str(places[0])!r}, received none: add it, or remove "
+                        "ground_truth")
+    mask = decode_mask(file)
+    if mask.shape != shape:
+        raise UserError(f"expected a mask of {shape[0]}x{shape[1]}, its image's size, in {str(file)!r}, received "
+                        f"{mask.shape[0]}x{mask.shape[1]}: replace it")
+    return mask
 
 
-def read_category(folder, size=None):
-    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, kinds, masks) of a category's folder.
+def read_category(folder, reader):
+    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, kinds, masks, {split: [path]}) of a category.
 
     Layout: train/good/*.png; beside it test/good/*.png and test/DEFECT/*.png, ground_truth/DEFECT/*_mask.png (or the
     image's own name) and validation/good/*.png, or not. Grey images give one channel, any colour among them three.
 
     Args:
         folder: pathlib.Path.
-        size: side to resize all images and masks to, or None if they have one size.
+        reader: a `tfgen.data.folders.Reader`; masks are resized as images are.
 
     Returns:
-        The splits, labels only in test: 0 = good, 1, 2 … = defects by name; ("good", defects …); and
-        {"test": bool (N, H, W)}, or None without ground_truth or test.
+        The splits, labels only in test: 0 = good, 1, 2 … = defects by name; ("good", defects …);
+        {"test": bool (N, H, W)}, or None without ground_truth or test; and the files of the images.
 
     Raises:
         UserError: images elsewhere or none, several sizes, a broken image, a mask that is missing or of another size.
     """
-    files = _files(folder)
-    where, truth = repr(str(folder)), folder / "ground_truth"
-    channels = common_channels(where, (path for items in files.values() for path, _ in items), size)[0]
-    splits = {split: (stack(where, (decode(path, channels) for path, _ in items), size), None)
-              for split, items in files.items()}
-    tested = files.get("test", [])
-    kinds = GOOD, *sorted({kind for _, kind in tested} - {GOOD})
-    if tested:
-        splits["test"] = splits["test"][0], np.array([kinds.index(kind) for _, kind in tested], np.int64)
-    if not tested or not truth.is_dir():
-        return splits, kinds, None
-    return splits, kinds, {"test": np.stack([_mask(truth, path, kind, size) for path, kind in tested])}
+    truth = folder / "ground_truth"
+    channels, files = reader.common_channels(_files(folder))
+    kinds = GOOD, *sorted({kind for _, kind in files.get("test", ())} - {GOOD})
+    splits, paths, masks = {}, {}, None
+    for split, items in files.items():
+        images, kept, shapes = reader.stack(items, channels)
+        labels = None
+        if split == "test":
+            labels = np.array([kinds.index(kind) for _, kind in kept], np.int64)
+            if truth.is_dir():
+                masks = {split: np.stack([reader.fit.mask(_mask(truth, *item, shape))
+                                          for item, shape in zip(kept, shapes, strict=True)])}
+        splits[split], paths[split] = (images, labels), [path for path, _ in kept]
+    return splits, kinds, masks, paths

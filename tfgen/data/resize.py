@@ -1,27 +1,138 @@
-"""Images to one size."""
+"""Images to one size: the one resizer, of training data and of the images that a trained model is asked about."""
 
 import collections
+import dataclasses
+import re
 
 import numpy as np
 from PIL import Image
 
 from tfgen.errors import UserError
 
-
-def resize(image, size):
-    """uint8 (H, W, C) -> uint8 (size, size, C), bilinear with antialiasing; sides are stretched alike to `size`."""
-    if image.shape[:2] == (size, size):
-        return image
-    channels = [np.asarray(Image.fromarray(image[:, :, c]).resize((size, size), Image.Resampling.BILINEAR))
-                for c in range(image.shape[2])]
-    return np.stack(channels, axis=2)
+METHOD = "bilinear, antialiased"
+MODES = ("stretch", "crop", "pad")
 
 
-def resize_mask(mask, size):
-    """bool (H, W) -> bool (size, size): True where any pixel of the area is, so that thin defects survive."""
-    if mask.shape == (size, size):
-        return mask
-    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)) > 0
+def _centred(whole, part):
+    """(first, count) of `part` pixels in the middle of `whole`."""
+    return (whole - part) // 2, part
+
+
+def windows(shape, size, mode):
+    """What of an image is shown, and where.
+
+    Args:
+        shape, size: (height, width) of the image and of what it becomes.
+        mode: "stretch", "crop" or "pad", as for `resize`.
+
+    Returns:
+        ((top, height), (left, width)) of the image, and of the result.
+    """
+    image, result = [(0, side) for side in shape], [(0, side) for side in size]
+    if mode == "stretch":
+        return image, result
+    # The axis along which the image is longer, measured in sides of the result.
+    long = int(shape[1] * size[0] > shape[0] * size[1])
+    if mode == "crop":
+        image[long] = _centred(shape[long], max(1, round(size[long] * shape[1 - long] / size[1 - long])))
+    else:
+        short = 1 - long
+        result[short] = _centred(size[short], max(1, round(shape[short] * size[long] / shape[long])))
+    return image, result
+
+
+def _scaled(planes, size, box, method):
+    """A box ((top, height), (left, width)) of (H, W, C), plane by plane, at another size."""
+    (top, height), (left, width) = box
+    if planes.shape[:2] == (height, width) == tuple(size):
+        return planes
+    corners = left, top, left + width, top + height
+    return np.stack([np.asarray(Image.fromarray(plane).resize(size[::-1], method, box=corners))
+                     for plane in np.moveaxis(planes, 2, 0)], axis=2)
+
+
+def resize(image, size, mode="stretch"):
+    """An image at another size, bilinear with antialiasing.
+
+    Args:
+        image: uint8 or float32 (H, W, C).
+        size: (height, width).
+        mode: "stretch" each axis by itself; "crop": scaled so that it covers the size, the middle of it kept; "pad": scaled
+            so that it fits in, in the middle, its border pixels repeated outwards.
+
+    Returns:
+        (height, width, C) of the same type.
+    """
+    shown, ((top, height), (left, width)) = windows(image.shape[:2], size, mode)
+    image = _scaled(image, (height, width), shown, Image.Resampling.BILINEAR)
+    around = (top, size[0] - top - height), (left, size[1] - left - width), (0, 0)
+    return np.pad(image, around, "edge") if np.any(around) else image
+
+
+def restore(values, shape, mode="stretch"):
+    """What a model made of a resized image, at the image's own size: the way back from `resize`.
+
+    Args:
+        values: uint8 or float32 (H, W, C).
+        shape: (height, width) of the image before `resize`.
+        mode: as it was resized.
+
+    Returns:
+        (height, width, C) of the same type, without padding; of a cropped image, only the window that was kept.
+    """
+    ((_, height), (_, width)), held = windows(shape, values.shape[:2], mode)
+    return _scaled(values, (height, width), held, Image.Resampling.BILINEAR)
+
+
+def resize_mask(mask, size, mode="stretch"):
+    """bool (H, W) -> (height, width): True where any pixel of the area is, so thin defects survive. Padding has none."""
+    shown, ((top, height), (left, width)) = windows(mask.shape, size, mode)
+    mask = _scaled(mask[..., None].astype(np.float32), (height, width), shown, Image.Resampling.BOX)[..., 0] > 0
+    return np.pad(mask, ((top, size[0] - top - height), (left, size[1] - left - width)))
+
+
+def _is_side(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+
+
+def sides(image_size):
+    """(height, width) of 32, "32", "24x32" or (24, 32). Raises UserError for anything else."""
+    parts = image_size
+    if isinstance(image_size, str):
+        parts = [int(part) if re.fullmatch("[0-9]+", part) else None for part in image_size.strip().lower().split("x")]
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    if len(parts) not in (1, 2) or not all(map(_is_side, parts)):
+        raise UserError(f"image_size expects whole numbers >= 1, received {image_size!r}: pass --image-size N or "
+                        "HEIGHTxWIDTH, such as 32 or 24x32 (in Python 32 or (24, 32))")
+    return int(parts[0]), int(parts[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How images of a data set come to one size.
+
+    Args:
+        size: (height, width), or None: they keep their own, which must be one.
+        mode: as for `resize`.
+    """
+
+    size: tuple[int, int] | None = None
+    mode: str = "stretch"
+
+    @classmethod
+    def asked(cls, image_size, mode):
+        """Of what a user gives. Raises UserError for another size or mode, and for a mode without a size."""
+        if mode not in MODES:
+            raise UserError(f"resize expects one of {', '.join(MODES)}, received {mode!r}: pass --resize crop, say")
+        if image_size is None and mode != "stretch":
+            raise UserError(f"resize={mode!r} expects a size to come to, received none: pass --image-size N or HEIGHTxWIDTH")
+        return cls(None if image_size is None else sides(image_size), mode)
+
+    def __call__(self, image):
+        return image if self.size is None else resize(image, self.size, self.mode)
+
+    def mask(self, mask):
+        return mask if self.size is None else resize_mask(mask, self.size, self.mode)
 
 
 def check_one_size(where, sizes):
@@ -30,8 +141,8 @@ def check_one_size(where, sizes):
     if len(counts) > 1:
         found = ", ".join(f"{h}x{w} ({n})" for (h, w), n in counts.most_common(3))
         more = f" and {len(counts) - 3} more sizes" if len(counts) > 3 else ""
-        raise UserError(f"{where} expects images of one size, found height x width {found}{more}: "
-                        "pass --image-size N (image_size=N) to resize all to N x N")
+        raise UserError(f"{where} expects images of one size, found height x width {found}{more}: pass --image-size N "
+                        "or HxW (image_size=N or (H, W)) to resize all, with --resize crop or pad to keep their proportions")
 
 
 def _halves(where, image):
@@ -41,26 +152,26 @@ def _halves(where, image):
     return np.split(image, 2, axis=1)
 
 
-def stack(where, images, size=None, side_by_side=False):
-    """Stacks an iterable of uint8 (H, W, C) images, resized if `size` is given.
+def stack(where, images, fit=Fit(), side_by_side=False):
+    """Stacks an iterable of uint8 (H, W, C) images.
 
     Args:
         where: what to call the images in an error.
         images: uint8 (H, W, C) each.
-        size: side that each image is resized to, or None.
+        fit: `Fit` that brings each to its size.
         side_by_side: each is two images beside each other, which are resized one by one.
 
     Returns:
         uint8 (N, H, W, C); side by side (N, H, 2 W, C).
 
     Raises:
-        UserError: images of several sizes and no `size`, or side by side an odd width.
+        UserError: images of several sizes and no size to come to, or side by side an odd width.
     """
     if side_by_side:
-        pairs = (_halves(where, image) for image in images)
-        images = (image if size is None else resize(image, size) for pair in pairs for image in pair)
-        images = [np.concatenate(pair, axis=1) for pair in zip(*[images] * 2, strict=True)]
+        images = [np.concatenate([fit(half) for half in _halves(where, image)], axis=1) for image in images]
     else:
-        images = [image if size is None else resize(image, size) for image in images]
+        images = [fit(image) for image in images]
+    if not images:
+        raise UserError(f"expected images of {where} that can be read, received none: mend the files")
     check_one_size(where, (image.shape[:2] for image in images))
     return np.stack(images)

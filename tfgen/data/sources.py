@@ -11,20 +11,11 @@ from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.one_class import one_class
 from tfgen.data.pipeline import Dataset
 from tfgen.data.prepare import IDX_DATASETS
-from tfgen.data.resize import check_one_size, stack
+from tfgen.data.resize import Fit, check_one_size, stack
 from tfgen.data.spec import DataSpec
-from tfgen.errors import UserError
+from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
+from tfgen.errors import UserError, note
 from tfgen.suggest import did_you_mean
-
-
-def _permutation(count):
-    """A fixed permutation of range(count); RandomState's stream never changes."""
-    return np.random.RandomState(0).permutation(count)
-
-
-def _take(pair, rows):
-    images, labels = pair
-    return images[rows], None if labels is None else labels[rows]
 
 
 def _digits():
@@ -34,44 +25,41 @@ def _digits():
     bunch = load_digits()
     images = np.rint(bunch.images * (255.0 / 16.0)).astype(np.uint8)[..., None]
     labels = bunch.target.astype(np.int64)
-    order = np.split(_permutation(len(images)), [1347, 1547])
-    splits = {split: _take((images, labels), rows)
+    order = np.split(permutation(len(images)), [1347, 1547])
+    splits = {split: take((images, labels), rows)
               for split, rows in zip(("train", "validation", "test"), order, strict=True)}
     return splits, tuple(str(digit) for digit in range(10))
 
 
-def _carve(name, splits):
-    """Fills in 'test', then 'validation', from the end of a fixed permutation of train: a tenth, at most 5,000."""
-    for split in ("test", "validation"):
-        if split in splits:
-            continue
-        count = len(splits["train"][0])
-        part = min(5000, max(1, count // 10))
-        if part >= count:
-            raise UserError(f"expected at least {2 + ('test' not in splits)} images to split in {name!r}, received "
-                            f"{count}: add images")
-        order = _permutation(count)
-        splits[split] = _take(splits["train"], order[-part:])
-        splits["train"] = _take(splits["train"], order[:-part])
-    return {split: splits[split] for split in ("train", "validation", "test")}
+def _fit(source):
+    return Fit.asked(source["image_size"], source.get("resize", "stretch"))
 
 
-def _whole(name, splits, size, side_by_side=False):
+def _train_groups(source, name, paths, split="train"):
+    """The groups of a training split's files, or None where none are asked for."""
+    if "group_by" not in source:
+        return None
+    if split not in paths:
+        raise UserError(f"group_by expects a folder of image files, received {name!r}: leave out --group-by")
+    return groups_of(paths[split], group_pattern(source["group_by"]))
+
+
+def _whole(name, splits, fit, side_by_side=False, groups=None):
     """The splits resized, checked for one size and one number of channels, and carved."""
-    if size is not None or side_by_side:
-        splits = {split: (stack(repr(name), images, size, side_by_side), labels)
+    if fit.size is not None or side_by_side:
+        splits = {split: (stack(repr(name), images, fit, side_by_side), labels)
                   for split, (images, labels) in splits.items()}
     check_one_size(repr(name), (images.shape[1:3] for images, _ in splits.values()))
     channels = {split: images.shape[3] for split, (images, _) in splits.items()}
     if len(set(channels.values())) > 1:
         raise UserError(f"expected the same channels in all splits of {name!r}, received {channels}: convert them")
-    return _carve(name, splits)
+    return carve(name, splits, groups)
 
 
-def _two_domains(name, splits, size):
+def _two_domains(source, name, splits, paths):
     """{split: images} of A and {split: (images, None)} of B, from splits called trainA, trainB and so on."""
-    a, b = (_whole(name, {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain}, size)
-            for domain in "AB")
+    a, b = (_whole(name, {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain}, _fit(source),
+                   groups=_train_groups(source, name, paths, f"train{domain}")) for domain in "AB")
     check_one_size(repr(name), (found["train"][0].shape[1:3] for found in (a, b)))
     return {split: images for split, (images, _) in a.items()}, b
 
@@ -116,6 +104,9 @@ def _dataset(source, name, splits, classes=None, class_names=(), view="images", 
         source_shape = sources["train"].shape[1:] if sources else None
         sizes = {split: max(size, len(sources[split])) if sources else size for split, size in sizes.items()}
     spec = DataSpec(name, shape, classes, sizes, class_names, view, source_shape)
+    for arrays in ({split: images for split, (images, _) in splits.items()}, sources if view == "unpaired" else {}):
+        if line := copies_line(name, arrays):
+            note(line)
     return Dataset(spec, splits, source, sources, masks)
 
 
@@ -127,24 +118,24 @@ def _check_unasked(source, name, what):
                         "leave out --pairs and --domains")
 
 
-def _category(source, name, path):
+def _category(source, name, path, reader):
     """The Dataset of a folder in MVTec AD's layout; a test split carved from train is all normal."""
     _check_unasked(source, name, "normal images and defects")
-    splits, kinds, masks = mvtec.read_category(path, source["image_size"])
-    splits = _carve(name, splits)
+    splits, kinds, masks, paths = mvtec.read_category(path, reader)
+    splits = carve(name, splits, _train_groups(source, name, paths))
     images, labels = splits["test"]
     splits["test"] = images, np.zeros(len(images), np.int64) if labels is None else labels
     return _dataset(source, name, splits, class_names=kinds, view="one_class", masks=masks)
 
 
-def _finish(source, name, splits, class_names):
-    size, pairs, domains = source["image_size"], source.get("pairs"), source.get("domains")
+def _finish(source, name, splits, class_names, paths):
+    pairs, domains = source.get("pairs"), source.get("domains")
     if "trainA" in splits:
         _check_unasked(source, name, "the domains A and B")
-        sources, splits = _two_domains(name, splits, size)
+        sources, splits = _two_domains(source, name, splits, paths)
         return _dataset(source, name, splits, view="unpaired", sources=sources)
     side_by_side = pairs in pairings.SIDE_BY_SIDE
-    splits = _whole(name, splits, size, side_by_side)
+    splits = _whole(name, splits, _fit(source), side_by_side, _train_groups(source, name, paths))
     classes = _classes_of(splits, class_names)
     if domains is not None:
         source["domains"], sources, splits = _two_classes(name, splits, domains, classes[1], classes[0])
@@ -159,20 +150,28 @@ def _finish(source, name, splits, class_names):
     return _dataset(source, name, splits, *classes)
 
 
-def _from_path(path, size, side_by_side):
+def read_arrays(path):
+    """{split: (images, labels)} of a .npz or IDX file or a folder of IDX files, or None for anything else."""
     if path.is_dir():
-        if files.has_idx(path):
-            return files.read_idx_folder(path), ()
-        if folders.domain_roots(path):
-            return folders.read_domains(path, size), ()
-        mvtec.check_single(path)
-        return folders.read_folder(path, size, side_by_side)
+        return files.read_idx_folder(path) if files.has_idx(path) else None
     if path.suffix == ".npz":
-        return files.read_npz(path), ()
-    if path.suffix in (".gz", ".idx") or path.name.endswith("ubyte"):
-        return files.read_idx_file(path), ()
-    raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
-                    "give one of those")
+        return files.read_npz(path)
+    return files.read_idx_file(path) if path.suffix in (".gz", ".idx") or path.name.endswith("ubyte") else None
+
+
+def _from_path(path, reader):
+    """({split: (images, labels)}, class names, {split: [path]} of image files)."""
+    arrays = read_arrays(path)
+    if arrays:
+        return arrays, (), {}
+    if not path.is_dir():
+        raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
+                        "give one of those")
+    if folders.domain_roots(path):
+        splits, paths = folders.read_domains(path, reader)
+        return splits, (), paths
+    mvtec.check_single(path)
+    return folders.read_folder(path, reader)
 
 
 def _unknown(name, data_dir):
@@ -193,62 +192,84 @@ def _unknown(name, data_dir):
                      f"{did_you_mean(name, choices)}: see `tfgen data list`")
 
 
-def _load(source, name, data_dir, size, side_by_side):
+def _load(source, name, data_dir):
     """The Dataset of a name or path, before any of its classes are told normal."""
     if name == "digits":
-        return _finish(source, name, *_digits())
+        return _finish(source, name, *_digits(), {})
+    fit, side_by_side = _fit(source), source.get("pairs") in pairings.SIDE_BY_SIDE
     ready = tfds_store.prepared(data_dir)
     if name in ready:
-        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], size, side_by_side))
+        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
     path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise _unknown(name, data_dir)
     title = path.resolve().name
     title = title.split(".")[0] or title
     source["name"] = str(path.resolve())
+    reader = folders.Reader(repr(str(path)), fit, source.get("skip_unreadable", False), side_by_side)
     if path.is_dir() and mvtec.is_category(path):
-        return _category(source, title, path)
-    return _finish(source, title, *_from_path(path, size, side_by_side))
+        dataset = _category(source, title, path, reader)
+    else:
+        dataset = _finish(source, title, *_from_path(path, reader))
+    reader.finish()
+    return dataset
 
 
-def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None):
+def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
+    """The arguments of `load` as a run records them; newer ones only where they are not their defaults."""
+    fit = Fit.asked(image_size, resize)
+    source = {"name": name, "image_size": fit.size, "data_dir": None if data_dir is None else str(data_dir)}
+    if fit.size:
+        source["image_size"] = fit.size[0] if fit.size[0] == fit.size[1] else list(fit.size)
+    if resize != "stretch":
+        source["resize"] = resize
+    if group_by is not None:
+        source["group_by"] = group_pattern(group_by).pattern
+    return source | ({"skip_unreadable": True} if skip_unreadable else {})
+
+
+def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None, resize="stretch",
+         group_by=None, skip_unreadable=False):
     """Loads a dataset into memory. Nothing is ever downloaded.
+
+    Copies of an image in several splits, and files that are passed over, are said in a line each on standard error.
 
     Args:
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
             .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
             for unpaired images in trainA, trainB …, `mvtec.read_category` for normal images in train/good). A prepared
             name goes before a path of the same spelling; './name' is always the path.
-        image_size: side that all images are resized to, bilinear and square; None keeps theirs.
+        image_size: what all images are resized to, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None keeps
+            theirs.
         data_dir: folder of prepared TFDS datasets; None takes TFDS' own.
         pairs: what each image is to be translated from: a pairing as for `pairings.by_name`, or 'side_by_side' where
             each file holds the source (left) and the image (right), or 'side_by_side_reversed' (source right).
         domains: two classes, by name or number, as a pair or as 'A,B': the images of the second become the images, and
             those of the first unpaired sources, without labels.
         normal, anomalous: classes as for `one_class`, for data to detect anomalies in.
+        resize: how images come to `image_size`: 'stretch', 'crop' or 'pad', as for `tfgen.data.resize.resize`.
+        group_by: a regular expression that is searched in the names of image files: files with the same first group (or,
+            without one, the same match) are of one group, which is not separated where a split is carved from train.
+        skip_unreadable: leave out image files that cannot be read, instead of refusing the folder.
 
     Returns:
         Dataset with the splits train, validation and test. A source without a test or a validation split gives a
-        tenth (at most 5,000) of train, by a fixed permutation, for each (of unpaired images, in each domain).
+        tenth (at most 5,000) of train, by a fixed permutation, for each (of unpaired images, in each domain); of groups,
+        the fewest that have as many images.
 
     Raises:
         UserError: one line with what was expected, what was received and what to do.
     """
-    if image_size is not None and (isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer))
-                                   or image_size < 1):
-        raise UserError(f"image_size expects an int >= 1, received {image_size!r}: pass --image-size N, such as 32")
     views = {"pairs": pairs, "domains": domains, "normal": normal, "anomalous": anomalous}
     given = [f"{key}={value!r}" for key, value in views.items() if value is not None]
     if len(given) > 1:
         raise UserError(f"expected one of {', '.join(views)}, received {' and '.join(given)}: leave out the others")
-    name = str(name)
-    source = {"name": name, "image_size": image_size, "data_dir": None if data_dir is None else str(data_dir)}
-    side_by_side = pairs in pairings.SIDE_BY_SIDE
+    source = _source(str(name), image_size, data_dir, resize, group_by, skip_unreadable)
     if pairs is not None:
-        source["pairs"] = pairs if side_by_side else pairings.by_name(pairs).name
+        source["pairs"] = pairs if pairs in pairings.SIDE_BY_SIDE else pairings.by_name(pairs).name
     if domains is not None:
         source["domains"] = domains
-    dataset = _load(source, name, data_dir, image_size, side_by_side)
+    dataset = _load(source, str(name), data_dir)
     return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 

@@ -75,6 +75,22 @@ class DataSpec:
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
                 "source_shape": None if self.source_shape is None else list(self.source_shape)}
 
+    def changes_since(self, record):
+        """A line on how many images there were when `record` (of `to_json`) was written, or None if there were as many.
+
+        Raises:
+            UserError: for images of another shape, which a model of the record does not take.
+        """
+        shapes = self.to_json()
+        for field in ("image_shape", "source_shape"):
+            if shapes[field] != record.get(field):
+                raise UserError(f"expected images of {record.get(field)}, as the model was trained on, received "
+                                f"{self.name!r} with {shapes[field]}: give the data back as they were")
+        before = record.get("sizes", {}) | {"classes": record.get("num_classes")}
+        now = self.sizes | {"classes": self.num_classes}
+        changed = [f"{key} {before.get(key)} -> {count}" for key, count in now.items() if count != before.get(key)]
+        return f"{self.name!r} has changed since the model was trained: {', '.join(changed)}" if changed else None
+
     @classmethod
     def from_json(cls, record):
         """The spec that wrote `record`. Raises UserError on unknown or missing fields."""

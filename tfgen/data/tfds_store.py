@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from tfgen.data.resize import stack
+from tfgen.data.resize import Fit, stack
 from tfgen.errors import UserError
 
 
@@ -69,7 +69,7 @@ def _keys(tfds, name, info):
     return image[0], (label or [None])[0]
 
 
-def arrays_of(tfds, builder, name, split, size=None, side_by_side=False):
+def arrays_of(tfds, builder, name, split, fit=Fit(), side_by_side=False):
     """(images uint8 (N, H, W, C), labels int64 (N,) or None) of one split, in the order on disk."""
     image, label = _keys(tfds, name, builder.info)
     fixed = None not in builder.info.features[image].shape
@@ -80,19 +80,19 @@ def arrays_of(tfds, builder, name, split, size=None, side_by_side=False):
                               decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False))
     images, labels = [], []
     for record in data.as_numpy_iterator():
-        if fixed and size is not None:
-            images.append(stack(repr(name), record[image], size, side_by_side))
+        if fixed and fit.size is not None:
+            images.append(stack(repr(name), record[image], fit, side_by_side))
         else:
             images.append(record[image])
         if label:
             labels.append(record[label])
     if not images:
         raise UserError(f"expected images in the split {split!r} of {name!r}, received none: prepare it again")
-    images = np.concatenate(images) if fixed else stack(repr(name), images, size, side_by_side)
+    images = np.concatenate(images) if fixed else stack(repr(name), images, fit, side_by_side)
     return images, np.hstack(labels).astype(np.int64) if label else None
 
 
-def read_prepared(name, folder, size=None, side_by_side=False):
+def read_prepared(name, folder, fit=Fit(), side_by_side=False):
     """({split: (images, labels)}, class names) of a prepared dataset.
 
     A split called 'train' is needed, or a single one; of the others 'validation' and 'test' are read. Of a dataset of
@@ -109,13 +109,13 @@ def read_prepared(name, folder, size=None, side_by_side=False):
             found = list(builder.info.splits)
             domains = [s + d for s in ("train", "validation", "test") for d in "AB" if s + d in found]
             if {"trainA", "trainB"} <= set(domains):
-                return {s: (arrays_of(tfds, builder, name, s, size)[0], None) for s in domains}, ()
+                return {s: (arrays_of(tfds, builder, name, s, fit)[0], None) for s in domains}, ()
             if "train" not in found and len(found) != 1:
                 raise UserError(f"expected a split 'train' in {name!r}, received {', '.join(found) or 'none'}: "
                                 "choose another dataset or config")
             wanted = {s: s for s in ("train", "validation", "test") if s in found} or {"train": found[0]}
             label = _keys(tfds, name, builder.info)[1]
-            splits = {ours: arrays_of(tfds, builder, name, theirs, size, side_by_side) for ours, theirs in wanted.items()}
+            splits = {ours: arrays_of(tfds, builder, name, theirs, fit, side_by_side) for ours, theirs in wanted.items()}
             return splits, tuple(builder.info.features[label].names or ()) if label else ()
         except UserError:
             raise

@@ -1,0 +1,118 @@
+"""Held-out splits: carved from the training images, whole groups where files are grouped; and copies across them."""
+
+import hashlib
+import re
+
+import numpy as np
+
+from tfgen.errors import UserError
+
+
+def permutation(count):
+    """A fixed permutation of range(count); RandomState's stream never changes."""
+    return np.random.RandomState(0).permutation(count)
+
+
+def take(pair, rows):
+    images, labels = pair
+    return images[rows], None if labels is None else labels[rows]
+
+
+def group_pattern(text):
+    """The compiled pattern of `group_by`. Raises UserError for one that is no regular expression."""
+    try:
+        return re.compile(text)
+    except (re.error, TypeError) as error:
+        raise UserError(f"group_by expects a regular expression, received {text!r} ({error}): pass --group-by '^[^_]+', "
+                        "say, for what comes before the first _ of a file's name") from None
+
+
+def groups_of(paths, pattern):
+    """The group of each file: str array (N,).
+
+    Args:
+        paths: of the files.
+        pattern: a compiled pattern, searched in the file's name: its first group, or without one the whole match.
+
+    Raises:
+        UserError: for a file in whose name it is not found.
+    """
+    groups = []
+    for path in paths:
+        found = pattern.search(path.name)
+        text = found and found[1 if pattern.groups else 0]
+        if not text:
+            raise UserError(f"expected every file's name to match --group-by {pattern.pattern!r}, received {path.name!r}: "
+                            "change the pattern, or rename the file")
+        groups.append(text)
+    return np.array(groups)
+
+
+def _held_out(name, part, count, groups):
+    """(rows to keep, rows to hold out): the end of a fixed permutation of `count`, or whole groups of at least `part`."""
+    order = permutation(count)
+    if groups is None:
+        return order[:-part], order[-part:]
+    titles, group = np.unique(groups, return_inverse=True)
+    last = permutation(len(titles))[::-1]
+    many = 1 + int(np.searchsorted(np.cumsum(np.bincount(group)[last]), part))
+    if many >= len(titles):
+        raise UserError(f"expected groups of files to train on and to hold out in {name!r}, received {len(titles)} by "
+                        "--group-by: give a pattern of more and smaller groups, or a folder with train and test")
+    held = np.isin(group, last[:many])[order]
+    return order[~held], order[held]
+
+
+def carve(name, splits, groups=None):
+    """Fills in 'test', then 'validation', from train: a tenth, at most 5,000.
+
+    Args:
+        name: of the data, for errors.
+        splits: {split: (images, labels)} with train.
+        groups: str (N,) of the images of train, which are not separated; None: each is by itself.
+
+    Raises:
+        UserError: too few images or groups.
+    """
+    splits = dict(splits)
+    for split in ("test", "validation"):
+        if split in splits:
+            continue
+        count = len(splits["train"][0])
+        part = min(5000, max(1, count // 10))
+        if part >= count:
+            raise UserError(f"expected at least {2 + ('test' not in splits)} images to split in {name!r}, received "
+                            f"{count}: add images")
+        kept, held = _held_out(name, part, count, groups)
+        splits[split] = take(splits["train"], held)
+        splits["train"] = take(splits["train"], kept)
+        groups = None if groups is None else groups[kept]
+    return {split: splits[split] for split in ("train", "validation", "test")}
+
+
+def copies(arrays):
+    """How many images of the held-out splits are in train, or those of test in validation, byte for byte.
+
+    Args:
+        arrays: {split: uint8 (N, H, W, C)}.
+
+    Returns:
+        [(number, split, the split that has them too)], without zeros.
+    """
+    digests = {split: [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images]
+               for split, images in arrays.items()}
+    known = {split: set(rows) for split, rows in digests.items()}
+    pairs = [(held, other) for held, other in (("validation", "train"), ("test", "train"), ("test", "validation"))
+             if held in known and other in known]
+    found = [(sum(row in known[other] for row in digests[held]), held, other) for held, other in pairs]
+    return [row for row in found if row[0]]
+
+
+def copies_line(name, arrays):
+    """The line that warns of `copies`, or None."""
+    found = copies(arrays)
+    if not found:
+        return None
+    parts = ", ".join(f"{count} of {len(arrays[held])} {held} images are in {other} too" for count, held, other in found)
+    return (f"copies across splits: of {name!r} {parts}, so figures on them flatter the model: remove the copies, or keep "
+            "them together with --group-by REGEX of the file name")
