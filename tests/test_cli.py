@@ -1,14 +1,19 @@
 """The command line, called in this process as the shell would."""
 
+import io
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfgen import cli, recipes
+from tfgen.errors import Failure, UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ["--set", "latent_dim=3", "--set", "filters=4", "--set", "levels=1", "--batch-size", "256", "--quiet"]
@@ -255,6 +260,104 @@ def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, messag
     code, out, err = tfgen(*command.split())
     assert code == 2 and message in err and err.count("\n") == 1 and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error, code, line", [
+    (ValueError("odd\nthing"), 1, "error: internal (ValueError): odd thing; TFGEN_DEBUG=1 shows the traceback\n"),
+    (KeyError("x"), 1, "error: internal (KeyError): 'x'; TFGEN_DEBUG=1 shows the traceback\n"),
+    (UserError("expected this,\nreceived that"), 2, "error: expected this, received that\n"),
+    (Failure("no"), 1, "error: no\n"),
+    (OSError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
+    (MemoryError(), 1, "error: out of memory"),
+    (OSError(28, "No space left on device"), 1, "error: no space left"),
+])
+def test_only_a_users_mistake_is_called_one(tfgen, monkeypatch, error, code, line):
+    def broken(path):
+        raise error
+
+    monkeypatch.setattr(cli.runs, "open_verbs", broken)
+    ended, _, err = tfgen("sample", "run")
+    assert ended == code and err.startswith(line) and err.count("\n") == 1
+    monkeypatch.setenv("TFGEN_DEBUG", "1")
+    with pytest.raises(type(error)):
+        tfgen("sample", "run")
+
+
+def test_option_values_and_endings_in_any_spelling(tmp_path, capsys):
+    assert cli.numbers(["a=1e-1", "b=3", "c=-2", "d=.5", "e=1E3"]) == {"a": 0.1, "b": 3, "c": -2, "d": 0.5, "e": 1000.0}
+    assert isinstance(cli.numbers(["b=3"])["b"], int)
+    with pytest.raises(UserError, match="a number for 'a', received 'x'"):
+        cli.numbers(["a=x"])
+    images = np.zeros((2, 8, 8, 1), "f4")
+    for name in ("a.PNG", "a.Npy"):
+        cli.write(tmp_path / name, images, lambda path: cli.pictures.save_grid(path, images))
+        assert (tmp_path / name).stat().st_size
+    assert np.load(tmp_path / "a.Npy").shape == (2, 8, 8, 1)
+
+
+def test_a_seed_of_any_size_trains_and_samples(tfgen):
+    assert tfgen("train", "vae", "--epochs", 1, "--out", "run", *SMALL, "--seed", 99999999999)[0] == 0
+    assert json.loads(pathlib.Path("run/run.json").read_text())["seed"] == 99999999999
+    for seed, name in ((99999999999, "a.npy"), (99999999999, "b.npy"), (99999999998, "c.npy")):
+        assert tfgen("sample", "run", "--n", 4, "--seed", seed, "--out", name)[0] == 0
+    a, b, c = (np.load(f"{name}.npy") for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert np.abs(a - c).max() > 1e-3
+    for command in ("train vae --out x", "tune vae --out x", "sample run --out x.png"):
+        for seed in (-1, 2**63):
+            code, _, err = tfgen(*command.split(), "--seed", seed)
+            assert code == 2 and "seed" in err and err.count("\n") == 1
+    assert not pathlib.Path("x").exists()
+
+
+class Ascii(io.TextIOWrapper):
+    """The standard output of a C locale."""
+
+    def __init__(self):
+        super().__init__(io.BytesIO(), encoding="ascii")
+
+
+def test_output_that_is_closed_or_cannot_show_a_character(tfgen, monkeypatch):
+    monkeypatch.setattr(cli.data, "available", lambda: [("日本 caf\udce9", "here", "…")])
+    monkeypatch.setattr("sys.stdout", None)
+    assert tfgen("data", "list")[0] == 0
+    monkeypatch.setattr("sys.stderr", None)
+    assert tfgen("sample", "nowhere")[0] == 2
+    monkeypatch.undo()
+
+
+def test_output_of_another_encoding(monkeypatch):
+    monkeypatch.setattr(cli.data, "available", lambda: [("日本 caf\udce9", "here", "…")])
+    monkeypatch.setattr("sys.argv", ["tfgen", "data", "list"])
+    out = Ascii()
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0 and out.buffer.getvalue().startswith(rb"\u65e5\u672c caf\udce9")
+
+
+def test_a_reader_that_has_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["tfgen", "data", "list"])
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 1
+
+
+def test_another_backend_is_one_line(tmp_path):
+    (tmp_path / "tfgen").write_text("from tfgen import cli\n")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    imported = "import sys, types; sys.modules['keras'] = keras = types.ModuleType('keras'); keras.config = keras; " \
+               "keras.backend = lambda: 'torch'; import tfgen"
+    for arguments, code, backend in (([tmp_path / "tfgen"], 2, "jax"), (["-c", "import tfgen"], 1, "jax"),
+                                     (["-c", imported], 1, "torch")):
+        ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+        last = ended.stderr.splitlines()[-1]
+        assert ended.returncode == code and f"tfgen needs Keras' TensorFlow backend, received '{backend}'" in last
+        assert code == 1 or ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
 
 
 def test_every_command_has_help_with_an_example(tfgen):

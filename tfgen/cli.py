@@ -1,6 +1,5 @@
 """The command line. Every command is a few lines over the library."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ from tfgen import (
     anomaly,
     anomaly_report,
     data,
+    disks,
     evaluation,
     export,
     figures,
@@ -32,7 +32,7 @@ from tfgen import (
     verbs,
 )
 from tfgen.callbacks import label_columns
-from tfgen.errors import Failure, UserError
+from tfgen.errors import DiskFull, Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
@@ -429,10 +429,12 @@ def data_prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist 
 def failure(error):
     """(exit code, line) of what ended a command."""
     line = " ".join(str(error).split())
-    if isinstance(error, typer.exceptions.TyperException):
+    if hasattr(error, "format_message"):  # the command line's own, whose class has had several names
         return error.exit_code, error.format_message()
     if isinstance(error, UserError):
         return 2, line
+    if disks.is_full(error) and not isinstance(error, DiskFull):
+        return 1, f"no space left on a disk that is written to ({line[:200]}): make room, or choose another folder"
     if isinstance(error, (Failure, OSError)):
         return 1, line or type(error).__name__
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
@@ -442,14 +444,12 @@ def failure(error):
 
 def prepare_streams():
     """Closed standard streams take what is written to them; no character that a stream's encoding lacks ends a command."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
-                os.fstat(number)
-                number = os.dup(number)
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-        elif hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors="replace"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main():
