@@ -138,7 +138,11 @@ class Served(verbs.Verbs):
         if not (path / "saved_model.pb").exists():
             raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
         self.path = path
-        self.loaded = tf.saved_model.load(str(path))
+        try:
+            self.loaded = tf.saved_model.load(str(path))
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"expected a SavedModel in {path}, it cannot be read ({' '.join(str(error).split())[:200]}): "
+                            "export it again") from None
         self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None

@@ -95,8 +95,12 @@ def written_aside(path):
     """
     path = pathlib.Path(path)
     with room_in(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        except OSError as error:
+            error.filename = str(path.parent)  # and not the name aside
+            raise
         os.close(handle)
         try:
             yield pathlib.Path(aside)

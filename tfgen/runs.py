@@ -5,6 +5,7 @@ import math
 import pathlib
 import platform
 import sys
+import zipfile
 
 import keras
 import keras_tuner
@@ -272,7 +273,14 @@ def read(folder):
     path = pathlib.Path(folder) / "run.json"
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    return files.read_json(path)
+    try:
+        settings = files.read_json(path)
+        missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"expected a run's settings in {path}, it cannot be read ({error}): restore it") from None
+    if missing:
+        raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
+    return settings
 
 
 def load_data(settings):
@@ -294,6 +302,9 @@ def load_model(path):
     Raises:
         UserError: if the file is missing or broken.
     """
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"expected a model in {path}, received a file that is broken or none: restore it or, in a run, "
+                        "remove it, so that the newest checkpoint serves")
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError, KeyError) as error:

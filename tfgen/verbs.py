@@ -244,11 +244,23 @@ def resolve_options(model, name, rows, given):
         value = given.get(key, option.default)
         if value is None:
             value = option.low + np.arange(rows) % (option.high - option.low + 1)
-        column = np.asarray(value, option.dtype)
+        column = _column(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
-        if column.size and (column.min() < option.low or column.max() > option.high):
+        if column.size and not (column.min() >= option.low and column.max() <= option.high):
             raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
-                             f"received {column.min()} ... {column.max()}")
+                            f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns
+
+
+def _column(key, value, option):
+    """Values of an option in its dtype; of whole numbers no part is lost."""
+    try:
+        column = np.asarray(value, option.dtype)
+        if np.issubdtype(column.dtype, np.integer) and not np.array_equal(column, np.asarray(value)):
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        kind = "whole numbers" if np.issubdtype(option.dtype, np.integer) else "numbers"
+        raise UserError(f"option '{key}' expects {kind} in {option.low} ... {option.high}, received {value!r}") from None
+    return column
