@@ -336,7 +336,10 @@ class AdversarialModel(GenerativeModel):
 
 
 def layer_losses(networks):
-    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any."""
+    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any.
+
+    Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
+    """
     found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.zeros(())
 

@@ -107,8 +107,8 @@ def resume(out, epochs=None, verbose="auto", extend=False):
         out: the run's folder.
         epochs: in all; None: as first asked.
         verbose: as in `fit`.
-        extend: whether schedules and stages that end before `epochs` are stretched to the new end; they go on from the
-            place in the stretched ones that the steps so far have.
+        extend: whether schedules and stages that end elsewhere are fitted to the new end; they go on from the place in the
+            fitted ones that the steps so far have.
 
     Raises:
         UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
@@ -141,11 +141,14 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
     planned = settings["hyperparameters"].get(STEPS, 0)
     end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
     settings["epochs"] = epochs
-    if not 0 < planned < end:
+    if not planned or planned == end:
         return model
     if not extend:
-        raise UserError(f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}: add --extend "
-                        "(extend=True) to stretch them, or train a new run of that length")
+        told = f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}"
+        if planned < end:
+            raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
+        note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
+        return model
     settings["hyperparameters"][STEPS] = end
     stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
     for ours, theirs in zip(state(stretched), state(model), strict=True):
