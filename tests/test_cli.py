@@ -390,3 +390,17 @@ def test_readme_names_every_recipe():
     text = (ROOT / "README.md").read_text()
     for name in recipes.RECIPES:
         assert f"`{name}`" in text
+
+
+def test_ctrl_c_during_the_imports_ends_the_command_alone():
+    code = """
+import signal, sys
+sys.argv, sys.modules["tensorflow"] = [sys.argv[1]], None  # whose import comes to nothing
+try:
+    import tfgen
+except ImportError:
+    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+"""
+    for name, ends in (("tfgen", "True"), ("script.py", "False")):
+        done = subprocess.run([sys.executable, "-c", code, f"/usr/bin/{name}"], capture_output=True, text=True, cwd=ROOT)
+        assert done.stdout.strip() == ends, done.stderr

@@ -12,6 +12,7 @@ from tfgen.errors import DiskFull
 @pytest.mark.parametrize("error, full", [
     (OSError(errno.ENOSPC, "x"), True), (OSError(errno.EDQUOT, "x"), True), (OSError(errno.EACCES, "x"), False),
     (OSError("Can't write data (file write failed: time = now, errno = 28, error message = '')"), True),
+    (OSError("128000 requested and 10208 written"), True),
     (OSError("[Errno 2] Unable to open file (errno = 2)"), False), (RuntimeError("No space left on device; x.data"), True)])
 def test_a_full_disk_by_any_name(error, full, tmp_path):
     assert disks.is_full(error) == full

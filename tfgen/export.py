@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import shutil
-import tempfile
 
 import keras
 import numpy as np
@@ -72,9 +71,7 @@ def export_to(model, path, format="tf_saved_model", about=None):
 def written(model, folder, about=None):
     """Yields the folder, under `folder`, of a verified SavedModel of a model, to be renamed; else it is removed."""
     live = verbs.Live(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = pathlib.Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    try:
+    with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name in live.names:
@@ -86,8 +83,6 @@ def written(model, folder, about=None):
         verify(aside, live)
         os.chmod(aside, 0o755)
         yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def describe(live):

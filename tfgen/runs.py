@@ -75,6 +75,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     with files.held(out), disks.room_in(out, lambda: intact(out)):
         # Another training may have taken the folder in the meantime.
         check_free(out)
+        files.sweep(out)
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
