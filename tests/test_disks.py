@@ -5,13 +5,14 @@ import os
 
 import pytest
 
-from tfgen import data, disks, files, runs
+from tfgen import callbacks, data, disks, files, runs
 from tfgen.errors import DiskFull
 
 
 @pytest.mark.parametrize("error, full", [
     (OSError(errno.ENOSPC, "x"), True), (OSError(errno.EDQUOT, "x"), True), (OSError(errno.EACCES, "x"), False),
     (OSError("Can't write data (file write failed: time = now, errno = 28, error message = '')"), True),
+    (OSError("128000 requested and 10208 written"), True),
     (OSError("[Errno 2] Unable to open file (errno = 2)"), False), (RuntimeError("No space left on device; x.data"), True)])
 def test_a_full_disk_by_any_name(error, full, tmp_path):
     assert disks.is_full(error) == full
@@ -40,7 +41,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "old"
 
 
-def test_a_run_says_what_is_intact_and_goes_on(tmp_path, monkeypatch):
+def test_a_run_says_what_is_intact(tmp_path, monkeypatch):
     out = tmp_path / "run"
 
     def train():
@@ -56,4 +57,4 @@ def test_a_run_says_what_is_intact_and_goes_on(tmp_path, monkeypatch):
         with pytest.raises(DiskFull, match="the checkpoint of step 2 is whole: make room, then go on with"):
             train()
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
-    assert int(runs.resume(out, verbose=0).optimizer.iterations) == 4
+    assert callbacks.newest_checkpoint(out)[1] == 2

@@ -3,8 +3,15 @@
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import tempfile
+
+# Whether this is the command `tfgen`, not a program that uses the library.
+_COMMAND = pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen"
+if _COMMAND:
+    # Ctrl-C during the imports, which take seconds, just ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _check_backend(backend):
@@ -13,7 +20,7 @@ def _check_backend(backend):
         return
     message = (f"tfgen needs Keras' TensorFlow backend, received '{backend}': set KERAS_BACKEND=tensorflow, and import no "
                "Keras of another backend before")
-    if pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen":
+    if _COMMAND:
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
     raise ImportError(message) from None
@@ -109,6 +116,9 @@ from tfgen.models import (  # noqa: E402
     StyleGAN,
 )
 from tfgen.serialization import serializable  # noqa: E402
+
+if _COMMAND:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
            "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",

@@ -5,6 +5,7 @@ import math
 import pathlib
 import platform
 import sys
+import zipfile
 
 import keras
 import keras_tuner
@@ -74,6 +75,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     with files.held(out), disks.room_in(out, lambda: intact(out)):
         # Another training may have taken the folder in the meantime.
         check_free(out)
+        files.sweep(out)
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
@@ -274,7 +276,14 @@ def read(folder):
     path = pathlib.Path(folder) / "run.json"
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    return files.read_json(path)
+    try:
+        settings = files.read_json(path)
+        missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"expected a run's settings in {path}, it cannot be read ({error}): restore it") from None
+    if missing:
+        raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
+    return settings
 
 
 def load_data(settings):
@@ -296,6 +305,9 @@ def load_model(path):
     Raises:
         UserError: if the file is missing or broken.
     """
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"expected a model in {path}, received a file that is broken or none: restore it or, in a run, "
+                        "remove it, so that the newest checkpoint serves")
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError, KeyError) as error:

@@ -156,6 +156,8 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
         raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
                         f"expected one of {', '.join(TUNERS)}")
     out = pathlib.Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)
