@@ -6,8 +6,9 @@ SETTINGS ?= $(if $(filter digits,$(DATA)),--epochs 100 --batch-size 32 $(if $(fi
   likelihood=discretised_logistic),--epochs 5)
 OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
+OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test lint bench results
+.PHONY: venv demo test oldest lint bench results
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,6 +25,14 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest -n 2
+# The oldest versions that pyproject.toml allows: the command line, and a recipe of each kind.
+oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest tests/test_cli.py tests/test_seeds.py tests/test_disks.py
+	.venv-oldest/bin/python -m pytest tests/test_conformance.py -k "$(OLDEST)"
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install -q -c constraints-oldest.txt -e '.[dev]'
+	touch $@
 lint: venv
 	$(BIN)/ruff check .
 bench: venv

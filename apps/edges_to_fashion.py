@@ -66,7 +66,8 @@ def trivial(dataset, sketches, count=20_000):
     flat, shape = x.reshape(len(x), -1), (-1, *y.shape[1:])
     level = np.float32(y[:1000][filled(x[:1000])].mean())
     linear = Ridge(alpha=100.0).fit(flat, y.reshape(len(y), -1))
-    return {"sketch itself": sketches, "mean image": np.broadcast_to(y.mean(0), sketches.shape).copy(),
+    mean = y.mean(0, dtype=float).astype("float32")
+    return {"sketch itself": sketches, "mean image": np.broadcast_to(mean, sketches.shape).copy(),
             "filled sketch": filled(sketches) * level,
             "linear regression": np.clip(linear.predict(sketches.reshape(len(sketches), -1)), 0, 1).reshape(shape)}
 

@@ -80,9 +80,9 @@ BASELINES = {
     "isolation forest": (forest, {"n_estimators": (100, 200, 400), "max_samples": (256, 1024, 1.0),
                                   "max_features": (0.1, 0.3, 1.0)},
                          {"n_estimators": 200, "max_samples": 1.0, "max_features": 1.0}),
-    "PCA": (pca, {"components": (8, 16, 32, 64, 96, 128, 192, 256)}, {"components": 128}),
+    "PCA": (pca, {"components": (8, 16, 32, 64, 96, 128, 192, 256)}, {"components": 32}),
     "one-class SVM": (svm, {"gamma": (0.3, 1, 3, 10, 30, 100), "nu": (0.01, 0.1, 0.5), "images": (3000, 10_000)},
-                      {"gamma": 30, "nu": 0.1, "images": 10_000}),
+                      {"gamma": 30, "nu": 0.01, "images": 10_000}),
 }
 
 

@@ -1,14 +1,19 @@
 """The command line, called in this process as the shell would."""
 
+import io
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfgen import cli, recipes
+from tfgen.errors import Failure, UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ["--set", "latent_dim=3", "--set", "filters=4", "--set", "levels=1", "--batch-size", "256", "--quiet"]
@@ -41,11 +46,12 @@ def test_list(tfgen, monkeypatch):
 
 
 def test_from_training_to_a_served_model(tfgen):
-    assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
-    assert tfgen("sample", "run", "--n", 16, "--seed", 1, "--out", "a.png")[0] == 0
+    seed = 99999999999  # wider than Keras' own
+    assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--seed", seed, "--out", "run", *SMALL)[0] == 0
+    assert tfgen("sample", "run", "--n", 16, "--seed", seed, "--out", "a.png")[0] == 0
     code, out, _ = tfgen("export", "run", "--to", "served")
     assert code == 0 and "served/1" in out
-    assert tfgen("sample", "served", "--n", 16, "--seed", 1, "--out", "b.png")[0] == 0
+    assert tfgen("sample", "served", "--n", 16, "--seed", seed, "--out", "b.png")[0] == 0
     a, b = (np.asarray(Image.open(name)).astype(int) for name in ("a.png", "b.png"))
     assert a.shape == b.shape and np.abs(a - b).max() <= 1
     assert tfgen("sample", "run", "--n", 16, "--seed", 2, "--out", "c.png")[0] == 0
@@ -63,6 +69,8 @@ def test_from_training_to_a_served_model(tfgen):
     assert code == 2 and "--fpr expects a model with score" in err
     code, _, err = tfgen("sample", "run", "--label", 3)
     assert code == 2 and "takes no option 'label'" in err
+    code, _, err = tfgen("export", "run", "--to", "run")
+    assert code == 2 and "holds a run" in err
     code, _, err = tfgen("train", "vae", "--out", "run")
     assert code == 2 and "--resume" in err
     assert tfgen("train", "--resume", "run", "--epochs", 2, "--quiet")[0] == 0
@@ -249,12 +257,120 @@ def test_tune(tfgen, tuner):
     ("data prepare mnist --from nowhere", "nowhere"), ("reproduce nothing", "there is no figure"),
     ("train vae --normal thre", "0 to 9, received 'thre'"), ("tune vae --anomalous 10", "0 to 9, received '10'"),
     ("train vae --normal 3 --anomalous 4", "expected one of pairs"), ("tune vae --normal 3 --pairs edges", "normal='3'"),
+    ("train vae --extend", "--extend expects --resume"), ("train --resume x --seed 3 --set a=1", "leave --set, --seed out"),
     ("train conditional_vae --normal 3", "expects labelled data"), ("train cyclegan --normal 3", "holds one_class"),
 ])
 def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, message):
     code, out, err = tfgen(*command.split())
     assert code == 2 and message in err and err.count("\n") == 1 and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error, code, line", [
+    (ValueError("odd\nthing"), 1, "error: internal (ValueError): odd thing; TFGEN_DEBUG=1 shows the traceback\n"),
+    (KeyError("x"), 1, "error: internal (KeyError): 'x'; TFGEN_DEBUG=1 shows the traceback\n"),
+    (UserError("expected this,\nreceived that"), 2, "error: expected this, received that\n"),
+    (Failure("no"), 1, "error: no\n"),
+    (OSError(13, "Permission denied", "x"), 2, "error: x: Permission denied; choose another place\n"),
+    (MemoryError(), 1, "error: out of memory"),
+    (OSError(28, "No space left on device"), 1, "error: no space left"),
+])
+def test_only_a_users_mistake_is_called_one(tfgen, monkeypatch, error, code, line):
+    def broken(path):
+        raise error
+
+    monkeypatch.setattr(cli.runs, "open_verbs", broken)
+    ended, _, err = tfgen("sample", "run")
+    assert ended == code and err.startswith(line) and err.count("\n") == 1
+    monkeypatch.setenv("TFGEN_DEBUG", "1")
+    with pytest.raises(type(error)):
+        tfgen("sample", "run")
+
+
+def test_option_values_and_endings_in_any_spelling(tmp_path, capsys):
+    assert cli.numbers(["a=1e-1", "b=3", "c=-2", "d=.5", "e=1E3"]) == {"a": 0.1, "b": 3, "c": -2, "d": 0.5, "e": 1000.0}
+    assert isinstance(cli.numbers(["b=3"])["b"], int)
+    with pytest.raises(UserError, match="a number for 'a', received 'x'"):
+        cli.numbers(["a=x"])
+    images = np.zeros((2, 8, 8, 1), "f4")
+    for name in ("a.PNG", "a.Npy"):
+        cli.write(tmp_path / name, images, lambda path: cli.pictures.save_grid(path, images))
+        assert (tmp_path / name).stat().st_size
+    assert np.load(tmp_path / "a.Npy").shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize("command", ["train vae --out x", "tune vae --out x", "sample run --out x.png"])
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(tfgen, monkeypatch, command, seed):
+    monkeypatch.setattr(cli.runs, "open_verbs", lambda path: Bright(0.0))
+    code, _, err = tfgen(*command.split(), "--seed", seed)
+    assert code == 2 and "seed" in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
+
+
+class Ascii(io.TextIOWrapper):
+    """The standard output of a C locale."""
+
+    def __init__(self):
+        super().__init__(io.BytesIO(), encoding="ascii")
+
+
+def test_output_that_is_closed_or_cannot_show_a_character(tfgen, monkeypatch):
+    monkeypatch.setattr(cli.data, "available", lambda: [("日本 caf\udce9", "here", "…")])
+    monkeypatch.setattr("sys.stdout", None)
+    assert tfgen("data", "list")[0] == 0
+    monkeypatch.setattr("sys.stderr", None)
+    assert tfgen("sample", "nowhere")[0] == 2
+    monkeypatch.undo()
+
+
+def test_output_of_another_encoding(monkeypatch):
+    monkeypatch.setattr(cli.data, "available", lambda: [("日本 caf\udce9", "here", "…")])
+    monkeypatch.setattr("sys.argv", ["tfgen", "data", "list"])
+    out = Ascii()
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0 and out.buffer.getvalue().startswith(rb"\u65e5\u672c caf\udce9")
+
+
+def test_a_reader_that_has_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["tfgen", "data", "list"])
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 1
+
+
+def test_another_backend_is_one_line(tmp_path):
+    (tmp_path / "tfgen").write_text("from tfgen import cli\n")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    imported = "import sys, types; sys.modules['keras'] = keras = types.ModuleType('keras'); keras.config = keras; " \
+               "keras.backend = lambda: 'torch'; import tfgen"
+    for arguments, code, backend in (([tmp_path / "tfgen"], 2, "jax"), (["-c", "import tfgen"], 1, "jax"),
+                                     (["-c", imported], 1, "torch")):
+        ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+        last = ended.stderr.splitlines()[-1]
+        assert ended.returncode == code and f"tfgen needs Keras' TensorFlow backend, received '{backend}'" in last
+        assert code == 1 or ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
+
+
+def test_broken_files_are_named(tfgen, tmp_path):
+    good = {"recipe": "vae", "hyperparameters": {}, "data": {"name": "digits"}, "seed": 0, "epochs": 1, "batch_size": 8}
+    for folder, name, text in (("a", "run.json", "{"), ("b", "run.json", "[]"), ("c", "run.json", '{"recipe": "vae"}'),
+                               ("d", "run.json", json.dumps(good)), ("e", "saved_model.pb", "none")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text)
+    (tmp_path / "d" / "model.keras").write_text("none")
+    (tmp_path / "file").write_text("no folder")
+    for command, message in (("sample a", "cannot be read"), ("train --resume b", "lacks batch_size, data"),
+                             ("evaluate c", "lacks batch_size"), ("export d --to x", "received a file that is broken"),
+                             ("sample e", "expected a SavedModel in e"), ("sample file/deeper", "there is no file/deeper"),
+                             ("train vae --out file/deeper", "file"), ("tune vae --out file", "file is a file")):
+        code, _, err = tfgen(*command.split())
+        assert code == 2 and message in err and err.count("\n") == 1, (command, err)
 
 
 def test_every_command_has_help_with_an_example(tfgen):
@@ -274,3 +390,17 @@ def test_readme_names_every_recipe():
     text = (ROOT / "README.md").read_text()
     for name in recipes.RECIPES:
         assert f"`{name}`" in text
+
+
+def test_ctrl_c_during_the_imports_ends_the_command_alone():
+    code = """
+import signal, sys
+sys.argv, sys.modules["tensorflow"] = [sys.argv[1]], None  # whose import comes to nothing
+try:
+    import tfgen
+except ImportError:
+    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+"""
+    for name, ends in (("tfgen", "True"), ("script.py", "False")):
+        done = subprocess.run([sys.executable, "-c", code, f"/usr/bin/{name}"], capture_output=True, text=True, cwd=ROOT)
+        assert done.stdout.strip() == ends, done.stderr

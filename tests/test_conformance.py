@@ -154,6 +154,17 @@ def test_keras_own_calls(name):
     assert "\n" not in str(caught.value)
 
 
+def test_predict_takes_the_options_of_its_verb_and_holds_them_to_their_ranges():
+    model, z, labels = MADE["cgan"], np.ones((2, 3), np.float32), np.array([0, SPEC.num_classes - 1])
+    np.testing.assert_array_equal(model.predict((z, np.array([-7, 99])), verbose=0), model.predict((z, labels), verbose=0))
+    for call, made, given in ((r"decode\(z, label\), received 1 of these: give a tuple \(z, label\)", "cgan", z),
+                              (r"decode\(z\), received 2 of these: give z alone", "dcgan", (z, labels))):
+        for way in (MADE[made], lambda x, made=made: MADE[made].predict(x, verbose=0)):
+            with pytest.raises(errors.UserError, match=f"predict of GAN is {call}") as caught:
+                way(given)
+            assert "\n" not in str(caught.value)
+
+
 def test_a_model_without_a_forward_pass_says_which_verb_to_call():
     class Sampler(GenerativeModel):
         def sample(self, seeds):
@@ -171,7 +182,7 @@ def test_models_export_writes_what_tfgen_export_writes(tmp_path):
     assert own.names == by_us.names and own.options == by_us.options and own.about == by_us.about
     np.testing.assert_array_equal(own("sample", np.arange(3)), by_us("sample", np.arange(3)))
     before = (tmp_path / "own" / "saved_model.pb").stat().st_mtime_ns
-    model.export(tmp_path / "own")
+    model.export(tmp_path / "own", verbose=False)
     assert (tmp_path / "own" / "saved_model.pb").stat().st_mtime_ns > before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "versions"]
     with pytest.raises(errors.UserError, match="format='tf_saved_model', received 'onnx'"):

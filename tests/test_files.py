@@ -1,5 +1,6 @@
 """Files that are never half there, and folders that one process writes."""
 
+import errno
 import os
 import pathlib
 import subprocess
@@ -50,3 +51,15 @@ def test_an_export_names_data_without_paths(tmp_path):
     assert data.portable({"name": "digits", "data_dir": "/a/b"}) == {"name": "digits", "data_dir": None}
     local = data.portable({"name": str(tmp_path / "faces"), "image_size": 8, "data_dir": None})
     assert local == {"name": "faces", "image_size": 8, "data_dir": None, "local": True}
+
+
+def test_a_folder_aside_outlives_no_process_and_no_living_one_loses_it(tmp_path):
+    dead = tmp_path / f"{files.ASIDE}dead"
+    (dead / "variables").mkdir(parents=True)
+    with files.folder_aside(tmp_path) as first, files.folder_aside(tmp_path) as second:
+        assert first.is_dir() and second.is_dir() and not dead.exists()
+        second.rename(tmp_path / "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    with pytest.raises(errors.DiskFull), files.folder_aside(tmp_path):
+        raise OSError(errno.ENOSPC, "full")
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]

@@ -1,10 +1,12 @@
 """Plots: sizes, gaps, colours, and what they refuse."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import plots
+from tfgen import pictures, plots
 from tfgen.errors import UserError
 
 
@@ -29,6 +31,17 @@ def test_curves_tolerates_gaps(tmp_path, history, size):
 def test_curves_says_what_it_expects(tmp_path, history):
     with pytest.raises(UserError, match="curves expects"):
         plots.curves(tmp_path / "x.png", history)
+
+
+def test_names_that_the_font_or_the_encoding_lacks_are_drawn_all_the_same(tmp_path):
+    names = ["caf\udce9", "日本語", "a$b$", "العربية"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.scatter(tmp_path / "a.png", np.eye(4)[:, :2], np.arange(4), names, title="caf\udce9")
+        plots.table(tmp_path / "b.png", names, names, np.eye(4), "日本\udce9")
+        plots.curves(tmp_path / "c.png", {name: [1.0] for name in names})
+        pictures.save_rows(tmp_path / "d.png", {name: np.zeros((2, 8, 8, 1)) for name in names})
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_values_between_gaps_are_marked():

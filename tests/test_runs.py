@@ -304,7 +304,7 @@ def test_the_length_of_a_run_may_be_set(tmp_path):
     assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
 
 
-def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path):
+def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys):
     dataset, out = data.load("digits", normal=0), tmp_path / "run"
     values = tiny_values("ae_anomaly") | {"total_steps": 4}
     model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
@@ -320,8 +320,9 @@ def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path):
     model = runs.resume(out, epochs=4, verbose=0, extend=True)
     assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
     assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
-    # A shorter run needs no stretching.
+    # What a shorter run leaves out of them is said.
     assert int(runs.resume(out, epochs=3, verbose=0).optimizer.iterations) == 8
+    assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err
 
 
 def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):

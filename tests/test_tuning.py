@@ -52,7 +52,21 @@ def test_schedules_of_a_trial_end_with_it(digits):
     hp = keras_tuner.HyperParameters()
     assert hypermodel.steps(hp)(4) == 3 * digits.steps(64)
     hp.values |= {"tuner/epochs": 9, "tuner/initial_epoch": 3}
-    assert hypermodel.steps(hp)(1) == 6 * digits.steps(16)
+    # A promoted trial goes on with the steps of an earlier one.
+    assert hypermodel.steps(hp)(1) == 9 * digits.steps(16)
+
+
+def test_every_trial_has_its_own_length(digits, tmp_path):
+    """KerasTuner hands each trial the hyperparameters that the first build registered."""
+    hypermodel = tuning.Trials(recipes.find("fanogan"), digits, {"filters": 2, "latent_dim": 2}, 16, 3, None)
+    hp = keras_tuner.HyperParameters()
+    for steps, epochs in ((5, 3), (2, 3), (2, 1)):
+        trial = hp.copy()
+        trial.values |= {"critic_steps": steps, "gan_share": 0.5, "tuner/epochs": epochs}
+        model = hypermodel.build(trial)
+        assert trial.values["total_steps"] == epochs * digits.steps(16 * steps)
+        assert model.gan_steps == trial.values["total_steps"] // 2
+        hp = trial
 
 
 def test_names_of_a_branch_are_taken_where_the_branch_is_fixed(digits, tmp_path):

@@ -3,15 +3,24 @@
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 
+# Whether this is the command `tfgen`, not a program that uses the library.
+_COMMAND = pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen"
+if _COMMAND:
+    # Ctrl-C during the imports, which take seconds, just ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-def _needs_tensorflow(backend):
-    """Raises an `ImportError` of one line; the command `tfgen` prints it and ends with exit code 2."""
+
+def _check_backend(backend):
+    """Raises an `ImportError` of one line, or ends the command `tfgen` with it, unless Keras' backend is TensorFlow."""
+    if backend == "tensorflow":
+        return
     message = (f"tfgen needs Keras' TensorFlow backend, received '{backend}': set KERAS_BACKEND=tensorflow, and import no "
                "Keras of another backend before")
-    if pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen":
+    if _COMMAND:
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
     raise ImportError(message) from None
@@ -40,8 +49,8 @@ def _quiet():
             os.close(kept)
 
 
-if "keras" not in sys.modules and os.environ.get("KERAS_BACKEND", "tensorflow") not in ("", "tensorflow"):
-    _needs_tensorflow(os.environ["KERAS_BACKEND"])
+_check_backend(sys.modules["keras"].config.backend() if "keras" in sys.modules else
+               os.environ.get("KERAS_BACKEND") or "tensorflow")
 with _quiet():
     # Whose folders, where there is no home to write to, are temporary.
     import matplotlib.font_manager  # noqa: F401
@@ -51,13 +60,13 @@ with _quiet():
     tf.config.list_physical_devices()
 try:
     import keras
+
+    _check_backend(keras.config.backend())
 except ModuleNotFoundError as error:
     # The backend of keras.json, which is not installed.
     if error.name not in ("jax", "torch", "openvino"):
         raise
-    _needs_tensorflow(error.name)
-if keras.config.backend() != "tensorflow":
-    _needs_tensorflow(keras.config.backend())
+    _check_backend(error.name)
 
 # Eager imports: a .keras file loads only classes that are registered.
 from tfgen import (  # noqa: E402
@@ -107,6 +116,9 @@ from tfgen.models import (  # noqa: E402
     StyleGAN,
 )
 from tfgen.serialization import serializable  # noqa: E402
+
+if _COMMAND:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
            "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",

@@ -53,17 +53,25 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
         UserError: an fpr out of range, or too small for the number of images.
     """
     live, terms = verbs.Live(model), model.usual_terms()
-    held = dataset.images("validation")
-    if terms:
-        spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
-        settling = held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE]
-        settle(terms, settling.astype("float32") / 255.0, batch_size)
-        held = held[~spared]
+    settling, held = held_out(model, dataset)
+    settle(terms, settling.astype("float32") / 255.0, batch_size)
     scores = live("score", held.astype("float32") / 255.0, batch_size)
     if fpr is None:
         fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
     model.threshold.assign(calibration.threshold(scores, fpr))
     return {"asked_fpr": fpr, "threshold": float(model.threshold), "held_out": len(scores)}
+
+
+def held_out(model, dataset):
+    """Two parts of a detector's held-out normal images, uint8: those that settle its `usual_terms`, and the others.
+
+    A threshold of the others alone keeps its guarantee. Without such terms the first part is empty.
+    """
+    held = dataset.images("validation")
+    if not model.usual_terms():
+        return held[:0], held
+    spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
+    return held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE], held[~spared]
 
 
 def settle(terms, x, batch_size=128):

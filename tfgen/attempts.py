@@ -1,7 +1,8 @@
 """What only measures or draws stops no training: it is left out, with one line that says why."""
 
 import os
-import sys
+
+from tfgen.errors import note
 
 
 class Attempts:
@@ -35,5 +36,5 @@ class Attempts:
     def leave_out(self, what, reason):
         """Says once that `what` is left out."""
         if what not in self.left_out:
-            print(f"left out: {what}: {reason}", file=sys.stderr)
+            note(f"left out: {what}: {reason}")
         self.left_out[what] = reason

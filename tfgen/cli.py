@@ -1,6 +1,5 @@
 """The command line. Every command is a few lines over the library."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ from tfgen import (
     anomaly,
     anomaly_report,
     data,
+    disks,
     evaluation,
     export,
     figures,
@@ -32,12 +32,14 @@ from tfgen import (
     verbs,
 )
 from tfgen.callbacks import label_columns
-from tfgen.errors import Failure, UserError
+from tfgen.errors import DiskFull, Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Data sets: what is there, and preparing more.")
 app.add_typer(data_app, name="data")
+# What a path that cannot be read or written raises.
+PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 EXTRACTORS = {"classifier": metrics.features.classifier, "inception_v3": lambda dataset: metrics.features.inception_v3()}
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.")]
@@ -133,7 +135,14 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     verbose = 0 if quiet else "auto"
     if (recipe is None) == (resume is None):
         raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
+    if extend and not (resume and epochs):
+        raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
     if resume:
+        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
+                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--out": out}
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
+                            "train another run")
         runs.resume(resume, epochs, verbose, extend)
         out = resume
     else:
@@ -366,7 +375,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 @app.command("export")
 def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
             to: Annotated[pathlib.Path, typer.Option(help="The model's folder; a version is written under it.")],
-            version: Annotated[int | None, typer.Option(min=1, help="Default: the next free one.")] = None,
+            version: Annotated[int | None, typer.Option(min=1, max=2**63 - 1, help="Default: the next free one.")] = None,
             fpr: Annotated[float | None, typer.Option(
                 help="Share of normal images that an anomaly detector may call anomalous: sets its threshold from the "
                      "validation split; default: as the run has it, 0.05.")] = None):
@@ -374,6 +383,9 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 
     Example: tfgen export runs/x --to saved_models/vae
     """
+    if (to / "run.json").exists():
+        raise UserError(f"expected a folder of exports for --to, {to} holds a run: choose another, such as "
+                        f"saved_models/{to.name}")
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
     about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", data.reading(settings["data"]))}
@@ -429,10 +441,14 @@ def data_prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist 
 def failure(error):
     """(exit code, line) of what ended a command."""
     line = " ".join(str(error).split())
-    if isinstance(error, typer.exceptions.TyperException):
+    if hasattr(error, "format_message"):  # the command line's own, whose class has had several names
         return error.exit_code, error.format_message()
     if isinstance(error, UserError):
         return 2, line
+    if disks.is_full(error) and not isinstance(error, DiskFull):
+        return 1, f"no space left on a disk that is written to ({line[:200]}): make room, or choose another folder"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return (2 if isinstance(error, PATHS) else 1), f"{error.filename}: {error.strerror}; choose another place"
     if isinstance(error, (Failure, OSError)):
         return 1, line or type(error).__name__
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
@@ -442,14 +458,12 @@ def failure(error):
 
 def prepare_streams():
     """Closed standard streams take what is written to them; no character that a stream's encoding lacks ends a command."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
-                os.fstat(number)
-                number = os.dup(number)
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-        elif hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors="replace"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main():

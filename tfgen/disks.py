@@ -9,8 +9,8 @@ import re
 from tfgen.errors import DiskFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# How HDF5 and TensorFlow, whose errors have no number, say the same.
-_FULL_TEXT = re.compile("|".join([rf"errno = ({'|'.join(map(str, sorted(_FULL)))})\b",
+# How NumPy, HDF5 and TensorFlow, whose errors have no number, say the same.
+_FULL_TEXT = re.compile("|".join([r"\d+ requested and \d+ written", rf"errno = ({'|'.join(map(str, sorted(_FULL)))})\b",
                                   *(re.escape(os.strerror(number)) for number in sorted(_FULL))]))
 
 

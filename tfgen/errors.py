@@ -6,6 +6,9 @@ import sys
 class UserError(ValueError):
     """A mistake in what was asked or in the data: the message says what was expected, received and what to do."""
 
+    # Keras adds lines to what is raised in a layer's call, but not to what says that they were added.
+    _keras_call_info_injected = True
+
 
 class Failure(RuntimeError):
     """What was asked cannot be had: the message says what happened and what is kept."""

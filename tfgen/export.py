@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import shutil
-import tempfile
 
 import keras
 import numpy as np
@@ -72,9 +71,7 @@ def export_to(model, path, format="tf_saved_model", about=None):
 def written(model, folder, about=None):
     """Yields the folder, under `folder`, of a verified SavedModel of a model, to be renamed; else it is removed."""
     live = verbs.Live(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = pathlib.Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    try:
+    with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name in live.names:
@@ -86,8 +83,6 @@ def written(model, folder, about=None):
         verify(aside, live)
         os.chmod(aside, 0o755)
         yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def describe(live):
@@ -143,7 +138,11 @@ class Served(verbs.Verbs):
         if not (path / "saved_model.pb").exists():
             raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
         self.path = path
-        self.loaded = tf.saved_model.load(str(path))
+        try:
+            self.loaded = tf.saved_model.load(str(path))
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"expected a SavedModel in {path}, it cannot be read ({' '.join(str(error).split())[:200]}): "
+                            "export it again") from None
         self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 
 from tfgen.disks import room_in
@@ -25,6 +26,52 @@ def sweep(folder):
 
 
 @contextlib.contextmanager
+def folder_aside(folder):
+    """Yields a new temporary folder in `folder`, to be renamed; removes it if it still has its name at the end.
+
+    Those of processes that were killed are removed first, and those of living ones, which hold them, are not.
+
+    Raises:
+        DiskFull: if there is no room for what is written in it.
+    """
+    folder = pathlib.Path(folder)
+    with room_in(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{ASIDE}*/"):
+            with contextlib.suppress(OSError), _locked(left) as dead:
+                if dead:
+                    shutil.rmtree(left)
+        made = pathlib.Path(tempfile.mkdtemp(prefix=".", dir=folder))
+        with _locked(made):
+            # Held before it has a name that is swept.
+            aside = made.rename(made.with_name(f"{ASIDE}{made.name[1:]}"))
+            try:
+                yield aside
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Holds the lock of a folder if it can; yields True, False where another process holds it, None where none exist."""
+    if fcntl is None:
+        yield None
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            got = True
+        except BlockingIOError:
+            got = False
+        except OSError:
+            got = None  # a file system without locks
+        yield got
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def held(folder):
     """Holds a folder, made if need be, for one process at a time; the system lets go of it when the process ends.
 
@@ -33,20 +80,10 @@ def held(folder):
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    with _locked(folder) as got:
+        if got is False:
+            raise UserError(f"{folder} is being written by another training: wait for it, or choose another --out")
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder} is being written by another training: wait for it, or choose another --out") from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -58,8 +95,12 @@ def written_aside(path):
     """
     path = pathlib.Path(path)
     with room_in(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+        except OSError as error:
+            error.filename = str(path.parent)  # and not the name aside
+            raise
         os.close(handle)
         try:
             yield pathlib.Path(aside)

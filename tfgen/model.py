@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from tfgen import verbs
 from tfgen.errors import UserError
@@ -77,15 +76,14 @@ class GenerativeModel(keras.Model):
         """The model as a Keras layer, which `predict` applies: the verb `verbs.forward` of what it takes.
 
         Args:
-            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels.
+            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels, which are
+                held to their ranges.
             training: ignored; a trained model is applied.
 
         Raises:
-            UserError: for inputs of another shape, and for a model without such a verb; names the verbs to call.
+            UserError: for inputs of another shape or number, and for a model without such a verb; names the verbs to call.
         """
-        verb = verbs.forward(self, inputs)
-        made = getattr(self, verb)(*inputs) if isinstance(inputs, (tuple, list)) else getattr(self, verb)(inputs)
-        return ops.cast(made, "float32")
+        return verbs.apply(self, *verbs.forward(self, inputs))
 
     def predict(self, x, *arguments, **options):
         """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
@@ -93,21 +91,24 @@ class GenerativeModel(keras.Model):
             verbs.forward(self, x)
         return super().predict(x, *arguments, **options)
 
-    def export(self, filepath, format="tf_saved_model", about=None):
+    def export(self, filepath, format="tf_saved_model", verbose=None, about=None):
         """Writes a SavedModel of all verbs, a signature each, as `tfgen export` does; verified before it has its name.
 
         Args:
             filepath: its folder. A SavedModel that is there is replaced.
             format: `"tf_saved_model"`.
+            verbose: whether to print where it is; None, as False: no.
             about: what to record beside the signatures, a dict for JSON.
 
         Raises:
             UserError: for another format, or a folder that holds something else.
-            RuntimeError: if the written file does not compute what the model does.
+            Failure: if the written file does not compute what the model does.
         """
         from tfgen import export  # it is built on Keras models, and verbs on neither
 
-        return export.export_to(self, filepath, format, about)
+        export.export_to(self, filepath, format, about)
+        if verbose:
+            print(f"wrote {filepath}: {', '.join(verbs.verbs_of(self))}")
 
     @property
     def metrics(self):
@@ -335,7 +336,10 @@ class AdversarialModel(GenerativeModel):
 
 
 def layer_losses(networks):
-    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any."""
+    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any.
+
+    Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
+    """
     found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.zeros(())
 

@@ -5,6 +5,7 @@ import math
 import pathlib
 import platform
 import sys
+import zipfile
 
 import keras
 import keras_tuner
@@ -74,6 +75,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     with files.held(out), disks.room_in(out, lambda: intact(out)):
         # Another training may have taken the folder in the meantime.
         check_free(out)
+        files.sweep(out)
         files.write_json(out / "run.json", settings)
         return _fit(out, settings, recipe, dataset, model, step=0, verbose=verbose)
 
@@ -105,8 +107,8 @@ def resume(out, epochs=None, verbose="auto", extend=False):
         out: the run's folder.
         epochs: in all; None: as first asked.
         verbose: as in `fit`.
-        extend: whether schedules and stages that end before `epochs` are stretched to the new end; they go on from the
-            place in the stretched ones that the steps so far have.
+        extend: whether schedules and stages that end elsewhere are fitted to the new end; they go on from the place in the
+            fitted ones that the steps so far have.
 
     Raises:
         UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
@@ -139,11 +141,14 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
     planned = settings["hyperparameters"].get(STEPS, 0)
     end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
     settings["epochs"] = epochs
-    if not 0 < planned < end:
+    if not planned or planned == end:
         return model
     if not extend:
-        raise UserError(f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}: add --extend "
-                        "(extend=True) to stretch them, or train a new run of that length")
+        told = f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}"
+        if planned < end:
+            raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
+        note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
+        return model
     settings["hyperparameters"][STEPS] = end
     stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
     for ours, theirs in zip(state(stretched), state(model), strict=True):
@@ -271,7 +276,14 @@ def read(folder):
     path = pathlib.Path(folder) / "run.json"
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    return files.read_json(path)
+    try:
+        settings = files.read_json(path)
+        missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"expected a run's settings in {path}, it cannot be read ({error}): restore it") from None
+    if missing:
+        raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
+    return settings
 
 
 def load_data(settings):
@@ -288,6 +300,9 @@ def load_model(path):
     Raises:
         UserError: if the file is missing or broken.
     """
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"expected a model in {path}, received a file that is broken or none: restore it or, in a run, "
+                        "remove it, so that the newest checkpoint serves")
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError, KeyError) as error:

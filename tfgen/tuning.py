@@ -100,15 +100,16 @@ class Trials(RecipeHyperModel):
         return self.steps_per_epoch or self.dataset.steps(self.batch_size * batches_per_step)
 
     def steps(self, hp):
-        # Hyperband plans the epochs of each trial.
-        epochs = hp.values.get("tuner/epochs", self.epochs) - hp.values.get("tuner/initial_epoch", 0)
-        return lambda batches_per_step: max(1, epochs) * self.epoch(batches_per_step)
+        # Hyperband plans the epochs of each trial, and goes on with the weights and steps of an earlier one.
+        epochs = hp.values.get("tuner/epochs", self.epochs)
+        return lambda batches_per_step: epochs * self.epoch(batches_per_step)
 
     def fit(self, hp, model, seed, **options):
         view, held_out = self.recipe.views(self.dataset, model)
-        rows = self.batch_size * model.batches_per_step
-        return super().fit(hp, model, self.dataset.train(rows, seed, view, augment=model.augmentation),
-                           steps_per_epoch=self.epoch(model.batches_per_step), shuffle=False,
+        rows, steps = self.batch_size * model.batches_per_step, self.epoch(model.batches_per_step)
+        done = hp.values.get("tuner/initial_epoch", 0) * steps
+        return super().fit(hp, model, self.dataset.train(rows, seed, view, done, model.augmentation),
+                           steps_per_epoch=steps, shuffle=False,
                            validation_data=self.dataset.batches("validation", self.batch_size, held_out), **options)
 
 
@@ -155,6 +156,8 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
         raise UserError(f"there is no tuner '{tuner}'{did_you_mean(tuner, TUNERS)}; "
                         f"expected one of {', '.join(TUNERS)}")
     out = pathlib.Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for --out, {out} is a file")
     if (out / "trials").exists() or (out / "best").exists():
         raise UserError(f"{out} holds a search already; choose another --out")
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)

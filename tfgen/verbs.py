@@ -89,28 +89,42 @@ def first_shape(model, name):
 
 
 def forward(model, inputs):
-    """The verb that a model computes as a Keras layer.
+    """(verb, its first input, {option: values}) of what a model computes as a Keras layer.
 
     Args:
         model: with verbs.
-        inputs: a batch of the verb's first input, or a tuple that begins with one.
+        inputs: a batch of the verb's first input, or a tuple that begins with one and goes on with its options, in order;
+            those after the last that is given have their defaults.
 
     Raises:
-        UserError: for inputs of another shape, and for a model without such a verb.
+        UserError: for inputs of another shape or number, and for a model without such a verb.
     """
     names = verbs_of(model)
     found = [name for name in FORWARD if name in names]
     if not found:
         raise UserError(f"predict expects a model with one of {', '.join(FORWARD)}, {type(model).__name__} has "
                         f"{', '.join(names) or 'no verbs'}: call one of them")
-    verb, first = VERBS[found[0]], inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+    verb, (first, *given) = VERBS[found[0]], inputs if isinstance(inputs, (tuple, list)) else [inputs]
     wanted = tuple(first_shape(model, found[0]))
     if tuple(first.shape[1:]) != wanted:
         others = [f"{name}({VERBS[name].argument})" for name in names if name != found[0]]
         raise UserError(f"predict of {type(model).__name__} is {found[0]}, which expects {verb.kind} of shape "
                         f"{('B', *wanted)}, received {tuple(first.shape)}: give those, or call "
                         f"{' or '.join(others) or found[0]}".replace("'B'", "B"))
-    return found[0]
+    options = model.verb_options(found[0])
+    needed = [key for key, option in options.items() if option.default is None]
+    if not len(needed) <= len(given) <= len(options):
+        call = ", ".join([verb.argument, *(key if key in needed else f"{key}={options[key].default:g}" for key in options)])
+        raise UserError(f"predict of {type(model).__name__} is {found[0]}({call}), received {1 + len(given)} of these: give "
+                        + (f"a tuple ({', '.join([verb.argument, *options])})" if options else f"{verb.argument} alone"))
+    return found[0], first, dict(zip(options, given))
+
+
+def apply(model, name, first, options):
+    """The output of a verb, float32 tensors; options are held to their ranges: a value beyond one counts as its end."""
+    about = model.verb_options(name)
+    held = {key: within(tf.cast(value, about[key].dtype), about[key]) for key, value in options.items()}
+    return tf.cast(getattr(model, name)(first, **held), tf.float32)
 
 
 def signature(model, name):
@@ -137,12 +151,11 @@ def function(model, name):
     Options are held to their ranges within the graph: a served value beyond one counts as its end.
     """
     specs = signature(model, name)
-    method, verb, options = getattr(model, name), VERBS[name], model.verb_options(name)
+    verb = VERBS[name]
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
-    def call(*inputs):
-        given = {key: within(value, options[key]) if key in options else value for key, value in zip(specs, inputs)}
-        made = tf.cast(method(**given), tf.float32)
+    def call(first, *options):
+        made = apply(model, name, first, dict(zip(list(specs)[1:], options)))
         return {verb.output: made} | verb.further(model, made)
 
     return call
@@ -238,11 +251,23 @@ def resolve_options(model, name, rows, given):
         value = given.get(key, option.default)
         if value is None:
             value = option.low + np.arange(rows) % (option.high - option.low + 1)
-        column = np.asarray(value, option.dtype)
+        column = _column(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
-        if column.size and (column.min() < option.low or column.max() > option.high):
+        if column.size and not (column.min() >= option.low and column.max() <= option.high):
             raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
-                             f"received {column.min()} ... {column.max()}")
+                            f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns
+
+
+def _column(key, value, option):
+    """Values of an option in its dtype; of whole numbers no part is lost."""
+    try:
+        column = np.asarray(value, option.dtype)
+        if np.issubdtype(column.dtype, np.integer) and not np.array_equal(column, np.asarray(value)):
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        kind = "whole numbers" if np.issubdtype(option.dtype, np.integer) else "numbers"
+        raise UserError(f"option '{key}' expects {kind} in {option.low} ... {option.high}, received {value!r}") from None
+    return column

@@ -58,6 +58,16 @@ def test_second_call_reads_the_cache(digits, cache, monkeypatch):
     assert features.classifier(digits, epochs=EPOCHS).checksum == first.checksum
 
 
+def test_without_a_home_to_write_to_the_cache_is_a_temporary_folder(monkeypatch, capsys):
+    monkeypatch.delenv("TFGEN_CACHE")
+    monkeypatch.setenv("HOME", "/proc/nohome")
+    folder = extractor_training.cache_folder()
+    assert folder.is_dir() and folder == extractor_training.cache_folder()
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(folder) in err and "/proc/nohome/.cache/tfgen/extractors cannot be written to" in err
+    folder.rmdir()
+
+
 def test_training_is_a_function_of_data_and_seed_alone_and_leaves_the_global_random_state(digits, cache, tmp_path):
     (file,) = cache.iterdir()
     expected = features.classifier(digits, epochs=EPOCHS, cache=cache).checksum

@@ -174,6 +174,10 @@ def test_bits_per_dim_and_active_units():
     assert metrics.bits_per_dim(0.0, (2, 2, 1), 8.0) == 8.0
     codes = np.random.default_rng(0).normal(size=(500, 3)) * np.array([1.0, 0.05, 0.2])
     assert metrics.active_units(codes) == 2
+    # A million codes far from 0, whose float32 sum would lose their spread.
+    far = np.full((1_000_000, 1), 1000.0, np.float32)
+    far[::2] += 0.125
+    assert metrics.active_units(far) == 0 and metrics.active_units(far, 0.003) == 1
 
 
 def test_a_vae_with_a_fixed_batch_learns_probabilistic_pca():

@@ -276,6 +276,9 @@ class Dataset:
         """
         batch_size = _check_int("batch_size", batch_size, 1)
         seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
+        if order not in (1, ORDER) or seed >= 2**63:
+            raise UserError(f"train expects a seed below 2^63 and order 1 or {ORDER}, received seed={seed} and "
+                            f"order={order}: a run of a newer tfgen needs that")
         count = len(self.images("train"))
         others = len(self._sources["train"]) if self.spec.view == "unpaired" else None
         read = self._reader("train", seed, view, augment)

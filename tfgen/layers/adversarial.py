@@ -57,7 +57,7 @@ class Scale(keras.layers.Layer):
 
 
 @serializable
-class Clip:
+class Clip(keras.constraints.Constraint):
     """A constraint: every weight stays in [-limit, limit] (Arjovsky et al., 2017).
 
     Args:

@@ -162,7 +162,7 @@ def _writable(wanted):
     except OSError as error:
         spare = pathlib.Path(tempfile.mkdtemp(prefix="tfgen-"))
         atexit.register(shutil.rmtree, spare, ignore_errors=True)
-        print(f"feature extractors are kept in {spare} for now, {wanted} cannot be written ({error.strerror})",
+        print(f"feature extractors are kept in {spare} for now, {wanted} cannot be written to ({error.strerror})",
               file=sys.stderr)
         return spare
 

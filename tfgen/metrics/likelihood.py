@@ -23,4 +23,4 @@ def active_units(codes, threshold=0.01):
         codes: posterior means (N, d).
         threshold: variance over which a unit counts as active.
     """
-    return int(np.sum(np.var(np.asarray(codes), axis=0) > threshold))
+    return int(np.sum(np.var(np.asarray(codes), axis=0, dtype=float) > threshold))

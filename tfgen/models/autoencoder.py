@@ -133,7 +133,8 @@ class AnomalyAutoencoder(Compared, Autoencoder):
         self.code_distance.update(codes)
 
     def usual_terms(self):
-        return [*super().usual_terms(), (self.code_distance, lambda x: self.code_distance(self.encode(x)))]
+        codes = [(self.code_distance, lambda x: self.code_distance(self.encode(x)))] if self.code_weight else []
+        return [*super().usual_terms(), *codes]
 
     def score(self, x):
         codes = self.encode(x)

@@ -15,7 +15,8 @@ class Stages:
 
     A class with it calls `add_step` in its `__init__` or has a `step` of its own, writes `stage_at` and `stages`, and
     computes with `by_stage` what differs. The step that decides the stage is saved with the model, so that training goes on
-    in its stage after a file is loaded.
+    in its stage after a file is loaded. An optimizer goes on counting its steps, so where Adam's second moments are new, its
+    correction of their start is that of the whole training: the first steps of a later stage are larger than the rate.
 
     Attributes:
         step: int32 scalar, updates so far (the generator's, of two players).

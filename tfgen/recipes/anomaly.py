@@ -108,7 +108,8 @@ def skip_ganomaly(hp, spec):
     return players(model, hp, 2e-4)
 
 
-@recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", batch_size=200)
+@recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", objective=("val_distance", "min"),
+        batch_size=200)
 def deep_svdd(hp, spec):
     """Deep SVDD (Ruff et al., 2018): an encoder without biases, pre-trained, pulls normal images to one point."""
     depth, code = hp.Int("filters", 2, 256, default=16), hp.Int("latent_dim", 1, 1024, default=64)

@@ -56,7 +56,10 @@ class Given:
         """A number of steps, 0 ... 100,000,000: as given, else `default`. No search varies it: most would outlast it."""
         if name in self.given:
             return self.Int(name, 0, 100_000_000)
-        return self.Fixed(name, default)
+        self.Fixed(name, default)
+        # A search's first trial has registered its own value, which may not be that of this one.
+        self.hp.values[name] = default
+        return default
 
     def total_steps(self, batches_per_step=1, default=0):
         """Steps of the training, where a recipe's schedules and stages end: hyperparameter `total_steps`.

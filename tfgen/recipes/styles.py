@@ -10,8 +10,8 @@ from tfgen.recipes.registry import recipe
 
 def phase_steps(hp, name, phases, usual, batches_per_step=1):
     """Steps of a phase: as given, else an equal share of the run, or `usual` where none says how long it is."""
-    shared = hp.total_steps(batches_per_step) // phases or usual
-    return hp.Steps(name) or shared
+    total = hp.total_steps(batches_per_step)
+    return hp.Steps(name) or (max(1, total // phases) if total else usual)
 
 
 @recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
