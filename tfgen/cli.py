@@ -289,7 +289,7 @@ def reconstruct(model: Model, images: Images = None, n: CountOrAll = None, optio
 
     Example: tfgen reconstruct runs/x --n 10 --out r.png
     """
-    count = n or (None if images and out.suffix == ".npy" else 10)
+    count = n or (None if images and out.suffix.lower() == ".npy" else 10)
     live, x, _, options, unreadable = verb_inputs("reconstruct", model, images, count, option)
     made = live("reconstruct", x, **options)
     write(out, made, lambda path: pictures.save_rows(path, {"original": x, "reconstruction": made}))

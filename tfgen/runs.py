@@ -274,6 +274,8 @@ def read(folder):
         UserError: if the folder holds no run.
     """
     path = pathlib.Path(folder) / "run.json"
+    if not path.exists() and export.is_saved_model(folder):
+        raise UserError(f"expected a run folder, {folder} is a SavedModel: give the run that it was exported from")
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
     try:
