@@ -1,6 +1,6 @@
 """Defects on surfaces: detectors that have seen normal brick, grass or gravel find scratches, stains and foreign pieces.
 
-    python apps/surface_inspection.py                     # about 50 CPU minutes; an interrupted one goes on
+    python apps/surface_inspection.py                     # about 40 CPU minutes; an interrupted one goes on
     python apps/surface_inspection.py --part validation   # how the networks' settings were chosen
     python apps/surface_inspection.py --fast              # one texture and a few steps, seconds
 

@@ -388,7 +388,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                         f"saved_models/{to.name}")
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
-    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", runs.reading_of(settings["data"]))}
+    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", data.reading(settings["data"]))}
     scores = "score" in verbs.verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")

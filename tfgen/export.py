@@ -147,8 +147,7 @@ class Served(verbs.Verbs):
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None
-        self.resize = self.about.get("reading", {}).get("resize", {}).get("mode", self.resize)
-        self.class_names = tuple(self.about.get("spec", {}).get("class_names", ()))
+        self.tell(self.about)
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
         self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
                         for name, options in self.about.get("verbs", {}).items()}

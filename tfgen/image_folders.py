@@ -52,7 +52,8 @@ def found(folder, without=None):
     if not folder.is_dir():
         raise UserError(f"expected a folder of images or an image file ({', '.join(SUFFIXES[:4])} ...), received "
                         f"{str(folder)!r}: check the path")
-    paths = once(path for sub in _folders(folder, without) for path in images_in(sub))
+    paths = once(path for sub in _folders(folder, without) for path in images_in(sub)
+                 if not (without and path.is_symlink() and path.resolve().is_relative_to(pathlib.Path(without).resolve())))
     if not paths:
         raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) in {str(folder)!r}, received none: check the path")
     return paths
@@ -64,14 +65,14 @@ def root(folder):
     return folder if folder.is_dir() else folder.parent
 
 
-def batches(paths, image_shape, unreadable, mode="stretch"):
+def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
     """Yields (paths, float32 images (B, *image_shape) in [0, 1], their own (H, W)), in order.
 
     Args:
         paths: of image files.
         image_shape: (H, W, C) that every image is converted and resized to, C = 1 or 3.
         unreadable: a list; a line is appended for each file that cannot be read.
-        mode: how an image of another size is resized, see `tfgen.data.resize.resize`.
+        mode, enlarge: how an image of another size is resized, see `tfgen.data.resize.resize`.
 
     Raises:
         UserError: for another number of channels.
@@ -89,7 +90,7 @@ def batches(paths, image_shape, unreadable, mode="stretch"):
                 continue
             kept.append(path)
             sizes.append(pixels.shape[:2])
-            images.append(resize(pixels, image_shape[:2], mode))
+            images.append(resize(pixels, image_shape[:2], mode, enlarge))
         if kept:
             yield kept, np.stack(images).astype(np.float32) / 255.0, sizes
 
@@ -157,9 +158,9 @@ def translate(live, folder, out, verb="translate", resize_back=False, **options)
     if out.resolve() == root(folder).resolve():
         raise UserError(f"expected another folder than the images' for --out, received {str(out)!r}: it would replace them")
     paths = found(folder, without=out)
-    shape = live.source_shape if verb == "translate" else live.image_shape
+    shape, enlarge = (live.source_shape, live.small_sources) if verb == "translate" else (live.image_shape, "bilinear")
     written, unreadable = 0, []
-    for kept, images, sizes in batches(paths, shape, unreadable, live.resize):
+    for kept, images, sizes in batches(paths, shape, unreadable, live.resize, enlarge):
         for path, image, size in zip(kept, live(verb, images, AT_ONCE, **options), sizes, strict=True):
             pixels = np.rint(255.0 * np.clip(image, 0.0, 1.0)).astype(np.uint8)
             pictures.save_image(out / path.relative_to(root(folder)),

@@ -63,7 +63,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
-        "reading": reading_of(dataset.source),
+        "reading": data.reading(dataset.source),
         "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
@@ -296,11 +296,6 @@ def load_data(settings):
     return dataset
 
 
-def reading_of(source):
-    """How the image files of a data set are read, from its record."""
-    return data.reading(source.get("resize", "stretch"))
-
-
 def load_model(path):
     """A model from a `.keras` file.
 
@@ -341,8 +336,7 @@ def open_verbs(path):
         raise UserError(f"there is no {path}; expected a run folder or a SavedModel folder")
     model, settings = open_run(path)
     live = verbs.Live(model)
-    live.resize = settings["data"].get("resize", live.resize)
-    live.class_names = tuple(settings["spec"]["class_names"])
+    live.tell(settings)
     return live
 
 

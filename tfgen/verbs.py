@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfgen.data.image_files import small_sources
 from tfgen.errors import UserError
 
 
@@ -176,12 +177,18 @@ class Verbs:
         names: the verbs that it has.
         options: {verb: {input: Option}}.
         image_shape, latent_shape, source_shape: of one image, latent or source; None where there is none.
-        resize: how image files of another size come to it, see `tfgen.data.resize.resize`.
+        resize, small_sources: how image files of another size come to it, and smaller ones to `source_shape`: the arguments
+            mode and enlarge of `tfgen.data.resize.resize`.
         class_names: of its data, or empty.
     """
 
-    resize = "stretch"
-    class_names = ()
+    resize, small_sources, class_names = "stretch", "bilinear", ()
+
+    def tell(self, record):
+        """Takes over what the record of a run or an export says of its data."""
+        source = record.get("data", {})
+        self.resize, self.small_sources = source.get("resize", self.resize), small_sources(source)
+        self.class_names = tuple(record.get("spec", {}).get("class_names", ()))
 
     def call(self, name, options):
         """Function of a batch (rows of the first input, then of the options in order) -> {output: tensor} of a verb."""

@@ -9,24 +9,33 @@ from tfgen.data.resize import METHOD
 from tfgen.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # 16 bits of grey
-_CHANNELS = {"1": 1, "L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "P": 3, "PA": 3, "CMYK": 3, "YCbCr": 3, "RGBX": 3} | (
-    dict.fromkeys(DEEP, 1))
+_CHANNELS = {"1": 1, "L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "P": 3, "PA": 3, "CMYK": 3, "YCbCr": 3, "RGBX": 3}
 _ORIENTATION = 0x0112  # EXIF
+
+
+def small_sources(source):
+    """How an image that is smaller than a model's sources is enlarged: as the sources of its training were."""
+    return "bicubic" if str(source.get("pairs")).startswith("low_resolution") else "bilinear"
 
 
 class Unreadable(UserError):
     """A file that cannot be read as an image."""
 
 
-def reading(mode="stretch"):
-    """How images become pixels, for a record of them: a dict of JSON types.
+def reading(source):
+    """How image files become pixels, for a record of them: a dict of JSON types.
 
     Args:
-        mode: of `tfgen.data.resize.resize`.
+        source: what `load` was given, as a run records it.
     """
-    return {"resize": {"method": METHOD, "mode": mode}, "orientation": "EXIF applied", "transparency": "over white",
-            "16-bit": "high byte: 0 to 65535 become 0 to 255", "frames": "first"}
+    small = {"small sources": "bicubic"} if small_sources(source) == "bicubic" else {}
+    return {"resize": {"method": METHOD, "mode": source.get("resize", "stretch")} | small, "orientation": "EXIF applied",
+            "transparency": "over white", "16-bit": "high byte: 0 to 65535 become 0 to 255", "frames": "first"}
+
+
+def _deep(image):
+    """Whether an image has 16 bits of grey."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 @contextlib.contextmanager
@@ -34,7 +43,7 @@ def _opened(path, expected, received):
     """The image of a file. Raises Unreadable for whatever goes wrong with it."""
     try:
         with Image.open(path) as image:
-            if image.mode not in _CHANNELS:
+            if image.mode not in _CHANNELS and not _deep(image):
                 raise Unreadable(f"expected an image of 1, 8 or 16 bits in {str(path)!r}, received Pillow's mode "
                                  f"{image.mode}: convert it to 8 or 16 bits, grey or RGB")
             yield image
@@ -57,7 +66,7 @@ def header(path):
         tagged = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         if tagged and image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
             width, height = height, width
-        return _CHANNELS[image.mode], (height, width)
+        return _CHANNELS.get(image.mode, 1), (height, width)
 
 
 def _over_white(image):
@@ -83,8 +92,8 @@ def decode(path, channels, peaks=None):
         Unreadable: a UserError, for a file that is no whole image, or has a mode that is not read.
     """
     with _opened(path, "a whole image", "a truncated or corrupt file") as image:
-        image = ImageOps.exif_transpose(image)
-        if image.mode in DEEP:
+        deep, image = _deep(image), ImageOps.exif_transpose(image)
+        if deep:
             values = _grey_of_16_bits(image)
             if peaks is not None:
                 peaks.append(int(values.max()))
@@ -98,8 +107,8 @@ def decode(path, channels, peaks=None):
 def decode_mask(path):
     """bool (H, W): where an image has any value above 0 and is not transparent. Raises Unreadable as `decode`."""
     with _opened(path, "a whole image", "a truncated or corrupt file") as image:
-        image = ImageOps.exif_transpose(image)
-        if image.mode in DEEP:
+        deep, image = _deep(image), ImageOps.exif_transpose(image)
+        if deep:
             return np.asarray(image) > 0
         pixels = np.asarray(image.convert("RGBA"))
     return (pixels[..., :3] > 0).any(-1) & (pixels[..., 3] > 0)

@@ -46,25 +46,27 @@ def _scaled(planes, size, box, method):
     (top, height), (left, width) = box
     if planes.shape[:2] == (height, width) == tuple(size):
         return planes
-    corners = left, top, left + width, top + height
-    return np.stack([np.asarray(Image.fromarray(plane).resize(size[::-1], method, box=corners))
-                     for plane in np.moveaxis(planes, 2, 0)], axis=2)
+    planes = np.moveaxis(planes[top:top + height, left:left + width], 2, 0)
+    return np.stack([np.asarray(Image.fromarray(plane).resize(size[::-1], method)) for plane in planes], axis=2)
 
 
-def resize(image, size, mode="stretch"):
+def resize(image, size, mode="stretch", enlarge="bilinear"):
     """An image at another size, bilinear with antialiasing.
 
     Args:
         image: uint8 or float32 (H, W, C).
         size: (height, width).
-        mode: "stretch" each axis by itself; "crop": scaled so that it covers the size, the middle of it kept; "pad": scaled
-            so that it fits in, in the middle, its border pixels repeated outwards.
+        mode: "stretch" each axis by itself; "crop": of the middle, as much as has the size's proportions, scaled; "pad":
+            scaled so that it fits in, in the middle, its border pixels repeated outwards.
+        enlarge: "bilinear" or "bicubic" (Keys, 1981, a = -1/2, as `pairings.upscale`): how an image is enlarged.
 
     Returns:
         (height, width, C) of the same type.
     """
     shown, ((top, height), (left, width)) = windows(image.shape[:2], size, mode)
-    image = _scaled(image, (height, width), shown, Image.Resampling.BILINEAR)
+    smaller = shown[0][1] <= height and shown[1][1] <= width
+    method = Image.Resampling.BICUBIC if smaller and enlarge == "bicubic" else Image.Resampling.BILINEAR
+    image = _scaled(image, (height, width), shown, method)
     around = (top, size[0] - top - height), (left, size[1] - left - width), (0, 0)
     return np.pad(image, around, "edge") if np.any(around) else image
 
