@@ -363,11 +363,11 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     dataset = runs.load_data(settings)
     if extractor not in EXTRACTORS:
         raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
+    path = run / "metrics.json"
+    known = runs.files.read_json(path) if path.exists() else {}
     makes = samples and {"sample", "translate"} & set(verbs.verbs_of(model))
     values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
-    path = run / "metrics.json"
-    known = runs.files.read_json(path) if path.exists() else {}
     runs.files.write_json(path, known | {split: values})
     print(json.dumps(values, indent=2))
 

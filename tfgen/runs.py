@@ -278,11 +278,8 @@ def read(folder):
         raise UserError(f"expected a run folder, {folder} is a SavedModel: give the run that it was exported from")
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    try:
-        settings = files.read_json(path)
-        missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"expected a run's settings in {path}, it cannot be read ({error}): restore it") from None
+    settings = files.read_json(path)
+    missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings if isinstance(settings, dict) else ())
     if missing:
         raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
     return settings
