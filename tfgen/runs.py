@@ -279,7 +279,8 @@ def read(folder):
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
     settings = files.read_json(path)
-    missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings if isinstance(settings, dict) else ())
+    known = settings if isinstance(settings, dict) else {}
+    missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(known)
     if missing:
         raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
     return settings
