@@ -69,6 +69,9 @@ def test_from_training_to_a_served_model(tfgen):
     assert code == 2 and "--fpr expects a model with score" in err
     code, _, err = tfgen("sample", "run", "--label", 3)
     assert code == 2 and "takes no option 'label'" in err
+    for command in (["evaluate", "served"], ["export", "served", "--to", "other"], ["train", "--resume", "served"]):
+        code, _, err = tfgen(*command)
+        assert code == 2 and "expected a run folder, served is a SavedModel" in err and err.count("\n") == 1
     code, _, err = tfgen("export", "run", "--to", "run")
     assert code == 2 and "holds a run" in err
     code, _, err = tfgen("train", "vae", "--out", "run")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tfgen import data, errors, files
+from tfgen import callbacks, data, errors, files
 
 
 def test_a_folder_is_held_by_one_process_and_free_when_it_is_killed(tmp_path):
@@ -63,3 +63,11 @@ def test_a_folder_aside_outlives_no_process_and_no_living_one_loses_it(tmp_path)
     with pytest.raises(errors.DiskFull), files.folder_aside(tmp_path):
         raise OSError(errno.ENOSPC, "full")
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_what_somebody_else_wrote_to_is_named(tmp_path):
+    for name, read in (("metrics.json", lambda: files.read_json(tmp_path / "metrics.json")),
+                       ("history.csv", lambda: callbacks.read_history(tmp_path))):
+        (tmp_path / name).write_text("epoch,loss\nx,y\n")
+        with pytest.raises(errors.UserError, match=rf"{name}, it cannot be read \(.*: restore it"):
+            read()

@@ -1,10 +1,13 @@
 """Searches: what measures the objective is there, a final run has its own length."""
 
+import contextlib
+
 import keras_tuner
 import pytest
 from cases import tiny_values
 
-from tfgen import data, recipes, runs, tuning
+from tfgen import data, files, recipes, runs, tuning
+from tfgen.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,16 @@ def test_mistakes_write_nothing(digits, tmp_path):
     with pytest.raises(ValueError, match="expects labelled"):
         tuning.search("conditional_vae", data.load("digits", normal=1), tmp_path / "search", verbose=0)
     assert not (tmp_path / "search").exists()
+
+
+def test_a_search_without_a_completed_trial_is_made_anew(tmp_path):
+    trial = tmp_path / "trials" / "trial_0" / "trial.json"
+    trial.parent.mkdir(parents=True)
+    for status, free in (("RUNNING", True), ("INVALID", True), ("COMPLETED", False)):
+        files.write_json(trial, {"trial_id": "0", "status": status})
+        with contextlib.nullcontext() if free else pytest.raises(UserError, match="holds a search already"):
+            tuning.check_free(tmp_path)
+    trial.unlink()
+    with files.held(tmp_path), pytest.raises(UserError, match="is being written by another training"):
+        tuning.search("autoencoder", data.load("digits"), tmp_path, 1, epochs=1, values={"latent_dim": 2}, verbose=0)
+    assert not (tmp_path / "search.json").exists()

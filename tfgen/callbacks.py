@@ -89,13 +89,21 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(folder):
-    """The rows of `history.csv`, numbers as numbers; [] if there is none."""
+    """The rows of `history.csv`, numbers as numbers; [] if there is none.
+
+    Raises:
+        UserError: for a file that somebody else wrote to.
+    """
     path = pathlib.Path(folder) / "history.csv"
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
-                for row in csv.DictReader(file)]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
+                    for row in csv.DictReader(file)]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"expected numbers in {path}, it cannot be read ({error}): restore it, or remove it and begin the "
+                        "history anew") from None
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -289,7 +289,7 @@ def reconstruct(model: Model, images: Images = None, n: CountOrAll = None, optio
 
     Example: tfgen reconstruct runs/x --n 10 --out r.png
     """
-    count = n or (None if images and out.suffix == ".npy" else 10)
+    count = n or (None if images and out.suffix.lower() == ".npy" else 10)
     live, x, _, options, unreadable = verb_inputs("reconstruct", model, images, count, option)
     made = live("reconstruct", x, **options)
     write(out, made, lambda path: pictures.save_rows(path, {"original": x, "reconstruction": made}))
@@ -363,11 +363,11 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     dataset = runs.load_data(settings)
     if extractor not in EXTRACTORS:
         raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
+    path = run / "metrics.json"
+    known = runs.files.read_json(path) if path.exists() else {}
     makes = samples and {"sample", "translate"} & set(verbs.verbs_of(model))
     values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                            extractor=EXTRACTORS[extractor](dataset) if makes else None)
-    path = run / "metrics.json"
-    known = runs.files.read_json(path) if path.exists() else {}
     runs.files.write_json(path, known | {split: values})
     print(json.dumps(values, indent=2))
 

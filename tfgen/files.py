@@ -125,5 +125,12 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """What `write_json` wrote."""
-    return json.loads(pathlib.Path(path).read_text("utf-8"))
+    """What `write_json` wrote.
+
+    Raises:
+        UserError: for a file that somebody else wrote to.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"expected JSON in {path}, it cannot be read ({error}): restore it") from None

@@ -274,13 +274,13 @@ def read(folder):
         UserError: if the folder holds no run.
     """
     path = pathlib.Path(folder) / "run.json"
+    if not path.exists() and export.is_saved_model(folder):
+        raise UserError(f"expected a run folder, {folder} is a SavedModel: give the run that it was exported from")
     if not path.exists():
         raise UserError(f"{folder} holds no run (no run.json there); make one with `tfgen train RECIPE --out {folder}`")
-    try:
-        settings = files.read_json(path)
-        missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(settings)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"expected a run's settings in {path}, it cannot be read ({error}): restore it") from None
+    settings = files.read_json(path)
+    known = settings if isinstance(settings, dict) else {}
+    missing = {"recipe", "hyperparameters", "data", "seed", "epochs", "batch_size"} - set(known)
     if missing:
         raise UserError(f"expected a run's settings in {path}, it lacks {', '.join(sorted(missing))}: restore it")
     return settings

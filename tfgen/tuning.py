@@ -158,12 +158,27 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     out = pathlib.Path(out)
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, {out} is a file")
-    if (out / "trials").exists() or (out / "best").exists():
-        raise UserError(f"{out} holds a search already; choose another --out")
+    check_free(out)
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)
     seeds.set_random(seed)
     # Refuses what the recipe cannot take before KerasTuner writes anything.
     model.build(keras_tuner.HyperParameters())
+    with files.held(out):
+        # Another search may have taken the folder in the meantime.
+        check_free(out)
+        return _search(model, out, trials, tuner, epochs, batch_size, seed, verbose)
+
+
+def check_free(out):
+    """Raises a `UserError` for a folder that holds a search in which a trial was completed; others are made anew."""
+    if (out / "best").exists() or any('"COMPLETED"' in trial.read_text("utf-8")
+                                      for trial in (out / "trials").glob("trial_*/trial.json")):
+        raise UserError(f"{out} holds a search already; choose another --out")
+
+
+def _search(model, out, trials, tuner, epochs, batch_size, seed, verbose):
+    """The search of `search`, its record and its best run."""
+    recipe, dataset = model.recipe, model.dataset
     # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
     search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seeds.folded(seed),

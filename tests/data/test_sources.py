@@ -84,7 +84,8 @@ def test_npz_layouts(tmp_path):
     assert data.spec.name == "a" and data.spec.num_classes == 3 and data.spec.image_shape == (5, 4, 1)
     assert data.spec.sizes == {"train": 36, "validation": 4, "test": 7}
     np.savez(tmp_path / "b.npz", images=pixels(40, 5, 4, 3) / 255.0)
-    data = load(tmp_path / "b.npz", image_size=6)
+    (tmp_path / "b.npz").rename(tmp_path / "b.NPZ")
+    data = load(tmp_path / "b.NPZ", image_size=6)
     assert data.spec.image_shape == (6, 6, 3) and data.labels("train") is None and data.spec.num_classes is None
     np.savez_compressed(tmp_path / "c.npz", x=(x / 255).astype(np.float32), y=y)
     found = np.concatenate([load(tmp_path / "c.npz").images(s) for s in ("train", "validation", "test")])

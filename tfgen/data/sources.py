@@ -154,9 +154,10 @@ def read_arrays(path):
     """{split: (images, labels)} of a .npz or IDX file or a folder of IDX files, or None for anything else."""
     if path.is_dir():
         return files.read_idx_folder(path) if files.has_idx(path) else None
-    if path.suffix == ".npz":
+    ending = path.suffix.lower()
+    if ending == ".npz":
         return files.read_npz(path)
-    return files.read_idx_file(path) if path.suffix in (".gz", ".idx") or path.name.endswith("ubyte") else None
+    return files.read_idx_file(path) if ending in (".gz", ".idx") or path.name.endswith("ubyte") else None
 
 
 def _from_path(path, reader):
