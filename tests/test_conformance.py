@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,13 @@ def optimizers(model):
 
 def weights(model):
     return [w.numpy() for w in model.variables if "seed_generator" not in w.path]
+
+
+def config_of(model):
+    """A model's config as text; Keras 3.8 numbers operations, which have no weights, anew, so theirs are left out."""
+    text = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
+    kinds = set(re.findall(r'"module": "keras\.src\.ops[\w.]*", "name": "(\w+?)(?:_\d+)?"', text))
+    return re.sub(rf'"({"|".join(kinds)})_\d+"', r'"\1"', text)
 
 
 class Case:
@@ -102,8 +110,7 @@ def test_file_holds_config_weights_and_optimizer(case, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
-    ours, theirs = (json.dumps(keras.saving.serialize_keras_object(m), sort_keys=True) for m in (model, loaded))
-    assert ours == theirs
+    assert config_of(model) == config_of(loaded)
     assert len(optimizers(loaded)) == (2 if case.name in ADVERSARIAL else 1)
     for ours, theirs in zip(optimizers(model), optimizers(loaded), strict=True):
         assert len(ours.variables) > 2
