@@ -186,8 +186,9 @@ def main(
                    for method in methods}
         figures.record(
             "surface_inspection", values | {f"cpu_minutes a training, {method}": value for method, value in minutes.items()},
-            title="Defects on brick, grass and gravel: found in images and in pixels (AUPRO, FPR limit 0.3), mean of "
-            f"{seeds} seeds and standard deviation", command="python apps/surface_inspection.py", seeds=list(range(seeds)),
+            title="Defects on brick, grass and gravel: found in images and in pixels (AUPRO, FPR limit 0.3), "
+            + (f"mean of {seeds} seeds and standard deviation" if seeds > 1 else "one seed"),
+            command=f"python apps/surface_inspection.py --seeds {seeds}", seeds=list(range(seeds)),
             budget={"threads": 1, "batch_size": 16, "steps": {name: DETECTORS[name][1] for name in methods[1:]},
                     "cpu_minutes_a_training": minutes, "trainings": costs},
             data={"name": "photographs of scikit-image", "split": "two stripes", "defects": list(surfaces.DEFECTS),
