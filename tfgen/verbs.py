@@ -254,7 +254,9 @@ def resolve_options(model, name, rows, given):
         column = _column(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
-        if column.size and not (column.min() >= option.low and column.max() <= option.high):
+        # In the column's precision, in which an end such as 0.01 is another number.
+        low, high = np.asarray([option.low, option.high], option.dtype)
+        if column.size and not (column.min() >= low and column.max() <= high):
             raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
                             f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
