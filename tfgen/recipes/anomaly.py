@@ -17,8 +17,8 @@ from tfgen.models import (
 )
 from tfgen.networks import conv, dcgan, lenet, translation
 from tfgen.penalties import GradientPenalty
-from tfgen.recipes.autoencoders import filters as widths_of
-from tfgen.recipes.gans import filters, latent_dim, players
+from tfgen.recipes.autoencoders import encoder_channels
+from tfgen.recipes.gans import base_filters, latent_dim, players
 from tfgen.recipes.registry import recipe
 from tfgen.recipes.translation import critic_layers, objective
 from tfgen.recipes.vaes import conv_vae
@@ -51,7 +51,7 @@ def first_stage(hp, name, batches_per_step=1):
     return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
 
 
-def coming_to_rest(model, hp):
+def compile_with_cosine_decay(model, hp):
     """Adam with a rate that falls to zero along a cosine (Loshchilov & Hutter, 2017), if the run's length is known."""
     rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.total_steps()
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
@@ -71,12 +71,12 @@ def corruption(hp):
 @recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
 def ae_anomaly(hp, spec):
     """Autoencoder that judges by its reconstruction error and its code's Mahalanobis distance (Denouden et al., 2018)."""
-    widths, latent = widths_of(hp), hp.Int("latent_dim", 1, 1024, default=16)
+    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=16)
     model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
                                hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
     # So that what is usual is that of the final weights.
-    return coming_to_rest(model, hp)
+    return compile_with_cosine_decay(model, hp)
 
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
@@ -89,7 +89,7 @@ def vae_anomaly(hp, spec):
 @recipe(family="anomaly", paper="arXiv:1805.06725", objective=("val_mse", "min"), batch_size=64)
 def ganomaly(hp, spec):
     """GANomaly (Akcay et al., 2018): encoder-decoder-encoder; normal images have two codes that agree."""
-    shape, code, depth = spec.image_shape, latent_dim(hp), filters(hp)
+    shape, code, depth = spec.image_shape, latent_dim(hp), base_filters(hp)
     model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
                      dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
                      hp.Float("encoder_weight", 0.0, 100.0, default=1.0),
@@ -100,7 +100,7 @@ def ganomaly(hp, spec):
 @recipe(family="anomaly", paper="arXiv:1901.08954", objective=("val_mse", "min"), batch_size=64)
 def skip_ganomaly(hp, spec):
     """Skip-GANomaly (Akcay et al., 2019): a U-Net reconstructs; pixels and the critic's features judge."""
-    shape, depth = spec.image_shape, filters(hp)
+    shape, depth = spec.image_shape, base_filters(hp)
     model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
                          dcgan.critic(shape, depth, "batch", features=True),
                          hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
@@ -126,7 +126,7 @@ def deep_svdd(hp, spec):
 @recipe(family="anomaly", paper="doi:10.1016/j.media.2019.01.010", objective=("val_izi_f", "min"), batch_size=64)
 def fanogan(hp, spec):
     """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
-    shape, code, depth = spec.image_shape, latent_dim(hp, 128), filters(hp)
+    shape, code, depth = spec.image_shape, latent_dim(hp, 128), base_filters(hp)
     critic_steps = hp.Int("critic_steps", 1, 10, default=5)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
                     dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share", critic_steps)),
@@ -144,7 +144,7 @@ def region_anomaly(hp, spec):
     side = hp.Int("region", 1, 64, default=max(1, min(8, min(height, width) // 4)))
     erasure = EraseLattice(side, hp.Int("gap", 1, 256, default=side))
     stride = min(hp.Int("stride", 1, 64, default=max(1, side // 2)), side)
-    units = filters(hp)
+    units = base_filters(hp)
     model = RegionInpainter(
         translation.unet((height, width, channels + 1), spec.image_shape, units, dropout=0.0),
         translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride, difference(hp),
@@ -157,7 +157,7 @@ def region_anomaly(hp, spec):
 def draem(hp, spec):
     """DRAEM (Zavrtanik et al., 2021): simulated defects are repaired, and found by image and repair."""
     height, width, channels = spec.image_shape
-    units, levels = filters(hp, 32), hp.Int("levels", 1, 8, default=4)
+    units, levels = base_filters(hp, 32), hp.Int("levels", 1, 8, default=4)
     norm = {"none": None, "instance": "instance", "batch": "batch"}[
         hp.Choice("norm", ["none", "instance", "batch"], default="batch")]
 
@@ -168,4 +168,4 @@ def draem(hp, spec):
                   hp.Float("l1_weight", 0.0, 1000.0, default=10.0),
                   augmentation=Rotation(hp.Float("rotation", 0.0, 180.0, default=0.0), hp.Boolean("flip", default=False)),
                   **pooling(hp, top=0.0))
-    return coming_to_rest(model, hp)
+    return compile_with_cosine_decay(model, hp)

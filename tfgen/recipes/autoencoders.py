@@ -19,7 +19,7 @@ def compiled(model, hp):
     return model
 
 
-def filters(hp):
+def encoder_channels(hp):
     """Channels of a convolutional encoder, doubling from the first layer on."""
     first = hp.Int("filters", 4, 256, default=32)
     return [first * 2**level for level in range(hp.Int("levels", 1, 5, default=2))]
@@ -27,7 +27,7 @@ def filters(hp):
 
 def conv_autoencoder(hp, spec, **parts):
     """A convolutional autoencoder with a flat code."""
-    widths, latent = filters(hp), hp.Int("latent_dim", 1, 1024, default=64)
+    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=64)
     return compiled(Autoencoder(conv.encoder(spec.image_shape, widths, latent),
                                 conv.decoder(latent, widths[::-1], spec.image_shape), **parts), hp)
 

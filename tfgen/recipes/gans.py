@@ -27,7 +27,7 @@ def latent_dim(hp, default=100):
     return hp.Int("latent_dim", 1, 1024, default=default)
 
 
-def filters(hp, default=64):
+def base_filters(hp, default=64):
     return hp.Int("filters", 2, 512, default=default)
 
 
@@ -44,7 +44,7 @@ def classes(spec, name, instead):
 
 def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
     """A `GAN` on the all-convolutional networks."""
-    width, depth = latent_dim(hp, latent), filters(hp)
+    width, depth = latent_dim(hp, latent), base_filters(hp)
     labels = {"num_classes": parts.get("num_classes")}
     return GAN(networks.dcgan.generator(spec.image_shape, width, depth, norm, **labels),
                networks.dcgan.critic(spec.image_shape, depth, critic_norm, spectral, constraint=constraint, **labels),
@@ -83,7 +83,7 @@ def cgan(hp, spec):
 @recipe(family="gan", paper="arXiv:1610.09585", view="labelled", objective=OBJECTIVE)
 def acgan(hp, spec):
     """Auxiliary-classifier GAN (Odena et al., 2017): the critic also names the class."""
-    count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), filters(hp)
+    count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), base_filters(hp)
     model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
                   networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
                   class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0))
@@ -93,7 +93,7 @@ def acgan(hp, spec):
 @recipe(family="gan", paper="arXiv:1606.03657", objective=OBJECTIVE)
 def infogan(hp, spec):
     """InfoGAN (Chen et al., 2016): part of the latent is a code that the critic must read back from the image."""
-    noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), filters(hp)
+    noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
                     networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + 2 * codes), categories, codes,
@@ -144,7 +144,7 @@ def sngan(hp, spec):
 @recipe(family="gan", paper="arXiv:1805.08318", view="labelled", objective=OBJECTIVE)
 def sagan(hp, spec):
     """SAGAN (Zhang et al., 2019): self-attention, spectral normalisation in both networks, projection, two rates."""
-    count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), filters(hp)
+    count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), base_filters(hp)
     model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
                 networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count)
     return players(model, hp, 1e-4, 4e-4, beta_1=0.0, beta_2=0.9)
@@ -153,7 +153,7 @@ def sagan(hp, spec):
 @recipe(family="gan", paper="arXiv:1809.11096", view="labelled", objective=OBJECTIVE)
 def biggan(hp, spec):
     """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation."""
-    count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), filters(hp)
+    count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), base_filters(hp)
     generator = networks.resnet.generator(spec.image_shape, width, count, depth, split_latent=True,
                                           orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4))
     model = GAN(generator, networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
@@ -165,7 +165,7 @@ def biggan(hp, spec):
 @recipe(family="gan", paper="arXiv:1609.03126", objective=OBJECTIVE)
 def ebgan(hp, spec):
     """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
-    width, depth, code = latent_dim(hp), filters(hp), hp.Int("code_dim", 1, 1024, default=64)
+    width, depth, code = latent_dim(hp), base_filters(hp), hp.Int("code_dim", 1, 1024, default=64)
     channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
     model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
                   networks.energy.energy(spec.image_shape, channels, code, 2, with_code=True),
@@ -177,7 +177,7 @@ def ebgan(hp, spec):
 @recipe(family="gan", paper="arXiv:1703.10717", objective=OBJECTIVE)
 def began(hp, spec):
     """BEGAN (Berthelot et al., 2017): autoencoding critic, held in equilibrium by the control k."""
-    width, depth = latent_dim(hp, 64), filters(hp)
+    width, depth = latent_dim(hp, 64), base_filters(hp)
     channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
     model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
                   networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,

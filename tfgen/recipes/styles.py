@@ -4,7 +4,7 @@ from tfgen import networks
 from tfgen.losses import NonSaturating
 from tfgen.models import ProGAN, StackGAN, StyleGAN
 from tfgen.penalties import R1, GradientPenalty
-from tfgen.recipes.gans import OBJECTIVE, classes, filters, latent_dim, players
+from tfgen.recipes.gans import OBJECTIVE, classes, base_filters, latent_dim, players
 from tfgen.recipes.registry import recipe
 
 
@@ -17,7 +17,7 @@ def phase_steps(hp, name, phases, usual, batches_per_step=1):
 @recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
 def progan(hp, spec):
     """ProGAN (Karras et al., 2018): both networks grow, resolution by resolution, each faded in."""
-    width, depth = latent_dim(hp, 512), filters(hp)
+    width, depth = latent_dim(hp, 512), base_filters(hp)
     critic_steps = hp.Int("critic_steps", 1, 10, default=1)
     generator = networks.progressive.generator(spec.image_shape, width, depth)
     # The first stage takes one phase, each later one two; the last stage is stable for one more.
@@ -31,7 +31,7 @@ def progan(hp, spec):
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
 def stylegan(hp, spec):
     """StyleGAN (Karras et al., 2019): a mapping network's styles steer every layer; mixing, noise, truncation."""
-    width, depth = latent_dim(hp, 512), filters(hp)
+    width, depth = latent_dim(hp, 512), base_filters(hp)
     layers = hp.Int("mapping_layers", 1, 16, default=8)
     model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
                      networks.progressive.whole_critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
@@ -44,7 +44,7 @@ def stylegan(hp, spec):
 @recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
 def stackgan(hp, spec):
     """StackGAN (Zhang et al., 2017): a sketch from the augmented label at half the size, then the image from the sketch."""
-    count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), filters(hp)
+    count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
                      networks.stackgan.critic(spec.image_shape, count, depth), count,

@@ -6,7 +6,7 @@ from tfgen.layers import Jitter
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.models import CycleGAN, Pix2Pix
 from tfgen.networks import translation
-from tfgen.recipes.gans import OBJECTIVE, filters, players
+from tfgen.recipes.gans import OBJECTIVE, base_filters, players
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import HoldThenDecay
 
@@ -32,7 +32,7 @@ def jitter(hp, spec):
 @recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"), batch_size=1)
 def pix2pix(hp, spec):
     """pix2pix (Isola et al., 2017): U-Net with dropout as its noise, critic of patches, L1."""
-    source, width, norm = spec.source_shape or spec.image_shape, filters(hp), hp.Choice(
+    source, width, norm = spec.source_shape or spec.image_shape, base_filters(hp), hp.Choice(
         "norm", ["instance", "batch"], default="instance")
     model = Pix2Pix(translation.unet(source, spec.image_shape, width, norm, hp.Float("dropout", 0.0, 0.9, default=0.5)),
                     translation.patchgan(spec.image_shape, source, width, critic_layers(hp, spec), norm),
@@ -44,7 +44,7 @@ def pix2pix(hp, spec):
 @recipe(family="translation", paper="arXiv:1703.10593", view="unpaired", objective=OBJECTIVE, batch_size=1)
 def cyclegan(hp, spec):
     """CycleGAN (Zhu et al., 2017): two residual generators that undo each other, critics of patches, pools of images."""
-    source, image, width = spec.source_shape or spec.image_shape, spec.image_shape, filters(hp)
+    source, image, width = spec.source_shape or spec.image_shape, spec.image_shape, base_filters(hp)
     blocks = hp.Int("blocks", 1, 16, default=translation.default_blocks(image))
     make = {"residual": lambda *shapes: translation.residual(*shapes, width, blocks),
             "unet": lambda *shapes: translation.unet(*shapes, width, dropout=0.0)}[

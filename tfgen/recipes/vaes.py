@@ -5,7 +5,7 @@ from tfgen.errors import UserError
 from tfgen.losses import Bernoulli, DiscretisedLogistic, Gaussian
 from tfgen.models import VAE
 from tfgen.networks import conv, mlp
-from tfgen.recipes.autoencoders import compiled, filters
+from tfgen.recipes.autoencoders import compiled, encoder_channels
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_elbo", "max")
@@ -18,7 +18,7 @@ def conv_vae(hp, spec, latent_dim, model=VAE, **parts):
     """A VAE (or subclass of it) on the convolutional networks of the autoencoders, with any likelihood."""
     likelihood = LIKELIHOODS[hp.Choice("likelihood", list(LIKELIHOODS), default="bernoulli")]()
     *size, channels = spec.image_shape
-    widths, latent = filters(hp), hp.Int("latent_dim", 1, 512, default=latent_dim)
+    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 512, default=latent_dim)
     labels = {"num_classes": parts.get("num_classes")}
     encoder = conv.encoder(spec.image_shape, widths, 2 * latent, **labels)
     decoder = conv.decoder(latent, widths[::-1], (*size, channels * likelihood.parameters_per_value), **labels)
