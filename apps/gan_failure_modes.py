@@ -20,9 +20,8 @@ import numpy as np
 import typer
 
 from tfgen import GAN, figures, pictures, plots
-from tfgen.data import toys
 from tfgen.networks import mlp
-from tfgen.recipes import points
+from tfgen.toys import problems, systems
 
 RING_SYSTEMS = {"collapsing_gan": "GAN, small networks,\nwide latents, constant rate",
                 "gan": "GAN, networks and\nschedule of WGAN-GP", "wgan_gp": "WGAN-GP"}
@@ -40,9 +39,9 @@ def panels(kept, mixture):
 
 def draw_ring(path, steps, moments, seed=0):
     """A badly trained GAN, a well trained one and WGAN-GP, samples at several steps in a row; returns what each found."""
-    mixture, rows, table = toys.ring(), {}, []
+    mixture, rows, table = problems.ring(), {}, []
     for name, label in RING_SYSTEMS.items():
-        kept = points.trained(name, mixture, steps, seed, moments)[1]
+        kept = systems.trained(name, mixture, steps, seed, moments)[1]
         rows[label], found = panels(kept, mixture), mixture.coverage(kept[steps])
         table.append({"system": name, "seed": seed, "modes": found["modes"], "high_quality": found["high_quality"]})
         print(f"ring, {name}: {said(found)}")
@@ -53,11 +52,11 @@ def draw_ring(path, steps, moments, seed=0):
 
 def draw_grid(path, steps, moments, seeds):
     """Three systems over training, samples of the first seed; returns a row of numbers a training."""
-    mixture, rows, table = toys.grid(), {}, []
+    mixture, rows, table = problems.grid(), {}, []
     for name, label in GRID_SYSTEMS.items():
         for seed in seeds:
             busy = time.process_time()
-            _, kept = points.trained(name, mixture, steps, seed, moments)
+            _, kept = systems.trained(name, mixture, steps, seed, moments)
             found = mixture.coverage(kept[steps])
             table.append({"system": name, "seed": seed, "modes": found["modes"], "high_quality": found["high_quality"],
                           "least_of_a_mode": int(found["counts"].min()), "cpu_seconds": time.process_time() - busy})
@@ -71,7 +70,7 @@ def draw_grid(path, steps, moments, seeds):
 def draw_faces(path, steps, seed=0):
     """Faces of four pixels by one dense layer a player; prints the weights, returns the mean face that is made."""
     keras.utils.set_random_seed(seed)
-    faces = toys.slanted_faces(4096, seed)
+    faces = problems.slanted_faces(4096, seed)
     model = GAN(mlp.decoder(1, [], (2, 2, 1), output_activation="sigmoid"), mlp.encoder((2, 2, 1), [], 1), ema=0.99)
     rate = keras.optimizers.schedules.CosineDecay(0.02, steps)
     model.compile(keras.optimizers.Adam(rate, 0.5), steps_per_execution=min(50, steps))
@@ -94,7 +93,7 @@ def main(
     """Draws the four pictures; records the grid's coverage in results/gan_failure_modes.json."""
     steps, seeds = (20, [0]) if fast else (steps, list(seeds))
     out = out or pathlib.Path("runs" if fast else "results/pictures") / "gan_failure_modes"
-    plots.paths(out / "minmax.png", toys.minmax_paths(),
+    plots.paths(out / "minmax.png", problems.minmax_paths(),
                    "A game in two numbers, min over x and max over y of x y: each dot is a step, from light to dark", 2.6)
     face = draw_faces(out / "faces.png", 20 if fast else 2000)
     ring = draw_ring(out / "ring.png", min(steps, 6000), [500, 1000, 2000, 5000])
@@ -109,8 +108,8 @@ def main(
         values |= {f"ring_{row['system']}_{key}": row[key] for row in ring for key in ("modes", "high_quality")}
         figures.record("gan_failure_modes", values, title="GANs on a grid of 25 modes and a ring of eight: modes found and "
                        "share of points within 3 sigma of one", command="python apps/gan_failure_modes.py", seeds=seeds,
-                       budget={"steps": steps, "batch_size_a_critic_step": points.BATCH,
-                               "units": [points.GENERATOR, points.CRITIC],
+                       budget={"steps": steps, "batch_size_a_critic_step": systems.BATCH,
+                               "units": [systems.GENERATOR, systems.CRITIC],
                                "cpu_seconds_a_training": round(float(np.mean([row["cpu_seconds"] for row in table]))),
                                "wall_minutes": round((time.perf_counter() - start) / 60, 2)},
                        data={"name": "toys.grid", "samples": 2500}, table=table, ring=ring, picture=f"{out.name}/grid.png",

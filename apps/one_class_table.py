@@ -30,7 +30,8 @@ from sklearn.ensemble import IsolationForest  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
-from tfgen import anomaly, calibration, data, figures, files, metrics, plots, recipes, verbs  # noqa: E402
+from tfgen import data, figures, files, metrics, plots, recipes, verbs  # noqa: E402
+from tfgen.detection import calibration, thresholds  # noqa: E402
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {
@@ -93,7 +94,7 @@ def trained(method, dataset, seed, fast):
         fitted = fit(flat(dataset.images("train")), seed, **settings)
         minutes = (time.process_time() - start) / 60
         held = fitted(flat(dataset.images("validation")))
-        threshold = calibration.threshold(held, max(FPR, 1.01 / (len(held) + 1)))
+        threshold = thresholds.threshold(held, max(FPR, 1.01 / (len(held) + 1)))
         return lambda x: fitted(x.reshape(len(x), -1)), threshold, minutes
     recipe, (settings, batch_size, steps) = recipes.find(method), DETECTORS[method]
     known = recipe.hyperparameters(dataset.spec)
@@ -102,7 +103,7 @@ def trained(method, dataset, seed, fast):
     if "total_steps" in known:
         settings = settings | {"total_steps": steps}
     model, cost = figures.trained_within(None, recipe, dataset, batch_size, settings, seed, steps)
-    live, about = verbs.Live(model), anomaly.calibrate(model, dataset)
+    live, about = verbs.Live(model), calibration.calibrate(model, dataset)
     return lambda x: live("score", x, 500), about["threshold"], cost["cpu_minutes"]
 
 

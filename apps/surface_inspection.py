@@ -33,9 +33,11 @@ import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from tfgen import anomaly, calibration, data, figures, files, heat, metrics, pictures, recipes, verbs  # noqa: E402
+from tfgen import data, figures, files, metrics, pictures, recipes, verbs  # noqa: E402
 from tfgen.data import surfaces  # noqa: E402
+from tfgen.detection import calibration, heat, thresholds  # noqa: E402
 from tfgen.errors import UserError  # noqa: E402
+from tfgen.layers import differences  # noqa: E402
 
 FPR, BASELINE = 0.05, "local statistics"
 # (settings that differ from the recipe's, steps).
@@ -75,7 +77,7 @@ def trained(method, dataset, seed, fast):
     settings = settings | {key: value for key, value in given.items() if key in space}
     keras.backend.clear_session()
     model, cost = figures.trained_within(None, recipe, dataset, 16, settings, seed, steps)
-    anomaly.calibrate(model, dataset)
+    calibration.calibrate(model, dataset)
     live = verbs.Live(model)
 
     def look(x):
@@ -83,7 +85,7 @@ def trained(method, dataset, seed, fast):
         return maps, live("score", x, 50) - maps.mean((1, 2))
 
     # What has settled the model's terms makes no threshold.
-    return look, anomaly.held_out(model, dataset)[1], cost
+    return look, calibration.held_out(model, dataset)[1], cost
 
 
 def seen(path, method, places, seed, fast):
@@ -104,14 +106,14 @@ def seen(path, method, places, seed, fast):
 
 def pooled(found, name, blur, top):
     """(scores, smoothed maps) of what a method has seen."""
-    maps = np.asarray(anomaly.blurred(found[f"maps {name}"].astype("float32"), blur))
-    return np.asarray(anomaly.pooled(maps, top)) + found[f"rest {name}"], maps
+    maps = np.asarray(differences.blurred(found[f"maps {name}"].astype("float32"), blur))
+    return np.asarray(differences.pooled(maps, top)) + found[f"rest {name}"], maps
 
 
 def judge(dataset, held_out, scores, maps):
     """Figures of a detector, given scores of held-out normal images, and scores and maps of the test's."""
     strange, masks = dataset.anomalous("test"), dataset.masks("test")
-    found = metrics.detection(strange, scores, calibration.threshold(held_out, FPR))
+    found = metrics.detection(strange, scores, thresholds.threshold(held_out, FPR))
     return {key: found[key] for key in ("auroc", "average_precision", "f1", "fpr", "recall", "threshold")} | {
         "pixel_auroc": metrics.pixel_auroc(masks, maps), "aupro": metrics.aupro(masks, maps, limit=0.3)} | {
         f"auroc {kind}": metrics.auroc(strange[at], scores[at]) for number, kind in enumerate(dataset.spec.class_names)

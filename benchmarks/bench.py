@@ -36,7 +36,7 @@ TINY = {"pix2pix": {"filters": 4}, "cyclegan": {"filters": 4, "blocks": 1, "crit
 TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare tf.function loop",
           "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
           "torch_channels_last": "PyTorch, channels_last",
-          "ours": "tfgen.penalties.Contractive", "naive": "batch_jacobian"}
+          "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian"}
 
 
 @dataclasses.dataclass

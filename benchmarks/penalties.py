@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.losses.penalties import Contractive
 from tfgen.networks import mlp
-from tfgen.penalties import Contractive
 
 ENCODERS = {"one_layer": [], "deep": [256]}
 

@@ -9,7 +9,7 @@ from cases import tiny_values
 
 from tfgen import callbacks, data, evaluation, plots, recipes, runs
 from tfgen.attempts import Attempts
-from tfgen.model import GenerativeModel
+from tfgen.models.base.generative import GenerativeModel
 
 
 def fails(error):

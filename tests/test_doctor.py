@@ -7,16 +7,16 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgen import GAN, VAE, callbacks, doctor
-from tfgen.data import toys
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
-from tfgen.networks import mlp, points
+from tfgen.networks import mlp
+from tfgen.toys import networks, problems
 
-SQUARE = toys.Mixture([[-1, -1], [-1, 1], [1, -1], [1, 1]], 0.1)
+SQUARE = problems.Mixture([[-1, -1], [-1, 1], [1, -1], [1, 1]], 0.1)
 
 
 def tiny(objective, scale=1.0):
     """A GAN of points with networks of four units; its samples differ by about `scale`."""
-    model = GAN(points.generator(2, (4,), scale), points.critic((4,)), objective)
+    model = GAN(networks.generator(2, (4,), scale), networks.critic((4,)), objective)
     model.compile(keras.optimizers.Adam(1e-3))
     return model
 
@@ -149,7 +149,7 @@ class Doomed(GAN):
 
 @pytest.mark.parametrize("steps_per_execution, checkpoint_first", [(1, False), (4, False), (4, True)])
 def test_training_stops_at_the_first_loss_that_is_no_number(tmp_path, steps_per_execution, checkpoint_first):
-    model = Doomed(points.generator(2, (4,)), points.critic((4,)))
+    model = Doomed(networks.generator(2, (4,)), networks.critic((4,)))
     model.compile("adam", steps_per_execution=steps_per_execution)
     model.at = 12  # the fourth of the second epoch's eight steps
     checkpoint, stop, history = callbacks.Checkpoint(tmp_path), callbacks.StopOnNaN(), callbacks.History(tmp_path)

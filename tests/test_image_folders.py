@@ -13,8 +13,9 @@ from tests.cases import tiny
 from tests.data.helpers import multiset, one_line, pixels, write_images
 from tests.data.test_one_class import write_category
 from tests.test_cli import SMALL, tfgen  # noqa: F401
-from tfgen import cli, data, heat, image_folders, runs, verbs
+from tfgen import cli, data, image_folders, runs, verbs
 from tfgen.data.resize import MODES
+from tfgen.detection import heat
 
 
 class Mirror:

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tfgen
 from tests.cases import tiny
 from tfgen.data.pairings import downscale
-from tfgen.priors import Uniform
+from tfgen.distributions.priors import Uniform
 from tfgen.pulse import pulse
 
 
@@ -24,7 +24,7 @@ def linear_gan(dim, side=4, channels=1, seed=0, prior=None, num_classes=None):
     image = keras.Input((side, side, channels))
     critic_inputs = [image, keras.Input((), dtype="int64")] if num_classes else image
     critic = keras.Model(critic_inputs, keras.layers.Dense(1)(keras.layers.Flatten()(image)))
-    return tfgen.GAN(keras.Model(inputs, x), critic, prior=prior or tfgen.priors.Normal(), num_classes=num_classes)
+    return tfgen.GAN(keras.Model(inputs, x), critic, prior=prior or tfgen.distributions.Normal(), num_classes=num_classes)
 
 
 def on_sphere(rows, dim, seed=1):

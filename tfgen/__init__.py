@@ -70,8 +70,9 @@ except ModuleNotFoundError as error:
 
 # Eager imports: a .keras file loads only classes that are registered.
 from tfgen import (  # noqa: E402
-    anomaly,
     data,
+    detection,
+    distributions,
     doctor,
     evaluation,
     layers,
@@ -80,16 +81,14 @@ from tfgen import (  # noqa: E402
     models,
     networks,
     noise,
-    penalties,
-    priors,
     recipes,
     runs,
     schedules,
+    toys,
     tuning,
     verbs,
 )
 from tfgen._version import __version__  # noqa: E402
-from tfgen.model import AdversarialModel, GenerativeModel  # noqa: E402
 from tfgen.models import (  # noqa: E402
     AAE,
     ACGAN,
@@ -98,6 +97,7 @@ from tfgen.models import (  # noqa: E402
     EBGAN,
     GAN,
     VAE,
+    AdversarialModel,
     AnomalyAutoencoder,
     AnomalyVAE,
     Autoencoder,
@@ -105,6 +105,7 @@ from tfgen.models import (  # noqa: E402
     DeepSVDD,
     FAnoGAN,
     GANomaly,
+    GenerativeModel,
     InfoGAN,
     Pix2Pix,
     ProGAN,
@@ -123,5 +124,5 @@ if _COMMAND:
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
            "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
            "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
-           "__version__", "anomaly", "data", "doctor", "evaluation", "layers", "losses", "metrics", "models", "networks",
-           "noise", "penalties", "priors", "recipes", "runs", "schedules", "serializable", "tuning", "verbs"]
+           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "layers", "losses", "metrics",
+           "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "toys", "tuning", "verbs"]

@@ -10,8 +10,9 @@ import time
 import keras
 import numpy as np
 
-from tfgen import files, heat, metrics, pictures, plots, verbs
+from tfgen import files, metrics, pictures, plots, verbs
 from tfgen.attempts import Attempts
+from tfgen.detection import heat
 from tfgen.errors import Failure, UserError
 
 

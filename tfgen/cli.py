@@ -13,8 +13,6 @@ import tensorflow as tf
 import typer
 
 from tfgen import (
-    anomaly,
-    anomaly_report,
     data,
     disks,
     evaluation,
@@ -32,6 +30,8 @@ from tfgen import (
     verbs,
 )
 from tfgen.callbacks import label_columns
+from tfgen.detection import calibration
+from tfgen.detection import report as anomaly_report
 from tfgen.errors import DiskFull, Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
@@ -393,7 +393,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs.verbs_of(model))}: leave it out")
     if scores and (fpr is not None or not np.isfinite(float(model.threshold))):
-        about["threshold"] = anomaly.calibrate(model, runs.load_data(settings), fpr)
+        about["threshold"] = calibration.calibrate(model, runs.load_data(settings), fpr)
         print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
               "held-out normal images".format(**about["threshold"]))
     print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs.verbs_of(model))}")

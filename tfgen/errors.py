@@ -1,5 +1,6 @@
 """What is said in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), a note."""
 
+import difflib
 import sys
 
 
@@ -21,3 +22,15 @@ class DiskFull(OSError):
 def note(line):
     """One line on standard error: what a person should know and nothing stops for."""
     print(line, file=sys.stderr)
+
+
+def require(condition, message):
+    """Raises a `UserError` of one line unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def did_you_mean(name, known):
+    """"" (did you mean 'x'?)" for the nearest known name, or ""."""
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean '{near[0]}'?)" if near else ""

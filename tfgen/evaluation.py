@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-from tfgen import anomaly, metrics, verbs
+from tfgen import metrics, verbs
 from tfgen.attempts import Attempts
+from tfgen.detection import calibration
 
 # What stands in the place of "elbo", "log_prob" and "bits_per_dim" where no probability is bounded.
 UNNORMALISED = "negative_cross_entropy_bound"
@@ -98,7 +99,7 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
         What `tfgen.metrics.detection` gives, {} for a model without a threshold and data without anomalies; with masks and
         maps "pixel_auroc" and "aupro", too.
     """
-    scores = anomaly.scores_of(model, dataset, split, batch_size, limit)
+    scores = calibration.scores_of(model, dataset, split, batch_size, limit)
     anomalous = np.zeros(len(scores), bool)
     if dataset.spec.view == "one_class":
         anomalous = dataset.anomalous(split)[:limit]

@@ -13,8 +13,7 @@ import tensorflow as tf
 
 from tfgen import data, evaluation, files, metrics, pictures, recipes, runs, seeds, verbs
 from tfgen.callbacks import CpuBudget, StopOnNaN
-from tfgen.errors import UserError
-from tfgen.suggest import did_you_mean
+from tfgen.errors import UserError, did_you_mean
 
 RESULTS = pathlib.Path("results")
 

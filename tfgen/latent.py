@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import pictures, plots
+from tfgen.distributions.mixture import GaussianMixturePrior
 from tfgen.errors import UserError
-from tfgen.mixture import GaussianMixturePrior
 from tfgen.verbs import resolve_options
 
 

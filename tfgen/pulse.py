@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tfgen import noise, verbs
 from tfgen.data.pairings import downscale
+from tfgen.distributions.priors import Normal
 from tfgen.errors import UserError
-from tfgen.priors import Normal
 
 
 @dataclasses.dataclass(frozen=True)

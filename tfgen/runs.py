@@ -12,12 +12,13 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from tfgen import anomaly, callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
+from tfgen import callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
 from tfgen.attempts import Attempts
 from tfgen.data import pipeline
+from tfgen.detection import calibration
 from tfgen.errors import UserError, note
-from tfgen.model import AdversarialModel
-from tfgen.recipes.hyperparameters import STEPS
+from tfgen.models.base.adversarial import AdversarialModel
+from tfgen.recipes.given import STEPS
 
 
 def versions():
@@ -202,7 +203,8 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
-    threshold = attempt("threshold", anomaly.calibrate, model, dataset) if callable(getattr(model, "score", None)) else None
+    detects = callable(getattr(model, "score", None))
+    threshold = attempt("threshold", calibration.calibrate, model, dataset) if detects else None
     save(model, out)
     attempt("pictures of codes", draw_codes, model, dataset, out)
     figures = evaluation.evaluate(model, dataset, recipe, "validation", samples=10_000 if quality else 0)

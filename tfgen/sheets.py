@@ -5,10 +5,10 @@ Each takes a `verbs.Live` (or an `export.Served`) and gives images (rows, column
 
 import numpy as np
 
-from tfgen import latent, priors
-from tfgen.errors import UserError
+from tfgen import latent
+from tfgen.distributions import priors
+from tfgen.errors import UserError, did_you_mean
 from tfgen.seeds import of_samples
-from tfgen.suggest import did_you_mean
 
 
 def interpolation(live, seeds, steps=8, **options):

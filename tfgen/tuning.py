@@ -7,9 +7,8 @@ import keras_tuner
 from tfgen import data, files, recipes, runs, seeds
 from tfgen.callbacks import SampleQuality
 from tfgen.data import DataSpec
-from tfgen.errors import Failure, UserError
-from tfgen.recipes.hyperparameters import STEPS, Given
-from tfgen.suggest import did_you_mean
+from tfgen.errors import Failure, UserError, did_you_mean
+from tfgen.recipes.given import STEPS, Given
 
 TUNERS = {"random": keras_tuner.RandomSearch, "bayesian": keras_tuner.BayesianOptimization,
           "hyperband": keras_tuner.Hyperband}

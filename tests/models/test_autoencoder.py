@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tfgen import Autoencoder, StackedAutoencoder
+from tfgen.distributions import Gaussian
 from tfgen.layers import MaskPixels
-from tfgen.losses import Gaussian
 from tfgen.networks import conv, mlp
 
 X = np.random.default_rng(0).uniform(size=(200, 4, 4, 1)).astype("float32")

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from tfgen import anomaly, recipes
+from tfgen import recipes
 from tfgen.data import DataSpec
-from tfgen.layers import Blemishes
+from tfgen.layers import Blemishes, differences
 from tfgen.networks import translation
 
 SHAPE = (16, 16, 1)
@@ -40,7 +40,7 @@ def test_map_is_the_segmenters_smoothed_and_score_that_of_its_highest_pixels():
     model, x = tfgen.DRAEM(unet(1, 1), unet(2, 1), Blemishes(), blur=1.5), image_batch()
     plain = model.segmenter(np.concatenate([x, model.reconstruct(x)], -1))[..., 0]
     maps = model.anomaly_map(x)
-    np.testing.assert_allclose(maps, anomaly.blurred(plain, 1.5), atol=1e-6)
+    np.testing.assert_allclose(maps, differences.blurred(plain, 1.5), atol=1e-6)
     np.testing.assert_allclose(model.score(x), maps.numpy().max((1, 2)))
     model.top = 0.25
     np.testing.assert_allclose(model.score(x), np.sort(maps.numpy().reshape(4, -1))[:, -64:].mean(1), rtol=1e-5)

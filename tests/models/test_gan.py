@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from cases import images, tiny
 
-from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses, priors, verbs
+from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses, verbs
+from tfgen.distributions import priors
+from tfgen.losses.penalties import GradientPenalty
 from tfgen.networks import dcgan, mlp
-from tfgen.penalties import GradientPenalty
 
 SHAPE = (8, 8, 1)
 

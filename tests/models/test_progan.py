@@ -9,7 +9,7 @@ from cases import batch, images, tiny
 from tfgen.layers import EqualisedConv2D, EqualisedDense, PixelNorm
 from tfgen.models import ProGAN
 from tfgen.networks import progressive
-from tfgen.networks.progressive import double, halve
+from tfgen.networks.grids import double, halve
 
 
 def values(variables):

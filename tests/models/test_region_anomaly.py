@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tfgen
 from tfgen import recipes
-from tfgen.anomaly import SquaredError
 from tfgen.data import DataSpec
 from tfgen.layers import EraseLattice
+from tfgen.layers.differences import SquaredError
 from tfgen.networks import translation
 
 SHAPE = (16, 16, 1)

@@ -8,7 +8,7 @@ from cases import batch, tiny
 
 from tfgen.models import StackGAN
 from tfgen.networks import stackgan
-from tfgen.networks.progressive import double
+from tfgen.networks.grids import double
 
 VALUES = {"condition_dim": 2, "stage_one_steps": 2}
 

@@ -8,7 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from tfgen import VAE, metrics, noise, schedules
-from tfgen.losses import Gaussian
+from tfgen.distributions import Gaussian
 from tfgen.networks import mlp
 
 SHAPE = (2, 2, 1)

@@ -6,8 +6,8 @@ import keras
 import pytest
 from cases import same_starts
 
-from tfgen import networks
-from tfgen.networks import conv, dcgan, energy, lenet, mlp, points, progressive, resnet, stackgan, style, translation
+from tfgen import networks, toys
+from tfgen.networks import conv, dcgan, energy, lenet, mlp, progressive, resnet, stackgan, style, translation
 
 SHAPE = (16, 16, 1)
 BUILDERS = {
@@ -21,8 +21,9 @@ BUILDERS = {
     lenet.decoder: [lambda: lenet.decoder(8, SHAPE, 4)],
     mlp.encoder: [lambda: mlp.encoder(SHAPE, [16, 16, 16], 16)],
     mlp.decoder: [lambda: mlp.decoder(16, [16, 16, 16], SHAPE)],
-    points.generator: [lambda: points.generator(2, (16, 16, 16))],
-    points.critic: [lambda: points.critic((16, 16, 16)), lambda: points.critic((16, 16, 16), spectral=True)],
+    toys.networks.generator: [lambda: toys.networks.generator(2, (16, 16, 16))],
+    toys.networks.critic: [lambda: toys.networks.critic((16, 16, 16)),
+                           lambda: toys.networks.critic((16, 16, 16), spectral=True)],
     progressive.generator: [lambda: progressive.generator(SHAPE, 8, 8)],
     progressive.critic: [lambda: progressive.critic(SHAPE, 8)],
     progressive.whole_critic: [lambda: progressive.whole_critic(SHAPE, 8)],
@@ -53,7 +54,7 @@ def test_no_two_kernels_start_equal(build):
 
 
 def test_every_builder_is_here():
-    modules = [module for _, module in inspect.getmembers(networks, inspect.ismodule)]
+    modules = [module for _, module in inspect.getmembers(networks, inspect.ismodule)] + [toys.networks]
     public = {made for module in modules for name, made in inspect.getmembers(module, inspect.isfunction)
               if made.__module__ == module.__name__ and "Functional model" in (made.__doc__ or "")}
     assert public <= set(BUILDERS)

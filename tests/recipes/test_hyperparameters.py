@@ -4,7 +4,7 @@ import keras_tuner
 import pytest
 from cases import SPEC
 
-from tfgen.recipes.hyperparameters import Given
+from tfgen.recipes.given import Given
 
 
 def asked(values=None, steps=None, build=lambda hp: None):

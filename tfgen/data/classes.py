@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfgen.errors import UserError
-from tfgen.suggest import did_you_mean
+from tfgen.errors import UserError, did_you_mean
 
 
 def listed(wanted):

@@ -11,9 +11,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgen.errors import UserError
+from tfgen.errors import UserError, did_you_mean
 from tfgen.layers.corruption import EraseRegion
-from tfgen.suggest import did_you_mean
 
 SIDE_BY_SIDE = ("side_by_side", "side_by_side_reversed")  # pairs that `load` finds in the files themselves
 

@@ -14,8 +14,7 @@ from tfgen.data.prepare import IDX_DATASETS
 from tfgen.data.resize import Fit, check_one_size, stack
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
-from tfgen.errors import UserError, note
-from tfgen.suggest import did_you_mean
+from tfgen.errors import UserError, did_you_mean, note
 
 
 def _digits():

@@ -9,8 +9,7 @@ float32 (B, H, W, C) in [0, 1]: what is to be translated to the image, or an ima
 import tensorflow as tf
 
 from tfgen import noise
-from tfgen.errors import UserError
-from tfgen.suggest import did_you_mean
+from tfgen.errors import UserError, did_you_mean
 
 
 def images(record):

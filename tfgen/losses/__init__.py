@@ -1,4 +1,4 @@
-"""Scalars of outputs: likelihoods, divergences and the objectives of adversarial players."""
+"""What is minimised: objectives of adversarial players, penalties on encoders and critics."""
 
 from tfgen.losses.adversarial import (
     Energy,
@@ -12,9 +12,7 @@ from tfgen.losses.adversarial import (
     Wasserstein,
     pull_away,
 )
-from tfgen.losses.divergences import bernoulli_kl, gaussian_kl, gaussian_log_prob
-from tfgen.losses.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood
+from tfgen.losses.penalties import R1, Contractive, GradientPenalty, KLSparsity, L1Sparsity, MaxGradientPenalty
 
-__all__ = ["Bernoulli", "DiscretisedLogistic", "Energy", "EnergyMargin", "Gaussian", "Hinge", "LeastSquares", "Likelihood",
-           "Lipschitz", "Minimax", "NonSaturating", "Objective", "Wasserstein", "bernoulli_kl", "gaussian_kl",
-           "gaussian_log_prob", "pull_away"]
+__all__ = ["Contractive", "Energy", "EnergyMargin", "GradientPenalty", "Hinge", "KLSparsity", "L1Sparsity", "LeastSquares",
+           "Lipschitz", "MaxGradientPenalty", "Minimax", "NonSaturating", "Objective", "R1", "Wasserstein", "pull_away"]

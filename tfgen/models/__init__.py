@@ -1,23 +1,31 @@
-"""One file per training procedure."""
+"""One file per training procedure, one folder per family."""
 
-from tfgen.models.aae import AAE
-from tfgen.models.autoencoder import AnomalyAutoencoder, Autoencoder
-from tfgen.models.cyclegan import CycleGAN
-from tfgen.models.deep_svdd import DeepSVDD
-from tfgen.models.draem import DRAEM
-from tfgen.models.fanogan import FAnoGAN
-from tfgen.models.gan import GAN
-from tfgen.models.ganomaly import GANomaly, SkipGANomaly
-from tfgen.models.heads import ACGAN, BEGAN, EBGAN, InfoGAN
-from tfgen.models.pix2pix import Pix2Pix
-from tfgen.models.progan import ProGAN
-from tfgen.models.region_anomaly import RegionInpainter
-from tfgen.models.stacked import StackedAutoencoder
-from tfgen.models.stackgan import StackGAN
-from tfgen.models.staged import StagedGAN
-from tfgen.models.stylegan import StyleGAN
-from tfgen.models.vae import VAE, AnomalyVAE
+from tfgen.models.autoencoders import VAE, Autoencoder, StackedAutoencoder
+from tfgen.models.base import AdversarialModel, GenerativeModel
+from tfgen.models.detectors import (
+    DRAEM,
+    AnomalyAutoencoder,
+    AnomalyVAE,
+    DeepSVDD,
+    FAnoGAN,
+    GANomaly,
+    RegionInpainter,
+    SkipGANomaly,
+)
+from tfgen.models.gans import (
+    AAE,
+    ACGAN,
+    BEGAN,
+    EBGAN,
+    GAN,
+    InfoGAN,
+    ProGAN,
+    StackGAN,
+    StagedGAN,
+    StyleGAN,
+)
+from tfgen.models.translation import CycleGAN, Pix2Pix
 
-__all__ = ["AAE", "ACGAN", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD",
-           "EBGAN", "FAnoGAN", "GAN", "GANomaly", "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly",
-           "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

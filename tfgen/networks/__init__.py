@@ -1,5 +1,20 @@
-"""Functions that return a built Functional `keras.Model`."""
+"""Functions that return a built Functional `keras.Model`; what they share is in `grids`, `blocks` and `conditioning`."""
 
-from tfgen.networks import conv, dcgan, energy, lenet, mlp, points, progressive, resnet, stackgan, style, translation
+from tfgen.networks import (
+    blocks,
+    conditioning,
+    conv,
+    dcgan,
+    energy,
+    grids,
+    lenet,
+    mlp,
+    progressive,
+    resnet,
+    stackgan,
+    style,
+    translation,
+)
 
-__all__ = ["conv", "dcgan", "energy", "lenet", "mlp", "points", "progressive", "resnet", "stackgan", "style", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "progressive", "resnet", "stackgan",
+           "style", "translation"]

@@ -1,6 +1,11 @@
 """How a class label enters a network."""
 
+import math
+
 import keras
+from keras import layers
+
+from tfgen.networks.blocks import from_unit
 
 
 def label_input():
@@ -11,3 +16,22 @@ def label_input():
 def with_label(x, label, num_classes):
     """Features (B, n) with the one-hot label behind them: (B, n + num_classes)."""
     return keras.layers.Concatenate()([x, keras.ops.one_hot(label, num_classes)])
+
+
+def latent_and_label(latent_dim, num_classes, embedding=50):
+    """(inputs, features) of a generator: latents, with the embedded label of a conditional one behind them."""
+    z = keras.Input((latent_dim,), name="z")
+    if not num_classes:
+        return z, z
+    label = label_input()
+    return [z, label], layers.Concatenate()([z, layers.Embedding(num_classes, embedding)(label)])
+
+
+def image_and_label(image_shape, num_classes, embedding=50):
+    """(inputs, features in [-1, 1]) of a critic: images, with a plane made of the embedded label of a conditional one."""
+    image = keras.Input(image_shape, name="x")
+    if not num_classes:
+        return image, from_unit(image)
+    label = label_input()
+    plane = layers.Dense(math.prod(image_shape[:2]))(layers.Embedding(num_classes, embedding)(label))
+    return [image, label], layers.Concatenate()([from_unit(image), layers.Reshape((*image_shape[:2], 1))(plane)])

@@ -5,73 +5,10 @@ import math
 import keras
 from keras import layers
 
-from tfgen.errors import UserError
 from tfgen.layers import SpectralConv2D, SpectralDense
-from tfgen.networks.conditioning import label_input
-
-NORMS = {"batch": lambda: layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
-         "layer": lambda: layers.LayerNormalization(axis=[1, 2, 3])}
-
-
-def small_normal():
-    """N(0, 0.02^2), where DCGAN's weights start (Radford et al., 2016, section 4).
-
-    One a layer: a Keras initializer draws its seed once and gives the same values at every call.
-    """
-    return keras.initializers.RandomNormal(0.0, 0.02)
-
-
-def halvings(image_shape, least=4):
-    """How often an image can be halved while both sides stay at `least` pixels or more; sides may round up."""
-    return max(0, math.floor(math.log2(min(image_shape[:2]) / least)))
-
-
-def sizes(image_shape, levels):
-    """[(h, w)] from the smallest grid to the image, each side halved (rounded up) `levels` times."""
-    found = [tuple(image_shape[:2])]
-    for _ in range(levels):
-        found.append(tuple((side + 1) // 2 for side in found[-1]))
-    return found[::-1]
-
-
-def widths(filters, levels):
-    """Channels from the image inwards: doubled at each halving."""
-    return [filters * 2**level for level in range(levels)]
-
-
-def crop_to(x, size):
-    """Crops features to (h, w) where an odd side was doubled to one more."""
-    extra = (x.shape[1] - size[0], x.shape[2] - size[1])
-    return layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x) if extra != (0, 0) else x
-
-
-def to_unit(x):
-    """[-1, 1] -> [0, 1]: from a tanh to the images of a public boundary."""
-    return layers.Rescaling(0.5, 0.5)(x)
-
-
-def from_unit(x):
-    """[0, 1] -> [-1, 1]."""
-    return layers.Rescaling(2.0, -1.0)(x)
-
-
-def latent_and_label(latent_dim, num_classes, embedding=50):
-    """(inputs, features) of a generator: latents, with the embedded label of a conditional one behind them."""
-    z = keras.Input((latent_dim,), name="z")
-    if not num_classes:
-        return z, z
-    label = label_input()
-    return [z, label], layers.Concatenate()([z, layers.Embedding(num_classes, embedding)(label)])
-
-
-def image_and_label(image_shape, num_classes, embedding=50):
-    """(inputs, features in [-1, 1]) of a critic: images, with a plane made of the embedded label of a conditional one."""
-    image = keras.Input(image_shape, name="x")
-    if not num_classes:
-        return image, from_unit(image)
-    label = label_input()
-    plane = layers.Dense(math.prod(image_shape[:2]))(layers.Embedding(num_classes, embedding)(label))
-    return [image, label], layers.Concatenate()([from_unit(image), layers.Reshape((*image_shape[:2], 1))(plane)])
+from tfgen.networks.blocks import NORMS, small_normal, to_unit
+from tfgen.networks.conditioning import image_and_label, latent_and_label
+from tfgen.networks.grids import check_levels, crop_to, sizes, widths
 
 
 def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=None):
@@ -165,16 +102,3 @@ def _halved(image_shape, filters, norm, spectral=False, num_classes=None, constr
         x = NORMS[norm]()(x) if norm and level else x
         x = layers.LeakyReLU(0.2)(x)
     return inputs, layers.Flatten()(x), lambda units: dense(units, kernel_initializer=start(), **bounds)
-
-
-def check_levels(image_shape):
-    """The halvings of an image.
-
-    Raises:
-        UserError: if there are none.
-    """
-    levels = halvings(image_shape)
-    if levels < 1:
-        raise UserError(f"a convolutional generator expects images of at least 8x8 pixels, received "
-                         f"{image_shape[0]}x{image_shape[1]}; use the recipe gan, or a larger image_size")
-    return levels

@@ -4,7 +4,7 @@ import math
 
 from keras import Input, Model, layers, regularizers
 
-from tfgen.networks.dcgan import crop_to, sizes
+from tfgen.networks.grids import crop_to, sizes
 
 
 def _block(x):

@@ -4,25 +4,11 @@ import functools
 import math
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from tfgen.layers import EqualisedConv2D, EqualisedDense, MinibatchStdDev, PixelNorm
-from tfgen.networks.dcgan import check_levels, from_unit, sizes, to_unit, widths
-
-
-def double(x, grid):
-    """(B, h, w, C) -> (B, *grid, C): every pixel twice each way, the last one dropped where a side is odd."""
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :grid[0], :grid[1]]
-
-
-def halve(x):
-    """(B, h, w, C) -> half the sides, rounded up: means of 2x2 pixels."""
-    return ops.average_pool(x, 2, 2, padding="same")
-
-
-def fade(old, new, alpha):
-    """old at alpha = 0, new at alpha = 1."""
-    return old + alpha * (new - old)
+from tfgen.networks.blocks import from_unit, to_unit
+from tfgen.networks.grids import check_levels, double, fade, halve, sizes, widths
 
 
 def channels_of(filters, levels, most=512):

@@ -7,8 +7,9 @@ from keras import layers, ops
 
 from tfgen.errors import UserError
 from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense
+from tfgen.networks.blocks import from_unit, to_unit
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.dcgan import check_levels, crop_to, from_unit, sizes, to_unit, widths
+from tfgen.networks.grids import check_levels, crop_to, sizes, widths
 
 
 def attention(x):

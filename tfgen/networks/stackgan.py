@@ -5,8 +5,9 @@ import math
 import keras
 from keras import layers, ops
 
+from tfgen.networks.blocks import from_unit, small_normal, to_unit
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.dcgan import check_levels, crop_to, from_unit, halvings, sizes, small_normal, to_unit, widths
+from tfgen.networks.grids import check_levels, crop_to, halvings, sizes, widths
 
 EMBEDDING = 128
 

@@ -5,7 +5,8 @@ import keras
 from keras import layers
 
 from tfgen.layers import EqualisedConv2D, EqualisedDense, Learned, PixelNorm, SlowDense
-from tfgen.networks.dcgan import check_levels, crop_to, sizes, to_unit
+from tfgen.networks.blocks import to_unit
+from tfgen.networks.grids import check_levels, crop_to, sizes
 from tfgen.networks.progressive import channels_of
 
 

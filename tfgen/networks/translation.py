@@ -7,19 +7,8 @@ from keras import layers
 
 from tfgen.errors import UserError
 from tfgen.layers import ReflectionPadding2D, SeededDropout
-from tfgen.networks.dcgan import NORMS, crop_to, from_unit, sizes, small_normal, to_unit
-
-
-def normalised(x, norm):
-    """Features after `"instance"`, `"batch"` or no (None) normalisation.
-
-    Instance normalisation (Ulyanov et al., 2016) has no weights here; a grid of one place is left as it is, because
-    its only deviation from its mean is zero.
-    """
-    if norm == "instance":
-        alone = x.shape[1] * x.shape[2] == 1
-        return x if alone else layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)(x)
-    return NORMS[norm]()(x) if norm else x
+from tfgen.networks.blocks import from_unit, normalised, small_normal, to_unit
+from tfgen.networks.grids import crop_to, sizes
 
 
 def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, levels=None):

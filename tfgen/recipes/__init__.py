@@ -1,6 +1,6 @@
 """One small function per system of the literature, grouped by family."""
 
-from tfgen.recipes import anomaly, autoencoders, gans, styles, translation, vaes
+from tfgen.recipes import autoencoders, detectors, gans, translation, vaes
 from tfgen.recipes.registry import RECIPES, Recipe, find, recipe
 
-__all__ = ["RECIPES", "Recipe", "anomaly", "autoencoders", "find", "gans", "recipe", "styles", "translation", "vaes"]
+__all__ = ["RECIPES", "Recipe", "autoencoders", "detectors", "find", "gans", "recipe", "translation", "vaes"]

@@ -2,27 +2,15 @@
 
 import keras
 
+from tfgen.distributions import Gaussian
 from tfgen.layers import EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
-from tfgen.losses import Gaussian
+from tfgen.losses.penalties import Contractive, KLSparsity, L1Sparsity
 from tfgen.models import Autoencoder, StackedAutoencoder
 from tfgen.networks import conv, mlp
-from tfgen.penalties import Contractive, KLSparsity, L1Sparsity
+from tfgen.recipes.hyperparameters import compiled, encoder_channels
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_mse", "min")
-
-
-def compiled(model, hp):
-    """Adam with a searchable rate."""
-    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
-    model.compile(keras.optimizers.Adam(rate))
-    return model
-
-
-def encoder_channels(hp):
-    """Channels of a convolutional encoder, doubling from the first layer on."""
-    first = hp.Int("filters", 4, 256, default=32)
-    return [first * 2**level for level in range(hp.Int("levels", 1, 5, default=2))]
 
 
 def conv_autoencoder(hp, spec, **parts):

@@ -3,43 +3,15 @@
 import keras
 
 from tfgen import networks
-from tfgen.errors import UserError
+from tfgen.distributions.priors import Normal, TruncatedNormal, Uniform
 from tfgen.layers import Clip
 from tfgen.losses import EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
-from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN
-from tfgen.penalties import GradientPenalty, MaxGradientPenalty
-from tfgen.priors import Normal, TruncatedNormal, Uniform
+from tfgen.losses.penalties import R1, GradientPenalty, MaxGradientPenalty
+from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGAN, StyleGAN
+from tfgen.recipes.hyperparameters import base_filters, classes, latent_dim, phase_steps, players
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_frechet_distance", "min")
-
-
-def players(model, hp, rate, critic_rate=None, beta_1=0.5, beta_2=0.999, optimizer=None):
-    """Compiles a model with an optimizer a player, whose rates may differ (Heusel et al., 2017)."""
-    rates = (hp.Float("learning_rate", 1e-6, 1e-1, default=rate, sampling="log"),
-             hp.Float("critic_learning_rate", 1e-6, 1e-1, default=critic_rate or rate, sampling="log"))
-    make = optimizer or (lambda value: keras.optimizers.Adam(value, beta_1=beta_1, beta_2=beta_2))
-    model.compile(*map(make, rates))
-    return model
-
-
-def latent_dim(hp, default=100):
-    return hp.Int("latent_dim", 1, 1024, default=default)
-
-
-def base_filters(hp, default=64):
-    return hp.Int("filters", 2, 512, default=default)
-
-
-def classes(spec, name, instead):
-    """The number of classes of data with labels.
-
-    Raises:
-        UserError: for data without.
-    """
-    if not spec.num_classes:
-        raise UserError(f"{name} expects labelled data, '{spec.name}' has no labels; use {instead}")
-    return spec.num_classes
 
 
 def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
@@ -197,3 +169,44 @@ def aae(hp, spec):
                                   keras.layers.Dense(units, "leaky_relu"), keras.layers.Dense(1)], name="critic"),
                 prior=Normal(), adversarial_weight=hp.Float("adversarial_weight", 0.0, 1000.0, default=10.0))
     return players(model, hp, 5e-4)
+
+
+# Systems that draw coarse before fine: growing, a style for each resolution, stacked.
+
+@recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
+def progan(hp, spec):
+    """ProGAN (Karras et al., 2018): both networks grow, resolution by resolution, each faded in."""
+    width, depth = latent_dim(hp, 512), base_filters(hp)
+    critic_steps = hp.Int("critic_steps", 1, 10, default=1)
+    generator = networks.progressive.generator(spec.image_shape, width, depth)
+    # The first stage takes one phase, each later one two; the last stage is stable for one more.
+    phase = phase_steps(hp, "stage_steps", 2 * len(generator.outputs), 1000, critic_steps)
+    model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
+                   penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
+                   critic_steps=critic_steps, ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+
+
+@recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
+def stylegan(hp, spec):
+    """StyleGAN (Karras et al., 2019): a mapping network's styles steer every layer; mixing, noise, truncation."""
+    width, depth = latent_dim(hp, 512), base_filters(hp)
+    layers = hp.Int("mapping_layers", 1, 16, default=8)
+    model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
+                     networks.progressive.whole_critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
+                     objective=NonSaturating(),
+                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"))],
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+
+
+@recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
+def stackgan(hp, spec):
+    """StackGAN (Zhang et al., 2017): a sketch from the augmented label at half the size, then the image from the sketch."""
+    count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
+    model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
+                                                hp.Int("condition_dim", 1, 1024, default=128)),
+                     networks.stackgan.critic(spec.image_shape, count, depth), count,
+                     phase_steps(hp, "stage_one_steps", 2, 2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+    return players(model, hp, 2e-4)

@@ -1,111 +1,79 @@
-"""What a recipe is handed as `hp`: KerasTuner's hyperparameters, some of whose values are given."""
+"""Hyperparameters that several recipes ask for, and how they compile."""
 
-import operator
-
-from keras_tuner.engine import hyperparameters as kinds
+import keras
 
 from tfgen.errors import UserError
-from tfgen.suggest import did_you_mean
-
-STEPS = "total_steps"
-
-
-class Given:
-    """`keras_tuner.HyperParameters` some of whose values are given, and checked when the recipe asks for them.
-
-    A recipe so is built once, and may ask for a hyperparameter in one branch alone. Everything else of `hp` (`values`,
-    `space`, `conditional_scope` …) is KerasTuner's own.
-
-    Args:
-        hp: `keras_tuner.HyperParameters`, of a search or with no values.
-        values: {hyperparameter: value}, perhaps as text; not searched.
-        steps: function of a model's `batches_per_step` that gives the steps of the training, >= 1; None: not known.
-    """
-
-    def __init__(self, hp, values=None, steps=None):
-        self.hp = hp
-        self.given = dict(values or {})
-        self.steps = steps
-        self.asked = []
-
-    def __getattr__(self, name):
-        return getattr(self.hp, name)
-
-    def _ask(self, kind, name, *arguments, **options):
-        self.asked.append(name)
-        if name not in self.given:
-            return getattr(self.hp, kind)(name, *arguments, **options)
-        return self.hp.Fixed(name, parse(getattr(kinds, kind)(name, *arguments, **options), self.given[name]))
-
-    def Int(self, name, *arguments, **options):
-        return self._ask("Int", name, *arguments, **options)
-
-    def Float(self, name, *arguments, **options):
-        return self._ask("Float", name, *arguments, **options)
-
-    def Choice(self, name, *arguments, **options):
-        return self._ask("Choice", name, *arguments, **options)
-
-    def Boolean(self, name, *arguments, **options):
-        return self._ask("Boolean", name, *arguments, **options)
-
-    def Fixed(self, name, *arguments, **options):
-        return self._ask("Fixed", name, *arguments, **options)
-
-    def Steps(self, name, default=0):
-        """A number of steps, 0 ... 100,000,000: as given, else `default`. No search varies it: most would outlast it."""
-        if name in self.given:
-            return self.Int(name, 0, 100_000_000)
-        self.Fixed(name, default)
-        # A search's first trial has registered its own value, which may not be that of this one.
-        self.hp.values[name] = default
-        return default
-
-    def total_steps(self, batches_per_step=1, default=0):
-        """Steps of the training, where a recipe's schedules and stages end: hyperparameter `total_steps`.
-
-        Args:
-            batches_per_step: of the recipe's model, its `critic_steps`: a step that takes k batches comes 1/k as often.
-            default: where no training says how long it is and no value is given; 0: not known.
-        """
-        return self.Steps(STEPS, default if self.steps is None else self.steps(batches_per_step))
-
-    def check(self, recipe):
-        """Raises a `UserError` for a given value that the recipe did not ask for, naming those that it did."""
-        asked = list(dict.fromkeys(self.asked))
-        if unknown := [name for name in self.given if name not in asked]:
-            raise UserError(f"recipe '{recipe}' has no hyperparameter '{unknown[0]}'{did_you_mean(unknown[0], asked)}; "
-                            f"with these values it has {', '.join(asked)}")
-
-    def chosen(self):
-        """{hyperparameter: value} of what the recipe asked for."""
-        return {name: self.hp.values[name] for name in self.asked if name in self.hp.values}
+from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
+from tfgen.networks import translation
 
 
-def parse(parameter, value):
-    """`value` (perhaps a string) as a value of a KerasTuner hyperparameter.
+def first_stage(hp, name, batches_per_step=1):
+    """Steps of what is trained first: a share of the run, or of 2,000 steps where none says how long it is."""
+    return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
+
+
+def compile_with_cosine_decay(model, hp):
+    """Adam with a rate that falls to zero along a cosine (Loshchilov & Hutter, 2017), if the run's length is known."""
+    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.total_steps()
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
+    return model
+
+
+def phase_steps(hp, name, phases, usual, batches_per_step=1):
+    """Steps of a phase: as given, else an equal share of the run, or `usual` where none says how long it is."""
+    total = hp.total_steps(batches_per_step)
+    return hp.Steps(name) or (max(1, total // phases) if total else usual)
+
+
+def compiled(model, hp):
+    """Adam with a searchable rate."""
+    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
+    model.compile(keras.optimizers.Adam(rate))
+    return model
+
+
+def encoder_channels(hp):
+    """Channels of a convolutional encoder, doubling from the first layer on."""
+    first = hp.Int("filters", 4, 256, default=32)
+    return [first * 2**level for level in range(hp.Int("levels", 1, 5, default=2))]
+
+
+def players(model, hp, rate, critic_rate=None, beta_1=0.5, beta_2=0.999, optimizer=None):
+    """Compiles a model with an optimizer a player, whose rates may differ (Heusel et al., 2017)."""
+    rates = (hp.Float("learning_rate", 1e-6, 1e-1, default=rate, sampling="log"),
+             hp.Float("critic_learning_rate", 1e-6, 1e-1, default=critic_rate or rate, sampling="log"))
+    make = optimizer or (lambda value: keras.optimizers.Adam(value, beta_1=beta_1, beta_2=beta_2))
+    model.compile(*map(make, rates))
+    return model
+
+
+def latent_dim(hp, default=100):
+    return hp.Int("latent_dim", 1, 1024, default=default)
+
+
+def base_filters(hp, default=64):
+    return hp.Int("filters", 2, 512, default=default)
+
+
+def classes(spec, name, instead):
+    """The number of classes of data with labels.
 
     Raises:
-        UserError: if it has the wrong type or lies outside the range.
+        UserError: for data without.
     """
-    if isinstance(parameter, kinds.Choice):
-        by_text = {str(choice): choice for choice in parameter.values}
-        if str(value) not in by_text:
-            raise UserError(f"'{parameter.name}' expects one of {', '.join(by_text)}, received {value}")
-        return by_text[str(value)]
-    if isinstance(parameter, kinds.Boolean):
-        if str(value).lower() not in ("true", "false"):
-            raise UserError(f"'{parameter.name}' expects true or false, received {value}")
-        return str(value).lower() == "true"
-    if isinstance(parameter, kinds.Fixed):
-        raise UserError(f"'{parameter.name}' is fixed at {parameter.value} for this data")
-    whole = isinstance(parameter, kinds.Int)
-    low, high = parameter.min_value, parameter.max_value
-    try:
-        number = float(value) if not whole else int(value) if isinstance(value, str) else operator.index(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or not low <= number <= high:
-        raise UserError(f"'{parameter.name}' expects {'a whole number' if whole else 'a number'} in {low} ... {high}, "
-                        f"received {value}")
-    return number
+    if not spec.num_classes:
+        raise UserError(f"{name} expects labelled data, '{spec.name}' has no labels; use {instead}")
+    return spec.num_classes
+
+
+OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}
+
+
+def objective(hp, default):
+    return OBJECTIVES[hp.Choice("objective", list(OBJECTIVES), default=default)]()
+
+
+def critic_layers(hp, spec):
+    """n of the critic of patches: 0 sees single pixels, 1 patches of 16, 3 of 70, 5 of 286 pixels."""
+    deepest = translation.deepest(spec.image_shape)
+    return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))

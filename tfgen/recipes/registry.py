@@ -7,9 +7,8 @@ from collections.abc import Callable
 import keras_tuner
 
 from tfgen.data import views
-from tfgen.errors import UserError
-from tfgen.recipes.hyperparameters import Given
-from tfgen.suggest import did_you_mean
+from tfgen.errors import UserError, did_you_mean
+from tfgen.recipes.given import Given
 
 RECIPES = {}
 # What a recipe's view takes beside images alone, and how to get it. Pairs serve as two domains, too.

@@ -3,24 +3,12 @@
 import keras
 
 from tfgen.layers import Jitter
-from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.models import CycleGAN, Pix2Pix
 from tfgen.networks import translation
-from tfgen.recipes.gans import OBJECTIVE, base_filters, players
+from tfgen.recipes.gans import OBJECTIVE
+from tfgen.recipes.hyperparameters import base_filters, critic_layers, objective, players
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import HoldThenDecay
-
-OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}
-
-
-def objective(hp, default):
-    return OBJECTIVES[hp.Choice("objective", list(OBJECTIVES), default=default)]()
-
-
-def critic_layers(hp, spec):
-    """n of the critic of patches: 0 sees single pixels, 1 patches of 16, 3 of 70, 5 of 286 pixels."""
-    deepest = translation.deepest(spec.image_shape)
-    return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))
 
 
 def jitter(hp, spec):

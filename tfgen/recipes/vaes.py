@@ -1,11 +1,11 @@
 """Variational autoencoders: what differs is the weight of the KL term, the bound or the condition."""
 
 from tfgen import schedules
+from tfgen.distributions import Bernoulli, DiscretisedLogistic, Gaussian
 from tfgen.errors import UserError
-from tfgen.losses import Bernoulli, DiscretisedLogistic, Gaussian
 from tfgen.models import VAE
 from tfgen.networks import conv, mlp
-from tfgen.recipes.autoencoders import compiled, encoder_channels
+from tfgen.recipes.hyperparameters import compiled, encoder_channels
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_elbo", "max")

@@ -1,0 +1,67 @@
+import re
+
+import numpy as np
+import pytest
+
+from tfgen.detection import thresholds
+from tfgen.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Nothing here has Keras state."""
+
+
+@pytest.mark.parametrize("fpr, k", [(0.1, 1), (0.19, 1), (0.2, 2), (0.5, 5), (0.99, 9)])
+def test_threshold_by_hand(fpr, k):
+    scores = np.array([3, 9, 1, 7, 5, 2, 8, 4, 6], np.float32)  # n + 1 = 10
+    assert thresholds.threshold(scores, fpr) == 10 - k
+    assert scores[0] == 3, "left as it was"
+
+
+def test_products_that_floating_point_rounds():
+    # 0.29 * 100 = 28.999999999999996
+    assert thresholds.threshold(np.arange(1, 100), 0.29) == 100 - 29
+    assert thresholds.threshold(np.arange(1, 100), np.float32(0.29)) == 100 - 29
+    assert thresholds.threshold(np.arange(1, 100), 1e-2) == 99
+
+
+@pytest.mark.parametrize("n, fpr", [(19, 0.05), (50, 0.05), (99, 0.1), (101, 0.333)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_false_positive_rate_is_held(n, fpr, ties):
+    generator = np.random.default_rng(n)
+    repeats, fresh = 20_000, 20
+    draw = (lambda *shape: generator.geometric(0.3, shape).astype(float)) if ties else generator.standard_normal
+    rates = []
+    for _ in range(repeats):
+        scores = draw(n)
+        limit = thresholds.threshold(scores, fpr)
+        assert np.mean(scores > limit) <= fpr
+        rates.append(np.mean(draw(fresh) > limit))
+    error = np.std(rates) / np.sqrt(repeats)
+    exact = np.floor(round(fpr * (n + 1), 9)) / (n + 1)
+    assert np.mean(rates) <= fpr + 3 * error
+    assert np.mean(rates) < exact - 3 * error if ties else abs(np.mean(rates) - exact) <= 3 * error
+
+
+@pytest.mark.parametrize("n, fpr, message", [
+    (50, 0.001, "fpr=0.001 needs at least 999 held-out normal images, there are 50: ask for 0.02 or more"),
+    (1, 0.3, "fpr=0.3 needs at least 3 held-out normal images, there is 1: ask for 0.5 or more"),
+    (18, 0.05, "fpr=0.05 needs at least 19 held-out normal images, there are 18: ask for 0.053 or more"),
+    (10_000, 1e-5, "fpr=1e-05 needs at least 99999 held-out normal images, there are 10000: ask for 0.0001 or more")])
+def test_too_few_images(n, fpr, message):
+    scores = np.random.default_rng(0).random(n)
+    with pytest.raises(UserError, match=re.escape(message)):
+        thresholds.threshold(scores, fpr)
+    thresholds.threshold(scores, float(message.split("ask for ")[1].split()[0]))
+    assert thresholds.threshold(np.arange(int(message.split("least ")[1].split()[0])), fpr) > 0
+
+
+@pytest.mark.parametrize("scores, fpr, match", [
+    ([], 0.1, "n >= 1"), ([0.1, np.nan], 0.5, "NaN"), ([0.1, np.inf], 0.5, "infinity"), ([[0.1, 0.2]], 0.5, "finite scores"),
+    (["a"], 0.5, "finite scores"), ([0.1], 0, "(0, 1)"), ([0.1], 1, "(0, 1)"), ([0.1], -0.1, "(0, 1)"),
+    ([0.1], np.nan, "(0, 1)")])
+def test_what_is_refused(scores, fpr, match):
+    with pytest.raises(UserError, match=re.escape(match)) as error:
+        thresholds.threshold(scores, fpr)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,67 @@
+"""Sets a detector's threshold from held-out normal images."""
+
+import math
+
+import numpy as np
+
+from tfgen import verbs
+from tfgen.detection import thresholds
+
+# The false positive rate that a threshold is set for, where none is asked for.
+DEFAULT_FPR = 0.05
+# Each fourth held-out image says what is usual, where there are at least 40; else training images do, 1,000 at most.
+SETTLING, LEAST_TO_SETTLE, MOST_TO_SETTLE = 4, 40, 1000
+
+
+def calibrate(model, dataset, fpr=None, batch_size=128):
+    """Sets a detector's threshold from the validation split, which holds normal images that it was not trained on.
+
+    A model's `usual_terms` are brought to 1 on average before: by each fourth image of at least 40, the others then make the
+    threshold, whose guarantee so stays exact; where there are fewer by images of the training split.
+
+    Args:
+        model: with `score` and `threshold`.
+        dataset: a `tfgen.data.Dataset`.
+        fpr: share of normal images that may be called anomalous, see `calibration.threshold`; None: 0.05, or the least that
+            so many images allow.
+        batch_size: images at a time.
+
+    Returns:
+        {"asked_fpr", "threshold", "held_out": number of images that the threshold is of}.
+
+    Raises:
+        UserError: an fpr out of range, or too small for the number of images.
+    """
+    live, terms = verbs.Live(model), model.usual_terms()
+    settling, held = held_out(model, dataset)
+    settle(terms, settling.astype("float32") / 255.0, batch_size)
+    scores = live("score", held.astype("float32") / 255.0, batch_size)
+    if fpr is None:
+        fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
+    model.threshold.assign(thresholds.threshold(scores, fpr))
+    return {"asked_fpr": fpr, "threshold": float(model.threshold), "held_out": len(scores)}
+
+
+def held_out(model, dataset):
+    """Two parts of a detector's held-out normal images, uint8: those that settle its `usual_terms`, and the others.
+
+    A threshold of the others alone keeps its guarantee. Without such terms the first part is empty.
+    """
+    held = dataset.images("validation")
+    if not model.usual_terms():
+        return held[:0], held
+    spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
+    return held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE], held[~spared]
+
+
+def settle(terms, x, batch_size=128):
+    """Rescales terms, see `Detector.usual_terms`, to a mean of 1 over images x."""
+    for part, values in terms:
+        batches = np.split(x, range(batch_size, len(x), batch_size))
+        part.rescale(np.average([np.mean(values(batch)) for batch in batches], weights=[len(batch) for batch in batches]))
+
+
+def scores_of(model, dataset, split, batch_size=128, limit=None):
+    """A model's scores of a split, float32 (N,)."""
+    live = verbs.Live(model)
+    return np.concatenate([live("score", x.numpy(), batch_size) for x in dataset.batches(split, batch_size, limit=limit)])

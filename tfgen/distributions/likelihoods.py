@@ -1,0 +1,125 @@
+"""p(x | parameters) as objects: the decoder's output parametrises one, models ask for its log-probability."""
+
+import math
+
+from keras import ops
+
+from tfgen.distributions.divergences import gaussian_log_prob
+from tfgen.errors import UserError
+from tfgen.serialization import serializable
+
+
+def sum_pixels(values):
+    """(B, H, W, C) -> (B,)."""
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+
+class Likelihood:
+    """A distribution over images in [0, 1], independent per value given the decoder's output.
+
+    Attributes:
+        parameters_per_value: the decoder's output has C * this channels for images with C.
+        bits_offset: what a density on [0, 1] adds to bits/dim of 8-bit images (8), or 0 for a probability.
+        normalised: whether it sums or integrates to 1 over grey levels, and not over binary images alone: else its
+            `log_prob` of images with grey levels is no log-likelihood, and there are no bits/dim of them.
+    """
+
+    parameters_per_value = 1
+    bits_offset = 0.0
+    normalised = True
+
+    def log_prob(self, parameters, x):
+        """log p(x | parameters) in nats summed over pixels and channels: (B, H, W, C k), (B, H, W, C) -> (B,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define log_prob(parameters, x)")
+
+    def mean(self, parameters):
+        """The image that the distribution expects, in [0, 1]: (B, H, W, C k) -> (B, H, W, C)."""
+        raise NotImplementedError(f"{type(self).__name__} must define mean(parameters)")
+
+
+@serializable
+class Bernoulli(Likelihood):
+    """Independent Bernoulli pixels; the decoder gives logits l. log p = x l - softplus(l).
+
+    A probability for binary images; for grey levels in between it is minus the cross-entropy, the usual loss
+    though not a probability (Loaiza-Ganem & Cunningham, 2019).
+    """
+
+    normalised = False
+
+    def __init__(self):
+        pass
+
+    def log_prob(self, parameters, x):
+        return sum_pixels(x * parameters - ops.softplus(parameters))
+
+    def mean(self, parameters):
+        return ops.sigmoid(parameters)
+
+
+@serializable
+class Gaussian(Likelihood):
+    """Independent Gaussian pixels.
+
+    Args:
+        sigma: standard deviation in units of the [0, 1] range, > 0; None: the decoder gives it per value (its
+            second half of channels is log sigma, softly kept over `exp(-6)`).
+    """
+
+    bits_offset = 8.0
+
+    def __init__(self, sigma=0.1):
+        if sigma is not None and not sigma > 0:
+            raise UserError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
+        self.sigma = sigma
+        self.parameters_per_value = 2 if sigma is None else 1
+
+    def log_prob(self, parameters, x):
+        if self.sigma is not None:
+            return sum_pixels(gaussian_log_prob(x, parameters, 2.0 * math.log(self.sigma)))
+        mean, log_sigma = ops.split(parameters, 2, axis=-1)
+        return sum_pixels(gaussian_log_prob(x, mean, 2.0 * _bounded_log_scale(log_sigma)))
+
+    def mean(self, parameters):
+        mean = parameters if self.sigma is not None else ops.split(parameters, 2, axis=-1)[0]
+        return ops.clip(mean, 0.0, 1.0)
+
+
+@serializable
+class DiscretisedLogistic(Likelihood):
+    """A logistic integrated over each of the 2^bits grey levels (Kingma et al., 2016; Salimans et al., 2017).
+
+    log p(x) = log(F(x + h) - F(x - h)), F(t) = sigmoid((t - mean) / scale), h half a level, with the tails in
+    the first and the last level. The decoder gives mean and log scale (second half of its channels).
+
+    Args:
+        bits: bits per value, 1 to 16. The default 8 is that of common images.
+    """
+
+    parameters_per_value = 2
+
+    def __init__(self, bits=8):
+        if bits not in range(1, 17):
+            raise UserError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
+        self.bits = bits
+
+    def log_prob(self, parameters, x):
+        mean, log_scale = ops.split(parameters, 2, axis=-1)
+        log_scale = _bounded_log_scale(log_scale)
+        top = 2**self.bits - 1
+        half = 0.5 / top
+        level = ops.round(x * top) / top
+        inverse = ops.exp(-log_scale)
+        upper, lower = (level + half - mean) * inverse, (level - half - mean) * inverse
+        # log(F(u) - F(l)) = log F(u) + log(1 - F(l)) + log(1 - exp(l - u)), exact and stable in both tails.
+        inside = -ops.softplus(-upper) - ops.softplus(lower) + ops.log(-ops.expm1(-2.0 * half * inverse))
+        first, last = -ops.softplus(-upper), -ops.softplus(lower)
+        return sum_pixels(ops.where(level < half, first, ops.where(level > 1.0 - half, last, inside)))
+
+    def mean(self, parameters):
+        return ops.clip(ops.split(parameters, 2, axis=-1)[0], 0.0, 1.0)
+
+
+def _bounded_log_scale(raw, lowest=-6.0):
+    """Keeps a log scale over `lowest`: a scale that goes to 0 on constant pixels sends the density to infinity."""
+    return lowest + ops.softplus(raw - lowest)

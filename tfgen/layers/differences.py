@@ -1,0 +1,159 @@
+"""Differences of an image and its reconstruction: maps (B, H, W) and scores (B,), and what is usual of them."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfgen.serialization import serializable
+
+
+@serializable
+class SquaredError:
+    """Map: the squared error, mean over channels; score: its mean over pixels.
+
+    Args:
+        blur: standard deviation in pixels of a Gaussian that the map is smoothed with; 0: none.
+        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum. Defects that are small in
+            the image want little.
+    """
+
+    def __init__(self, blur=0.0, top=1.0):
+        self.blur = blur
+        self.top = top
+
+    def __call__(self, x, reconstruction):
+        return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
+
+    def update(self, x, reconstruction):
+        """Nothing is learnt."""
+
+    def pool(self, maps):
+        return pooled(maps, self.top)
+
+
+@serializable
+class StandardisedError(keras.layers.Layer):
+    """Map: the squared error over its mean at that pixel in training, mean over channels; then as `SquaredError`.
+
+    What is always hard to reconstruct, such as edges, does not count as strange. The map has mean 1 over held-out normal
+    images once `calibrate` has rescaled it.
+
+    Args:
+        image_shape: (H, W, C).
+        blur, top: as for `SquaredError`.
+        floor: added to the mean squared errors, in squared units of the [0, 1] range.
+    """
+
+    def __init__(self, image_shape, blur=0.0, top=1.0, floor=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.blur = blur
+        self.top = top
+        self.floor = floor
+        self.usual = RunningMean(self.image_shape)
+        self.built = True
+
+    def call(self, x, reconstruction):
+        error = (ops.square(x - reconstruction) + self.floor) / (self.usual.average + self.floor)
+        return blurred(ops.mean(error, axis=-1), self.blur)
+
+    def update(self, x, reconstruction):
+        self.usual.update(ops.mean(ops.square(x - reconstruction), axis=0))
+
+    def rescale(self, factor):
+        """Divides maps by a factor."""
+        self.usual.average.assign(factor * (self.usual.average + self.floor) - self.floor)
+
+    pool = SquaredError.pool
+
+
+class RunningMean(keras.layers.Layer):
+    """An exponential average of values that training goes through: plain over the first batches, then of the last hundred.
+
+    Args:
+        shape: of a value.
+        rate: how far a batch moves the average at least.
+    """
+
+    def __init__(self, shape, rate=0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        made = {"trainable": False, "dtype": "float32"}
+        self.average = self.add_weight(tuple(shape), "zeros", name="average", aggregation="mean", **made)
+        self.batches = self.add_weight((), "zeros", name="batches", aggregation="only_first_replica", **made)
+        self.built = True
+
+    def update(self, value):
+        """Adds a batch's value."""
+        self.batches.assign_add(1.0)
+        rate = ops.maximum(self.rate, 1.0 / self.batches)
+        self.average.assign(self.average + rate * (ops.stop_gradient(value) - self.average))
+
+
+@serializable
+class CodeDistance(keras.layers.Layer):
+    """(z - m)^T S^-1 (z - m) / d of codes: their squared Mahalanobis distance, 1 on average over held-out normal images.
+
+    m and C are running averages over training, S is C with a share of its mean variance added to the diagonal. That share
+    lowers the mean, and codes that m and C do not know of raise it; `calibrate` rescales it to 1.
+
+    Args:
+        dim: d, the width of a code.
+        shrinkage: that share.
+    """
+
+    def __init__(self, dim, shrinkage=0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.shrinkage = shrinkage
+        self.mean = RunningMean((dim,))
+        self.square = RunningMean((dim, dim))
+        self.built = True
+
+    def update(self, codes):
+        """Learns from a batch of codes (B, d)."""
+        codes = ops.cast(codes, "float32")
+        self.mean.update(ops.mean(codes, axis=0))
+        self.square.update(tf.matmul(codes, codes, transpose_a=True) / tf.cast(tf.shape(codes)[0], "float32"))
+
+    def covariance(self):
+        """C: (d, d)."""
+        mean = self.mean.average
+        return self.square.average - mean[:, None] * mean[None, :]
+
+    def rescale(self, factor):
+        """Divides distances by a factor: C becomes the covariance of codes so much farther apart."""
+        self.square.average.assign_add((factor - 1.0) * self.covariance())
+
+    def call(self, codes):
+        """(B, d) -> (B,)."""
+        covariance = self.covariance()
+        covariance += (self.shrinkage * tf.linalg.trace(covariance) / self.dim + 1e-6) * tf.eye(self.dim)
+        away = ops.cast(codes, "float32") - self.mean.average
+        solved = tf.linalg.triangular_solve(tf.linalg.cholesky(covariance), tf.transpose(away))  # (d, B)
+        return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
+
+
+def pooled(maps, top):
+    """Mean of the highest pixels of maps (B, H, W), a share `top` of them and at least one -> (B,)."""
+    _, height, width = maps.shape
+    highest = ops.top_k(ops.reshape(maps, (-1, height * width)), max(1, round(top * height * width)), sorted=False)
+    return ops.mean(highest.values, axis=1)
+
+
+def blurred(maps, sigma):
+    """Maps (B, H, W) smoothed by a Gaussian of `sigma` pixels, cut at 3 sigma; weights at the border are normalised."""
+    if not sigma:
+        return maps
+    offsets = np.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1)
+    kernel = np.exp(-0.5 * np.square(offsets / sigma)).astype("float32")
+
+    def smooth(maps):
+        for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
+            maps = tf.nn.conv2d(maps, kernel.reshape(shape), 1, "SAME")
+        return maps
+
+    return (smooth(maps[..., None]) / smooth(tf.ones_like(maps[:1, ..., None])))[..., 0]

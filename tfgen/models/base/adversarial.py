@@ -1,0 +1,183 @@
+"""The base class of models of two players: one train step for both."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.errors import require
+from tfgen.models.base.generative import GenerativeModel, batch_of, first_tensor, layer_losses
+
+
+class AdversarialModel(GenerativeModel):
+    """A model of two players, each with its own losses, variables and optimizer.
+
+    A family writes `generate`, `critic_losses` and `generator_losses`; where its players are not one network each,
+    `generator` and `critic`, also `generator_networks` and `critic_networks`. In training the base adds to each player's
+    loss what the layers of its networks add (regularisers, `add_loss`); validation losses are without it.
+
+    A step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
+    then updated, so that one forward pass of the generator serves both; the generator's gradient passes through the
+    updated critic (Goodfellow et al., 2014, algorithm 1). The batch of a step is dealt out in equal parts to the
+    critic's updates, so that each sees fresh data: with `critic_steps=5` and 64 images an update give `fit` batches
+    of 320.
+
+    Reported: `generator_loss`, `critic_loss`, the family's `loss_names`, and `generator_gradient`, the norm of the
+    generator's gradient.
+
+    Attributes:
+        critic_steps: updates of the critic a step.
+        critic_optimizer: the critic's optimizer; `optimizer` is the generator's, and its `iterations` count steps.
+    """
+
+    critic_steps = 1
+
+    def tracked_names(self):
+        # In the order in which a step computes them: the first that is no number is the cause.
+        return ("critic_loss", "generator_loss", *self.loss_names, "generator_gradient")
+
+    @property
+    def batches_per_step(self):
+        return self.critic_steps
+
+    def generate(self, batch, training):
+        """What the generator makes for a batch: a nest of tensors, handed to both players' losses."""
+        raise NotImplementedError(f"{type(self).__name__} must define generate(batch, training)")
+
+    def critic_losses(self, batch, made, training):
+        """{"critic_loss": scalar to minimise, …}."""
+        raise NotImplementedError(f"{type(self).__name__} must define critic_losses(batch, made, training)")
+
+    def generator_losses(self, batch, made, training):
+        """{"generator_loss": scalar to minimise, …}."""
+        raise NotImplementedError(f"{type(self).__name__} must define generator_losses(batch, made, training)")
+
+    @property
+    def generator_networks(self):
+        """The networks that the generator's optimizer updates: by default `self.generator` alone."""
+        return [self.generator]
+
+    @property
+    def critic_networks(self):
+        """The networks that the critic's optimizer updates: by default `self.critic` alone."""
+        return [self.critic]
+
+    @property
+    def generator_variables(self):
+        """What the generator's optimizer updates."""
+        return [v for network in self.generator_networks for v in network.trainable_variables]
+
+    @property
+    def critic_variables(self):
+        """What the critic's optimizer updates."""
+        return [v for network in self.critic_networks for v in network.trainable_variables]
+
+    def after_step(self, losses):
+        """Updates of the model's own state at the end of a step: running averages, controls."""
+
+    def compile(self, optimizer="adam", critic_optimizer=None, **flags):
+        """Configures training.
+
+        Args:
+            optimizer: the generator's `keras.optimizers.Optimizer` or its name.
+            critic_optimizer: the critic's; None: one like the generator's.
+            **flags: as for `GenerativeModel`.
+
+        Raises:
+            UserError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
+        """
+        optimizer = keras.optimizers.get(optimizer)
+        critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
+            keras.optimizers.get(critic_optimizer))
+        require(critic is not optimizer, "the two players need an optimizer each, received one object for both")
+        # Built before the base class can build it on all variables.
+        optimizer.build(self.generator_variables)
+        critic.build(self.critic_variables)
+        super().compile(optimizer, **flags)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scaled and not isinstance(critic, keras.optimizers.LossScaleOptimizer):
+            critic = keras.optimizers.LossScaleOptimizer(critic, name="critic_loss_scale_optimizer")
+            critic.build(self.critic_variables)
+        self.critic_optimizer = critic
+
+    def build_optimizer(self):
+        self.optimizer.build(self.generator_variables)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["critic_optimizer"] = keras.saving.serialize_keras_object(self.critic_optimizer)
+        return config
+
+    def deal(self, batch):
+        """The parts of a batch for the critic's updates: `critic_steps` batches."""
+        if self.critic_steps == 1:
+            return [batch]
+        rows = first_tensor(batch).shape[0]
+        require(rows is None or rows % self.critic_steps == 0,
+                f"critic_steps={self.critic_steps} expects batches of a multiple of {self.critic_steps} images, "
+                f"a part for each of the critic's updates, received {rows}")
+        columns = [tf.split(x, self.critic_steps) for x in keras.tree.flatten(batch)]
+        return [keras.tree.pack_sequence_as(batch, list(part)) for part in zip(*columns)]
+
+    def update(self, optimizer, tape, loss, variables):
+        """One update of a player; returns its gradients."""
+        with tape:
+            # Gradients of replicas are summed, so each replica takes its share.
+            scaled = optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
+        gradients = tape.gradient(scaled, variables)
+        optimizer.apply_gradients(zip(gradients, variables))
+        return gradients
+
+    def update_critic(self, batch, made):
+        with tf.GradientTape() as tape:
+            losses = self.critic_losses(batch, made, training=True)
+            losses["critic_loss"] += layer_losses(self.critic_networks)
+        self.update(self.critic_optimizer, tape, losses["critic_loss"], self.critic_variables)
+        return losses
+
+    def train_step(self, data):
+        data = batch_of(data)
+        *earlier, last = self.deal(data)
+        for part in earlier:
+            self.update_critic(part, self.generate(part, training=True))
+        with tf.GradientTape() as tape:
+            made = self.generate(last, training=True)
+            with tape.stop_recording():
+                losses = self.update_critic(last, made)
+            losses |= self.generator_losses(last, made, training=True)
+            losses["generator_loss"] += layer_losses(self.generator_networks)
+        gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
+        losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
+        self.after_step(losses)
+        return self.track(losses, data)
+
+    def test_step(self, data):
+        data = batch_of(data)
+        made = self.generate(data, training=False)
+        losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
+        logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
+        return {name: value for name, value in logs.items() if name != "generator_gradient"}
+
+
+def judge_both(judge, real, fake, joint):
+    """What a critic says of real and of made images.
+
+    Args:
+        judge: function of tensors, (B, …) each, that gives a list of tensors (B, …).
+        real, fake: lists of its arguments.
+        joint: whether both go through in one pass; not where the critic's layers use batch statistics.
+
+    Returns:
+        Two lists of tensors.
+    """
+    if not joint:
+        return judge(*real), judge(*fake)
+    outputs = judge(*(tf.concat(pair, 0) for pair in zip(real, fake)))
+    return tuple(zip(*(tf.split(output, 2) for output in outputs)))
+
+
+def gradient_norm(optimizer, gradients):
+    """The norm of a player's gradient, without the scale of mixed precision; 0 for a step that the scaling skipped."""
+    norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
+    return norm

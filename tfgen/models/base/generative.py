@@ -1,0 +1,193 @@
+"""The base class: one train step, trackers made at birth, serialisation that survives `load_model`."""
+
+import keras
+import tensorflow as tf
+
+from tfgen import verbs
+from tfgen.errors import UserError
+from tfgen.models.base.nonfinite import FirstBad
+
+
+def first_tensor(batch):
+    """The images of a batch that is `x`, `(x, y)` or a nest of tensors."""
+    return keras.tree.flatten(batch)[0]
+
+
+def batch_of(data):
+    """A batch as datasets give it from what a step gets: `train_on_batch` adds Nones for what is not there."""
+    if isinstance(data, (tuple, list)):
+        given = [part for part in data if part is not None]
+        return given[0] if len(given) == 1 else tuple(given)
+    return data
+
+
+class GenerativeModel(keras.Model):
+    """A model with one optimizer whose objective is a dictionary of named losses.
+
+    A family writes `compute_losses(batch, training)`, names what it reports in `loss_names`, and has the verbs
+    that mean something for it. `compile` takes an optimizer and Keras' flags; everything that defines the
+    objective is an argument of `__init__`.
+
+    Attributes:
+        loss_names: what `compute_losses` returns beside `"loss"`.
+        image_shape: (height, width, channels) of one image.
+        latent_shape: shape of one latent, where the model has one.
+        source_shape: (height, width, channels) of what `translate` takes, where the model has that verb.
+        augmentation: a layer with `seeded(images, seeds)` for training images, or None; a part of the recipe that the
+            data stream applies: `dataset.train(…, augment=model.augmentation)`.
+        batches_per_step: how many batches' worth of images a step takes at once.
+    """
+
+    loss_names = ()
+    # Batches of the size asked for that one step takes.
+    batches_per_step = 1
+    augmentation = None
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.trackers = [keras.metrics.Mean(name=name) for name in self.tracked_names()]
+        self.guard = FirstBad(self.tracked_names())
+
+    def tracked_names(self):
+        """What a step reports."""
+        return ("loss", *self.loss_names)
+
+    def compute_losses(self, batch, training):
+        """{"loss": scalar to minimise, …}: scalars averaged over the batch, one for each of `loss_names` too."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training)")
+
+    @property
+    def bits_offset(self):
+        """What `log_prob` adds to bits/dim of 8-bit images: 8 for a density on [0, 1], 0 for a probability of levels."""
+        likelihood = getattr(self, "likelihood", None)
+        return 8.0 if likelihood is None else likelihood.bits_offset
+
+    @property
+    def normalised(self):
+        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.distributions.Likelihood`."""
+        likelihood = getattr(self, "likelihood", None)
+        return likelihood is None or likelihood.normalised
+
+    def verb_options(self, name):
+        """{input name: Option} of the verb `name` beside its first input."""
+        return {}
+
+    def call(self, inputs, training=False):
+        """The model as a Keras layer, which `predict` applies: the verb `verbs.forward` of what it takes.
+
+        Args:
+            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels, which are
+                held to their ranges.
+            training: ignored; a trained model is applied.
+
+        Raises:
+            UserError: for inputs of another shape or number, and for a model without such a verb; names the verbs to call.
+        """
+        return verbs.apply(self, *verbs.forward(self, inputs))
+
+    def predict(self, x, *arguments, **options):
+        """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
+        if hasattr(x, "shape") or isinstance(x, (tuple, list)):
+            verbs.forward(self, x)
+        return super().predict(x, *arguments, **options)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, about=None):
+        """Writes a SavedModel of all verbs, a signature each, as `tfgen export` does; verified before it has its name.
+
+        Args:
+            filepath: its folder. A SavedModel that is there is replaced.
+            format: `"tf_saved_model"`.
+            verbose: whether to print where it is; None, as False: no.
+            about: what to record beside the signatures, a dict for JSON.
+
+        Raises:
+            UserError: for another format, or a folder that holds something else.
+            Failure: if the written file does not compute what the model does.
+        """
+        from tfgen import export  # it is built on Keras models, and verbs on neither
+
+        export.export_to(self, filepath, format, about)
+        if verbose:
+            print(f"wrote {filepath}: {', '.join(verbs.verbs_of(self))}")
+
+    @property
+    def metrics(self):
+        inner = [m for layer in self._flatten_layers(include_self=False)
+                 if not isinstance(layer, keras.Model) for m in layer.metrics]
+        return [*self.trackers, self.guard, *inner]
+
+    def compile(self, optimizer="adam", **flags):
+        """Configures training.
+
+        Args:
+            optimizer: a `keras.optimizers.Optimizer` or its name.
+            **flags: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`.
+
+        Raises:
+            UserError: for `loss` and `metrics`, which are part of the model.
+        """
+        allowed = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
+        if wrong := sorted(set(flags) - allowed):
+            raise UserError(f"compile() of {type(self).__name__} takes an optimizer and {sorted(allowed)}, "
+                             f"received {wrong}; the objective is set by the arguments of __init__")
+        super().compile(optimizer=optimizer, **flags)
+        self._jit_request = flags.get("jit_compile", "auto")
+        # An optimizer that is not built when a file is loaded silently loses its slots.
+        self.build_optimizer()
+
+    def build_optimizer(self):
+        self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        config = super().get_compile_config()
+        keep = {key: config[key] for key in ("optimizer", "run_eagerly", "steps_per_execution")}
+        # What was asked for: a file written on a GPU must not force XLA on a CPU.
+        return keep | {"jit_compile": self._jit_request}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def step_variables(self):
+        """What a step updates: by default all trainable weights."""
+        return self.trainable_variables
+
+    def total_loss(self, losses):
+        """The family's loss plus the layers' own (regularisers, `add_loss`)."""
+        return losses["loss"] + layer_losses([self])
+
+    def train_step(self, data):
+        data = batch_of(data)
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(data, training=True)
+            losses["loss"] = self.total_loss(losses)
+            # Gradients of replicas are summed, so each replica takes its share.
+            scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
+        variables = self.step_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+        return self.track(losses, data)
+
+    def test_step(self, data):
+        data = batch_of(data)
+        losses = self.compute_losses(data, training=False)
+        losses["loss"] = self.total_loss(losses)
+        return self.track(losses, data)
+
+    def track(self, losses, data):
+        """Adds a batch's losses, weighted by its size, to the epoch's means; returns the means."""
+        rows = tf.shape(first_tensor(data))[0]
+        for tracker in self.trackers:
+            tracker.update_state(losses[tracker.name], sample_weight=rows)
+        self.guard.update_state([losses[tracker.name] for tracker in self.trackers])
+        return {metric.name: metric.result() for metric in self.metrics if metric is not self.guard}
+
+
+def layer_losses(networks):
+    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any.
+
+    Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
+    """
+    found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
+    return tf.add_n(found) if found else tf.zeros(())

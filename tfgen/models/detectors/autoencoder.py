@@ -1,0 +1,51 @@
+"""An autoencoder whose reconstruction errors and codes score anomalies."""
+
+from keras import ops
+
+from tfgen.errors import require
+from tfgen.layers.differences import CodeDistance, SquaredError
+from tfgen.models.autoencoders.autoencoder import Autoencoder
+from tfgen.models.detectors.base import Compared
+from tfgen.serialization import serializable
+
+
+@serializable(inherit=True)
+class AnomalyAutoencoder(Compared, Autoencoder):
+    """An `Autoencoder` of normal images; what it reconstructs badly, or codes unusually, is strange.
+
+    score(x) = difference of x and its reconstruction + code_weight * squared Mahalanobis distance of its code per
+    dimension (Denouden et al., 2018).
+
+    Args:
+        difference: of image and reconstruction, see `tfgen.layers.differences`.
+        code_weight: >= 0; once calibrated (`tfgen.detection.calibrate`) both terms are 1 on average over normal images that
+            were not trained on, with `StandardisedError` and `top` = 1.
+        **arguments: as for `Autoencoder`.
+
+    Raises:
+        UserError: as `Autoencoder`, or if the codes are not flat.
+    """
+
+    def __init__(self, encoder, decoder, difference=SquaredError(), code_weight=0.0, **kwargs):
+        super().__init__(encoder=encoder, decoder=decoder, **kwargs)
+        require(len(self.latent_shape) == 1, f"the encoder must give codes (B, d), it gives {self.latent_shape}")
+        self.difference = difference
+        self.code_weight = code_weight
+        self.code_distance = CodeDistance(self.latent_shape[0])
+
+    def observe(self, x, codes, parameters):
+        if self.corruption is not None:
+            # What is usual of clean images.
+            codes = self.encoder(x, training=False)
+            parameters = self.decoder(codes, training=False)
+        self.difference.update(x, self.likelihood.mean(parameters))
+        self.code_distance.update(codes)
+
+    def usual_terms(self):
+        codes = [(self.code_distance, lambda x: self.code_distance(self.encode(x)))] if self.code_weight else []
+        return [*super().usual_terms(), *codes]
+
+    def score(self, x):
+        codes = self.encode(x)
+        difference = self.difference.pool(self.difference(ops.convert_to_tensor(x), self.decode(codes)))
+        return difference + self.code_weight * self.code_distance(codes) if self.code_weight else difference

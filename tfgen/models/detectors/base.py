@@ -1,0 +1,40 @@
+"""What every anomaly detector has: a threshold, and a map and a score from a reconstruction."""
+
+import math
+
+import keras
+from keras import ops
+
+
+class Detector:
+    """Mixes into a model that has `score` its threshold, a weight that is saved and exported with it.
+
+    Attributes:
+        threshold: float32 scalar; an image whose score is greater is called anomalous. Infinite until calibrated.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold = self.add_weight((), keras.initializers.Constant(math.inf), trainable=False, name="threshold",
+                                         dtype="float32")
+
+    def usual_terms(self):
+        """[(part with `rescale(factor)`, function of images)] of what is to be 1 on average over normal images."""
+        return []
+
+
+class Compared(Detector):
+    """Mixes into a model with `reconstruct` the verbs `score` and `anomaly_map`, by an object `difference`.
+
+    A difference is a function `(x, reconstruction) -> maps (B, H, W)` with `pool(maps) -> scores (B,)` and
+    `update(x, reconstruction)`, by which it learns in training what differences are usual.
+    """
+
+    def anomaly_map(self, x):
+        return self.difference(ops.convert_to_tensor(x), self.reconstruct(x))
+
+    def usual_terms(self):
+        return [(self.difference, self.anomaly_map)] if hasattr(self.difference, "rescale") else []
+
+    def score(self, x):
+        return self.difference.pool(self.anomaly_map(x))

@@ -1,0 +1,227 @@
+"""Generative adversarial networks: objective, penalties, prior and condition are arguments."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfgen import noise
+from tfgen.distributions.priors import Normal
+from tfgen.errors import require
+from tfgen.layers import uses_batch_statistics
+from tfgen.losses import NonSaturating
+from tfgen.models.base.adversarial import AdversarialModel, judge_both
+from tfgen.serialization import serializable
+from tfgen.verbs import Option
+
+
+def check_heads(critic, *widths):
+    """Raises a `UserError` unless the critic's outputs have these widths (None: any)."""
+    made = [output.shape[-1] for output in critic.outputs]
+    fits = len(made) == len(widths) and all(want in (None, have) for want, have in zip(widths, made))
+    require(fits, f"the critic must give outputs of widths {list(widths)} (score first), it gives {made}")
+
+
+@serializable
+class GAN(AdversarialModel):
+    """A generator G(z[, y]) against a critic D(x[, y]) (Goodfellow et al., 2014).
+
+    Args:
+        generator: Functional model, latents (B, d) (or [latents, labels]) -> images (B, H, W, C) in [0, 1].
+        critic: Functional model, images (or [images, labels]) -> scores (B, 1), or a list that begins with them.
+        objective: what both players minimise, see `tfgen.losses.adversarial`.
+        penalties: objects `(critic, real, fake) -> scalar`, added to the critic's loss in training, see
+            `tfgen.losses.penalties`.
+        critic_steps: the critic's updates a step, each on its own part of the batch.
+        num_classes: of a conditional model, whose batches are (images, labels) and whose networks take labels
+            (Mirza & Osindero, 2014); else None.
+        prior: what latents are drawn from, see `tfgen.distributions.priors`.
+        ema: decay in [0, 1) of a running average of the generator's weights, which then makes the samples; 0: none.
+            Early steps decay faster, by (step + 1) / (step + 10).
+        historical_averaging: weight of ||theta - mean of theta so far||^2 in both losses (Salimans et al., 2016).
+
+    Reported beside the losses: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
+    Validation losses are without penalties.
+
+    Raises:
+        UserError: if the networks do not fit each other or the condition, naming both sides.
+    """
+
+    loss_names = ("critic_real", "critic_fake")
+    # Whether the critic of a conditional model takes the labels, or has a head that finds them.
+    critic_takes_labels = True
+
+    def __init__(self, generator, critic, objective=NonSaturating(), penalties=(), critic_steps=1, num_classes=None,
+                 prior=Normal(), ema=0.0, historical_averaging=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.check(generator, critic, num_classes)
+        require(critic_steps >= 1, f"critic_steps expects at least 1, received {critic_steps}")
+        require(0 <= ema < 1, f"ema expects a decay in [0, 1), received {ema}")
+        self.generator = generator
+        self.critic = critic
+        self.objective = objective
+        self.penalties = list(penalties)
+        self.critic_steps = critic_steps
+        self.num_classes = num_classes
+        self.prior = prior
+        self.ema = ema
+        self.historical_averaging = historical_averaging
+        self.seed_generator = keras.random.SeedGenerator()
+        # Keras tracks generators that are attributes of a layer, not of a plain object.
+        self.penalty_seeds = [p.seed_generator for p in self.penalties if hasattr(p, "seed_generator")]
+        self.ema_generator = copy_of(generator) if ema else None
+        self.past = [copy_of(generator), copy_of(critic)] if historical_averaging else []
+        self.joint_batches = not uses_batch_statistics(critic)
+        self.built = True
+
+    def check(self, generator, critic, num_classes):
+        """Raises a `UserError` unless generator and critic fit each other and the condition."""
+        check_networks(generator, critic, num_classes, self.critic_takes_labels)
+
+    @property
+    def image_shape(self):
+        return tuple(self.generator.outputs[0].shape[1:])
+
+    @property
+    def latent_shape(self):
+        return tuple(self.generator.inputs[0].shape[1:])
+
+    @property
+    def sampler(self):
+        """The network that makes samples: the averaged generator where there is one."""
+        return self.ema_generator if self.ema else self.generator
+
+    def images_and_labels(self, batch):
+        """(images, labels or None) of a batch.
+
+        Raises:
+            UserError: for a conditional model without labels.
+        """
+        pair = isinstance(batch, (tuple, list))
+        require(pair or not self.num_classes,
+                f"a model of num_classes={self.num_classes} expects batches (images, labels), received images alone")
+        return (batch[0], batch[1] if self.num_classes else None) if pair else (batch, None)
+
+    def draw(self, x, training):
+        """Latents for a batch of images: fresh in training, else functions of each image alone."""
+        if training:
+            return self.prior.draw(ops.shape(x)[0], self.latent_shape[0], self.seed_generator)
+        return self.prior.seeded(noise.seeds_of(x), self.latent_shape[0])
+
+    def make(self, z, label=None, training=False):
+        """Images from latents: by the generator in training, else by the sampler."""
+        network = self.generator if training else self.sampler
+        return ops.cast(network(z if label is None else [z, label], training=training), "float32")
+
+    def judge(self, images, label, training):
+        """The critic's outputs as a list, scores first."""
+        inputs = images if label is None or not self.critic_takes_labels else [images, label]
+        outputs = self.critic(inputs, training=training)
+        outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+        return [ops.cast(output, "float32") for output in outputs]
+
+    def judge_both(self, real, fake, label, training):
+        """The critic's outputs on real and on made images, in one pass unless its layers use batch statistics."""
+        told = [] if label is None else [label]
+        return judge_both(lambda images, label=None: self.judge(images, label, training), [real, *told], [fake, *told],
+                          self.joint_batches)
+
+    def generate(self, batch, training):
+        x, label = self.images_and_labels(batch)
+        z = self.draw(x, training)
+        return self.paint(z, label, training) | {"latent": z}
+
+    def paint(self, z, label, training):
+        """{"image": images from latents, …}: what else of the generator the losses need."""
+        return {"image": self.make(z, label, training)}
+
+    def critic_losses(self, batch, made, training):
+        x, label = self.images_and_labels(batch)
+        real, fake = self.judge_both(x, made["image"], label, training)
+        losses = {"critic_real": self.objective.reading(real[0]), "critic_fake": self.objective.reading(fake[0])}
+        loss = self.objective.critic(real[0], fake[0]) + self.critic_head_loss(real[1:], fake[1:], label, made)
+        if training:
+            for penalty in self.penalties:
+                loss += penalty(lambda images: self.judge(images, label, training)[0], x, made["image"])
+            loss += self.distance_from_past(self.critic)
+        return losses | {"critic_loss": loss}
+
+    def generator_losses(self, batch, made, training):
+        label = self.images_and_labels(batch)[1]
+        scores, *heads = self.judge(made["image"], label, training)
+        loss = self.objective.generator(scores) + self.generator_head_loss(heads, label, made)
+        if training:
+            loss += self.distance_from_past(self.generator)
+        return {"generator_loss": loss} | self.head_reports(heads, made)
+
+    def critic_head_loss(self, real, fake, label, made):
+        """What the critic minimises over its further outputs on real and made images."""
+        return 0.0
+
+    def generator_head_loss(self, fake, label, made):
+        """What the generator minimises over the critic's further outputs."""
+        return 0.0
+
+    def head_reports(self, fake, made):
+        """What the critic's further outputs on made images report, by `loss_names`."""
+        return {}
+
+    def distance_from_past(self, network):
+        """What historical averaging adds to a player's loss."""
+        total = 0.0
+        for past, now in zip(self.past, (self.generator, self.critic)):
+            if now is network:
+                total += self.historical_averaging * sum(
+                    ops.sum(ops.square(v - p)) for p, v in zip(past.variables, now.variables) if v.trainable)
+        return total
+
+    def after_step(self, losses):
+        if self.ema:
+            # A slow average would for long be mostly the first weights.
+            move_towards(self.ema_generator, self.generator, 1.0 - self.ema_decay(self.optimizer.iterations))
+        for past, now in zip(self.past, (self.generator, self.critic)):
+            # The running mean of all steps so far.
+            move_towards(past, now, 1.0 / (tf.cast(self.optimizer.iterations, tf.float32) + 1.0))
+
+    def ema_decay(self, step):
+        """min(ema, (step + 1) / (step + 10)): the decay grows into `ema`."""
+        step = tf.cast(step, tf.float32)
+        return tf.minimum(self.ema, (step + 1.0) / (step + 10.0))
+
+    def verb_options(self, name):
+        options = dict(self.prior.options) if name == "sample" else {}
+        if self.num_classes:
+            options["label"] = Option("int64", None, 0, self.num_classes - 1, "class of each image")
+        return options
+
+    def decode(self, z, label=None):
+        return self.make(z, label)
+
+    def sample(self, seeds, label=None, **options):
+        return self.make(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
+
+
+def copy_of(network):
+    """A network of the same weights that no optimizer updates."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def move_towards(copy, network, rate):
+    """copy += rate * (network - copy) for weights; statistics and counters are taken over."""
+    for target, source in zip(copy.variables, network.variables):
+        target.assign(target + ops.cast(rate, target.dtype) * (source - target) if source.trainable else source)
+
+
+def check_networks(generator, critic, num_classes, critic_takes_labels=True):
+    """Raises a `UserError` unless generator and critic fit each other and the condition."""
+    made, taken = tuple(generator.outputs[0].shape[1:]), tuple(critic.inputs[0].shape[1:])
+    require(made == taken, f"the generator makes images of {made}, the critic takes {taken}")
+    for network, told in (("generator", True), ("critic", critic_takes_labels)):
+        inputs = len((generator if network == "generator" else critic).inputs)
+        wanted = 2 if num_classes and told else 1
+        require(inputs == wanted, f"with num_classes={num_classes} the {network} must take {wanted} input(s), "
+                                  f"it takes {inputs}")
+    require(len(generator.inputs[0].shape) == 2,
+            f"the generator must take latents (B, d), it takes {tuple(generator.inputs[0].shape)}")

@@ -1,0 +1,158 @@
+"""Anomaly detectors: trained on normal images alone, they score how strange an image is."""
+
+import keras
+
+from tfgen.distributions import Bernoulli
+from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruption, Rotation
+from tfgen.layers.differences import SquaredError, StandardisedError
+from tfgen.losses import Wasserstein
+from tfgen.losses.penalties import GradientPenalty
+from tfgen.models import DRAEM, AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, RegionInpainter, SkipGANomaly
+from tfgen.networks import conv, dcgan, lenet, translation
+from tfgen.recipes.hyperparameters import (
+    base_filters,
+    compile_with_cosine_decay,
+    critic_layers,
+    encoder_channels,
+    first_stage,
+    latent_dim,
+    objective,
+    players,
+)
+from tfgen.recipes.registry import recipe
+from tfgen.recipes.vaes import conv_vae
+
+
+def difference(hp):
+    """How an image and its reconstruction are compared."""
+    return SquaredError(**pooling(hp))
+
+
+def pooling(hp, top=1.0):
+    """How values of pixels become a map and a score."""
+    return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "top": hp.Float("top", 0.0, 1.0, default=top)}
+
+
+def standardised(hp, spec, default):
+    """As `difference`, or by errors in units of what is usual at each pixel."""
+    standardise = hp.Boolean("standardise", default=default)
+    return StandardisedError(spec.image_shape, **pooling(hp)) if standardise else difference(hp)
+
+
+def weights(hp, contextual):
+    """Of the generator's terms that both GANomalies have."""
+    return {"contextual_weight": hp.Float("contextual_weight", 0.0, 1000.0, default=contextual),
+            "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
+
+
+CORRUPTIONS = {"none": lambda level: None, "gaussian": lambda level: GaussianCorruption(level),
+               "erase": lambda level: EraseRegion(level / 2, level)}
+
+
+def corruption(hp):
+    """Of the input in training, against copying: noise of a standard deviation, or a region of a share of the sides."""
+    kind = hp.Choice("corruption", list(CORRUPTIONS), default="none")
+    return CORRUPTIONS[kind](hp.Float("level", 0.01, 1.0, default=0.5))
+
+
+@recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
+def ae_anomaly(hp, spec):
+    """Autoencoder that judges by its reconstruction error and its code's Mahalanobis distance (Denouden et al., 2018)."""
+    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=16)
+    model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
+                               conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
+                               hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
+    # So that what is usual is that of the final weights.
+    return compile_with_cosine_decay(model, hp)
+
+
+@recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
+def vae_anomaly(hp, spec):
+    """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound."""
+    return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=standardised(hp, spec, default=False),
+                    bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
+
+
+@recipe(family="anomaly", paper="arXiv:1805.06725", objective=("val_mse", "min"), batch_size=64)
+def ganomaly(hp, spec):
+    """GANomaly (Akcay et al., 2018): encoder-decoder-encoder; normal images have two codes that agree."""
+    shape, code, depth = spec.image_shape, latent_dim(hp), base_filters(hp)
+    model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
+                     dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
+                     hp.Float("encoder_weight", 0.0, 100.0, default=1.0),
+                     **weights(hp, 50.0), difference=difference(hp))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="arXiv:1901.08954", objective=("val_mse", "min"), batch_size=64)
+def skip_ganomaly(hp, spec):
+    """Skip-GANomaly (Akcay et al., 2019): a U-Net reconstructs; pixels and the critic's features judge."""
+    shape, depth = spec.image_shape, base_filters(hp)
+    model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
+                         dcgan.critic(shape, depth, "batch", features=True),
+                         hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
+                         corruption(hp), **weights(hp, 40.0), difference=difference(hp))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", objective=("val_distance", "min"),
+        batch_size=200)
+def deep_svdd(hp, spec):
+    """Deep SVDD (Ruff et al., 2018): an encoder without biases, pre-trained, pulls normal images to one point."""
+    depth, code = hp.Int("filters", 2, 256, default=16), hp.Int("latent_dim", 1, 1024, default=64)
+    decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
+    levels = 1 if min(spec.image_shape[:2]) < 16 else 2
+    model = DeepSVDD(lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
+                     lenet.decoder(code, spec.image_shape, depth, levels),
+                     pretrain := first_stage(hp, "pretrain_share"), Bernoulli())
+    rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
+    return model
+
+
+@recipe(family="anomaly", paper="doi:10.1016/j.media.2019.01.010", objective=("val_izi_f", "min"), batch_size=64)
+def fanogan(hp, spec):
+    """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
+    shape, code, depth = spec.image_shape, latent_dim(hp, 128), base_filters(hp)
+    critic_steps = hp.Int("critic_steps", 1, 10, default=5)
+    model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
+                    dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share", critic_steps)),
+                    hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
+                    penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
+                    critic_steps=critic_steps)
+    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+
+
+@recipe(family="anomaly", paper="arXiv:2010.01942", objective=("val_l1", "min"), batch_size=16)
+def region_anomaly(hp, spec):
+    """Region-based detection (Nguyen et al., 2020): what differs from an adversarial inpainting of its surroundings."""
+    height, width, channels = spec.image_shape
+    # A quarter of the image's side at most, so that there is something to predict it from.
+    side = hp.Int("region", 1, 64, default=max(1, min(8, min(height, width) // 4)))
+    erasure = EraseLattice(side, hp.Int("gap", 1, 256, default=side))
+    stride = min(hp.Int("stride", 1, 64, default=max(1, side // 2)), side)
+    units = base_filters(hp)
+    model = RegionInpainter(
+        translation.unet((height, width, channels + 1), spec.image_shape, units, dropout=0.0),
+        translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride, difference(hp),
+        objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
+        hp.Float("adversarial_weight", 0.0, 100.0, default=1.0))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="anomaly", paper="arXiv:2108.07610", objective=("val_segmentation", "min"), batch_size=16)
+def draem(hp, spec):
+    """DRAEM (Zavrtanik et al., 2021): simulated defects are repaired, and found by image and repair."""
+    height, width, channels = spec.image_shape
+    units, levels = base_filters(hp, 32), hp.Int("levels", 1, 8, default=4)
+    norm = {"none": None, "instance": "instance", "batch": "batch"}[
+        hp.Choice("norm", ["none", "instance", "batch"], default="batch")]
+
+    def unet(taken, given):
+        return translation.unet((height, width, taken), (height, width, given), units, norm, 0.0, levels)
+
+    model = DRAEM(unet(channels, channels), unet(2 * channels, 1), Blemishes(hp.Float("opacity", 0.1, 1.0, default=0.5)),
+                  hp.Float("l1_weight", 0.0, 1000.0, default=10.0),
+                  augmentation=Rotation(hp.Float("rotation", 0.0, 180.0, default=0.0), hp.Boolean("flip", default=False)),
+                  **pooling(hp, top=0.0))
+    return compile_with_cosine_decay(model, hp)
