@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from cases import SPEC, batch, images, same_starts, spec_of, start_of, tiny
 
-from tfgen import AdversarialModel, GenerativeModel, errors, export, recipes, verbs
+from tfgen import AdversarialModel, GenerativeModel, errors, recipes, verbs
+from tfgen.serving import export
 
 ALL = sorted(recipes.RECIPES)
 MADE = {name: tiny(name) for name in ALL}

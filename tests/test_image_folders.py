@@ -13,9 +13,10 @@ from tests.cases import tiny
 from tests.data.helpers import multiset, one_line, pixels, write_images
 from tests.data.test_one_class import write_category
 from tests.test_cli import SMALL, tfgen  # noqa: F401
-from tfgen import cli, data, image_folders, runs, verbs
-from tfgen.data.resize import MODES
+from tfgen import cli, data, runs, verbs
+from tfgen.data.readers.resize import MODES
 from tfgen.detection import heat
+from tfgen.serving import folders
 
 
 class Mirror:
@@ -33,7 +34,7 @@ class Mirror:
 
 def read_all(folder, shape, mode="stretch"):
     unreadable = []
-    found = [x for _, x, _ in image_folders.batches(image_folders.found(folder), shape, unreadable, mode)]
+    found = [x for _, x, _ in folders.batches(folders.found(folder), shape, unreadable, mode)]
     assert not unreadable
     return np.rint(255 * np.concatenate(found)).astype(np.uint8)
 
@@ -67,13 +68,13 @@ def test_scored_pixels_of_two_sizes_and_kinds(tmp_path, grey):
 
 def test_a_file_is_found_alone(tmp_path):
     write_images(tmp_path / "a", 3)
-    assert image_folders.found(tmp_path / "a" / "1.png") == [tmp_path / "a" / "1.png"]
-    x, paths, unreadable = image_folders.read(Mirror(), tmp_path / "a" / "1.png")
+    assert folders.found(tmp_path / "a" / "1.png") == [tmp_path / "a" / "1.png"]
+    x, paths, unreadable = folders.read(Mirror(), tmp_path / "a" / "1.png")
     assert x.shape == (1, 8, 12, 3) and len(paths) == 1 and not unreadable
     for place in ("a/9.png", "a/notes.txt", "b"):
-        one_line(["a folder of images or an image file"], image_folders.found, tmp_path / place)
+        one_line(["a folder of images or an image file"], folders.found, tmp_path / place)
     (tmp_path / "a" / "1.png").write_bytes(b"no image")
-    one_line(["all 1 cannot", "1.png"], image_folders.read, Mirror(), tmp_path / "a" / "1.png")
+    one_line(["all 1 cannot", "1.png"], folders.read, Mirror(), tmp_path / "a" / "1.png")
 
 
 def test_every_image_is_found_once(tmp_path):
@@ -84,25 +85,25 @@ def test_every_image_is_found_once(tmp_path):
                          ("b", "a")):
         os.symlink(target, tmp_path / "all" / name)
     os.symlink("../../all", tmp_path / "elsewhere" / "deep" / "back")
-    found = [path.relative_to(tmp_path / "all").as_posix() for path in image_folders.found(tmp_path / "all")]
+    found = [path.relative_to(tmp_path / "all").as_posix() for path in folders.found(tmp_path / "all")]
     assert found == [f"more/{i}.png" for i in range(4)] + [f"other/deep/{i}.png" for i in range(3)]
-    assert len(image_folders.found(tmp_path / "all", without=tmp_path / "all" / "more")) == 3
+    assert len(folders.found(tmp_path / "all", without=tmp_path / "all" / "more")) == 3
 
 
 def test_masks_are_not_images(tmp_path):
     write_category(tmp_path)
-    assert len(image_folders.found(tmp_path)) == 20 + 3 + 4
-    assert len(image_folders.found(tmp_path / "ground_truth")) == 4
+    assert len(folders.found(tmp_path)) == 20 + 3 + 4
+    assert len(folders.found(tmp_path / "ground_truth")) == 4
 
 
 def test_labels_are_the_subfolders(tmp_path):
     for label in ("cat", "dog"):
         write_images(tmp_path / label, 2)
-    paths = image_folders.found(tmp_path)
-    assert list(image_folders.labels_of(paths, tmp_path)) == [0, 0, 1, 1]
-    assert list(image_folders.labels_of(paths, tmp_path, ("ant", "dog", "cat"))) == [2, 2, 1, 1]
-    assert image_folders.labels_of(paths, tmp_path, ("ant", "cat")) is None
-    assert image_folders.labels_of(paths[:2], tmp_path / "cat") is None
+    paths = folders.found(tmp_path)
+    assert list(folders.labels_of(paths, tmp_path)) == [0, 0, 1, 1]
+    assert list(folders.labels_of(paths, tmp_path, ("ant", "dog", "cat"))) == [2, 2, 1, 1]
+    assert folders.labels_of(paths, tmp_path, ("ant", "cat")) is None
+    assert folders.labels_of(paths[:2], tmp_path / "cat") is None
 
 
 @pytest.mark.parametrize(("mode", "size"), [("stretch", (20, 60)), ("crop", (20, 30)), ("pad", (20, 60))])
@@ -113,11 +114,11 @@ def test_translations_get_their_sizes_back(tmp_path, mode, size):
     Image.fromarray(image).save(tmp_path / "in" / "a.png")
     for number, place in enumerate(("in", "in/a.png")):
         out = tmp_path / f"out{number}"
-        assert image_folders.translate(Mirror(mode), tmp_path / place, out, resize_back=True) == (1, [])
+        assert folders.translate(Mirror(mode), tmp_path / place, out, resize_back=True) == (1, [])
         back = np.asarray(Image.open(out / "a.png")).astype(int)
         assert back.shape == (*size, 3) and abs(back[10, 3] - 40).max() < 3 and abs(back[10, -4] - 200).max() < 3
         assert abs(back[10, size[1] // 2 - 8] - 40).max() < 3 and abs(back[10, size[1] // 2 + 8] - 200).max() < 3
-    one_line(["it would replace them"], image_folders.translate, Mirror(mode), tmp_path / "in" / "a.png", tmp_path / "in")
+    one_line(["it would replace them"], folders.translate, Mirror(mode), tmp_path / "in" / "a.png", tmp_path / "in")
 
 
 def test_small_images_are_enlarged_as_the_sources_of_super_resolution(tmp_path):
@@ -128,8 +129,8 @@ def test_small_images_are_enlarged_as_the_sources_of_super_resolution(tmp_path):
     small = np.rint(255 * data.pairings.downscale(x, 2).numpy()).astype(np.uint8)
     for i, image in enumerate(small):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.png")
-    paths = image_folders.found(tmp_path)
-    errors = [np.abs(np.concatenate([x for _, x, _ in image_folders.batches(paths, (8, 8, 1), [], enlarge=enlarge)])
+    paths = folders.found(tmp_path)
+    errors = [np.abs(np.concatenate([x for _, x, _ in folders.batches(paths, (8, 8, 1), [], enlarge=enlarge)])
                      - images.sources("test", 5) / 255.0) for enlarge in (live.small_sources, "bilinear")]
     # Pillow rounds and clips between rows and columns.
     assert errors[0].max() < 0.05 and errors[0].mean() < 0.002 and errors[1].mean() > 0.01
@@ -140,7 +141,7 @@ def test_small_images_are_enlarged_as_the_sources_of_super_resolution(tmp_path):
 def test_heat_lies_where_the_model_saw_it(mode):
     image, size = np.zeros((40, 120, 1), np.float32), (40, 40)
     image[16:24, 60:68] = 1
-    shown = data.resize.resize((255 * image).astype(np.uint8), size, mode)[..., 0]
+    shown = data.readers.resize.resize((255 * image).astype(np.uint8), size, mode)[..., 0]
     over = heat.overlay(image * 0, (shown > 60).astype(np.float32), 0.0, 1.0, mode)
     rows, columns = np.nonzero(over[..., 0] > 0.3)
     assert over.shape == (40, 120, 3) and abs(rows.mean() - 19.5) < 2 and abs(columns.mean() - 63.5) < 3

@@ -193,7 +193,7 @@ def test_what_bounds_no_log_likelihood_is_not_called_so(digits):
 
 
 def test_served_in_a_process_without_tfgen(digits, tmp_path):
-    from tfgen import export
+    from tfgen.serving import export
 
     model = train(digits, tmp_path / "run", epochs=1)
     path = export.export(model, tmp_path / "served")
@@ -211,7 +211,7 @@ np.save({str(tmp_path / 'out.npy')!r}, images)
 def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
     from cases import tiny
 
-    from tfgen import export
+    from tfgen.serving import export
 
     model = tiny("autoencoder")
     assert [export.export(model, tmp_path / "m").name for _ in range(2)] == ["1", "2"]

@@ -84,6 +84,7 @@ from tfgen import (  # noqa: E402
     recipes,
     runs,
     schedules,
+    serving,
     toys,
     tuning,
     verbs,
@@ -125,4 +126,5 @@ __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE
            "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
            "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
            "__version__", "data", "detection", "distributions", "doctor", "evaluation", "layers", "losses", "metrics",
-           "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "toys", "tuning", "verbs"]
+           "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "serving", "toys", "tuning",
+           "verbs"]

@@ -12,27 +12,12 @@ import numpy as np
 import tensorflow as tf
 import typer
 
-from tfgen import (
-    data,
-    disks,
-    evaluation,
-    export,
-    figures,
-    image_folders,
-    latent,
-    metrics,
-    pictures,
-    recipes,
-    runs,
-    seeds,
-    sheets,
-    tuning,
-    verbs,
-)
+from tfgen import data, disks, evaluation, figures, latent, metrics, pictures, recipes, runs, seeds, sheets, tuning, verbs
 from tfgen.callbacks import label_columns
 from tfgen.detection import calibration
 from tfgen.detection import report as anomaly_report
 from tfgen.errors import DiskFull, Failure, UserError
+from tfgen.serving import export, folders
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
@@ -198,10 +183,10 @@ def input_images(path, live, images, count, split="test"):
         return *runs.examples(runs.load_data(about), count, split), []
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name goes before a path, as in `load`
-    arrays = data.sources.read_arrays(place) if place.exists() and not known else None
-    if arrays is None and not known and (place.is_dir() or image_folders.is_file(place)):
-        x, paths, unreadable = image_folders.read(live, place, count)
-        return x, image_folders.labels_of(paths, place, live.class_names), unreadable
+    arrays = data.loading.read_arrays(place) if place.exists() and not known else None
+    if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
+        x, paths, unreadable = folders.read(live, place, count)
+        return x, folders.labels_of(paths, place, live.class_names), unreadable
     if arrays:
         x, labels = arrays.get("test", arrays["train"])
         x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
@@ -323,7 +308,7 @@ def translate(model: Model, images: ImageFiles,
     Example: tfgen translate runs/x --images photos --out translated
     """
     verb = "translate_back" if back else "translate"
-    written, unreadable = image_folders.translate(runs.open_verbs(model), images, out, verb, resize_back, **numbers(option))
+    written, unreadable = folders.translate(runs.open_verbs(model), images, out, verb, resize_back, **numbers(option))
     print(f"wrote {written} translations to {out}")
     return passed_over(unreadable)
 

@@ -160,7 +160,7 @@ def classifier_modes(extractor, seeds=range(1000), share=None):
 
 
 def mixture_modes(mixture, seeds=range(2500), **options):
-    """Counts the modes of a `data.toys.Mixture` that a model of points reaches, for `Doctor(modes=…)`.
+    """Counts the modes of a `toys.problems.Mixture` that a model of points reaches, for `Doctor(modes=…)`.
 
     Args:
         mixture: what the model was trained on.

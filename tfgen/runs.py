@@ -12,13 +12,14 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, data, disks, doctor, evaluation, export, files, latent, recipes, seeds, verbs
+from tfgen import callbacks, data, disks, doctor, evaluation, files, latent, recipes, seeds, verbs
 from tfgen.attempts import Attempts
-from tfgen.data import pipeline
+from tfgen.data.dataset import ORDER
 from tfgen.detection import calibration
 from tfgen.errors import UserError, note
 from tfgen.models.base.adversarial import AdversarialModel
 from tfgen.recipes.given import STEPS
+from tfgen.serving import export
 
 
 def versions():
@@ -65,7 +66,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     settings = {
         "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
         "reading": data.reading(dataset.source),
-        "seed": seed, "order": pipeline.ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
+        "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "versions": versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
@@ -324,7 +325,7 @@ def open_run(folder):
 
 
 def open_verbs(path):
-    """The verbs of a run folder or a SavedModel folder: `verbs.Live` or `export.Served`.
+    """The verbs of a run folder or a SavedModel folder: `verbs.Live` or `serving.export.Served`.
 
     Raises:
         UserError: if the path is neither.

@@ -1,6 +1,6 @@
 """Sheets of samples: ways between latents, sweeps of an option, a row a class.
 
-Each takes a `verbs.Live` (or an `export.Served`) and gives images (rows, columns, H, W, C).
+Each takes a `verbs.Live` (or an `serving.export.Served`) and gives images (rows, columns, H, W, C).
 """
 
 import numpy as np

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data.image_files import small_sources
+from tfgen.data.readers.image_files import small_sources
 from tfgen.errors import UserError
 
 
@@ -171,14 +171,14 @@ def in_batches(call, columns, batch_size):
 
 
 class Verbs:
-    """The verbs of a model on numpy arrays, in batches: of one in memory (`Live`) or on disk (`export.Served`).
+    """The verbs of a model on numpy arrays, in batches: of one in memory (`Live`) or on disk (`serving.export.Served`).
 
     Attributes:
         names: the verbs that it has.
         options: {verb: {input: Option}}.
         image_shape, latent_shape, source_shape: of one image, latent or source; None where there is none.
         resize, small_sources: how image files of another size come to it, and smaller ones to `source_shape`: the arguments
-            mode and enlarge of `tfgen.data.resize.resize`.
+            mode and enlarge of `tfgen.data.readers.resize.resize`.
         class_names: of its data, or empty.
     """
 

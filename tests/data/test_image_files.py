@@ -8,7 +8,7 @@ from PIL import Image
 from tests.data.helpers import again, multiset, one_line, pixels, same, write_images
 from tests.data.test_one_class import write_category
 from tfgen.data import load
-from tfgen.data.image_files import Unreadable, decode, decode_mask, header
+from tfgen.data.readers.image_files import Unreadable, decode, decode_mask, header
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

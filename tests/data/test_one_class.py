@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.data.helpers import again, multiset, one_line, pixels, same, write_images
 from tfgen.data import Dataset, DataSpec, load, one_class, views
-from tfgen.data.resize import resize_mask
+from tfgen.data.readers.resize import resize_mask
 from tfgen.metrics import extractor_training
 
 SPLITS = ("train", "validation", "test")

@@ -4,7 +4,7 @@ from PIL import Image
 
 from tests.data.helpers import again, one_line, pixels, same, write_images
 from tfgen.data import load, reading
-from tfgen.data.resize import MODES, resize, resize_mask, restore, sides, windows
+from tfgen.data.readers.resize import MODES, resize, resize_mask, restore, sides, windows
 
 
 @pytest.mark.parametrize(("given", "expected"), [

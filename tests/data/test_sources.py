@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.data.helpers import again, multiset, one_line, pixels, same, write_images
 from tfgen.data import available, load, prepare
-from tfgen.data.files import IDX_NAMES, read_idx
+from tfgen.data.readers.arrays import IDX_NAMES, read_idx
 
 
 def idx_bytes(array):

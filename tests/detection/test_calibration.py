@@ -5,10 +5,11 @@ import tensorflow as tf
 from cases import images, tiny
 from scipy import ndimage
 
-from tfgen import data, evaluation, export, verbs
+from tfgen import data, evaluation, verbs
 from tfgen.detection import calibration, thresholds
 from tfgen.layers import differences
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
+from tfgen.serving import export
 
 RNG = np.random.default_rng(0)
 X, MADE = RNG.uniform(size=(2, 5, 8, 9, 3)).astype("float32")

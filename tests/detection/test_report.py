@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import image_folders
 from tfgen.detection import heat
 from tfgen.detection import report as anomaly_report
 from tfgen.errors import UserError
+from tfgen.serving import folders
 
 NAMES = ["a <&> b.png", "more/c.png", "more/deep/d e.jpg", "wide.png"]
 
@@ -168,7 +168,7 @@ def test_images_are_let_go(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for index in range(12):
         Image.new("L", (8, 8), 20 * index).save(tmp_path / f"photos/{index}.png")
-    monkeypatch.setattr(image_folders, "AT_ONCE", 2)
+    monkeypatch.setattr(folders, "AT_ONCE", 2)
     seen = []
 
     class Watched(Brightness):

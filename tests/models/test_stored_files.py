@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfgen import export, runs, verbs
+from tfgen import runs, verbs
+from tfgen.serving import export
 
 STORED = pathlib.Path(__file__).parents[1] / "stored"
 NAMES = sorted(path.stem for path in STORED.glob("*.keras"))

@@ -169,7 +169,7 @@ def test_rates_hold_then_fall_to_zero():
 
 def test_objectives_are_exchangeable():
     spec = data.DataSpec("x", SHAPE, view="paired", source_shape=SHAPE)
-    for name, kind in recipes.translation.OBJECTIVES.items():
+    for name, kind in recipes.hyperparameters.OBJECTIVES.items():
         model = recipes.find("pix2pix").model(spec, filters=2, objective=name)
         assert isinstance(model.objective, kind) and model.augmentation.scale == 1.0 and model.augmentation.flip
     model = recipes.find("cyclegan").model(spec, filters=2, generator="unet")
@@ -184,6 +184,6 @@ def test_the_papers_size_builds_steps_and_exports(name, tmp_path):
     x = np.random.default_rng(0).random((1, *BIG), "float32")
     logs = model.fit(tf.data.Dataset.from_tensors((x, 1.0 - x)), verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
-    path = tfgen.export.export(model, tmp_path / "served")
-    made = tfgen.export.Served(path)("translate", x)
+    path = tfgen.serving.export.export(model, tmp_path / "served")
+    made = tfgen.serving.export.Served(path)("translate", x)
     assert made.shape == (1, *BIG) and 0 <= made.min() <= made.max() <= 1

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfgen.data.classes import class_of, listed, title_of
-from tfgen.data.pipeline import Dataset
+from tfgen.data.dataset import Dataset
 from tfgen.errors import UserError
 
 

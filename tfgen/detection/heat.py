@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from tfgen.data.resize import restore, windows
+from tfgen.data.readers.resize import restore, windows
 
 COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, bright at both ends
 OPACITY = 0.75  # of full heat
@@ -32,7 +32,8 @@ def overlay(image, heat, begins, full, mode="stretch"):
         image: float32 (H, W, C) in [0, 1].
         heat: float (h, w), of the image as the model was shown it; brought to the image's size.
         begins, full: see `scale`.
-        mode: how the image was resized for the model, see `tfgen.data.resize.resize`; what was cropped away has no heat.
+        mode: how the image was resized for the model, see `tfgen.data.readers.resize.resize`;
+            what was cropped away has no heat.
 
     Returns:
         float32 (H, W, 3) in [0, 1].

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen import image_folders, pictures
-from tfgen.data.image_files import decode
-from tfgen.data.resize import resize
+from tfgen import pictures
+from tfgen.data.readers.image_files import decode
+from tfgen.data.readers.resize import resize
 from tfgen.detection import heat
 from tfgen.errors import UserError
 from tfgen.files import written_aside
+from tfgen.serving import folders
 
 SIDE = 256  # pixels that the longer side of a picture has, about
 NOT_CALIBRATED = "not calibrated: tfgen export --fpr … gives a model its threshold"
@@ -43,7 +44,8 @@ def write(live, folder, out, threshold=None, top=100):
     Memory grows with `top`, not with the number of images. A report that is in `out` already is replaced.
 
     Args:
-        live: `verbs.Live` or `export.Served`, with `score`; with `anomaly_map`, pictures have the heat beside the image.
+        live: `verbs.Live` or `serving.export.Served`, with `score`; with `anomaly_map`, pictures have the heat
+            beside the image.
         folder: of images, with subfolders; or an image file.
         out: another folder; made if need be.
         threshold: score over which an image is called anomalous; None: the model's own.
@@ -63,13 +65,13 @@ def write(live, folder, out, threshold=None, top=100):
         raise UserError(f"threshold expects a finite number, received {threshold}: leave it out for the model's own")
     if top < 1:
         raise UserError(f"top expects at least 1, received {top}")
-    root = image_folders.root(folder)
+    root = folders.root(folder)
     if root.resolve().is_relative_to(out.resolve()):
         raise UserError(f"expected another folder than the images' for --out, received {str(out)!r}: give a new one")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, received the file {str(out)!r}: give another name")
     unreadable = []
-    paths, scores, threshold = _scored(live, image_folders.found(folder, without=out), threshold, unreadable)
+    paths, scores, threshold = _scored(live, folders.found(folder, without=out), threshold, unreadable)
     order = np.argsort(-scores, kind="stable")
     rows = [(paths[i], paths[i].relative_to(root).as_posix(), scores[i], bool(scores[i] > threshold)) for i in order]
     report = Report(len(rows), sum(called for *_, called in rows), unreadable, threshold)
@@ -88,7 +90,7 @@ def write(live, folder, out, threshold=None, top=100):
 def _scored(live, paths, threshold, unreadable):
     """(paths that could be read, float64 scores, the threshold given or else the model's own)."""
     kept, scores = [], []
-    for names, images, _ in image_folders.batches(paths, live.image_shape, unreadable, live.resize):
+    for names, images, _ in folders.batches(paths, live.image_shape, unreadable, live.resize):
         if threshold is None:
             outputs = live.outputs("score", images)
             values, own = outputs["score"], float(outputs["threshold"][0])
@@ -117,7 +119,7 @@ def _draw(live, rows, folder):
         return None
     lost = []
     paths = [path for path, *_ in rows]
-    maps = [one for _, images, _ in image_folders.batches(paths, live.image_shape, lost, live.resize)
+    maps = [one for _, images, _ in folders.batches(paths, live.image_shape, lost, live.resize)
             for one in live("anomaly_map", images)]
     if lost:
         raise UserError(f"the images changed while they were scored: {lost[0]}")

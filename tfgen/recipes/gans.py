@@ -138,7 +138,7 @@ def biggan(hp, spec):
 def ebgan(hp, spec):
     """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
     width, depth, code = latent_dim(hp), base_filters(hp), hp.Int("code_dim", 1, 1024, default=64)
-    channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
+    channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
     model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
                   networks.energy.energy(spec.image_shape, channels, code, 2, with_code=True),
                   hp.Float("pull_away_weight", 0.0, 10.0, default=0.1),
@@ -150,7 +150,7 @@ def ebgan(hp, spec):
 def began(hp, spec):
     """BEGAN (Berthelot et al., 2017): autoencoding critic, held in equilibrium by the control k."""
     width, depth = latent_dim(hp, 64), base_filters(hp)
-    channels = networks.dcgan.widths(depth, networks.dcgan.check_levels(spec.image_shape))
+    channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
     model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
                   networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,
                                          activation="elu"),

@@ -73,7 +73,7 @@ def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
 
     Args:
         name: of the system.
-        mixture: a `data.toys.Mixture`.
+        mixture: a `toys.problems.Mixture`.
         steps: the generator's updates, a multiple of 500 (less: one look at the end).
         seed: of weights, noise and data.
         moments: steps, multiples of 500, after which samples are kept.

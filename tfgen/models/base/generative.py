@@ -104,7 +104,7 @@ class GenerativeModel(keras.Model):
             UserError: for another format, or a folder that holds something else.
             Failure: if the written file does not compute what the model does.
         """
-        from tfgen import export  # it is built on Keras models, and verbs on neither
+        from tfgen.serving import export  # it is built on Keras models, and verbs on neither
 
         export.export_to(self, filepath, format, about)
         if verbose:

@@ -6,12 +6,13 @@ import pathlib
 
 import numpy as np
 
-from tfgen.data import files, folders, mvtec, pairings, tfds_store
+from tfgen.data import pairings
 from tfgen.data.classes import class_of, listed, title_of
+from tfgen.data.dataset import Dataset
 from tfgen.data.one_class import one_class
-from tfgen.data.pipeline import Dataset
-from tfgen.data.prepare import IDX_DATASETS
-from tfgen.data.resize import Fit, check_one_size, stack
+from tfgen.data.readers import arrays, folders, mvtec, tfds_store
+from tfgen.data.readers.prepare import IDX_DATASETS
+from tfgen.data.readers.resize import Fit, check_one_size, stack
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
 from tfgen.errors import UserError, did_you_mean, note
@@ -103,8 +104,8 @@ def _dataset(source, name, splits, classes=None, class_names=(), view="images", 
         source_shape = sources["train"].shape[1:] if sources else None
         sizes = {split: max(size, len(sources[split])) if sources else size for split, size in sizes.items()}
     spec = DataSpec(name, shape, classes, sizes, class_names, view, source_shape)
-    for arrays in ({split: images for split, (images, _) in splits.items()}, sources if view == "unpaired" else {}):
-        if line := copies_line(name, arrays):
+    for images_of in ({split: images for split, (images, _) in splits.items()}, sources if view == "unpaired" else {}):
+        if line := copies_line(name, images_of):
             note(line)
     return Dataset(spec, splits, source, sources, masks)
 
@@ -152,18 +153,18 @@ def _finish(source, name, splits, class_names, paths):
 def read_arrays(path):
     """{split: (images, labels)} of a .npz or IDX file or a folder of IDX files, or None for anything else."""
     if path.is_dir():
-        return files.read_idx_folder(path) if files.has_idx(path) else None
+        return arrays.read_idx_folder(path) if arrays.has_idx(path) else None
     ending = path.suffix.lower()
     if ending == ".npz":
-        return files.read_npz(path)
-    return files.read_idx_file(path) if ending in (".gz", ".idx") or path.name.endswith("ubyte") else None
+        return arrays.read_npz(path)
+    return arrays.read_idx_file(path) if ending in (".gz", ".idx") or path.name.endswith("ubyte") else None
 
 
 def _from_path(path, reader):
     """({split: (images, labels)}, class names, {split: [path]} of image files)."""
-    arrays = read_arrays(path)
-    if arrays:
-        return arrays, (), {}
+    found = read_arrays(path)
+    if found:
+        return found, (), {}
     if not path.is_dir():
         raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
                         "give one of those")
@@ -247,7 +248,7 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         domains: two classes, by name or number, as a pair or as 'A,B': the images of the second become the images, and
             those of the first unpaired sources, without labels.
         normal, anomalous: classes as for `one_class`, for data to detect anomalies in.
-        resize: how images come to `image_size`: 'stretch', 'crop' or 'pad', as for `tfgen.data.resize.resize`.
+        resize: how images come to `image_size`: 'stretch', 'crop' or 'pad', as for `tfgen.data.readers.resize.resize`.
         group_by: a regular expression that is searched in the names of image files: files with the same first group (or,
             without one, the same match) are of one group, which is not separated where a split is carved from train.
         skip_unreadable: leave out image files that cannot be read, instead of refusing the folder.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfgen.data.folders import class_files, subfolders
-from tfgen.data.image_files import decode_mask
+from tfgen.data.readers.folders import class_files, subfolders
+from tfgen.data.readers.image_files import decode_mask
 from tfgen.errors import UserError
 
 GOOD = "good"
@@ -60,7 +60,7 @@ def read_category(folder, reader):
 
     Args:
         folder: pathlib.Path.
-        reader: a `tfgen.data.folders.Reader`; masks are resized as images are.
+        reader: a `tfgen.data.readers.folders.Reader`; masks are resized as images are.
 
     Returns:
         The splits, labels only in test: 0 = good, 1, 2 … = defects by name; ("good", defects …);

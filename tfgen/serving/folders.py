@@ -6,10 +6,10 @@ import pathlib
 import numpy as np
 
 from tfgen import pictures
-from tfgen.data import mvtec
-from tfgen.data.folders import images_in, once, subfolders
-from tfgen.data.image_files import SUFFIXES, decode
-from tfgen.data.resize import resize, restore
+from tfgen.data.readers import mvtec
+from tfgen.data.readers.folders import images_in, once, subfolders
+from tfgen.data.readers.image_files import SUFFIXES, decode
+from tfgen.data.readers.resize import resize, restore
 from tfgen.errors import UserError
 
 AT_ONCE = 32  # images in memory
@@ -72,7 +72,7 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
         paths: of image files.
         image_shape: (H, W, C) that every image is converted and resized to, C = 1 or 3.
         unreadable: a list; a line is appended for each file that cannot be read.
-        mode, enlarge: how an image of another size is resized, see `tfgen.data.resize.resize`.
+        mode, enlarge: how an image of another size is resized, see `tfgen.data.readers.resize.resize`.
 
     Raises:
         UserError: for another number of channels.
@@ -99,7 +99,7 @@ def read(live, folder, limit=None):
     """The images of a folder as a model takes them.
 
     Args:
-        live: `verbs.Live` or `export.Served`.
+        live: `verbs.Live` or `serving.export.Served`.
         folder: of images, with subfolders; or an image file.
         limit: the first ones only; None: all.
 
@@ -138,7 +138,7 @@ def translate(live, folder, out, verb="translate", resize_back=False, **options)
     """Writes the translation of every image of a folder under the same name.
 
     Args:
-        live: `verbs.Live` or `export.Served`.
+        live: `verbs.Live` or `serving.export.Served`.
         folder: of images, with subfolders; or an image file.
         out: another folder; made if need be.
         verb: `"translate"` or `"translate_back"`.

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from tfgen.data.resize import Fit, stack
+from tfgen.data.readers.resize import Fit, stack
 from tfgen.errors import UserError
 
 

@@ -6,7 +6,7 @@ import pathlib
 import shutil
 import tempfile
 
-from tfgen.data import files, tfds_store
+from tfgen.data.readers import arrays, tfds_store
 from tfgen.errors import UserError
 
 IDX_DATASETS = ("fashion_mnist", "kmnist", "mnist")
@@ -20,9 +20,9 @@ def _counts(builder_class):
 
 def _validated(name, from_dir, counts):
     """Paths of the four files, each read to its end and checked."""
-    paths = files.idx_paths(from_dir)
+    paths = arrays.idx_paths(from_dir)
     for split, pair in paths.items():
-        images, labels = files.read_idx_pair(*pair)
+        images, labels = arrays.read_idx_pair(*pair)
         if images.shape != (counts[split], 28, 28, 1):
             raise UserError(f"{name} expects {counts[split]} {split} images of 28x28, received {len(images)} of "
                             f"{images.shape[1]}x{images.shape[2]} in {str(from_dir)!r}: to use these files as they "

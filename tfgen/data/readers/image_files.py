@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfgen.data.resize import METHOD
+from tfgen.data.readers.resize import METHOD
 from tfgen.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
-from tfgen.data.image_files import SUFFIXES, Unreadable, decode, header
-from tfgen.data.resize import Fit, check_one_size, stack
+from tfgen.data.readers.image_files import SUFFIXES, Unreadable, decode, header
+from tfgen.data.readers.resize import Fit, check_one_size, stack
 from tfgen.errors import UserError, note
 
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
@@ -74,7 +74,7 @@ class Reader:
 
     Args:
         where: what to call the data set in an error.
-        fit: `tfgen.data.resize.Fit` of all images.
+        fit: `tfgen.data.readers.resize.Fit` of all images.
         skip_unreadable: whether a file that cannot be read is left out, with a line; else it is refused.
         side_by_side: each file is two images beside each other, as for `stack`.
     """
