@@ -16,15 +16,15 @@ SETTLING, LEAST_TO_SETTLE, MOST_TO_SETTLE = 4, 40, 1000
 def calibrate(model, dataset, fpr=None, batch_size=128):
     """Sets a detector's threshold from the validation split, which holds normal images that it was not trained on.
 
-    A model's `usual_terms` are brought to 1 on average before: by each fourth image of at least 40, the others then make the
-    threshold, whose guarantee so stays exact; where there are fewer by images of the training split.
+    First the model's `usual_terms` are rescaled to a mean of 1: on every fourth held-out image if there are at least 40, so
+    that the threshold comes from the other images and keeps its exact guarantee, else on images of the training split.
 
     Args:
         model: with `score` and `threshold`.
         dataset: a `tfgen.data.Dataset`.
-        fpr: share of normal images that may be called anomalous, see `calibration.threshold`; None: 0.05, or the least that
-            so many images allow.
-        batch_size: images at a time.
+        fpr: share of normal images that may be called anomalous, see `thresholds.threshold`. None uses 0.05, or the
+            smallest rate that the number of held-out images supports.
+        batch_size: images per forward pass.
 
     Returns:
         {"asked_fpr", "threshold", "held_out": number of images that the threshold is of}.

@@ -18,7 +18,7 @@ class Corruption(keras.layers.Layer):
         seed: of the layer's random state; None takes Keras' global seed.
     """
 
-    # Which stream of a seed: changes of one image that must not agree have one each.
+    # Noise stream; corruptions that must be independent of each other use different streams.
     use = noise.CORRUPTION
 
     def __init__(self, seed=None, **kwargs):

@@ -16,8 +16,8 @@ class SquaredError:
 
     Args:
         blur: standard deviation in pixels of a Gaussian that the map is smoothed with; 0: none.
-        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum. Defects that are small in
-            the image want little.
+        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum. Use a small value when
+            defects cover few pixels.
     """
 
     def __init__(self, blur=0.0, top=1.0):
@@ -28,7 +28,7 @@ class SquaredError:
         return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
 
     def update(self, x, reconstruction):
-        """Nothing is learnt."""
+        """Does nothing: the squared error has no statistics."""
 
     def pool(self, maps):
         return pooled(maps, self.top)
@@ -38,8 +38,8 @@ class SquaredError:
 class StandardisedError(keras.layers.Layer):
     """Map: the squared error over its mean at that pixel in training, mean over channels; then as `SquaredError`.
 
-    What is always hard to reconstruct, such as edges, does not count as strange. The map has mean 1 over held-out normal
-    images once `calibrate` has rescaled it.
+    Pixels that are always hard to reconstruct, such as edges, so do not raise the score. Once `calibrate` has rescaled it,
+    the map has mean 1 over held-out normal images.
 
     Args:
         image_shape: (H, W, C).
@@ -71,11 +71,12 @@ class StandardisedError(keras.layers.Layer):
 
 
 class RunningMean(keras.layers.Layer):
-    """An exponential average of values that training goes through: plain over the first batches, then of the last hundred.
+    """Running mean over training batches: arithmetic at first, then an exponential moving average (about the last 1/rate
+    batches).
 
     Args:
-        shape: of a value.
-        rate: how far a batch moves the average at least.
+        shape: shape of one value.
+        rate: minimum update rate of the moving average, in (0, 1].
     """
 
     def __init__(self, shape, rate=0.01, **kwargs):

@@ -135,7 +135,8 @@ class ImagePool(keras.layers.Layer):
         """Images (B, H, W, C) -> as many, new and old; updates the pool."""
         index = ops.arange(ops.shape(x)[0])
         filling = index < self.size - self.count
-        # Stored images in random order: each is exchanged once at most, and none that this very batch stores.
+        # Random permutation of the stored images: each slot is exchanged at most once per batch, and never with
+        # an image stored by the same batch.
         order = keras.random.uniform((self.size,), seed=self.seed_generator) + ops.cast(
             ops.arange(self.size) >= self.count, "float32")
         turn = index - ops.minimum(self.size - self.count, ops.shape(x)[0])

@@ -56,7 +56,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         num_classes: if given, the network takes `[images, labels]`.
         head: width of a second output beside the score; 0: none.
         constraint: of all weights, such as `tfgen.layers.Clip`.
-        features: whether what the score is made of is a further output, (B, h w C).
+        features: also return the flattened features before the score layer, (B, h * w * C).
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] -> (B, 1), or a list of (B, 1), (B, head) and the features as they

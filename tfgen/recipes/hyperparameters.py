@@ -8,38 +8,38 @@ from tfgen.networks import translation
 
 
 def first_stage(hp, name, batches_per_step=1):
-    """Steps of what is trained first: a share of the run, or of 2,000 steps where none says how long it is."""
+    """Length of the first training stage in steps: a fraction of `total_steps`, or of 2,000 if that is unknown."""
     return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
 
 
 def compile_with_cosine_decay(model, hp):
-    """Adam with a rate that falls to zero along a cosine (Loshchilov & Hutter, 2017), if the run's length is known."""
+    """Compiles with Adam and cosine decay to zero (Loshchilov & Hutter, 2017); constant if `total_steps` is unknown."""
     rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.total_steps()
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
     return model
 
 
 def phase_steps(hp, name, phases, usual, batches_per_step=1):
-    """Steps of a phase: as given, else an equal share of the run, or `usual` where none says how long it is."""
+    """Length of a phase in steps: the value given, else `total_steps / phases`, or `usual` if the length is unknown."""
     total = hp.total_steps(batches_per_step)
     return hp.Steps(name) or (max(1, total // phases) if total else usual)
 
 
 def compiled(model, hp):
-    """Adam with a searchable rate."""
+    """Compiles with Adam; its learning rate is a hyperparameter."""
     rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
     model.compile(keras.optimizers.Adam(rate))
     return model
 
 
 def encoder_channels(hp):
-    """Channels of a convolutional encoder, doubling from the first layer on."""
+    """Channels per level of a convolutional encoder, doubled from level to level."""
     first = hp.Int("filters", 4, 256, default=32)
     return [first * 2**level for level in range(hp.Int("levels", 1, 5, default=2))]
 
 
 def players(model, hp, rate, critic_rate=None, beta_1=0.5, beta_2=0.999, optimizer=None):
-    """Compiles a model with an optimizer a player, whose rates may differ (Heusel et al., 2017)."""
+    """Compiles with one optimizer per player; their learning rates may differ (Heusel et al., 2017)."""
     rates = (hp.Float("learning_rate", 1e-6, 1e-1, default=rate, sampling="log"),
              hp.Float("critic_learning_rate", 1e-6, 1e-1, default=critic_rate or rate, sampling="log"))
     make = optimizer or (lambda value: keras.optimizers.Adam(value, beta_1=beta_1, beta_2=beta_2))
@@ -74,6 +74,6 @@ def objective(hp, default):
 
 
 def critic_layers(hp, spec):
-    """n of the critic of patches: 0 sees single pixels, 1 patches of 16, 3 of 70, 5 of 286 pixels."""
+    """Stride-2 layers of a PatchGAN critic: its receptive field is 1 pixel for 0, 16 for 1, 70 for 3, 286 for 5."""
     deepest = translation.deepest(spec.image_shape)
     return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))

@@ -11,7 +11,7 @@ from tfgen.errors import UserError, did_you_mean
 from tfgen.recipes.given import Given
 
 RECIPES = {}
-# What a recipe's view takes beside images alone, and how to get it. Pairs serve as two domains, too.
+# Data views accepted by each recipe view, and the hint shown otherwise. Paired data can also be used as unpaired.
 NEEDS = {"paired": (("paired",), "choose --pairs, such as edges, or side_by_side for a folder of A|B images"),
          "unpaired": (("unpaired", "paired"), "choose two classes as --domains A,B, or a folder with trainA and trainB")}
 

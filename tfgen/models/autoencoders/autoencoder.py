@@ -86,7 +86,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         return losses | {"loss": losses["reconstruction"] + losses["penalty"]}
 
     def observe(self, x, codes, parameters):
-        """What a subclass learns from a training batch beside its weights."""
+        """Hook for running statistics, called once per training batch."""
 
     def encode(self, x):
         return self.encoder(x, training=False)

@@ -126,7 +126,7 @@ class VAE(EncoderDecoder, GenerativeModel):
                 "elbo": -(reconstruction + total_kl)}
 
     def observe(self, x, parameters):
-        """What a subclass learns from a training batch beside its weights."""
+        """Hook for running statistics, called once per training batch."""
 
     def posterior_noise(self, seeds, index):
         """The noise of importance sample `index` for each seed: (B, d)."""

@@ -14,24 +14,23 @@ class AdversarialModel(GenerativeModel):
     `generator` and `critic`, also `generator_networks` and `critic_networks`. In training the base adds to each player's
     loss what the layers of its networks add (regularisers, `add_loss`); validation losses are without it.
 
-    A step is: `critic_steps` updates of the critic, the last of them on the very images through which the generator is
-    then updated, so that one forward pass of the generator serves both; the generator's gradient passes through the
-    updated critic (Goodfellow et al., 2014, algorithm 1). The batch of a step is dealt out in equal parts to the
-    critic's updates, so that each sees fresh data: with `critic_steps=5` and 64 images an update give `fit` batches
-    of 320.
+    Each training step runs `critic_steps` critic updates and one generator update (Goodfellow et al., 2014, algorithm 1).
+    The last critic update and the generator update share one generator forward pass; the generator's gradient passes
+    through the updated critic. The batch is split into `critic_steps` equal parts, one per critic update; with
+    `critic_steps=5` and 64 images per update `fit` needs batches of 320.
 
     Reported: `generator_loss`, `critic_loss`, the family's `loss_names`, and `generator_gradient`, the norm of the
     generator's gradient.
 
     Attributes:
-        critic_steps: updates of the critic a step.
+        critic_steps: critic updates per training step.
         critic_optimizer: the critic's optimizer; `optimizer` is the generator's, and its `iterations` count steps.
     """
 
     critic_steps = 1
 
     def tracked_names(self):
-        # In the order in which a step computes them: the first that is no number is the cause.
+        # In the order in which a step computes them: the first non-finite one is the cause.
         return ("critic_loss", "generator_loss", *self.loss_names, "generator_gradient")
 
     @property
@@ -39,7 +38,7 @@ class AdversarialModel(GenerativeModel):
         return self.critic_steps
 
     def generate(self, batch, training):
-        """What the generator makes for a batch: a nest of tensors, handed to both players' losses."""
+        """Generator outputs for a batch: a nest of tensors that both players' losses receive."""
         raise NotImplementedError(f"{type(self).__name__} must define generate(batch, training)")
 
     def critic_losses(self, batch, made, training):
@@ -52,22 +51,22 @@ class AdversarialModel(GenerativeModel):
 
     @property
     def generator_networks(self):
-        """The networks that the generator's optimizer updates: by default `self.generator` alone."""
+        """Networks that the generator's optimizer updates: by default `[self.generator]`."""
         return [self.generator]
 
     @property
     def critic_networks(self):
-        """The networks that the critic's optimizer updates: by default `self.critic` alone."""
+        """Networks that the critic's optimizer updates: by default `[self.critic]`."""
         return [self.critic]
 
     @property
     def generator_variables(self):
-        """What the generator's optimizer updates."""
+        """Variables that the generator's optimizer updates."""
         return [v for network in self.generator_networks for v in network.trainable_variables]
 
     @property
     def critic_variables(self):
-        """What the critic's optimizer updates."""
+        """Variables that the critic's optimizer updates."""
         return [v for network in self.critic_networks for v in network.trainable_variables]
 
     def after_step(self, losses):
@@ -108,7 +107,7 @@ class AdversarialModel(GenerativeModel):
         return config
 
     def deal(self, batch):
-        """The parts of a batch for the critic's updates: `critic_steps` batches."""
+        """Splits a batch into `critic_steps` equal parts, one per critic update."""
         if self.critic_steps == 1:
             return [batch]
         rows = first_tensor(batch).shape[0]
@@ -159,12 +158,12 @@ class AdversarialModel(GenerativeModel):
 
 
 def judge_both(judge, real, fake, joint):
-    """What a critic says of real and of made images.
+    """Critic outputs for real and generated inputs.
 
     Args:
-        judge: function of tensors, (B, …) each, that gives a list of tensors (B, …).
+        judge: critic as a function of tensors (B, …) that returns a list of tensors (B, …).
         real, fake: lists of its arguments.
-        joint: whether both go through in one pass; not where the critic's layers use batch statistics.
+        joint: run both in one concatenated batch; must be False if a layer uses batch statistics.
 
     Returns:
         Two lists of tensors.
@@ -176,7 +175,7 @@ def judge_both(judge, real, fake, joint):
 
 
 def gradient_norm(optimizer, gradients):
-    """The norm of a player's gradient, without the scale of mixed precision; 0 for a step that the scaling skipped."""
+    """Global norm of a player's gradient, without the loss scale of mixed precision; 0 for a step that it skipped."""
     norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)

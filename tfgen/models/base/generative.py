@@ -14,7 +14,8 @@ def first_tensor(batch):
 
 
 def batch_of(data):
-    """A batch as datasets give it from what a step gets: `train_on_batch` adds Nones for what is not there."""
+    """Undoes Keras' packing: `train_on_batch` pads (x, y, sample_weight) with None; returns the batch as the dataset
+    yielded it."""
     if isinstance(data, (tuple, list)):
         given = [part for part in data if part is not None]
         return given[0] if len(given) == 1 else tuple(given)
@@ -29,13 +30,13 @@ class GenerativeModel(keras.Model):
     objective is an argument of `__init__`.
 
     Attributes:
-        loss_names: what `compute_losses` returns beside `"loss"`.
+        loss_names: names of the losses that `compute_losses` returns in addition to `"loss"`.
         image_shape: (height, width, channels) of one image.
         latent_shape: shape of one latent, where the model has one.
         source_shape: (height, width, channels) of what `translate` takes, where the model has that verb.
         augmentation: a layer with `seeded(images, seeds)` for training images, or None; a part of the recipe that the
             data stream applies: `dataset.train(…, augment=model.augmentation)`.
-        batches_per_step: how many batches' worth of images a step takes at once.
+        batches_per_step: batches that one training step consumes.
     """
 
     loss_names = ()
@@ -49,7 +50,7 @@ class GenerativeModel(keras.Model):
         self.guard = FirstBad(self.tracked_names())
 
     def tracked_names(self):
-        """What a step reports."""
+        """Names of the values that a training step reports."""
         return ("loss", *self.loss_names)
 
     def compute_losses(self, batch, training):
@@ -151,7 +152,7 @@ class GenerativeModel(keras.Model):
 
     @property
     def step_variables(self):
-        """What a step updates: by default all trainable weights."""
+        """Variables that a training step updates: by default all trainable weights."""
         return self.trainable_variables
 
     def total_loss(self, losses):
@@ -185,7 +186,7 @@ class GenerativeModel(keras.Model):
 
 
 def layer_losses(networks):
-    """What the layers of networks add to a loss, by regularisers and `add_loss`: a float32 scalar, 0 without any.
+    """Sum of the losses that layers of networks add (regularisers, `add_loss`): a float32 scalar, 0 without any.
 
     Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
     """

@@ -1,14 +1,14 @@
-"""Watches the losses of every step for one that is no number, without leaving the graph."""
+"""Graph-side metric that records the first step with a NaN or infinite loss."""
 
 import keras
 import tensorflow as tf
 
 
 class FirstBad(keras.metrics.Metric):
-    """Remembers, without leaving the graph, the first step of an epoch with a loss that is not finite.
+    """Records, within the graph, the first step of an epoch with a NaN or infinite loss.
 
     Args:
-        names: of the losses, in the order in which they come.
+        names: names of the losses, in the order in which `update_state` receives them.
     """
 
     def __init__(self, names, **kwargs):
