@@ -25,6 +25,7 @@ from tfgen import (
     metrics,
     pictures,
     recipes,
+    results_table,
     runs,
     seeds,
     sheets,
@@ -415,7 +416,7 @@ def reproduce(name: Annotated[str | None, typer.Argument(help="A figure; none: l
 @app.command(hidden=True)
 def results():
     """Writes RESULTS.md from the records in results/."""
-    figures.write_table()
+    results_table.write_table()
 
 
 @data_app.command("list")
