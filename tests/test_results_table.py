@@ -122,7 +122,7 @@ def test_the_ring_gets_its_rows():
 
 @pytest.mark.parametrize("value, error, text", [
     (93.804, 0.1949, "93.80 ± 0.19"), (90.579, 1.051, "90.6 ± 1.1"), (92.397, 0.00183, "92.40 ± 0.002"),
-    (0.7214, 0.0081, "0.7214 ± 0.0081"), (0.805, 0.0133, "0.805 ± 0.013"), (1, 0.0, "1 ± 0")])
+    (0.7214, 0.0081, "0.7214 ± 0.0081"), (0.805, 0.0133, "0.805 ± 0.013"), (1, 0.0, "1 ± 0"), (0.06, 1e-17, "0.06 ± 0")])
 def test_errors_have_two_digits(value, error, text):
     assert results_table.cell("x", {"x": value, "x, std": error}) == text
 

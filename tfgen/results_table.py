@@ -86,7 +86,9 @@ def cell(key, values):
             # An error has two digits, unless the value's last one comes first.
             while digits > 1 and error >= 10.0 ** (2 - digits):
                 digits -= 1
-            return f"{value:.{digits}f} ± " + (f"{error:.{digits}f}" if error >= 0.5 / 10**digits else f"{error:.1g}")
+            if error < 0.5 / 10**digits:
+                return f"{number(value)} ± {error if error > 1e-9 else 0:.1g}"
+            return f"{value:.{digits}f} ± {error:.{digits}f}"
     low, high = values.get(f"{key}_min"), values.get(f"{key}_max")
     if low is None or high is None:
         return number(value)
