@@ -12,7 +12,22 @@ import numpy as np
 import tensorflow as tf
 import typer
 
-from tfgen import data, disks, evaluation, figures, latent, metrics, pictures, recipes, runs, seeds, sheets, tuning, verbs
+from tfgen import (
+    data,
+    disks,
+    evaluation,
+    figures,
+    latent,
+    metrics,
+    pictures,
+    recipes,
+    results_table,
+    runs,
+    seeds,
+    sheets,
+    tuning,
+    verbs,
+)
 from tfgen.callbacks import label_columns
 from tfgen.detection import calibration
 from tfgen.detection import report as anomaly_report
@@ -400,7 +415,7 @@ def reproduce(name: Annotated[str | None, typer.Argument(help="A figure; none: l
 @app.command(hidden=True)
 def results():
     """Writes RESULTS.md from the records in results/."""
-    figures.write_table()
+    results_table.write_table()
 
 
 @data_app.command("list")

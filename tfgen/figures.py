@@ -1,4 +1,4 @@
-"""Published figures: commands that measure them anew, their records in results/, and the table made of these."""
+"""Published figures: commands that measure them anew, and their records in results/."""
 
 import dataclasses
 import pathlib
@@ -160,38 +160,3 @@ def measure_denoising(out, epochs=5):
 FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihood (discretised logistic), nats an image",
                          measure_vae),
            "denoising": Figure("Denoising autoencoder on Fashion-MNIST: PSNR on noisy test images", measure_denoising)}
-
-
-def section_of(made):
-    """Lines of one record: its title, command, what is published, and a table of quantities, each with its range where
-    `_min` and `_max` stand beside it.
-
-    Ratios of CPU time, which stand beside those of wall time, stay in the records.
-    """
-    published, values = made.get("published", ""), made["values"]
-    published = f"{published['value']} ({published['source']})" if isinstance(published, dict) else published
-    name = made["name"]
-    about = [f"`{made['command']}`"] if "command" in made else []
-    about += [f"[record](results/{name}.json)"]
-    about += [f"[picture](results/pictures/{made['picture']})"] if "picture" in made else []
-    yield from [f"## {made.get('title', name)}", "", " · ".join(about), ""]
-    if published:
-        yield from [f"Published: {published}.", ""]
-    yield from ["| quantity | value |", "|---|---|"]
-    ranges = {f"{key}_{end}" for key in values for end in ("min", "max")}
-    for key, value in values.items():
-        if key not in ranges and not key.endswith("_cpu"):
-            number = f"{value:.4g}" if isinstance(value, float) else str(value)
-            if f"{key}_min" in values:
-                number += f" ({values[f'{key}_min']:.4g} … {values[f'{key}_max']:.4g})"
-            yield f"| {key} | {number} |"
-
-
-def write_table():
-    """Writes RESULTS.md from every record in results/."""
-    lines = ["# Results", "", "Made by `make results` from the records in `results/`, which hold budget, seeds, data "
-             "and versions; never typed by hand."]
-    for path in sorted(RESULTS.glob("*.json")):
-        lines += ["", *section_of(files.read_json(path))]
-    files.write_text("RESULTS.md", "\n".join(lines) + "\n")
-    print(f"wrote RESULTS.md from {len(list(RESULTS.glob('*.json')))} records")

@@ -1,0 +1,210 @@
+"""What RESULTS.md says first of each record in results/, and how it lays out the record's other values.
+
+Keys are those of a record's `values`, and of its `table` as `<measure> <row>` where each row has a name of its own.
+A key that a record lacks is left out.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A table of a record's values.
+
+    Attributes:
+        corner: what the rows are.
+        columns: {title: key}; `{}` in a key stands for the row, whose names are those that any column's keys have.
+        names: {row: how it is called}, where its key does not say it.
+        folded: a title, if the table is to be folded away under it.
+    """
+
+    corner: str
+    columns: dict
+    names: dict = dataclasses.field(default_factory=dict)
+    folded: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """One record's line and the tables below it.
+
+    Attributes:
+        title: of the line and of the section it links to.
+        measure: of the headline values: term, unit, split, and whether higher or lower is better.
+        ours: {label: key, or keys with slashes between their values}; a key with `*` is the best of all that match, and the
+            label's `*` is what it matches.
+        beside: the same, of the baselines.
+        best: max or min, for keys with `*`.
+        grids: of the further values; what is in none is listed by its key.
+        labels: {key: how a value is called that is in no grid}.
+        targets: {a mark of the record: key of the values that are to reach it, with `*`}, `<=` before it where at most.
+    """
+
+    title: str
+    measure: str
+    ours: dict
+    beside: dict = dataclasses.field(default_factory=dict)
+    best: object = max
+    grids: tuple = ()
+    labels: dict = dataclasses.field(default_factory=dict)
+    targets: dict = dataclasses.field(default_factory=dict)
+
+
+VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execution=16`", "bare": "bare TensorFlow loop",
+            "example": "step of Keras' public example", "torch": "PyTorch, default layout",
+            "torch_channels_last": "PyTorch, channels_last", "ours": "tfgen, `penalties.Contractive`",
+            "naive": "`batch_jacobian`"}
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
+TEXTURES, COUNTS = ("brick", "grass", "gravel"), (100, 500, 1000)
+
+
+def speed(title):
+    """The headline of a benchmark of training."""
+    return Headline(
+        f"Training speed: {title}", "training images per s of wall time, one thread; higher is better",
+        {"`fit`": "fit_images_per_s"},
+        {VARIANTS[name]: f"{name}_images_per_s" for name in ("bare", "example", "torch", "torch_channels_last")},
+        grids=(Grid("variant", {"images per s": "{}_images_per_s", "`fit` / variant": "fit_over_{}",
+                                "`fit` with 16 steps per execution / variant": "fit_16_over_{}"}, VARIANTS),),
+        targets={name: f"fit*_over_{name}" for name in ("bare", "torch", "torch_channels_last")})
+
+
+def penalty(title):
+    """The headline of a benchmark of the contractive penalty."""
+    return Headline(
+        f"Contractive penalty speed: {title} encoder, 64 latents",
+        "forward and backward passes (a batch each) per s of wall time, one thread; higher is better",
+        {"": "ours_steps_per_s"},
+        {VARIANTS["naive"]: "naive_steps_per_s"},
+        grids=(Grid("variant", {"passes per s": "{}_steps_per_s", "tfgen / variant": "ours_over_{}"}, VARIANTS),),
+        targets={"naive": "ours_over_naive"})
+
+
+def each(keys, names):
+    """The keys of a headline value of several parts."""
+    return tuple(keys.format(name) for name in names)
+
+
+HEADLINES = {
+    "vae": Headline(
+        "VAE, Fashion-MNIST", "negative log-likelihood, bits per dimension (importance-weighted bound, 100 samples per test "
+        "image); lower is better", {"": "bits_per_dim"},
+        labels={"elbo": "ELBO, nats per image", "reconstruction": "reconstruction term (negative log-likelihood), nats per "
+                "image", "kl": "KL term, nats per image", "log_prob_k100": "importance-weighted bound on log p(x), 100 "
+                "samples, nats per image", "bits_per_dim": "the same, negative, bits per dimension",
+                "active_units": "active latent units (of 16)"}),
+    "kl_weight_sweep": Headline(
+        "KL weight of a VAE with two latents, Fashion-MNIST",
+        "bound (negative cross-entropy minus KL), nats per test image; higher is better",
+        {"KL weight chosen on validation": "test_bound_of_best", "that weight": "best_kl_weight_on_validation"},
+        {"KL weight 1, the VAE": "test bound 1", "KL weight 0, no KL term": "test bound 0"},
+        grids=(Grid("KL weight in training", {
+            "bound, validation, nats per image": "validation_bound_kl_weight_{}", "bound, test": "test bound {}",
+            "cross-entropy, validation": "validation reconstruction {}", "KL, validation": "validation kl {}"}),),
+        labels={"best_kl_weight_on_validation": "KL weight of the best validation bound",
+                "test_bound_of_best": "test bound with that weight, nats per image"}),
+    "denoising": Headline(
+        "Denoising autoencoder, Fashion-MNIST, Gaussian noise of sigma 0.3", "PSNR, dB, mean over test images; higher is "
+        "better", {"": "psnr_denoised_db"},
+        {"Gaussian blur, width chosen on validation": "psnr_gaussian_blur_db", "noisy input": "psnr_noisy_db"},
+        labels={"psnr_noisy_db": "PSNR of the noisy images, dB", "psnr_gaussian_blur_db": "PSNR after a Gaussian blur, dB",
+                "psnr_denoised_db": "PSNR after denoising, dB", "mse": "mean squared error per pixel after denoising"}),
+    "few_labels": Headline(
+        "Pre-training for few labels, Fashion-MNIST",
+        "test accuracy (0 to 1) with 100 / 500 / 1000 labels; higher is better",
+        {"pre-trained as a VAE": each("pre-trained, {} labels", COUNTS),
+         "gain ± standard error": each("gain, {} labels", COUNTS)},
+        {"from scratch": each("from scratch, {} labels", COUNTS)},
+        grids=(Grid("labels", {"from scratch": "from scratch, {} labels", "pre-trained": "pre-trained, {} labels",
+                               "gain, mean of pairs ± standard error": "gain, {} labels"}),)),
+    "gan_zoo": Headline(
+        "GAN recipes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
+        {"best recipe, *": "frechet_distance *"}, {"gan (Goodfellow et al., 2014)": "frechet_distance gan"}, best=min,
+        grids=(Grid("recipe", {
+            "Fréchet distance": "frechet_distance {}", "kernel distance ± its error": "kernel_distance {}",
+            "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
+            "classifier score": "classifier_score {}", "steps": "steps {}", "parameters": "parameters {}"}),)),
+    "gan_failure_modes": Headline(
+        "GAN failure modes, grid of 25 and ring of 8 Gaussians", "share of samples within 3 sigma of a mode / modes found; "
+        "higher is better",
+        {"grid, WGAN-GP": ("wgan_gp_high_quality", "wgan_gp_modes"), "grid, SN-GAN": ("sngan_high_quality", "sngan_modes"),
+         "ring, WGAN-GP": ("ring_wgan_gp_high_quality", "ring_wgan_gp_modes")},
+        {"grid, plain GAN": ("gan_high_quality", "gan_modes"),
+         "ring, plain GAN with WGAN-GP's networks": ("ring_gan_high_quality", "ring_gan_modes"),
+         "ring, plain GAN with small networks": ("ring_collapsing_gan_high_quality", "ring_collapsing_gan_modes")},
+        grids=(Grid("mixture and system", {"modes found": "{}_modes", "share within 3 sigma": "{}_high_quality"}, {
+            "gan": "grid, plain GAN", "wgan_gp": "grid, WGAN-GP", "sngan": "grid, SN-GAN", "ring_wgan_gp": "ring, WGAN-GP",
+            "ring_gan": "ring, plain GAN with WGAN-GP's networks",
+            "ring_collapsing_gan": "ring, plain GAN with small networks"}),)),
+    "edges_to_fashion": Headline(
+        "Edges to images, Fashion-MNIST, pix2pix", "SSIM (higher is better) / Fréchet distance over a classifier's features "
+        "(lower is better), test split", {"pix2pix": each("{} pix2pix", ("ssim", "frechet_distance"))},
+        {name: each(f"{{}} {name}", ("ssim", "frechet_distance")) for name in ("U-Net, L1 alone", "linear regression")},
+        grids=(Grid("method", SIMILARITY | {"Fréchet distance": "frechet_distance {}", "steps": "steps {}"}),)),
+    "sandals_to_boots": Headline(
+        "Sandals to ankle boots without pairs, CycleGAN", "share of translations that a classifier accepts, test split; "
+        "higher is better",
+        {"to boots": "accepted sandal to ankle boot, CycleGAN", "to sandals": "accepted ankle boot to sandal, CycleGAN"},
+        {"untouched sandals": "accepted sandal to ankle boot, untouched",
+         "untouched boots": "accepted ankle boot to sandal, untouched"},
+        grids=(Grid("translation", {"share accepted": "accepted {}", "Fréchet distance": "frechet_distance {}",
+                                    "L1 there and back, grey levels in [0, 1]": "cycle_l1 {}",
+                                    "L1 of the change": "changed_l1 {}"}),),
+        targets={"accepted sandal to ankle boot": "accepted sandal to ankle boot, CycleGAN",
+                 "cycle_l1": "<=cycle_l1 *, CycleGAN"}),
+    "super_resolution": Headline(
+        "Super-resolution, Fashion-MNIST, factor 4 per side", "PSNR, dB, mean over test images; higher is better",
+        {name: f"psnr_db {name}" for name in ("U-Net, L1 alone", "pix2pix", "PULSE")},
+        {"bicubic": "psnr_db bicubic", "nearest": "psnr_db nearest"},
+        grids=(Grid("method", SIMILARITY | {"RMSE to the input, downscaled": "rmse_downscaled {}", "steps": "steps {}"}),)),
+    "colourise": Headline(
+        "Colours of grey photographs, pix2pix", "colour difference ΔE, mean over pixels of the unseen quarters; lower is "
+        "better", {"pix2pix": "delta_e pix2pix"},
+        {"colour table by luminance": "delta_e luminance table", "grey": "delta_e grey",
+         "colour table of each photograph's seen part": "delta_e luminance table of the same photograph"},
+        grids=(Grid("method", {"ΔE": "delta_e {}", "PSNR, dB": "psnr_db {}", "SSIM": "ssim {}",
+                               "L1, values in [0, 1]": "l1 {}"}),)),
+    "one_class_table": Headline(
+        "One-class anomaly detection, Fashion-MNIST", "AUROC, %, mean over ten classes, test split; higher is better",
+        {"ae_anomaly": "mean ae_anomaly", "ganomaly": "mean ganomaly"},
+        {name: f"mean {name}" for name in ("isolation forest", "one-class SVM")},
+        grids=(Grid("method", {"AUROC, %": "mean {}", "observed FPR at a requested 0.05": "fpr {}",
+                               "CPU minutes per training": "cpu_minutes {}"}),
+               Grid("method", {name: f"classes[{index}] {{}}" for index, name in enumerate(FASHION)},
+                    folded="AUROC by normal class, %, mean over seeds")),
+        targets={"best recipe": "mean ae_anomaly", "deep_svdd": "mean deep_svdd", "ganomaly": "mean ganomaly"}),
+    "one_class_baselines": Headline(
+        "Settings of the classical one-class baselines, Fashion-MNIST", "AUROC, %, mean over ten classes, validation split, "
+        "best setting of a grid; higher is better",
+        {name: f"{name}, *" for name in ("isolation forest", "one-class SVM", "PCA")},
+        grids=(Grid("method and setting, the three best of each", {"AUROC, %": "{}"}),)),
+    "surface_inspection": Headline(
+        "Defects on brick / grass / gravel", "AUROC of images, AUPRO of pixels (FPR up to 0.3), test part; higher is better",
+        {"draem, AUROC": each("auroc {}, draem", TEXTURES), "draem, AUPRO": each("aupro {}, draem", TEXTURES)},
+        {"local statistics, AUROC": each("auroc {}, local statistics", TEXTURES),
+         "local statistics, AUPRO": each("aupro {}, local statistics", TEXTURES)},
+        grids=(Grid("method", {f"{title}, {texture}": f"{key} {texture}, {{}}" for texture in TEXTURES
+                               for key, title in (("auroc", "AUROC"), ("aupro", "AUPRO"))}
+                    | {"CPU minutes per training": "cpu_minutes a training, {}"}),
+               Grid("method", {f"{title}, {texture}": f"{key} {texture}, {{}}" for texture in TEXTURES for key, title in
+                               (("f1", "F1"), ("fpr", "FPR"), ("pixel_auroc", "pixel AUROC"))},
+                    folded="F1 and FPR at the calibrated threshold, pixel AUROC")),
+        targets={"auroc": "auroc *, draem", "aupro": "aupro *, draem"}),
+    "bench-vae": speed("VAE, 28x28x1"),
+    "bench-denoising": speed("denoising autoencoder, 28x28x1"),
+    "bench-dcgan": speed("DCGAN, 28x28x1"),
+    "bench-wgan-gp": speed("WGAN-GP, 28x28x1"),
+    "bench-pix2pix-32": speed("pix2pix, 32x32x3"),
+    "bench-pix2pix-64": speed("pix2pix, 64x64x3"),
+    "bench-cyclegan-32": speed("CycleGAN, 32x32x3"),
+    "bench-cyclegan-64": speed("CycleGAN, 64x64x3"),
+    "bench-contractive-one-layer": penalty("one-layer"),
+    "bench-contractive-deep": penalty("deep"),
+}
+
+
+def of(made):
+    """The headline of a record: its own, or its title and its first value."""
+    title, first = made.get("title", made["name"]), next(iter(made["values"]), "")
+    return HEADLINES.get(made["name"]) or Headline(title, first or "none", {"": first})
