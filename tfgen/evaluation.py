@@ -114,18 +114,18 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
 
 
 def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):
-    """A model's translations of a split beside the images that they should be, or of the domain that they should be of.
+    """Compares translations of a split with the target images (paired data) or with the target domain (unpaired data).
 
     Args:
-        live: verbs of a model, see `open_verbs`.
+        live: the verbs of a model, see `runs.open_verbs`.
         dataset: a `tfgen.data.Dataset` of paired or unpaired data.
         split: `train`, `validation` or `test`.
-        limit: images at most; None for all.
-        extractor: of features; None: a classifier of the data.
-        batch_size: images at a time.
+        limit: maximum number of images; None uses all.
+        extractor: feature extractor, see `tfgen.metrics.features`; None uses a classifier of the data.
+        batch_size: images per batch.
 
     Returns:
-        What `tfgen.metrics.compare` gives and, for paired data, what `tfgen.metrics.similarity` does.
+        The dict of `tfgen.metrics.compare`; for paired data also the entries of `tfgen.metrics.similarity`.
     """
     extractor = extractor or metrics.features.classifier(dataset)
     sources = dataset.sources(split, limit).astype("float32") / 255.0

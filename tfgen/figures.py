@@ -132,7 +132,7 @@ def psnr(clean, images):
 
 
 def measure_denoising(out, epochs=5):
-    """PSNR of `denoising` on Fashion-MNIST's test set with Gaussian noise, compared with the noisy images and a Gaussian blur."""
+    """PSNR of `denoising` under Gaussian noise on Fashion-MNIST's test set, with a Gaussian blur as baseline."""
     model, dataset, budget = trained("denoising", "fashion_mnist", epochs, out)
 
     def pair(split):
