@@ -99,5 +99,5 @@ def test_a_table_has_a_cell_a_value_and_says_what_it_expects(tmp_path):
     plots.table(tmp_path / "x.png", ["a", "b"], ["one", "two", "three"], [[1, 2, 3], [4, float("nan"), 6]], "t")
     picture = pixels(tmp_path / "x.png")
     assert picture.shape[1] > picture.shape[0] > 100 and len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
-    with pytest.raises(UserError, match=r"expects values \(1, 2\), one a row and column, received \(1, 1\)"):
+    with pytest.raises(UserError, match=r"expects values \(1, 2\), one per row and column, received \(1, 1\)"):
         plots.table(tmp_path / "x.png", ["a"], ["b", "c"], [[1]])

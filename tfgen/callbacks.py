@@ -1,4 +1,4 @@
-"""What a run writes as it trains."""
+"""Training callbacks: history, checkpoints, pictures, sample quality, CPU budget, stop on NaN or Ctrl-C."""
 
 import csv
 import io
@@ -17,17 +17,17 @@ from tfgen.errors import Failure, UserError
 
 
 class TrainingDiverged(Failure):
-    """A loss that is no number: nothing of that epoch was saved."""
+    """A loss became NaN or infinite; nothing of that epoch was saved."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Ends training in the very call that met a loss that is no number, before a checkpoint or picture is made of it.
+    """Stops training as soon as a loss is NaN or infinite, before a checkpoint or picture is written.
 
-    With `steps_per_execution=n` Keras calls at every n-th step. Only logs that are not finite make it look at the
-    model's own record of the first bad step, so a healthy training is not held up. Put it first among the callbacks.
+    With `steps_per_execution=n` Keras calls it every n steps. It reads the model's record of the first bad step only
+    if the logs are non-finite, so that normal training is not slowed down. Must be the first callback.
 
     Raises:
-        TrainingDiverged: naming the loss, the epoch and the step in it (both from 1).
+        TrainingDiverged: with the loss, the epoch and the step within the epoch (both counted from 1).
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -44,15 +44,15 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes `history.csv`, one row an epoch (epochs count from 1), and `curves.png`.
+    """Writes `history.csv`, one row per epoch (counted from 1), and `curves.png`.
 
     Args:
-        folder: the run's.
+        folder: the run folder.
         rows: rows of earlier epochs, when resuming.
-        draw_every: epochs between drawings of the curves, which are also drawn at the end.
+        draw_every: number of epochs between drawings of the curves; they are also drawn at the end.
 
     Raises:
-        TrainingDiverged: at the end of an epoch with a loss that is not finite, before anything is saved.
+        TrainingDiverged: at the end of an epoch with a non-finite loss, before anything is saved.
     """
 
     def __init__(self, folder, rows=(), draw_every=1):
@@ -90,10 +90,10 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(folder):
-    """The rows of `history.csv`, numbers as numbers; [] if there is none.
+    """Rows of `history.csv`, one {name: number} per epoch; [] if the file does not exist.
 
     Raises:
-        UserError: for a file that somebody else wrote to.
+        UserError: if the file contains other values than numbers.
     """
     path = pathlib.Path(folder) / "history.csv"
     if not path.exists():
@@ -108,10 +108,10 @@ def read_history(folder):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the newest `checkpoints/step-*.keras`: weights, optimizer and step, at the end of every epoch.
+    """Saves weights, optimizers and step as `checkpoints/step-*.keras` at the end of every epoch; keeps the newest.
 
     Args:
-        folder: the run's.
+        folder: the run folder.
     """
 
     def __init__(self, folder):
@@ -138,17 +138,17 @@ def newest_checkpoint(folder):
 
 
 class Pictures(keras.callbacks.Callback):
-    """Draws, with the same inputs each epoch, what the model's verbs allow.
+    """Draws one picture per verb of the model, from the same inputs in each epoch.
 
-    `reconstructions/epoch-*.png` (original, corrupted where the model has a corruption, reconstruction),
+    `reconstructions/epoch-*.png` (original, corrupted input if the model has a corruption, reconstruction),
     `translations/epoch-*.png`, `anomaly_maps/epoch-*.png` and `samples/epoch-*.png`.
 
     Args:
-        folder: the run's.
+        folder: the run folder.
         images: float32 (N, H, W, C) validation images.
         labels: int (N,) or None; used by conditional models.
-        every: epochs between pictures.
-        sources: float32 (N, H, W, C), what is translated to the images, or None.
+        every: number of epochs between pictures.
+        sources: float32 (N, H, W, C) translation sources of the images, or None.
     """
 
     def __init__(self, folder, images, labels=None, every=1, sources=None):
@@ -198,7 +198,7 @@ class Pictures(keras.callbacks.Callback):
 
 
 def label_columns(live):
-    """Columns of a sample grid: one a class for a conditional model, else 8."""
+    """Number of columns of a sample grid: one per class for a conditional model, else 8."""
     label = live.options["sample"].get("label")
     return int(label.high + 1) if label else 8
 
@@ -214,7 +214,7 @@ def reconstruction_rows(live, images, labels=None, corruption=None):
 
 
 def translation_rows(live, sources, images):
-    """{row label: images} for a picture of translations: with their targets, or of both domains and back."""
+    """{row label: images} for a picture of translations: with targets, or both directions of a cycle."""
     made = live("translate", sources)
     rows = {"source": sources, "translation": made}
     if "translate_back" not in live.names:
@@ -227,14 +227,14 @@ def translation_rows(live, sources, images):
 class SampleQuality(keras.callbacks.Callback):
     """Adds `val_frechet_distance` to the logs of every epoch: between samples and the validation images.
 
-    A model that translates is judged by its translations of the validation sources.
+    For a translation model, between translations of the validation sources and the validation images.
 
     Args:
         dataset: a `tfgen.data.Dataset`.
-        extractor: of features, see `tfgen.metrics.features`; None: a classifier of the data, trained when first needed.
-        n: samples; with few the distance is biased upwards, by as much in every epoch.
+        extractor: a feature extractor, see `tfgen.metrics.features`; None trains a classifier of the data on first use.
+        n: number of samples. Few samples bias the distance upwards, equally in every epoch.
 
-    Where it cannot be measured, the logs are without it, and one line says why.
+    If the distance cannot be measured, the logs omit it and one printed line gives the reason.
     """
 
     NAME = "val_frechet_distance"
@@ -248,7 +248,7 @@ class SampleQuality(keras.callbacks.Callback):
 
     @staticmethod
     def unmeasurable(dataset):
-        """Why a data set is too small for it, or None."""
+        """The reason why a data set is unsuitable for the measurement, or None."""
         count = len(dataset.images("validation"))
         if count < metrics.LEAST_IMAGES:
             return (f"it expects at least {metrics.LEAST_IMAGES} validation images, '{dataset.spec.name}' has {count}: "
@@ -266,7 +266,7 @@ class SampleQuality(keras.callbacks.Callback):
         return found
 
     def prepared(self):
-        """The extractor, trained or loaded when first asked for."""
+        """The extractor, trained or loaded on first use."""
         self.extractor = self.extractor or metrics.features.classifier(self.dataset)
         return self.extractor
 
@@ -285,7 +285,7 @@ class SampleQuality(keras.callbacks.Callback):
             logs |= {} if found is None else {self.NAME: found}
 
     def made(self):
-        """Batches of what the model makes."""
+        """Batches of generated images: samples or translations."""
         if "translate" in self.live.names:
             sources = self.dataset.batches("validation", view=lambda record: record["source"], limit=self.n)
             return (self.live("translate", x.numpy()) for x in sources)
@@ -293,15 +293,16 @@ class SampleQuality(keras.callbacks.Callback):
 
 
 class CpuBudget(keras.callbacks.Callback):
-    """Ends training after the epoch in which this process has spent its CPU time, tracing not counted.
+    """Stops training at the end of the epoch in which this process exceeds its CPU-time budget.
 
-    The clock starts with the second call of the training function, so epochs should be short.
+    The clock starts after the first call of the training function, which excludes tracing. Epochs should be short.
 
     Args:
-        minutes: of CPU time, all threads together.
+        minutes: CPU time in minutes, summed over threads.
 
     Attributes:
-        steps, cpu, wall: steps that were timed, and the seconds they took.
+        steps: number of timed steps.
+        cpu, wall: CPU and wall time of these steps in seconds.
     """
 
     def __init__(self, minutes):
@@ -321,10 +322,10 @@ class CpuBudget(keras.callbacks.Callback):
 
 
 class StopOnInterrupt(keras.callbacks.Callback):
-    """Ends training after the running batch on Ctrl-C, with what was learnt saved; a second Ctrl-C breaks off.
+    """On Ctrl-C, saves a checkpoint after the current batch and stops; a second Ctrl-C stops at once, without saving.
 
     Args:
-        checkpoint: the `Checkpoint` that saves the broken epoch.
+        checkpoint: the `Checkpoint` that saves the interrupted epoch.
     """
 
     def __init__(self, checkpoint):
@@ -335,7 +336,7 @@ class StopOnInterrupt(keras.callbacks.Callback):
     def __enter__(self):
         try:
             self.previous = signal.signal(signal.SIGINT, self.stop)
-        except ValueError:  # not in the main thread, which alone receives signals
+        except ValueError:  # only the main thread can handle signals
             self.previous = None
         return self
 
@@ -355,4 +356,4 @@ class StopOnInterrupt(keras.callbacks.Callback):
 
 
 class Interrupted(Exception):
-    """Training was ended by Ctrl-C; everything is saved."""
+    """Ctrl-C stopped the training; a checkpoint is saved."""

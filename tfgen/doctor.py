@@ -1,7 +1,7 @@
-"""Callbacks that tell whether an adversarial training works: what is wrong, and what usually helps.
+"""Diagnosis of adversarial training: a callback that names common failures and their usual remedies.
 
-`Doctor` reads what every `AdversarialModel` reports; `classifier_modes` and `mixture_modes` make the functions with
-which it counts the modes that the samples reach.
+`Doctor` reads the logs of any `AdversarialModel`; `classifier_modes` and `mixture_modes` build the functions with
+which it counts the modes covered by the samples.
 """
 
 import functools
@@ -25,38 +25,39 @@ CURES = {
 
 
 class Doctor(keras.callbacks.Callback):
-    """Looks at an adversarial training at the end of every epoch; says, in a line each, what goes wrong.
+    """Checks an adversarial training at the end of every epoch and reports each failure in one line.
 
-    It reads the logs `critic_real`, `critic_fake` and `generator_gradient` and the model's `objective`; a model that
-    does not report them is left alone, and so is an epoch whose logs are not finite. With a folder it writes there
-    `critic.png`, the critic's readings of real and made images around the objective's equilibrium, and `doctor.txt`,
-    the findings so far.
+    It reads the logs `critic_real`, `critic_fake` and `generator_gradient` and the model's `objective`. Epochs whose
+    logs lack these values or are non-finite are skipped. With a folder it writes `critic.png`, the critic's mean
+    outputs on real and generated images around the objective's equilibrium, and `doctor.txt`, all findings.
 
-    What it finds:
-        saturated critic: the critic tells real from made without effort, so its scores teach nothing. For an objective
-            with equilibrium 1/2 (probabilities, least squares): D(x) > 1 - sure and D(G(z)) < sure, means over the
-            epoch. With equilibrium 0 (hinge, Lipschitz): D(x) > margins and D(G(z)) < -margins. Other objectives bound
-            no score, and a large difference is no fault there.
-        vanishing gradient: the norm of the generator's gradient is below `fading` times that of the first epoch, or
-            below `vanished`.
-        collapsed modes: `modes` finds fewer than `fewest` of all.
-        low diversity: the standard deviation of a pixel over samples, mean over pixels, is below `diversity`.
+    Findings:
+        saturated critic: the critic separates real from generated images completely, so that its scores carry no
+            training signal. For an objective with equilibrium 1/2 (probabilities, least squares): D(x) > 1 - sure and
+            D(G(z)) < sure, means over the epoch. With equilibrium 0 (hinge, Lipschitz): D(x) > margins and
+            D(G(z)) < -margins. Not checked for other objectives, whose scores are unbounded.
+        vanishing gradient: the norm of the generator's gradient is below `fading` times its value in the first epoch,
+            or below `vanished`.
+        collapsed modes: `modes` finds fewer than the fraction `fewest` of all modes.
+        low diversity: the standard deviation over samples, averaged over pixels, is below `diversity`.
 
     Args:
-        folder: where to write; None: only print and keep `findings`.
-        modes: `model -> (found, all)`, counts evaluated every epoch, or None.
-        rows: dictionaries of earlier epochs, as `callbacks.History` takes them, when resuming.
-        sure: in (0, 0.5).
-        margins: in units of the margin, > 1.
-        fading, vanished: as above, >= 0.
-        fewest: share in [0, 1].
-        diversity: in the images' units, >= 0; by default a twentieth of what digits have. 0: never look.
-        seeds: int (N,), of the samples whose diversity is measured.
-        grace: epochs at the beginning about which nothing is said, >= 0: networks start with alike samples.
-        echo: what a finding is handed to, once a kind and again whenever its measure has worsened by half.
+        folder: output folder; None only prints and keeps `findings`.
+        modes: function model -> (number of modes found, number of all modes), called every epoch, or None.
+        rows: logs of earlier epochs as dictionaries, in the format of `callbacks.History`, when resuming.
+        sure: threshold of a saturated critic for probabilities, in (0, 0.5).
+        margins: threshold of a saturated critic in multiples of the margin, > 1.
+        fading, vanished: relative and absolute threshold of the gradient norm, >= 0.
+        fewest: minimum fraction of modes, in [0, 1].
+        diversity: minimum standard deviation in units of the images, >= 0; the default is about 1/20 of the value for
+            digits. 0 disables the check.
+        seeds: int (N,), seeds of the samples whose diversity is measured.
+        grace: number of initial epochs without findings, >= 0; untrained generators produce near-identical samples.
+        echo: called with each new finding: the first of its kind, and again when its measure has halved since the last
+            report.
 
     Attributes:
-        findings: the lines so far.
+        findings: list of all reported lines.
     """
 
     def __init__(self, folder=None, modes=None, rows=(), sure=0.03, margins=3.0, fading=1e-3, vanished=1e-6, fewest=0.75,
@@ -74,7 +75,7 @@ class Doctor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.live = verbs.Live(self.model) if callable(getattr(self.model, "sample", None)) else None
-        # Earlier epochs are looked at once; their samples are gone.
+        # Earlier epochs are diagnosed from their logs only; their samples no longer exist.
         earlier, self.earlier = self.earlier, []
         for row in earlier:
             self.look(row["epoch"], row, self.diagnoses)
@@ -90,21 +91,21 @@ class Doctor(keras.callbacks.Callback):
             self.echo(line)
 
     def look(self, epoch, logs, diagnoses):
-        """Takes the logs of an epoch (from 1) to its findings; whether there was anything to look at."""
+        """Adds findings for one epoch (counted from 1). Returns False if the logs lack the needed values."""
         row = {key: float(logs.get(key, math.nan)) for key in ("critic_real", "critic_fake", "generator_gradient")}
         if not all(map(math.isfinite, row.values())):
             return False
         self.rows.append(row)
         if epoch > self.grace:
             for kind, measure, seen in diagnoses(row):
-                # Small measures are bad; one that is not yet half as bad again is not news.
+                # Smaller is worse. Report again only if the measure fell to half of the last reported value.
                 if measure <= 0.5 * self.worst.get(kind, math.inf):
                     self.worst[kind] = measure
                     self.findings.append(f"epoch {epoch}, {kind}: {seen}. What usually helps: {CURES[kind]}.")
         return True
 
     def diagnoses(self, row):
-        """Yields (kind, measure that falls as it gets worse, what is seen)."""
+        """Yields (kind, measure, description) of each failure seen in the logs; a smaller measure is worse."""
         real, fake, gradient = row["critic_real"], row["critic_fake"], row["generator_gradient"]
         equilibrium = getattr(getattr(self.model, "objective", None), "equilibrium", None)
         seen = f"D(x) = {real:.3g} and D(G(z)) = {fake:.3g}, the critic can tell every image"
@@ -118,7 +119,7 @@ class Doctor(keras.callbacks.Callback):
                                                    f"{first:.3g} in the first epoch")
 
     def look_at_samples(self):
-        """As `diagnoses`, of what the model makes now."""
+        """As `diagnoses`, from samples of the current model."""
         if self.modes:
             found, count = self.modes(self.model)
             if found < self.fewest * count:
@@ -143,12 +144,12 @@ def classifier_modes(extractor, seeds=range(1000), share=None):
     """Counts the classes among a model's samples, for `Doctor(modes=…)`.
 
     Args:
-        extractor: `extractor(images)` gives (features, probabilities (N, K)), images float32 (N, H, W, C) in [0, 1].
-        seeds: int (N,), of the samples.
-        share: as for `metrics.Modes`: the share of the samples that a class must have to count as found.
+        extractor: function images -> (features, probabilities (N, K)), images float32 (N, H, W, C) in [0, 1].
+        seeds: int (N,), seeds of the samples.
+        share: minimum fraction of the samples for a class to count as found, see `metrics.Modes`.
 
     Returns:
-        `model -> (found, K)`.
+        Function model -> (number of classes found, K).
     """
     live = functools.lru_cache(1)(verbs.Live)
 
@@ -160,15 +161,15 @@ def classifier_modes(extractor, seeds=range(1000), share=None):
 
 
 def mixture_modes(mixture, seeds=range(2500), **options):
-    """Counts the modes of a `toys.problems.Mixture` that a model of points reaches, for `Doctor(modes=…)`.
+    """Counts the modes of a `toys.problems.Mixture` covered by a model of points, for `Doctor(modes=…)`.
 
     Args:
-        mixture: what the model was trained on.
-        seeds: int (N,), of the samples.
-        **options: of `Mixture.coverage`.
+        mixture: the training distribution.
+        seeds: int (N,), seeds of the samples.
+        **options: keyword arguments of `Mixture.coverage`.
 
     Returns:
-        `model -> (found, K)`.
+        Function model -> (number of modes found, K).
     """
     live = functools.lru_cache(1)(verbs.Live)
 

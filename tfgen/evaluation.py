@@ -1,4 +1,4 @@
-"""Figures of a trained model on a split of its data."""
+"""Evaluation of a trained model on one split of its data."""
 
 import functools
 
@@ -8,28 +8,29 @@ from tfgen import metrics, verbs
 from tfgen.attempts import Attempts
 from tfgen.detection import calibration
 
-# What stands in the place of "elbo", "log_prob" and "bits_per_dim" where no probability is bounded.
+# Replaces "elbo", "log_prob" and "bits_per_dim" if the likelihood is not a normalised probability of the images.
 UNNORMALISED = "negative_cross_entropy_bound"
 
 
 def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
-    """Figures of a model on a split.
+    """Evaluates a model on a split.
 
     Args:
         model: a trained model.
         dataset: a `tfgen.data.Dataset`.
-        recipe: the `Recipe`, which says how the data is viewed.
+        recipe: the `Recipe`, which determines the data view.
         split: `train`, `validation` or `test`.
-        k: importance samples of the bound, for models with `log_prob`.
-        limit: images at most; None for all.
-        samples: how many samples or translations are compared with the split's images; 0: none.
-        extractor: of features for that comparison, see `tfgen.metrics.features`; None: a classifier of the data.
+        k: number of importance samples of the bound, for models with `log_prob`.
+        limit: maximum number of images; None uses all.
+        batch_size: images per batch.
+        samples: number of samples compared with the split's images; 0 skips that and the comparison of translations.
+        extractor: feature extractor of these comparisons, see `tfgen.metrics.features`; None uses a classifier of the
+            data.
 
     Returns:
-        {"split", "images", the model's losses, "k", "log_prob", "bits_per_dim", "active_units", "samples", "translations",
-        "detection", "left_out"} as they apply: "log_prob" and what belongs to it as `of_log_prob` says, "samples" as
-        `tfgen.metrics.of_samples`, "translations" and "detection" as `of_translations` and `of_detection`; "left_out"
-        {what: why} could not be measured.
+        {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
+        `tfgen.metrics.of_samples`; "translations": of `of_translations`; "detection": of `of_detection`; and
+        "left_out": {measurement: reason} of measurements that failed.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
@@ -54,19 +55,19 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
 
 def of_log_prob(model, live, batches, batch_size=128, k=1):
-    """What a model says of the likelihood of images.
+    """Log-likelihood (or its bound) of images under a model.
 
     Args:
-        model: with `log_prob`, and `bits_offset` where its nats are worth bits.
-        live: its verbs.
-        batches: of images, or of tuples that begin with images and their labels.
-        batch_size: images at a time.
-        k: importance samples, for a bound that takes them.
+        model: a model with `log_prob`, `normalised` and `bits_offset`.
+        live: `verbs.Live` of the model.
+        batches: batches of images, or of tuples (images, labels, …).
+        batch_size: images per batch.
+        k: number of importance samples, used if `log_prob` has the option.
 
     Returns:
-        {"log_prob": mean over images in nats, "bits_per_dim"}, and, as they apply, "k" and "active_units" of the codes.
-        Where the model's likelihood is not normalised on these images {"negative_cross_entropy_bound"} instead of the first
-        two: a Bernoulli is a probability of binary images, and on grey levels none (Loaiza-Ganem & Cunningham, 2019).
+        {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and "active_units" of the codes.
+        If the likelihood is not normalised on these images, "negative_cross_entropy_bound" replaces the first two: a
+        Bernoulli is a probability of binary images, but not of grey levels (Loaiza-Ganem & Cunningham, 2019).
     """
     about, totals, codes, probability = live.options["log_prob"], [], [], True
     for batch in batches:
@@ -86,18 +87,18 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
 
 
 def of_detection(model, dataset, split="test", limit=None, batch_size=128):
-    """How well a detector tells the anomalies of a split, and how often it calls normal images anomalous.
+    """Detection performance on a split: ranking metrics, and precision, recall and false positive rate.
 
     Args:
-        model: with `score` and `threshold`.
-        dataset: a `tfgen.data.Dataset`; without anomalies (`one_class` data) all images count as normal.
+        model: a model with `score` and `threshold`.
+        dataset: a `tfgen.data.Dataset`; all images count as normal unless its view is `one_class`.
         split: `train`, `validation` or `test`.
-        limit: images at most; None for all.
-        batch_size: images at a time.
+        limit: maximum number of images; None uses all.
+        batch_size: images per batch.
 
     Returns:
-        What `tfgen.metrics.detection` gives, {} for a model without a threshold and data without anomalies; with masks and
-        maps "pixel_auroc" and "aupro", too.
+        The dict of `tfgen.metrics.detection`, or {} if the model is not calibrated and the data has no anomalies. If the
+        data has masks and the model anomaly maps, also "pixel_auroc" and "aupro".
     """
     scores = calibration.scores_of(model, dataset, split, batch_size, limit)
     anomalous = np.zeros(len(scores), bool)
@@ -114,18 +115,18 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
 
 
 def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):
-    """A model's translations of a split beside the images that they should be, or of the domain that they should be of.
+    """Compares translations of a split with the target images (paired data) or with the target domain (unpaired data).
 
     Args:
-        live: verbs of a model, see `open_verbs`.
+        live: the verbs of a model, see `runs.open_verbs`.
         dataset: a `tfgen.data.Dataset` of paired or unpaired data.
         split: `train`, `validation` or `test`.
-        limit: images at most; None for all.
-        extractor: of features; None: a classifier of the data.
-        batch_size: images at a time.
+        limit: maximum number of images; None uses all.
+        extractor: feature extractor, see `tfgen.metrics.features`; None uses a classifier of the data.
+        batch_size: images per batch.
 
     Returns:
-        What `tfgen.metrics.compare` gives and, for paired data, what `tfgen.metrics.similarity` does.
+        The dict of `tfgen.metrics.compare`; for paired data also the entries of `tfgen.metrics.similarity`.
     """
     extractor = extractor or metrics.features.classifier(dataset)
     sources = dataset.sources(split, limit).astype("float32") / 255.0

@@ -1,4 +1,4 @@
-"""Published figures: commands that measure them anew, and their records in results/."""
+"""Published figures: measurements and their records in results/."""
 
 import dataclasses
 import pathlib
@@ -20,11 +20,11 @@ RESULTS = pathlib.Path("results")
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure that can be made anew.
+    """A reproducible figure.
 
     Attributes:
-        title: what it says.
-        measure: `(run folder) -> {"values", "budget", "data", "published"}`.
+        title: heading in RESULTS.md.
+        measure: function run_folder -> {"values", "budget", "data", "published"}.
     """
 
     title: str
@@ -32,11 +32,11 @@ class Figure:
 
 
 def record(name, values, **about):
-    """Writes `results/<name>.json`; returns it.
+    """Writes `results/<name>.json` and returns its content.
 
     Args:
-        name: the record's.
-        values: {quantity: number}, units in the names where not nats or a ratio.
+        name: name of the record.
+        values: {quantity: number}; quantities other than nats and ratios have their unit in the name.
         **about: title, command, budget, seeds, data, extractor, published ({"value", "source"} or a reason) …
     """
     made = {"name": name, "values": values, **about, "versions": runs.versions(),
@@ -46,16 +46,16 @@ def record(name, values, **about):
 
 
 def reproduce(name):
-    """Measures the figure `name` anew and writes its record.
+    """Measures the figure `name` and writes its record.
 
     Raises:
-        UserError: if there is no such figure, or its data is not prepared.
+        UserError: for an unknown figure, or data that is not prepared.
     """
     if name not in FIGURES:
         raise UserError(f"there is no figure '{name}'{did_you_mean(name, FIGURES)}; "
                         f"expected one of {', '.join(FIGURES)}")
     out = pathlib.Path("runs") / f"reproduce-{name}"
-    # Trained aside: a broken attempt never stands for the last good one.
+    # Train in a temporary folder so that a failed attempt does not replace the last good run.
     with tempfile.TemporaryDirectory() as folder:
         measured = FIGURES[name].measure(pathlib.Path(folder) / "run")
         shutil.rmtree(out, ignore_errors=True)
@@ -65,7 +65,7 @@ def reproduce(name):
 
 
 def trained(recipe, name, epochs, out, seed=0, **values):
-    """(model, dataset, budget) of a recipe trained from scratch."""
+    """Trains a recipe from scratch; returns (model, dataset, budget)."""
     dataset = data.load(name)
     start, busy = time.perf_counter(), time.process_time()
     model = runs.train(recipe, dataset, out, epochs, values, seed=seed, picture_every=epochs)
@@ -75,16 +75,17 @@ def trained(recipe, name, epochs, out, seed=0, **values):
 
 
 def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, steps=None):
-    """A recipe trained from scratch for `minutes` of CPU time, tracing not counted, or for a number of steps.
+    """Trains a recipe from scratch for a CPU-time budget or, with `minutes=None`, for `steps` steps.
 
     Args:
-        minutes: of CPU time; training ends after the 20 steps in which it is spent. None with `steps`.
+        minutes: CPU time in minutes, checked every 20 steps, tracing excluded. None with `steps`.
         recipe: a `Recipe`.
         dataset: a `tfgen.data.Dataset`.
-        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many.
-        values: {hyperparameter: value} that differ from the paper's.
-        seed: of weights, noise and data order.
-        steps: a multiple of 20, for recipes whose schedules end with the training.
+        batch_size: images per optimizer update. A model with `critic_steps=k` consumes `k * batch_size` images per
+            training step.
+        values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
+        seed: seed of weights, noise and data order.
+        steps: number of training steps, a multiple of 20, for recipes with schedules of fixed length.
 
     Returns:
         (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
@@ -103,7 +104,7 @@ def trained_within(minutes, recipe, dataset, batch_size, values=None, seed=0, st
 
 
 def measure_vae(out, epochs=10, k=100, limit=None):
-    """ELBO and importance-weighted bound of `vae` on Fashion-MNIST's test set, a probability of the 256 grey levels."""
+    """ELBO and importance-weighted bound of `vae` (discretised logistic) on Fashion-MNIST's test set."""
     model, dataset, budget = trained("vae", "fashion_mnist", epochs, out, likelihood="discretised_logistic")
     recipe = recipes.find("vae")
     bound = evaluation.evaluate(model, dataset, recipe, "test", k=k, limit=limit)
@@ -116,7 +117,7 @@ def measure_vae(out, epochs=10, k=100, limit=None):
 
 
 def draw_vae(model, dataset, path, columns=16):
-    """One picture: test images, their reconstructions, samples."""
+    """Draws test images, their reconstructions and samples in one picture."""
     live = verbs.Live(model)
     images, _ = runs.examples(dataset, columns, "test")
     drawn = live("sample", np.arange(4 * columns)).reshape(4, columns, *images.shape[1:])
@@ -130,7 +131,7 @@ def psnr(clean, images):
 
 
 def measure_denoising(out, epochs=5):
-    """PSNR of `denoising` on Fashion-MNIST's test set under Gaussian noise, beside none and a Gaussian blur."""
+    """PSNR of `denoising` under Gaussian noise on Fashion-MNIST's test set, with a Gaussian blur as baseline."""
     model, dataset, budget = trained("denoising", "fashion_mnist", epochs, out)
 
     def pair(split):
@@ -142,7 +143,7 @@ def measure_denoising(out, epochs=5):
     def blurred(noisy, width):
         return scipy.ndimage.gaussian_filter(noisy, (0, width, width, 0))
 
-    # The blind baseline's one parameter is chosen on the validation split.
+    # The width of the blur, its only parameter, is chosen on the validation split.
     clean, noisy = pair("validation")
     width = max(np.arange(0.5, 1.6, 0.1), key=lambda width: psnr(clean, blurred(noisy, width)))
     clean, noisy = pair("test")

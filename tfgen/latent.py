@@ -1,7 +1,7 @@
 """Tools for latent spaces: paths between codes, attributes, manifolds, priors fitted after training, projections.
 
-They use the verbs `encode` and `decode` of a `verbs.Live` (or what `sources.open_model` gives), so the model may be
-in memory or on disk. `**options` are the verbs' own, such as `label`: each goes to the verbs that take it.
+They use the verbs `encode` and `decode` of a `verbs.Live` (a model in memory) or an `export.Served` (a SavedModel).
+`**options` are options of the verbs, such as `label`; each is passed to the verbs that accept it.
 """
 
 import statistics
@@ -20,13 +20,13 @@ def linear(a, b, steps):
 
     Args:
         a, b: latents of one shape.
-        steps: how many points, both ends included; at least 2.
+        steps: number of points, both ends included; at least 2.
 
     Returns:
         (steps, *latent).
 
     Raises:
-        UserError: for shapes that differ or fewer than 2 steps.
+        UserError: for different shapes or fewer than 2 steps.
     """
     a, b, t = _ends(a, b, steps)
     return ((1 - t) * a + t * b).astype(a.dtype)
@@ -35,10 +35,10 @@ def linear(a, b, steps):
 def spherical(a, b, steps):
     """Points of the arc between two latents, at equal angles: sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b.
 
-    w is the angle between a and b, taken as flat vectors. Codes of a high-dimensional Gaussian lie near a sphere, so
-    the points of an arc are as probable as its ends, those of a straight line are not (White, 2016, "Sampling
-    generative networks", arXiv:1609.04468). Where a and b are (nearly) parallel, opposite or zero, w does not define
-    an arc and the line is taken. Arguments, returns and errors as for `linear`.
+    w is the angle between the flattened a and b. Samples of a high-dimensional Gaussian lie near a sphere, so that points
+    on an arc are as probable as its ends, unlike points on a straight line (White, 2016, "Sampling generative
+    networks", arXiv:1609.04468). If a and b are (nearly) parallel, opposite or zero, falls back to `linear`.
+    Arguments, returns and errors as for `linear`.
     """
     a, b, t = _ends(a, b, steps)
     norms = np.linalg.norm(a) * np.linalg.norm(b)
@@ -50,21 +50,21 @@ def spherical(a, b, steps):
 
 
 def interpolate(live, images_a, images_b, steps=8, path=None, kind=spherical, **options):
-    """Decodes the way between the encodings of pairs of images.
+    """Interpolates between the codes of pairs of images and decodes the points.
 
     Args:
         live: a model with `encode` and `decode`.
         images_a, images_b: (N, H, W, C), the two ends of each row.
-        steps: images in a row, both ends included.
-        path: where to write the picture, one row a pair; None writes none.
+        steps: images per row, both ends included.
+        path: file for a picture with one row per pair; None writes none.
         kind: `spherical`, `linear` or a function (a, b, steps) -> (steps, *latent).
-        **options: one value, or one a pair, for options of the verbs.
+        **options: options of the verbs: one value, or one per pair.
 
     Returns:
         (N, steps, H, W, C).
 
     Raises:
-        UserError: for verbs or options that the model does not have, or images that do not pair up.
+        UserError: for verbs or options that the model does not have, no images, or different shapes.
     """
     if np.shape(images_a) != np.shape(images_b) or not len(images_a):
         raise UserError("interpolate expects as many images at both ends, at least one, of one shape, received "
@@ -76,17 +76,17 @@ def interpolate(live, images_a, images_b, steps=8, path=None, kind=spherical, **
 
 
 def attribute_vector(live, images_with, images_without, **options):
-    """The direction of an attribute: mean code of images that have it minus mean code of images that do not.
+    """Attribute direction in latent space: mean code of images with the attribute minus mean code of images without.
 
     Larsen et al., 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300.
 
     Args:
         live: a model with `encode`.
         images_with, images_without: (N, H, W, C) and (M, H, W, C).
-        **options: one value, or N + M of them, for options of `encode`.
+        **options: options of `encode`: one value, or N + M values.
 
     Returns:
-        An array of the shape of one latent.
+        An array with the shape of one latent.
 
     Raises:
         UserError: if either set is empty, or for a verb or option that the model does not have.
@@ -106,10 +106,10 @@ def add_attribute(live, images, vector, amounts, path=None, **options):
     Args:
         live: a model with `encode` and `decode`.
         images: (N, H, W, C).
-        vector: an attribute's direction, of the shape of one latent.
-        amounts: (K,) multiples of it; 0 is the reconstruction, negative values take the attribute away.
-        path: where to write the picture, one row an image and one column an amount; None writes none.
-        **options: one value, or one an image, for options of the verbs.
+        vector: attribute direction with the shape of one latent.
+        amounts: (K,) multiples of `vector`; 0 gives the reconstruction, negative values remove the attribute.
+        path: file for a picture with one row per image and one column per amount; None writes none.
+        **options: options of the verbs: one value, or one per image.
 
     Returns:
         (N, K, H, W, C).
@@ -132,14 +132,14 @@ def add_attribute(live, images, vector, amounts, path=None, **options):
 
 
 def manifold_latents(side=20, extent=0.95):
-    """Latents of a two-dimensional manifold, equally spaced in probability under the standard Gaussian.
+    """Grid of 2-D latents, equally spaced in probability under the standard Gaussian.
 
     z = inverse normal CDF of a regular grid over the central `extent` of (0, 1) in both coordinates. Row 0 is the
-    top of the picture: z1 grows to the right, z2 grows upward.
+    top of the picture: z1 increases to the right, z2 upwards.
 
     Args:
-        side: points along each axis, at least 2.
-        extent: the share of probability that each axis covers; 0.95 reaches from -1.96 to 1.96.
+        side: number of points per axis, at least 2.
+        extent: probability covered by each axis, in (0, 1); 0.95 spans -1.96 to 1.96.
 
     Returns:
         float32 (side, side, 2).
@@ -156,13 +156,13 @@ def manifold_latents(side=20, extent=0.95):
 
 
 def manifold(live, side=20, path=None, extent=0.95, **options):
-    """Decodes the plane of a model with two-dimensional latents (Kingma & Welling, 2013, arXiv:1312.6114, fig. 4).
+    """Decodes a grid over the latent plane of a model with 2-D latents (Kingma & Welling, 2013, arXiv:1312.6114, fig. 4).
 
     Args:
         live: a model with `decode` and latents of shape (2,).
         side, extent: as for `manifold_latents`.
-        path: where to write the picture, tile to tile; None writes none.
-        **options: one value for each option of `decode`; one not given takes its default or its lowest value.
+        path: file for a picture without gaps between tiles; None writes none.
+        **options: options of `decode`, one value each; the others use their default or lowest value.
 
     Returns:
         (side, side, H, W, C), row 0 with the largest z2.
@@ -189,15 +189,15 @@ def manifold(live, side=20, path=None, extent=0.95, **options):
 
 
 def sample_autoencoder(live, codes, seeds, path=None, components=10, **options):
-    """Samples of an autoencoder without a prior: decodes draws from a mixture fitted to its codes.
+    """Samples from an autoencoder without a prior: decodes samples of a Gaussian mixture fitted to its codes.
 
     Args:
         live: a model with `decode`.
         codes: (N, *latent), encodings of training images.
-        seeds: whole numbers (B,); image i depends on seed i (and the codes) alone.
-        path: where to write the picture; None writes none.
-        components: Gaussians in the mixture.
-        **options: one value, or one a seed, for options of `decode`.
+        seeds: whole numbers (B,); image i depends only on seed i and the codes.
+        path: file for the picture; None writes none.
+        components: maximum number of mixture components.
+        **options: options of `decode`: one value, or one per seed.
 
     Returns:
         (B, H, W, C).
@@ -213,19 +213,19 @@ def sample_autoencoder(live, codes, seeds, path=None, components=10, **options):
 
 
 def project(codes, method="pca", seed=0):
-    """Codes as points of the plane.
+    """Projects codes to 2-D points.
 
     Args:
         codes: (N, *latent), N >= 2 for `"pca"`, N >= 5 for `"tsne"`.
-        method: `"pca"`, the two principal components; or `"tsne"` (van der Maaten & Hinton, 2008), neighbourhoods
-            only, at a perplexity of 30 or less for few codes, of the first 50 principal components.
+        method: `"pca"`, the first two principal components; or `"tsne"` (van der Maaten & Hinton, 2008) of the first 50
+            principal components with perplexity 30 (less for few codes); t-SNE preserves neighbourhoods only.
         seed: seed of the projection.
 
     Returns:
         float32 (N, 2).
 
     Raises:
-        UserError: for another method, too few codes, or codes that are not finite.
+        UserError: for another method, too few codes, or non-finite codes.
     """
     least = {"pca": 2, "tsne": 5}
     if method not in least:
@@ -249,21 +249,21 @@ def project(codes, method="pca", seed=0):
 
 
 def plot_codes(live, images, labels, path, method=None, class_names=(), title="", seed=0, **options):
-    """Draws the codes of images in the plane, coloured by class.
+    """Scatter plot of the codes of images, coloured by class.
 
     Args:
         live: a model with `encode`.
         images: (N, H, W, C).
         labels: (N,) classes, or None.
-        path: where to write the picture.
-        method: `"pca"` or `"tsne"`; None draws two-dimensional codes as they are, with the circles of the standard
-            Gaussian, and others by PCA.
+        path: file for the picture.
+        method: `"pca"` or `"tsne"`; None plots 2-D codes directly, with the sigma circles of the standard Gaussian, and
+            projects others by PCA.
         class_names, title: as for `plots.scatter`.
         seed: seed of the projection.
-        **options: one value, or one an image, for options of `encode`.
+        **options: options of `encode`: one value, or one per image.
 
     Returns:
-        The points drawn, (N, 2).
+        The plotted points, (N, 2).
 
     Raises:
         UserError: as `project` and `plots.scatter`, or for a verb or option that the model does not have.
@@ -290,10 +290,10 @@ def _ends(a, b, steps):
 
 
 def _options(live, names, rows, given):
-    """For each verb, {option: one value a row}: what the verb takes of `given`, and defaults for the rest.
+    """For each verb, {option: one value per row}, from `given` and the defaults.
 
     Raises:
-        UserError: for a missing verb, an option that none of the verbs takes, or values that do not fit one.
+        UserError: for a missing verb, an option that no verb accepts, or invalid values.
     """
     if missing := [name for name in names if name not in live.names]:
         raise UserError(f"expected a model that can {' and '.join(names)}, received one without '{missing[0]}'; "

@@ -1,4 +1,4 @@
-"""Pictures made of images, written to files; what is drawn with axes is in `plots`."""
+"""Writes grids and rows of images to files; plots with axes are in `plots`."""
 
 import pathlib
 
@@ -9,19 +9,19 @@ from PIL import Image, ImageDraw, ImageFont
 from tfgen.errors import UserError
 from tfgen.files import written_aside
 
-TILE = 48  # pixels that a small image is enlarged to, about
+TILE = 48  # approximate size in pixels to which small images are enlarged
 BACKGROUND = 224  # grey level between tiles
 NOT_A_NUMBER = (255, 0, 255)  # colour of NaN pixels
 INK = "#222222"
 
 
 def grid(images, columns=None, padding=1, scale=None):
-    """Many images as one picture, row by row, on a light background.
+    """Arranges images in a grid, row by row, on a light background.
 
     Args:
-        images: float (N, H, W, C) in [0, 1], C = 1 or 3; of another C, the channels lie beside each other in grey. Values
+        images: float (N, H, W, C) in [0, 1], C = 1 or 3; for another C, channels are shown side by side in grey. Values
             outside are clipped, NaNs become magenta.
-        columns: tiles in a row; None for about a square.
+        columns: number of columns; None chooses about as many as rows.
         padding: pixels of background around each tile.
         scale: integer enlargement by nearest neighbour; None enlarges small images to tiles of about 48 pixels.
 
@@ -29,7 +29,7 @@ def grid(images, columns=None, padding=1, scale=None):
         uint8 (rows * (scale * H + padding) + padding, columns * (scale * W + padding) + padding, 3).
 
     Raises:
-        UserError: for another shape or dtype, no images, or columns, padding or scale that are too small.
+        UserError: for another shape or dtype, no images, or columns, padding or scale out of range.
     """
     tiles = _pixels(images)
     columns = _at_least("columns", int(np.ceil(np.sqrt(len(tiles)))) if columns is None else columns, 1)
@@ -50,12 +50,12 @@ def save_image(path, array):
     """Writes one picture.
 
     Args:
-        path: file name; its ending (.png, .jpg, .webp …) chooses the format.
-        array: (H, W) or (H, W, C): uint8, or floats in [0, 1]. Of one channel the file is grey, without NaN; of another
-            number than 1 or 3, the channels lie beside each other.
+        path: file name; its suffix (.png, .jpg, .webp …) chooses the format.
+        array: (H, W) or (H, W, C): uint8, or float in [0, 1]. One channel without NaN gives a grey image; channels other
+            than 1 or 3 in number are shown side by side.
 
     Raises:
-        UserError: for another shape or dtype, or an unknown ending.
+        UserError: for another shape or dtype, or an unknown suffix.
     """
     array = np.asarray(array)
     array = array[..., None] if array.ndim == 2 else array
@@ -63,7 +63,7 @@ def save_image(path, array):
         raise UserError(f"save_image expects an array (H, W) or (H, W, C), received shape {array.shape}")
     array = panels(array)
     pixels = array if array.dtype == np.uint8 else _pixels(array[None])[0]
-    # What is no number has a colour of its own.
+    # NaN pixels have a colour, which needs three channels.
     pixels = pixels[..., 0] if array.shape[-1] == 1 and np.isfinite(array).all() else pixels
     _write_pixels(path, Image.fromarray(np.ascontiguousarray(pixels)))
 
@@ -74,16 +74,16 @@ def save_grid(path, images, columns=None):
 
 
 def save_rows(path, rows):
-    """Writes one row of images per entry, labelled at the left.
+    """Writes one row of images per entry, with labels at the left.
 
     Rows may differ in length, image size and channels; smaller images are enlarged towards the largest.
 
     Args:
-        path: file name; its ending chooses the format.
+        path: file name; its suffix chooses the format.
         rows: {label: float images (N, H, W, C) in [0, 1]}, e.g. "original", "corrupted", "reconstruction".
 
     Raises:
-        UserError: without rows, or for images that `grid` does not take.
+        UserError: without rows, or for images that `grid` rejects.
     """
     if not rows:
         raise UserError("save_rows expects at least one row {label: images}, received none")
@@ -110,7 +110,7 @@ def save_rows(path, rows):
 
 
 def printable(text):
-    """Text that a picture can show: what is no character, such as the bytes of a name that is not UTF-8, as "?"."""
+    """Text for drawing: invalid characters, such as bytes of a file name that is not UTF-8, become "?"."""
     return str(text).encode("utf-8", "replace").decode()
 
 
@@ -129,7 +129,7 @@ def _pixels(images):
 
 
 def panels(images):
-    """(…, H, W, C) -> the same for 1 or 3 channels, else (…, H, C W, 1): the channels beside each other."""
+    """(…, H, W, C) -> the same for 1 or 3 channels, else (…, H, C W, 1): channels side by side."""
     *first, height, width, channels = images.shape
     if channels in (1, 3):
         return images

@@ -1,4 +1,4 @@
-"""Plots of losses, readings, codes, points and tables, written to files; no screen is needed, no global state kept."""
+"""Plots of losses, critic outputs, codes, points and tables, written to files without a display or global state."""
 
 import textwrap
 import warnings
@@ -19,12 +19,12 @@ TRAIN, VALIDATION = "#1f77b4", "#d95f02"
 
 
 def curves(path, history):
-    """Draws what training reported: one panel per quantity, its training and validation values together.
+    """Plots training curves: one panel per quantity with its training and validation values.
 
     Args:
-        path: file name; its ending chooses the format.
-        history: {name: one value an epoch}; "val_x" is drawn with "x". Lengths may differ; values that are not
-            finite leave a gap, bridged by a dotted line.
+        path: file name; its suffix chooses the format.
+        history: {name: one value per epoch}; "val_x" shares the panel of "x". Lengths may differ. Non-finite values
+            leave a gap, bridged by a dotted line.
 
     Raises:
         UserError: for an empty history or values that are not numbers.
@@ -32,7 +32,7 @@ def curves(path, history):
     try:
         history = {name: np.asarray(values, float).reshape(-1) for name, values in history.items()}
     except (TypeError, ValueError) as error:
-        raise UserError(f"curves expects {{name: one number an epoch}}, received other values ({error})") from None
+        raise UserError(f"curves expects {{name: one number per epoch}}, received other values ({error})") from None
     history = {name: np.where(np.isfinite(values), values, np.nan) for name, values in history.items()}
     epochs = max((len(values) for values in history.values()), default=0)
     if not epochs:
@@ -70,13 +70,13 @@ def curves(path, history):
 
 
 def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
-    """Draws what a critic says of real and of made images, one value an epoch, around where it can no longer tell.
+    """Plots the critic's mean output on real and generated images per epoch, centred on the equilibrium value.
 
     Args:
-        path: file name; its ending chooses the format.
-        real, fake: readings of real and of made images, (epochs,) each.
-        equilibrium: drawn in as a dashed line; None: the objective has none.
-        title: a line above the picture.
+        path: file name; its suffix chooses the format.
+        real, fake: mean output on real and on generated images, (epochs,) each.
+        equilibrium: drawn as a dashed line; None if the objective has none.
+        title: title above the plot.
 
     Raises:
         UserError: without epochs.
@@ -105,19 +105,19 @@ def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
 
 
 def scatter(path, points, labels=None, class_names=(), title="", circle=False, axis_names=("z1", "z2")):
-    """Draws codes in the plane, coloured by class, with equal scales on both axes.
+    """Scatter plot of 2-D codes, coloured by class, with equal scales on both axes.
 
     Args:
-        path: file name; its ending chooses the format.
-        points: (N, 2); rows that are not finite are left out.
-        labels: (N,) classes; None draws all points alike. Up to 40 classes have a legend, more a colour bar.
-        class_names: names of the classes 0, 1, …; a class without one is shown by its label.
-        title: a line above the picture.
-        circle: draw where a standard Gaussian has its 1, 2 and 3 sigma.
+        path: file name; its suffix chooses the format.
+        points: (N, 2); non-finite rows are omitted.
+        labels: (N,) classes; None draws all points in one colour. Up to 40 classes have a legend, more a colour bar.
+        class_names: names of the classes 0, 1, …; a class without a name is shown by its label.
+        title: title above the plot.
+        circle: draw the 1, 2 and 3 sigma circles of a standard Gaussian.
         axis_names: names of the two axes.
 
     Raises:
-        UserError: for another shape of points, labels that do not match them, or no finite point.
+        UserError: for another shape of points, labels of another length, or no finite point.
     """
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -127,7 +127,7 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
     finite = np.isfinite(points).all(1)
     if not finite.any():
         raise UserError("scatter expects at least one finite point, received none; did training diverge?")
-    # A fixed shuffle: no class is drawn wholly over another.
+    # A fixed shuffle, so that no class covers another completely.
     order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
     points = points[order]
     style = {"s": float(np.clip(40000 / len(points), 6, 30)), "linewidths": 0, "zorder": 2,
@@ -171,13 +171,13 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
 
 
 def planes(path, rows, truth, title=""):
-    """Draws panels of points in the plane, made ones over real ones, all to one scale.
+    """Draws a grid of panels with generated 2-D points over real ones, all on the same scale.
 
     Args:
-        path: file name; its ending chooses the format.
-        rows: {label: [(title of the panel, made points (N, 2)), …]}, as many panels in every row.
-        truth: real points (M, 2), drawn in every panel; the panels show one and a half times their reach.
-        title: a line above the picture.
+        path: file name; its suffix chooses the format.
+        rows: {row label: [(panel title, generated points (N, 2)), …]}, the same number of panels in every row.
+        truth: real points (M, 2), drawn in every panel; axes reach 1.5 times their largest coordinate.
+        title: title above the plot.
     """
     columns = max(map(len, rows.values()))
     figure = _figure(max(5.0, 2.5 * columns + 0.4), 2.95 * len(rows) + 0.8)
@@ -197,13 +197,13 @@ def planes(path, rows, truth, title=""):
 
 
 def paths(path, ways, title="", reach=None):
-    """Draws ways through the plane, a panel each, to one scale and from light to dark; they should lead to (0, 0).
+    """Draws 2-D trajectories that should converge to (0, 0), one per panel, on one scale, from light to dark.
 
     Args:
-        path: file name; its ending chooses the format.
-        ways: {title of the panel: positions (N, 2)}.
-        title: a line above the picture.
-        reach: the panels show [-reach, reach] on both axes; None: all ways whole.
+        path: file name; its suffix chooses the format.
+        ways: {panel title: positions (N, 2)}.
+        title: title above the plot.
+        reach: both axes span [-reach, reach]; None shows all trajectories completely.
     """
     figure = _figure(2.6 * len(ways) + 0.4, 3.7)
     reach = reach or 1.1 * max(np.abs(way).max() for way in ways.values())
@@ -228,20 +228,21 @@ def paths(path, ways, title="", reach=None):
 
 
 def table(path, rows, columns, values, title=""):
-    """Numbers as a coloured table: a row a method, a column a class.
+    """Draws numbers as a coloured table, such as one row per method and one column per class.
 
     Args:
-        path: file name; its ending chooses the format.
-        rows, columns: their names.
-        values: (rows, columns); colours span the values, NaN is left white.
-        title: over it.
+        path: file name; its suffix chooses the format.
+        rows, columns: names of the rows and columns.
+        values: (rows, columns); colours span their range, NaN stays white.
+        title: title above the table.
 
     Raises:
         UserError: for values of another shape.
     """
     values = np.asarray(values, float)
     if values.shape != (len(rows), len(columns)) or not values.size:
-        raise UserError(f"table expects values ({len(rows)}, {len(columns)}), one a row and column, received {values.shape}")
+        raise UserError(f"table expects values ({len(rows)}, {len(columns)}), one per row and column, "
+                        f"received {values.shape}")
     figure = _figure(2.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows))
     axes = figure.add_subplot()
     low, high = np.nanmin(values), np.nanmax(values)
@@ -260,14 +261,14 @@ def table(path, rows, columns, values, title=""):
 
 
 def _marked(values):
-    """Indices to mark: all of a short curve; of a long one what a line would not show, values between gaps."""
+    """Indices that get a marker: every point of a short curve; in a long one only isolated points between NaNs."""
     finite = np.pad(np.isfinite(values), 1)
     lonely = finite[1:-1] & ~finite[:-2] & ~finite[2:]
     return np.flatnonzero(lonely | (len(values) <= 30)).tolist()
 
 
 def _class_colours(classes):
-    """One colour a class, (K, 4); small whole labels keep theirs whatever other classes are there."""
+    """One colour per class, (K, 4); small integer labels keep their colour whichever other classes are present."""
     whole = np.issubdtype(classes.dtype, np.integer) and classes.min() >= 0 and classes.max() < 20
     rank = classes if whole else np.arange(len(classes))
     if rank.max() < 10:
@@ -279,13 +280,13 @@ def _class_colours(classes):
 def _class_name(value, class_names):
     whole = np.issubdtype(np.asarray(value).dtype, np.integer)
     name = printable(class_names[value] if whole and 0 <= value < len(class_names) else value)
-    # A legend does not read "$…$" as a formula.
+    # Escaped, as matplotlib's legend would render "$…$" as a formula.
     name = name.replace("$", r"\$")
     return name if len(name) <= 24 else name[:23] + "…"
 
 
 def _figure(width, height):
-    """A white figure of width x height inches at 110 dots an inch, whatever the user's matplotlib settings."""
+    """A white figure of width x height inches at 110 dots per inch, independent of the user's matplotlib settings."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -294,6 +295,6 @@ def _figure(width, height):
 def _write_figure(path, figure):
     known_ending(path, {f".{ending}" for ending in figure.canvas.get_supported_filetypes()})
     with written_aside(path) as aside, warnings.catch_warnings():
-        # A character that the font lacks is drawn as a box, and that is all.
+        # Characters missing in the font are drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", r"Glyph \d+|Matplotlib currently does not support", UserWarning)
         figure.savefig(aside, dpi=figure.dpi)

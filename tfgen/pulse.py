@@ -14,11 +14,11 @@ from tfgen.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a search found for each low-resolution image.
+    """Result of the search for each low-resolution image.
 
     Attributes:
-        images: float32 (B, H, W, C) in [0, 1].
-        latents: float32 (B, d), of norm sqrt(d), whose decodings the images are.
+        images: float32 (B, H, W, C) in [0, 1], decoded from `latents`.
+        latents: float32 (B, d) of norm sqrt(d).
         distance: float32 (B,), root mean squared error of the downscaled images, in [0, 1].
     """
 
@@ -28,30 +28,30 @@ class Found:
 
 
 def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, batch_size=32, **options):
-    """Images of a generator whose area means are given: argmin ||D(G(z)) - low||^2 over ||z|| = sqrt(d).
+    """Finds generated images with given block means: argmin ||D(G(z)) - low||^2 over ||z|| = sqrt(d).
 
-    D takes the mean over factor x factor blocks; the sphere is where the mass of a normal prior in many dimensions is.
-    Each step is one of Adam (Kingma & Ba, 2015), then the nearest point of the sphere; the learning rate falls linearly
-    to zero. All restarts of a batch descend at once in one graph, and each image keeps its best. Restart r starts at
-    the latent of sample seed * 2^32 + r, so what is found for an image is a function of it and `seed` alone, up to
+    D averages blocks of factor x factor pixels; a high-dimensional normal prior concentrates near this sphere. Each
+    step is an Adam update (Kingma & Ba, 2015) followed by projection onto the sphere; the learning rate decays linearly
+    to zero. All restarts of a batch run in parallel in one graph, and each image keeps its best restart. Restart r
+    starts at the latent of sample seed * 2^32 + r, so that the result is a function of the image and `seed` only, up to
     rounding.
 
     Args:
-        model: with `decode` from latents (B, d) that are normal: a VAE, an AAE or a GAN of prior `Normal`.
+        model: a model that decodes normal latents (B, d): a VAE, an AAE or a GAN with prior `Normal`.
         low: float (B, H / factor, W / factor, C) in [0, 1], B >= 1.
         factor: int >= 1 that divides the sides of the model's images.
-        steps, restarts: int >= 1; a search costs steps * restarts forward and backward passes an image.
-        learning_rate: of the first step, in units of a latent, > 0.
+        steps, restarts: int >= 1; the cost is steps * restarts forward and backward passes per image.
+        learning_rate: initial learning rate in units of a latent, > 0.
         seed: int in 0 ... 2^31 - 1.
-        batch_size: images at a time, with all their restarts.
-        **options: one value, or one an image, for options of `decode` such as `label`.
+        batch_size: images per batch, each with all restarts.
+        **options: options of `decode` such as `label`: one value, or one per image.
 
     Returns:
         `Found`.
 
     Raises:
-        UserError: a model without normal latents, a factor that does not divide, images of another shape, a number out
-            of range, or an option that `decode` does not have.
+        UserError: a model without normal latents, a factor that does not divide the sides, images of another shape, a number
+            out of range, or an option that `decode` does not have.
     """
     low = np.asarray(low, np.float32)
     _check(model, low, factor, {"steps": (steps, 1, 2**31), "restarts": (restarts, 1, 2**31),
@@ -69,7 +69,7 @@ def pulse(model, low, factor, steps=200, restarts=8, learning_rate=0.4, seed=0, 
 
 
 def _search(model, factor, starts, steps, learning_rate, names):
-    """A tf.function (low (B, h, w, C), options (B,) …) -> {"latents": (B, d)}; one trace serves every batch size."""
+    """Returns a tf.function (low (B, h, w, C), options (B,) …) -> {"latents": (B, d)}, traced once for all batch sizes."""
     restarts = len(starts)
     specs = verbs.signature(model, "decode")
     height, width, channels = model.image_shape
@@ -89,9 +89,9 @@ def _search(model, factor, starts, steps, learning_rate, names):
                 tape.watch(z)
                 total = tf.reduce_sum(errors(z))
             gradient = tape.gradient(total, z)
-            # Along the sphere: Adam would else turn a gradient across it, which is there even at the optimum.
+            # Tangential part: the radial part does not vanish at the optimum, and Adam would rescale it.
             gradient -= tf.reduce_mean(gradient * z, axis=1, keepdims=True) * z
-            # Adam, its averages corrected for their start at zero.
+            # Adam with bias-corrected moments.
             t = tf.cast(step, tf.float32)
             mean = 0.9 * mean + 0.1 * gradient
             square = 0.999 * square + 0.001 * tf.square(gradient)
@@ -108,12 +108,12 @@ def _search(model, factor, starts, steps, learning_rate, names):
 
 
 def _on_sphere(z):
-    """The nearest point of norm sqrt(d) to each row of z (B, d)."""
+    """Projects each row of z (B, d) to norm sqrt(d)."""
     return math.sqrt(z.shape[1]) * tf.math.l2_normalize(z, axis=1)
 
 
 def _check(model, low, factor, counts):
-    """Raises a `UserError` unless the model's latents are normal and everything fits them and its images."""
+    """Raises a `UserError` unless the model has normal latents and all arguments are valid for it."""
     shape, prior = getattr(model, "latent_shape", None), getattr(model, "prior", None)
     normal = isinstance(prior, Normal) and getattr(model, "noise_dim", None) in (None, *(shape or ()))
     if not (normal and callable(getattr(model, "decode", None)) and len(shape) == 1):

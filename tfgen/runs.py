@@ -1,4 +1,4 @@
-"""A run: one folder that holds a training, from its settings to its pictures."""
+"""Runs: train, resume and open a run folder, which holds settings, checkpoints, pictures and figures of one training."""
 
 import datetime
 import math
@@ -23,7 +23,7 @@ from tfgen.serving import export
 
 
 def versions():
-    """Versions of what a figure depends on."""
+    """Versions of tfgen, Python and the libraries that results depend on."""
     import tfgen
 
     return {"tfgen": tfgen.__version__, "python": platform.python_version(), "tensorflow": tf.__version__,
@@ -36,25 +36,25 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
 
     Args:
         recipe: a recipe's name or `Recipe`.
-        dataset: a `tfgen.data.Dataset`, or what `tfgen.data.load` takes.
-        out: the run's folder; must not hold a run, but that one that ended before its first checkpoint is made anew.
+        dataset: a `tfgen.data.Dataset`, or a name or path for `tfgen.data.load`.
+        out: the run folder; must not hold a run. A run without a checkpoint or `model.keras` is overwritten.
         epochs: passes over the training data, >= 1.
-        values: {hyperparameter: value} that differ from the paper's.
-        batch_size: images an update; a step of a model whose critic is updated k times takes k times as many. None:
-            the recipe's.
-        seed: of weights, noise and data order, 0 ... 2^63 - 1.
+        values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
+        batch_size: images per optimizer update. A model with `critic_steps=k` consumes `k * batch_size` images per
+            training step. None uses the recipe's value.
+        seed: seed of weights, noise and data order, 0 ... 2^63 - 1.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
-        picture_every: epochs between pictures.
-        steps_per_execution: steps a call of the compiled loop at most, as in Keras; the greatest number up to it
-            that divides the steps of an epoch is taken.
+        picture_every: number of epochs between pictures.
+        steps_per_execution: upper bound for Keras' `steps_per_execution`. The largest value that divides the number of
+            steps per epoch is used.
         verbose: as in `fit`.
-        command: what to record as the command.
+        command: command to record in `run.json`; None records `sys.argv`.
 
     Returns:
         The trained model.
 
     Raises:
-        UserError: for anything that the caller can mend; nothing is written then.
+        UserError: for invalid arguments, data or folder; nothing is written then.
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     out = pathlib.Path(out)
@@ -83,14 +83,14 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
 
 
 def intact(out):
-    """What a run that ends early keeps, and how to go on."""
+    """Advice for a run that ran out of disk space: which checkpoint is intact and how to continue."""
     path, step = callbacks.newest_checkpoint(out)
     return (f"the checkpoint of step {step} is whole: make room, then go on with `tfgen train --resume {out}`" if path else
             "there was no checkpoint yet: make room, then train again")
 
 
 def check_free(out):
-    """Raises a `UserError` for a folder that holds a run, with a checkpoint at least, or a file."""
+    """Raises a `UserError` if `out` is a file or holds a run with a checkpoint or `model.keras`."""
     if (out / "model.keras").exists() or callbacks.newest_checkpoint(out)[0]:
         raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
     if out.exists() and not out.is_dir():
@@ -98,23 +98,23 @@ def check_free(out):
 
 
 def length(dataset, batch_size, epochs):
-    """Function of a model's `batches_per_step` that gives the steps of a training, see `recipes.hyperparameters.Given`."""
+    """Function batches_per_step -> number of training steps of the run, see `recipes.hyperparameters.Given`."""
     return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
 
 
 def resume(out, epochs=None, verbose="auto", extend=False):
-    """Goes on with a run from its last checkpoint.
+    """Continues a run from its last checkpoint.
 
     Args:
-        out: the run's folder.
-        epochs: in all; None: as first asked.
+        out: the run folder.
+        epochs: total number of epochs, counted from the start of the run; None keeps the recorded number.
         verbose: as in `fit`.
-        extend: whether schedules and stages that end elsewhere are fitted to the new end; they go on from the place in the
-            fitted ones that the steps so far have.
+        extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
+            rescaled schedules.
 
     Raises:
-        UserError: if the folder holds no run, another process trains it, or its schedules end before `epochs` and `extend`
-            is not asked.
+        UserError: if the folder holds no run, if another process is training it, or if its schedules end before `epochs`
+            and `extend` is False.
     """
     out = pathlib.Path(out)
     read(out)
@@ -139,7 +139,7 @@ def _resume(out, epochs, verbose, extend):
 
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
-    """The model of a run for `epochs` in all, which `settings` take over; see `resume`."""
+    """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
     planned = settings["hyperparameters"].get(STEPS, 0)
     end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
     settings["epochs"] = epochs
@@ -159,20 +159,20 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
 
 
 def state(model):
-    """The weights of a model and the variables of its optimizers."""
+    """All weights of a model and variables of its optimizers."""
     players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
     return [*model.weights, *(v for optimizer in players for v in optimizer.variables)]
 
 
 def _fit(out, settings, recipe, dataset, model, step, verbose):
-    """`fit` from `step` on, then the last pictures, `model.keras` and `metrics.json`."""
+    """Fits from `step` on, then writes the final pictures, `model.keras` and `metrics.json`."""
     if verbose == "auto":
-        # A bar for a person, one line an epoch for a log.
+        # A progress bar in a terminal, one line per epoch in a log file.
         verbose = 1 if sys.stdout.isatty() else 2
     batch_size, seed, epochs = settings["batch_size"], settings["seed"], settings["epochs"]
     rows = batch_size * model.batches_per_step
     steps = dataset.steps(rows)
-    # Keras would run past the end of an epoch whose steps the steps of a call do not divide.
+    # If steps_per_execution does not divide the steps per epoch, Keras runs past the end of the epoch.
     whole = math.gcd(steps, step % steps)
     model.steps_per_execution = max(n for n in range(1, settings["steps_per_execution"] + 1) if whole % n == 0)
     view, held_out = recipe.views(dataset, model)
@@ -183,7 +183,7 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     images, labels = examples(dataset)
     attempt = Attempts()
     quality = quality_callbacks(recipe, dataset, attempt)
-    # What refuses a loss that is no number comes before what saves.
+    # Callbacks that reject non-finite losses come before callbacks that save.
     drawn = callbacks.Pictures(out, images, labels, settings["picture_every"], sources_of(dataset))
     extra = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawn, stopper]
     extra += doctor_of(model, out, history.rows, quality, attempt)
@@ -193,7 +193,7 @@ def _fit(out, settings, recipe, dataset, model, step, verbose):
     try:
         with stopper:
             while step < steps * epochs:
-                # A broken epoch is completed first, on the batches that it still lacked.
+                # First complete the interrupted epoch with its remaining batches.
                 rest = steps - step % steps
                 last = epochs if rest == steps else step // steps + 1
                 model.fit(dataset.train(rows, seed, view, step, model.augmentation, settings.get("order", 1)), epochs=last,
@@ -220,18 +220,18 @@ def save(model, out):
 
 
 def examples(dataset, count=10, split="validation"):
-    """A few held-out images in [0, 1], with their labels or None."""
+    """The first `count` images of a split, float32 in [0, 1], and their labels or None."""
     labels = dataset.labels(split)
     return dataset.images(split)[:count].astype("float32") / 255.0, labels[:count] if labels is not None else None
 
 
 def sources_of(dataset, count=10, split="validation"):
-    """What `examples` of a data set are translated from, float32 in [0, 1]; None for images alone."""
+    """Translation sources of the images of `examples`, float32 in [0, 1]; None if the data has no sources."""
     return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
 
 
 def draw_codes(model, dataset, out, count=2000):
-    """The pictures of a finished model's latents: the codes, the 2-D manifold, an autoencoder's samples."""
+    """Draws a trained model's latent space: codes, 2-D manifold, interpolations, samples of an autoencoder."""
     live = verbs.Live(model)
     images, labels = examples(dataset, count)
     if "encode" not in live.names or len(images) < 2:
@@ -249,18 +249,18 @@ def draw_codes(model, dataset, out, count=2000):
 
 
 def doctor_of(model, out, rows, quality, attempt):
-    """The doctor of an adversarial run, which counts classes where the extractor of its quality names them."""
+    """[`Doctor`] for an adversarial model, else []; it counts modes if the quality extractor predicts classes."""
     extractor = attempt("a feature extractor", quality[0].prepared) if quality and hasattr(model, "sample") else None
     modes = doctor.classifier_modes(extractor) if extractor is not None and extractor.num_classes else None
     return [doctor.Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
 
 
 def quality_callbacks(recipe, dataset, attempt=None):
-    """What measures a recipe's objective after each epoch, where the losses cannot tell and the data suffice.
+    """[`SampleQuality`] if it is the recipe's objective and the data set is large enough, else [].
 
     Args:
-        recipe, dataset: of the training.
-        attempt: an `Attempts`, which is told what is left out.
+        recipe, dataset: recipe and data set of the run.
+        attempt: an `Attempts` that records why the measurement is omitted, or None.
     """
     if recipe.objective[0] != callbacks.SampleQuality.NAME:
         return []
@@ -290,7 +290,7 @@ def read(folder):
 
 
 def load_data(settings):
-    """The data set that a run, or the record of an export, was trained on; a line is said if it has changed since."""
+    """Loads the training data set named in the record of a run or export; prints a note if it has changed since."""
     dataset = data.load(**settings["data"])
     if "spec" in settings and (line := dataset.spec.changes_since(settings["spec"])):
         note(line)
@@ -313,7 +313,7 @@ def load_model(path):
 
 
 def open_run(folder):
-    """(model, settings) of a run folder, finished or not."""
+    """(model, settings) of a finished or unfinished run."""
     folder = pathlib.Path(folder)
     settings = read(folder)
     path = folder / "model.keras"
@@ -342,7 +342,7 @@ def open_verbs(path):
 
 
 def check_positive(**numbers):
-    """Raises a `UserError` for a number under 1."""
+    """Raises a `UserError` for a number below 1."""
     for name, number in numbers.items():
         if number < 1:
             raise UserError(f"{name} expects at least 1, received {number}")

@@ -1,4 +1,4 @@
-"""Weights that change over training: Keras' learning-rate schedules serve, called with the step."""
+"""Schedules for loss weights and learning rates: Keras `LearningRateSchedule`s, called with the training step."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from tfgen.serialization import serializable
 
 
 def warmup(steps, end=1.0):
-    """Linear from 0 at step 0 to `end` at `steps`, constant after (Bowman et al., 2016; Sonderby et al., 2016)."""
+    """Linear increase from 0 at step 0 to `end` at `steps`, then constant (Bowman et al., 2016; Sonderby et al., 2016)."""
     if steps < 1:
         raise UserError(f"warmup(steps) expects at least 1 step, received {steps}")
     return keras.optimizers.schedules.PolynomialDecay(0.0, steps, end, power=1.0)
@@ -16,11 +16,11 @@ def warmup(steps, end=1.0):
 
 @serializable
 class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
-    """Repeats a linear warm-up: 0 to `end` over the first half of each cycle, `end` over the second (Fu et al., 2019).
+    """Cyclical warm-up: linear from 0 to `end` in the first half of each cycle, then constant (Fu et al., 2019).
 
     Args:
-        steps: length of a cycle in steps, >= 2.
-        end: the weight reached, >= 0.
+        steps: number of steps per cycle, >= 2.
+        end: final weight of each cycle, >= 0.
     """
 
     def __init__(self, steps, end=1.0):
@@ -36,11 +36,11 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
 
 @serializable
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """`start` in the first half of a training, then linear to 0 at its end (Zhu et al., 2017, section 4).
+    """Constant at `start` in the first half of training, then linear decay to 0 (Zhu et al., 2017, section 4).
 
     Args:
-        start: the learning rate, >= 0.
-        steps: of the whole training, >= 1.
+        start: initial learning rate, >= 0.
+        steps: total number of training steps, >= 1.
     """
 
     def __init__(self, start, steps):
@@ -55,5 +55,5 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def value(weight, step):
-    """A number as it is, a schedule at `step`."""
+    """Value of a weight at `step`: of a schedule, or the constant itself."""
     return weight(step) if callable(weight) else weight

@@ -1,6 +1,6 @@
-"""Sheets of samples: ways between latents, sweeps of an option, a row a class.
+"""Sheets of samples: interpolations between latents, sweeps of an option, one row per class.
 
-Each takes a `verbs.Live` (or an `serving.export.Served`) and gives images (rows, columns, H, W, C).
+Each function takes a `verbs.Live` (or an `serving.export.Served`) and returns images (rows, columns, H, W, C).
 """
 
 import numpy as np
@@ -12,16 +12,16 @@ from tfgen.seeds import of_samples
 
 
 def interpolation(live, seeds, steps=8, **options):
-    """Samples on the way between the latents of pairs of seeds: along arcs for normal latents, lines for others.
+    """Interpolates between the latents of pairs of seeds: spherically for normal latents, else linearly.
 
     Args:
         live: a model in memory with `sample` and `decode`.
-        seeds: int64 (2 N,): rows go from seed 2i to seed 2i + 1.
-        steps: images a row, both ends included, >= 2.
-        **options: of `decode`, such as label: one value, or one a row.
+        seeds: int64 (2 N,); row i interpolates from seeds[2 i] to seeds[2 i + 1].
+        steps: images per row, both ends included, >= 2.
+        **options: options of `decode`, such as label: one value, or one per row.
 
     Raises:
-        UserError: for a model without latents of its own, or an odd number of seeds.
+        UserError: for a model without a prior and `decode`, or an odd number of seeds.
     """
     prior = getattr(getattr(live, "model", None), "prior", None)
     if prior is None or "decode" not in live.names:
@@ -37,13 +37,13 @@ def interpolation(live, seeds, steps=8, **options):
 
 
 def sweep(live, option, seeds, values=None, **options):
-    """The same seeds at values of an option: a row a seed, a column a value.
+    """Samples for several values of an option: one row per seed, one column per value.
 
     Args:
         live: a model with `sample`.
-        option: its name: `truncation`, `psi`, `code_1`, `label`, …
+        option: name of the option: `truncation`, `psi`, `code_1`, `label`, …
         seeds: int64 (N,).
-        values: what the option takes; None: 8 over its range, or every one of few whole numbers.
+        values: values of the option; None uses 8 values over its range, or all values of a small integer range.
         **options: other options of `sample`, one value each.
 
     Raises:
@@ -59,7 +59,7 @@ def sweep(live, option, seeds, values=None, **options):
 
 
 def sweep_values(option):
-    """Values over an option's range, without the one below it that means "from the seed"."""
+    """Values spanning the option's range, excluding the sentinel default that means "draw from the seed"."""
     low = option.low
     if option.default == option.low:
         low = 0 if option.dtype == "int64" else -option.high
@@ -68,7 +68,7 @@ def sweep_values(option):
 
 
 def classes(live, columns=8, seed=0, **options):
-    """A row a class; a column has one seed in every row.
+    """Samples with one row per class; all images of a column share a seed.
 
     Raises:
         UserError: for a model that is not conditional.

@@ -1,4 +1,4 @@
-"""KerasTuner over a recipe's own hyperparameters."""
+"""Hyperparameter search over recipes with KerasTuner."""
 
 import pathlib
 
@@ -12,21 +12,21 @@ from tfgen.recipes.given import STEPS, Given
 
 TUNERS = {"random": keras_tuner.RandomSearch, "bayesian": keras_tuner.BayesianOptimization,
           "hyperband": keras_tuner.Hyperband}
-# Whose callbacks log nothing of their own.
+# Packages whose callbacks add no logs, except `SampleQuality`.
 LIBRARIES = ("keras", "keras_tuner", "tfgen")
 
 
 class Unmeasured(UserError, keras_tuner.errors.FatalError):
-    """A search for an objective that the trials would not log: KerasTuner lets it through, and searches no further."""
+    """The objective will not be in the logs. A FatalError, so that KerasTuner aborts the search instead of the trial."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """A recipe as KerasTuner's `HyperModel`, with what measures its objective.
+    """A recipe as KerasTuner `HyperModel`, with the callbacks that measure its objective.
 
     Args:
         recipe: a `Recipe`.
         data: a `tfgen.data.Dataset`, or its `DataSpec` for an objective that needs no images, such as `val_loss`.
-        values: {hyperparameter: value} that are not searched.
+        values: {hyperparameter: value} that are fixed in the search.
     """
 
     def __init__(self, recipe, data, values=None):
@@ -37,14 +37,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.tried = False
 
     def steps(self, hp):
-        """Function of a model's `batches_per_step` that gives the steps of a trial, or None: not known."""
+        """Function batches_per_step -> number of training steps of a trial, or None if unknown."""
         return None
 
     def build(self, hp):
         given = Given(hp, self.values, self.steps(hp))
         model = self.recipe.build(given, self.spec)
         if not self.tried:
-            # A trial may take a branch that does not ask for all that was given.
+            # Checked once: a later trial may take a branch that does not use all given values.
             given.check(self.recipe.name)
             if self.dataset is not None:
                 self.recipe.views(self.dataset, model)
@@ -52,14 +52,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, *data, callbacks=(), **options):
-        """As KerasTuner's; arguments as for `model.fit`.
+        """Trains a trial, as in KerasTuner; arguments as for `model.fit`.
 
         Raises:
-            UserError: for an objective that will not be in the logs, before training.
+            UserError: before training, if the objective will not be in the logs.
         """
         measures = runs.quality_callbacks(self.recipe, self.dataset) if self.dataset is not None else []
         self.check(model, [*measures, *callbacks], options.get("validation_data") is not None)
-        # What measures the objective comes before what reads it.
+        # Callbacks that measure the objective come before those that read it.
         return model.fit(*data, callbacks=[*measures, *callbacks], **options)
 
     def check(self, model, callbacks, validated):
@@ -68,7 +68,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         logged = [*model.tracked_names(), *(f"val_{name}" for name in model.tracked_names() if validated),
                   *(callback.NAME for callback in callbacks if isinstance(callback, SampleQuality))]
         missing = sorted(wanted - set(logged))
-        # Callbacks of one's own may log more.
+        # The user's own callbacks may log more.
         if missing and not own:
             hint = "choose one of them" if validated else "choose one of them, or give validation_data"
             if missing[0] == SampleQuality.NAME:
@@ -79,14 +79,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
 
 def objectives(callback):
-    """The objectives that one of KerasTuner's callbacks reads: [] for others and for what the tuner has by default."""
+    """The objectives read by a KerasTuner callback; [] for other callbacks and the tuner's default objective."""
     objective = getattr(callback, "objective", None)
     found = getattr(objective, "objectives", [objective])
     return [one for one in found if isinstance(one, keras_tuner.Objective) and one.name != "default_objective"]
 
 
 class Trials(RecipeHyperModel):
-    """The same, fitted to a data set as `runs.train` does: what a step takes may depend on the hyperparameters."""
+    """A `RecipeHyperModel` that trains as `runs.train`; images per step may depend on the hyperparameters."""
 
     def __init__(self, recipe, dataset, values, batch_size, epochs, steps):
         super().__init__(recipe, dataset, values)
@@ -95,11 +95,11 @@ class Trials(RecipeHyperModel):
         self.steps_per_epoch = steps
 
     def epoch(self, batches_per_step):
-        """Steps of an epoch."""
+        """Number of training steps per epoch."""
         return self.steps_per_epoch or self.dataset.steps(self.batch_size * batches_per_step)
 
     def steps(self, hp):
-        # Hyperband plans the epochs of each trial, and goes on with the weights and steps of an earlier one.
+        # Hyperband sets the epochs of each trial and continues from the weights and steps of an earlier trial.
         epochs = hp.values.get("tuner/epochs", self.epochs)
         return lambda batches_per_step: epochs * self.epoch(batches_per_step)
 
@@ -113,7 +113,7 @@ class Trials(RecipeHyperModel):
 
 
 def hypermodel(recipe, data, values=None):
-    """The hypermodel of a recipe (its name or a `Recipe`), for a search of one's own; arguments as for `RecipeHyperModel`.
+    """The hypermodel of a recipe (a name or `Recipe`) for custom searches; arguments as for `RecipeHyperModel`.
 
     ```python
     tuner = keras_tuner.RandomSearch(tfgen.tuning.hypermodel("vae", dataset),
@@ -129,22 +129,22 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
 
     Args:
         recipe: a recipe's name or `Recipe`.
-        dataset: a `tfgen.data.Dataset` or what `tfgen.data.load` takes.
-        out: a new folder: `trials/` (KerasTuner's), `search.json`, `best/` (a run like any other).
-        trials: models tried at most, >= 1.
+        dataset: a `tfgen.data.Dataset`, or a name or path for `tfgen.data.load`.
+        out: a new folder, which gets `trials/` (KerasTuner's), `search.json` and `best/` (a run folder).
+        trials: maximum number of trials, >= 1.
         tuner: `random`, `bayesian` or `hyperband`.
-        epochs: of each trial, and of the best run.
+        epochs: number of epochs per trial and of the best run; the maximum per trial for `hyperband`.
         batch_size, seed: as in `runs.train`.
-        values: {hyperparameter: value} that are not searched.
-        steps: training steps an epoch in the trials; None for whole epochs.
-        verbose: KerasTuner's.
+        values: {hyperparameter: value} that are fixed in the search.
+        steps: training steps per epoch in the trials; None uses full epochs.
+        verbose: as in KerasTuner.
 
     Returns:
         {hyperparameter: value} of the best trial.
 
     Raises:
         UserError: for an unknown tuner or hyperparameter, or a folder that holds a search.
-        Failure: if a trial failed; a search that hides failures is worth nothing.
+        Failure: if any trial failed.
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
@@ -160,7 +160,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     check_free(out)
     model = Trials(recipe, dataset, values, batch_size, epochs, steps)
     seeds.set_random(seed)
-    # Refuses what the recipe cannot take before KerasTuner writes anything.
+    # Rejects invalid arguments before KerasTuner writes anything.
     model.build(keras_tuner.HyperParameters())
     with files.held(out):
         # Another search may have taken the folder in the meantime.
@@ -169,16 +169,16 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
 
 
 def check_free(out):
-    """Raises a `UserError` for a folder that holds a search in which a trial was completed; others are made anew."""
+    """Raises a `UserError` for a folder with a completed trial; other searches are overwritten."""
     if (out / "best").exists() or any('"COMPLETED"' in trial.read_text("utf-8")
                                       for trial in (out / "trials").glob("trial_*/trial.json")):
         raise UserError(f"{out} holds a search already; choose another --out")
 
 
 def _search(model, out, trials, tuner, epochs, batch_size, seed, verbose):
-    """The search of `search`, its record and its best run."""
+    """Runs the search, writes its record and trains the best run."""
     recipe, dataset = model.recipe, model.dataset
-    # Hyperband plans its trials from the epochs; the number asked for is then only a cap.
+    # Hyperband derives the number of trials from the epochs; `trials` is only an upper bound.
     budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
     search = TUNERS[tuner](model, objective=keras_tuner.Objective(*recipe.objective), seed=seeds.folded(seed),
                            directory=str(out), project_name="trials", overwrite=True, **budget)
@@ -188,7 +188,7 @@ def _search(model, out, trials, tuner, epochs, batch_size, seed, verbose):
     if failed := [trial for trial in tried if trial.status not in ("COMPLETED", "STOPPED")]:
         raise Failure(f"{len(failed)} of {len(tried)} trials failed, the first ({failed[0].trial_id}) with: "
                            f"{(failed[0].message or 'no message').strip().splitlines()[-1]}")
-    # Of the best trial's branch; the final run has a length of its own.
+    # Hyperparameters of the best trial's branch, without total_steps: the final run has its own length.
     best = recipe.build_with(search.get_best_hyperparameters(1)[0], dataset.spec)[1].chosen()
     best = {name: value for name, value in best.items() if name != STEPS or name in model.values}
     files.write_json(out / "search.json", {

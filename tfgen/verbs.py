@@ -1,4 +1,4 @@
-"""The one table of verbs: export signatures, CLI sub-commands and conformance tests are derived from it."""
+"""The table of verbs, from which export signatures, CLI sub-commands and conformance tests are derived."""
 
 import dataclasses
 import functools
@@ -13,17 +13,16 @@ from tfgen.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
-    """What a trained model can do.
+    """An operation of a trained model.
 
     Attributes:
-        name: the model's method.
-        argument: name of its first input.
-        kind: `"images"`, `"sources"` (images of the domain that is translated from), `"latents"` or `"seeds"`: what the
-            first input is.
-        output: name of its output in an exported signature.
-        gives: `"images"`, `"sources"`, `"latents"`, `"values"` or `"maps"`.
-        help: one line.
-        further: `(model, first output) -> {name: tensor}`, what it gives beside.
+        name: name of the model's method.
+        argument: name of the first input.
+        kind: type of the first input: `"images"`, `"sources"` (images of the source domain), `"latents"` or `"seeds"`.
+        output: name of the main output in an exported signature.
+        gives: type of the main output: `"images"`, `"sources"`, `"latents"`, `"values"` or `"maps"`.
+        help: one-line description.
+        further: function (model, main output) -> {name: tensor} of additional outputs.
     """
 
     name: str
@@ -37,13 +36,13 @@ class Verb:
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """A further input of a verb: one value per row, shape (B,).
+    """An additional input of a verb: one value per row, shape (B,).
 
     Attributes:
         dtype: `"int64"` or `"float32"`.
-        default: value that the CLI sends where the user gives none; None cycles through `low` ... `high`.
-        low, high: the inclusive range; what is served beyond it counts as its end.
-        help: one line.
+        default: used when no value is given. None assigns low, low + 1, ..., high to successive rows.
+        low, high: inclusive range; an exported signature clips values to it.
+        help: one-line description.
     """
 
     dtype: str
@@ -54,11 +53,11 @@ class Option:
 
 
 def verdict(model, score):
-    """What goes with scores (B,): whether they exceed the model's threshold, and the threshold."""
+    """Additional outputs for scores (B,): whether they exceed the model's threshold, and the threshold."""
     return {"is_anomaly": score > model.threshold, "threshold": tf.broadcast_to(model.threshold, tf.shape(score))}
 
 
-# The first verb that a model has becomes `serving_default`, so verbs without noise come first.
+# A model's first verb becomes `serving_default`, so verbs without noise come first.
 VERBS = {verb.name: verb for verb in (
     Verb("reconstruct", "x", "images", "images", "images", "images -> their reconstructions"),
     Verb("encode", "x", "images", "latents", "latents", "images -> latents (the mean, for a VAE) or codes"),
@@ -74,30 +73,30 @@ VERBS = {verb.name: verb for verb in (
 
 
 def verbs_of(model):
-    """The names of the verbs that `model` has, in the table's order."""
+    """Names of the verbs of `model`, in the order of the table."""
     return [name for name in VERBS if callable(getattr(model, name, None))]
 
 
-# What a model does as a Keras layer: the first of these that it has.
+# A model called as a Keras layer runs the first of these verbs that it has.
 FORWARD = ("reconstruct", "translate", "score", "decode")
 
 
 def first_shape(model, name):
-    """The shape of one row of a verb's first input."""
+    """Shape of one row of a verb's first input."""
     return {"images": lambda: model.image_shape, "sources": lambda: model.source_shape,
             "latents": lambda: model.latent_shape, "seeds": lambda: ()}[VERBS[name].kind]()
 
 
 def forward(model, inputs):
-    """(verb, its first input, {option: values}) of what a model computes as a Keras layer.
+    """(verb, first input, {option: values}) for a model called as a Keras layer.
 
     Args:
-        model: with verbs.
-        inputs: a batch of the verb's first input, or a tuple that begins with one and goes on with its options, in order;
-            those after the last that is given have their defaults.
+        model: a model with verbs.
+        inputs: a batch of the verb's first input, or a tuple (first input, option values …) in the order of the verb's
+            options; missing trailing options use their defaults.
 
     Raises:
-        UserError: for inputs of another shape or number, and for a model without such a verb.
+        UserError: for inputs of another shape or number, and for a model without a verb in `FORWARD`.
     """
     names = verbs_of(model)
     found = [name for name in FORWARD if name in names]
@@ -121,14 +120,14 @@ def forward(model, inputs):
 
 
 def apply(model, name, first, options):
-    """The output of a verb, float32 tensors; options are held to their ranges: a value beyond one counts as its end."""
+    """Main output of a verb as a float32 tensor; options are clipped to their ranges."""
     about = model.verb_options(name)
     held = {key: within(tf.cast(value, about[key].dtype), about[key]) for key, value in options.items()}
     return tf.cast(getattr(model, name)(first, **held), tf.float32)
 
 
 def signature(model, name):
-    """{input name: tf.TensorSpec} of a verb of `model`, batch first and dynamic."""
+    """{input name: tf.TensorSpec} of a verb of `model`, with a dynamic batch dimension."""
     verb = VERBS[name]
     dtype = tf.int64 if verb.kind == "seeds" else tf.float32
     specs = {verb.argument: tf.TensorSpec((None, *first_shape(model, name)), dtype, name=verb.argument)}
@@ -138,7 +137,7 @@ def signature(model, name):
 
 
 def within(value, option):
-    """Values (B,) of an option held to its range, which a client need not know; NaN counts as `low`."""
+    """Clips values (B,) of an option to its range; NaN becomes `low`."""
     low, high = (tf.constant(end, value.dtype) for end in (option.low, option.high))
     if value.dtype.is_floating:
         value = tf.where(tf.math.is_nan(value), low, value)
@@ -146,9 +145,9 @@ def within(value, option):
 
 
 def function(model, name):
-    """A `tf.function` of the verb with its full input signature: one trace serves every batch size.
+    """A `tf.function` of a verb with its full input signature, traced once for all batch sizes.
 
-    Options are held to their ranges within the graph: a served value beyond one counts as its end.
+    The graph clips options to their ranges.
     """
     specs = signature(model, name)
     verb = VERBS[name]
@@ -162,7 +161,7 @@ def function(model, name):
 
 
 def in_batches(call, columns, batch_size):
-    """{output: numpy array} of `call`, of tensors of up to `batch_size` rows of each of `columns`, joined."""
+    """Calls `call` on batches of up to `batch_size` rows of `columns`; returns the joined {output: numpy array}."""
     parts = []
     for start in range(0, len(columns[0]), batch_size):
         made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
@@ -171,40 +170,40 @@ def in_batches(call, columns, batch_size):
 
 
 class Verbs:
-    """The verbs of a model on numpy arrays, in batches: of one in memory (`Live`) or on disk (`serving.export.Served`).
+    """Runs the verbs of a model in memory (`Live`) or on disk (`serving.export.Served`) on numpy arrays, in batches.
 
     Attributes:
-        names: the verbs that it has.
+        names: names of the model's verbs.
         options: {verb: {input: Option}}.
-        image_shape, latent_shape, source_shape: of one image, latent or source; None where there is none.
-        resize, small_sources: how image files of another size come to it, and smaller ones to `source_shape`: the arguments
-            mode and enlarge of `tfgen.data.readers.resize.resize`.
-        class_names: of its data, or empty.
+        image_shape, latent_shape, source_shape: shape of one image, latent or source; None if the model has none.
+        resize, small_sources: arguments `mode` and `enlarge` of `tfgen.data.readers.resize.resize` for image files of
+            another size; `small_sources` applies to sources smaller than `source_shape`.
+        class_names: class names of the data, or empty.
     """
 
     resize, small_sources, class_names = "stretch", "bilinear", ()
 
     def tell(self, record):
-        """Takes over what the record of a run or an export says of its data."""
+        """Sets the data-dependent attributes from the record of a run or export."""
         source = record.get("data", {})
         self.resize, self.small_sources = source.get("resize", self.resize), small_sources(source)
         self.class_names = tuple(record.get("spec", {}).get("class_names", ()))
 
     def call(self, name, options):
-        """Function of a batch (rows of the first input, then of the options in order) -> {output: tensor} of a verb."""
+        """Function (batch of the first input, options in order …) -> {output: tensor} of a verb."""
         raise NotImplementedError(f"{type(self).__name__} must define call(name, options)")
 
     def outputs(self, name, inputs, batch_size=128, **options):
-        """Everything that a verb gives.
+        """Runs a verb and returns all its outputs.
 
         Args:
-            name: the verb.
-            inputs: array with the batch first (images, latents or seeds).
-            batch_size: rows at a time.
-            **options: one value, or one per row, for each option of the verb that should not have its default.
+            name: name of the verb.
+            inputs: array (N, …) of images, latents or seeds.
+            batch_size: rows per batch.
+            **options: options of the verb: one value, or one per row; the others use their defaults.
 
         Returns:
-            {output: numpy array}, the verb's own first.
+            {output: numpy array}, the main output first.
 
         Raises:
             UserError: for a verb or option that the model does not have, or a value out of range.
@@ -214,7 +213,7 @@ class Verbs:
         return {key: made[key] for key in sorted(made, key=lambda key: (key != VERBS[name].output, key))}
 
     def __call__(self, name, inputs, batch_size=128, **options):
-        """A verb's own output, float32; arguments and errors as for `outputs`."""
+        """The main output of a verb, float32; arguments and errors as for `outputs`."""
         return self.outputs(name, inputs, batch_size, **options)[VERBS[name].output]
 
 
@@ -235,7 +234,7 @@ class Live(Verbs):
 
 
 def resolve_options(model, name, rows, given):
-    """One array of `rows` values per option of a verb, from the values given and the defaults.
+    """{option: array of `rows` values} of a verb, from the given values and the defaults.
 
     Raises:
         UserError: for an unknown verb or option, a wrong length or a value out of range.
@@ -254,7 +253,7 @@ def resolve_options(model, name, rows, given):
         column = _column(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
-        # In the column's precision, in which an end such as 0.01 is another number.
+        # Compared in the option's dtype: 0.01 differs between float32 and float64.
         low, high = np.asarray([option.low, option.high], option.dtype)
         if column.size and not (column.min() >= low and column.max() <= high):
             raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
@@ -264,7 +263,7 @@ def resolve_options(model, name, rows, given):
 
 
 def _column(key, value, option):
-    """Values of an option in its dtype; of whole numbers no part is lost."""
+    """Converts values of an option to its dtype; raises a `UserError` for fractions given to an integer option."""
     try:
         column = np.asarray(value, option.dtype)
         if np.issubdtype(column.dtype, np.integer) and not np.array_equal(column, np.asarray(value)):

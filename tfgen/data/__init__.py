@@ -1,5 +1,4 @@
-"""Image data: where it comes from (`load`, `prepare`, `available`) and how a model sees it (`views`,
-`pairings`, `one_class`)."""
+"""Image data: loading (`load`, `prepare`, `available`) and views for models (`views`, `pairings`, `one_class`)."""
 
 from tfgen.data import pairings, views
 from tfgen.data.dataset import Dataset

@@ -1,4 +1,4 @@
-"""Classes that a caller names."""
+"""Classes given by name or number."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from tfgen.errors import UserError, did_you_mean
 
 
 def listed(wanted):
-    """'A,B', a sequence or one class -> list."""
+    """A list of classes from 'A,B', a sequence or a single class."""
     if isinstance(wanted, str):
         return wanted.split(",")
     return list(wanted) if isinstance(wanted, Sequence) else [wanted]
 
 
 def title_of(label, class_names):
-    """What to call class number `label`: its name or, without names, its number."""
+    """The name of class `label` or, without class names, its number as a string."""
     return class_names[label] if class_names else str(label)
 
 
@@ -21,13 +21,13 @@ def class_of(name, wanted, class_names, classes):
     """The number of a class given by its name, in any case, or by its number.
 
     Args:
-        name: of the data, for the error.
+        name: name of the data set, for the error message.
         wanted: str or int.
-        class_names: one a class, or empty.
-        classes: how many there are.
+        class_names: one name per class, or empty.
+        classes: number of classes.
 
     Raises:
-        UserError: for another one, with the nearest name.
+        UserError: for an unknown class, with the nearest name.
     """
     text = str(wanted).strip()
     same = [label for label, known in enumerate(class_names) if known == text] or [

@@ -1,4 +1,4 @@
-"""Datasets in memory and their streams: batch k is a pure function of (seed, k)."""
+"""In-memory datasets and their batch streams; training batch k is a pure function of (seed, k)."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,20 +7,21 @@ from tfgen import noise
 from tfgen.data import views
 from tfgen.errors import UserError
 
-# The way in which training data are ordered. 1, of runs recorded without one, has orders of epochs, seeds and domains that
-# correlate by up to 0.95; 2 has independent ones.
+# Version of the shuffling of training data. Version 1 (runs without a recorded version) gives permutations that correlate by
+# up to 0.95 between epochs, seeds and domains; version 2 gives independent ones.
 ORDER = 2
-# Of the images and of the sources of unpaired data: first word of the key of order 1, and what tells them apart in order 2.
+# Domain-separation constants for the shuffle seed, one pair for images and one for the sources of unpaired data: the first
+# key word in order 1, and the domain number in order 2.
 _IMAGES, _SOURCES = (498247692, 0), (498247693, 1)
 
 
 def _words(stream):
-    """The two uint32 (1,) words of a Python int of 64 bits, the low one first."""
+    """Splits a 64-bit Python int into two uint32 (1,) words, low word first."""
     return tuple(tf.constant(stream >> shift & 0xFFFFFFFF, tf.uint32)[None] for shift in (0, 32))
 
 
 def _low(numbers):
-    """The low 32 bits of int64 (B,): uint32 (B,)."""
+    """Low 32 bits of int64 (B,) as uint32 (B,)."""
     return tf.cast(numbers & tf.constant(0xFFFFFFFF, tf.int64), tf.uint32)
 
 
@@ -41,21 +42,22 @@ def stream_seeds(stream, positions):
 
 
 def _order_key(stream, epochs, domain):
-    """Three words per epoch, int64 (B, 3): Threefry of key `stream` and counters that no position of a stream has."""
+    """Shuffle key per epoch, int64 (B, 3): Threefry of key `stream` and counters outside the range of stream positions."""
     uses = (tf.constant(0x80000000 | 2 * domain + index, tf.uint32) for index in (0, 1))
     words = [word for use in uses for word in noise.threefry(_words(stream), (_low(epochs), use))]
     return tf.stack([tf.cast(word, tf.int64) for word in words[:3]], axis=1)
 
 
 def _shuffled(positions, count, seed, domain, order=ORDER):
-    """Rows at positions g of an endless stream: g mod count, permuted anew in each epoch g // count.
+    """Row indices at positions g of an infinite stream: g mod count, with a new permutation per epoch g // count.
 
-    Few rounds and small key words, as in order 1, leave orders correlated. Only the raw op takes a key per row.
+    The few rounds and small key words of order 1 leave permutations correlated. The raw op is used because only it
+    accepts one key per row.
 
     Args:
         positions: int64 (B,).
-        count: rows of a split.
-        seed: of the stream.
+        count: number of rows in the split.
+        seed: seed of the stream.
         domain: `_IMAGES` or `_SOURCES`.
         order: 1 or 2, see `ORDER`.
 
@@ -98,14 +100,14 @@ class Dataset:
     Args:
         spec: DataSpec.
         arrays: {split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}; must have 'train'.
-        source: the arguments of `load` that give this dataset again: what a run records.
-        sources: what is translated to the images, where the spec is of paired or unpaired data: {split: uint8
-            (N, H, W, C)}, for unpaired data of any N, or (paired) a pairing of `tfgen.data.pairings`, which computes
+        source: the arguments of `load` that reproduce this dataset; recorded in runs.
+        sources: translation sources of paired or unpaired data: {split: uint8 (N, H, W, C)}, where N may differ from
+            that of the images for unpaired data; for paired data also a pairing of `tfgen.data.pairings`, which computes
             them in the stream.
-        masks: where the defects of one-class data are: {split: bool (N, H, W)}, or None.
+        masks: defect masks of one-class data: {split: bool (N, H, W)}, or None.
 
     Raises:
-        UserError: arrays, sources or masks that do not fit the spec.
+        UserError: arrays, sources or masks that contradict the spec.
     """
 
     def __init__(self, spec, arrays, source=None, sources=None, masks=None):
@@ -164,18 +166,18 @@ class Dataset:
         return self._split(split)[0]
 
     def labels(self, split):
-        """Read-only int64 (N,), or None where the split has none. Raises UserError on an unknown split."""
+        """Read-only int64 (N,), or None if the split has no labels. Raises UserError on an unknown split."""
         return self._split(split)[1]
 
     def sources(self, split, limit=None):
-        """What is translated to the images of a split, or the other domain of unpaired data.
+        """Translation sources of a split: of each image (paired data), or the source domain (unpaired data).
 
         Args:
             split: 'train', 'validation' or 'test'.
-            limit: the first ones only; None takes all.
+            limit: maximum number of sources; None returns all.
 
         Returns:
-            Read-only uint8 (N, H, W, C). A pairing computes them at each call, as `batches` has them.
+            Read-only uint8 (N, H, W, C). A pairing computes them at each call, equal to those of `batches`.
 
         Raises:
             UserError: an unknown split, a limit out of range, or data without sources.
@@ -190,7 +192,7 @@ class Dataset:
         return _read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
 
     def masks(self, split):
-        """Read-only bool (N, H, W), True where an image has a defect; None where there are none.
+        """Read-only bool (N, H, W), True at defective pixels; None if the split has no masks.
 
         Raises:
             UserError: an unknown split.
@@ -199,7 +201,7 @@ class Dataset:
         return self._masks.get(split)
 
     def anomalous(self, split):
-        """Which images of one-class data are anomalous: bool (N,), all False but in the test split.
+        """Anomaly labels of one-class data: bool (N,), all False outside the test split.
 
         Raises:
             UserError: an unknown split, or data of another view.
@@ -211,15 +213,15 @@ class Dataset:
         return np.zeros(len(images), bool) if labels is None else labels > 0
 
     def _count(self, split):
-        """Images of a split, of unpaired data those of the larger domain."""
+        """Number of images of a split; for unpaired data that of the larger domain."""
         return max(len(self.images(split)), len(self._sources.get(split, ())))
 
     def steps(self, batch_size):
-        """Batches an epoch of training: max(1, n // batch_size), n images or those of the larger domain."""
+        """Training batches per epoch: max(1, n // batch_size) for n training images (unpaired: of the larger domain)."""
         return max(1, self._count("train") // _check_int("batch_size", batch_size, 1))
 
     def _captured(self, split):
-        """Tensors of a split in host memory, made once and shared by all its streams."""
+        """Tensors of a split in host memory, created once and shared by all its streams."""
         arrays = (*self._split(split), self._sources.get(split))
         if split not in self._tensors:
             with tf.init_scope(), tf.device("/CPU:0"):
@@ -227,7 +229,7 @@ class Dataset:
         return self._tensors[split]
 
     def _augmented(self, record, augment):
-        """A record with its images changed: pairs alike, the two domains of unpaired data independently."""
+        """Augments a record: the same transformation for both images of a pair, independent ones for unpaired domains."""
         seeds = record["seed"]
         others = {"paired": seeds, "unpaired": tf.int64.max - seeds}
         changed = {"image": augment.seeded(record["image"], seeds)}
@@ -236,7 +238,7 @@ class Dataset:
         return record | changed
 
     def _reader(self, split, stream, view, augment=None):
-        """Function (rows, rows of the sources, positions), int64 (B,) each, -> the view of those rows."""
+        """Returns read(rows, source_rows, positions) -> batch; all arguments int64 (B,)."""
         images, labels, sources = self._captured(split)
 
         def read(rows, source_rows, positions):
@@ -257,22 +259,21 @@ class Dataset:
     def train(self, batch_size, seed=0, view=views.images, start=0, augment=None, order=ORDER):
         """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
-        Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n: each epoch is a
-        permutation, independent of those of other epochs and seeds, and a stream with `start=k` is the stream from 0
-        without its first k batches. Of unpaired data each domain goes through its own epochs in its own order,
-        independently of the other.
+        Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n. Each epoch is a permutation,
+        independent of those of other epochs and seeds. A stream with `start=k` equals the stream from 0 without its
+        first k batches. Each domain of unpaired data has its own epochs and permutations.
 
         Args:
-            batch_size: images a batch, static.
-            seed: int >= 0.
+            batch_size: images per batch; a static dimension.
+            seed: int in 0 ... 2^63 - 1.
             view: function of a record (`tfgen.data.views`).
-            start: the first batch, >= 0.
-            augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Pairs change alike,
-                and a pairing computes its sources after it; unpaired domains change independently.
-            order: 2, or 1 for the order of runs that were begun before 2 was there.
+            start: index of the first batch, >= 0.
+            augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Both images of a pair
+                get the same transformation, unpaired domains independent ones; a pairing computes its sources afterwards.
+            order: version of the shuffling: 2, or 1 to resume runs recorded before version 2.
 
         Raises:
-            UserError: a number out of range, or a view that needs labels or sources on data without.
+            UserError: a number out of range, or a view that needs labels or sources which the data lacks.
         """
         batch_size = _check_int("batch_size", batch_size, 1)
         seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
@@ -292,24 +293,25 @@ class Dataset:
         return self._finish(tf.data.Dataset.counter(start), batch)
 
     def batches(self, split, batch_size=128, view=views.images, limit=None):
-        """One pass over a split in order, with the remainder; noise of a view is the same in every pass.
+        """One ordered pass over a split, including the last partial batch; a view's noise is the same in every pass.
 
-        Of unpaired data it is a pass over the larger domain; the smaller one starts again when it ends.
+        For unpaired data the pass covers the larger domain, and the smaller domain repeats.
 
         Args:
             split: 'train', 'validation' or 'test'.
-            batch_size: images a batch, the last one smaller.
+            batch_size: images per batch; the last batch may be smaller.
             view: function of a record (`tfgen.data.views`).
-            limit: stop after that many images; None takes all.
+            limit: maximum number of images; None uses all.
 
         Raises:
-            UserError: an unknown split, a number out of range, or a view that needs labels or sources on data without.
+            UserError: an unknown split, a number out of range, or a view that needs labels or sources which the data
+                lacks.
         """
         batch_size = _check_int("batch_size", batch_size, 1)
         count = self._count(split)
         if limit is not None:
             count = min(count, _check_int("limit", limit, 1))
-        # Streams below 0 are those of no training seed.
+        # Negative stream numbers never coincide with training seeds.
         read = self._reader(split, -1 - list(self._arrays).index(split), view)
 
         @tf.autograph.experimental.do_not_convert

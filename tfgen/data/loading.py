@@ -1,4 +1,4 @@
-"""From a name or a path to a Dataset."""
+"""Loads a Dataset from a name or a path."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tfgen.errors import UserError, did_you_mean, note
 
 
 def _digits():
-    """({split: (images, labels)}, class names): scikit-learn's 1,797 digits, levels 0 to 16 stretched to 0 to 255."""
+    """({split: (images, labels)}, class names): scikit-learn's 1,797 digits, levels 0 to 16 rescaled to 0 to 255."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -36,7 +36,7 @@ def _fit(source):
 
 
 def _train_groups(source, name, paths, split="train"):
-    """The groups of a training split's files, or None where none are asked for."""
+    """Groups of the files of a training split, or None without `group_by`."""
     if "group_by" not in source:
         return None
     if split not in paths:
@@ -45,7 +45,7 @@ def _train_groups(source, name, paths, split="train"):
 
 
 def _whole(name, splits, fit, side_by_side=False, groups=None):
-    """The splits resized, checked for one size and one number of channels, and carved."""
+    """Resizes the splits, checks for one size and number of channels, and carves missing splits from train."""
     if fit.size is not None or side_by_side:
         splits = {split: (stack(repr(name), images, fit, side_by_side), labels)
                   for split, (images, labels) in splits.items()}
@@ -57,7 +57,7 @@ def _whole(name, splits, fit, side_by_side=False, groups=None):
 
 
 def _two_domains(source, name, splits, paths):
-    """{split: images} of A and {split: (images, None)} of B, from splits called trainA, trainB and so on."""
+    """{split: images} of A and {split: (images, None)} of B, from splits trainA, trainB …"""
     a, b = (_whole(name, {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain}, _fit(source),
                    groups=_train_groups(source, name, paths, f"train{domain}")) for domain in "AB")
     check_one_size(repr(name), (found["train"][0].shape[1:3] for found in (a, b)))
@@ -111,7 +111,7 @@ def _dataset(source, name, splits, classes=None, class_names=(), view="images", 
 
 
 def _check_unasked(source, name, what):
-    """Raises UserError if pairs or domains are asked of data that have a view of their own."""
+    """Raises UserError if `pairs` or `domains` are given for data that already has a view."""
     asked = [key for key in ("pairs", "domains") if key in source]
     if asked:
         raise UserError(f"{asked[0]} expect one set of images, received {name!r}, which has {what}: "
@@ -119,7 +119,7 @@ def _check_unasked(source, name, what):
 
 
 def _category(source, name, path, reader):
-    """The Dataset of a folder in MVTec AD's layout; a test split carved from train is all normal."""
+    """The Dataset of a folder in MVTec AD's layout; a test split carved from train has normal images only."""
     _check_unasked(source, name, "normal images and defects")
     splits, kinds, masks, paths = mvtec.read_category(path, reader)
     splits = carve(name, splits, _train_groups(source, name, paths))
@@ -161,7 +161,7 @@ def read_arrays(path):
 
 
 def _from_path(path, reader):
-    """({split: (images, labels)}, class names, {split: [path]} of image files)."""
+    """({split: (images, labels)}, class names, {split: [path of each image file]})."""
     found = read_arrays(path)
     if found:
         return found, (), {}
@@ -194,7 +194,7 @@ def _unknown(name, data_dir):
 
 
 def _load(source, name, data_dir):
-    """The Dataset of a name or path, before any of its classes are told normal."""
+    """The Dataset of a name or path, before the conversion to one-class data."""
     if name == "digits":
         return _finish(source, name, *_digits(), {})
     fit, side_by_side = _fit(source), source.get("pairs") in pairings.SIDE_BY_SIDE
@@ -217,7 +217,7 @@ def _load(source, name, data_dir):
 
 
 def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
-    """The arguments of `load` as a run records them; newer ones only where they are not their defaults."""
+    """The arguments of `load` as recorded in a run; recently added ones only if they differ from their defaults."""
     fit = Fit.asked(image_size, resize)
     source = {"name": name, "image_size": fit.size, "data_dir": None if data_dir is None else str(data_dir)}
     if fit.size:
@@ -233,30 +233,30 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
          group_by=None, skip_unreadable=False):
     """Loads a dataset into memory. Nothing is ever downloaded.
 
-    Copies of an image in several splits, and files that are passed over, are said in a line each on standard error.
+    Prints one warning on standard error for images duplicated across splits, and one per skipped file.
 
     Args:
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
             .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
             for unpaired images in trainA, trainB …, `mvtec.read_category` for normal images in train/good). A prepared
-            name goes before a path of the same spelling; './name' is always the path.
-        image_size: what all images are resized to, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None keeps
-            theirs.
-        data_dir: folder of prepared TFDS datasets; None takes TFDS' own.
-        pairs: what each image is to be translated from: a pairing as for `pairings.by_name`, or 'side_by_side' where
-            each file holds the source (left) and the image (right), or 'side_by_side_reversed' (source right).
-        domains: two classes, by name or number, as a pair or as 'A,B': the images of the second become the images, and
-            those of the first unpaired sources, without labels.
-        normal, anomalous: classes as for `one_class`, for data to detect anomalies in.
-        resize: how images come to `image_size`: 'stretch', 'crop' or 'pad', as for `tfgen.data.readers.resize.resize`.
-        group_by: a regular expression that is searched in the names of image files: files with the same first group (or,
-            without one, the same match) are of one group, which is not separated where a split is carved from train.
-        skip_unreadable: leave out image files that cannot be read, instead of refusing the folder.
+            dataset takes precedence over a path of the same name; './name' always means the path.
+        image_size: size to which all images are resized, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None
+            keeps their size.
+        data_dir: folder of prepared TFDS datasets; None uses the TFDS default.
+        pairs: translation source of each image: a pairing as for `pairings.by_name`; 'side_by_side' if each file holds
+            the source (left) and the image (right); 'side_by_side_reversed' for the source on the right.
+        domains: two classes, by name or number, as a pair or as 'A,B'. Images of the second class are the targets, images
+            of the first are the unpaired sources. Labels are dropped.
+        normal, anomalous: classes as for `one_class`, for anomaly detection.
+        resize: resizing mode: 'stretch', 'crop' or 'pad', as for `tfgen.data.readers.resize.resize`.
+        group_by: regular expression searched in the names of image files. Files with the same first group (or, without
+            groups in the expression, the same match) stay together when a split is carved from train.
+        skip_unreadable: skip unreadable image files instead of raising an error.
 
     Returns:
-        Dataset with the splits train, validation and test. A source without a test or a validation split gives a
-        tenth (at most 5,000) of train, by a fixed permutation, for each (of unpaired images, in each domain); of groups,
-        the fewest that have as many images.
+        Dataset with the splits train, validation and test. Each missing test or validation split takes a tenth (at most
+        5,000) of the training images by a fixed permutation, per domain for unpaired data. With `group_by` it takes the
+        smallest number of whole groups with at least as many images.
 
     Raises:
         UserError: one line with what was expected, what was received and what to do.
@@ -275,20 +275,20 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
 
 
 def portable(source):
-    """The arguments of `load` that a data set was made by, as an export holds them: without paths of this computer.
+    """The arguments of `load` for the record of an export, without paths of this computer.
 
     Args:
         source: `dataset.source`.
 
     Returns:
-        The same with the last part of a path as its `name` and then `"local": True`, and without `data_dir`.
+        `source` with `data_dir` None; if `name` is a path, with its last component as `name` and `"local": True`.
     """
     path = pathlib.Path(source["name"])
     return source | {"data_dir": None} | ({"name": path.name, "local": True} if path.is_absolute() else {})
 
 
 def available(data_dir=None):
-    """[(name, where, description)] of what `load` finds by name now: digits and the prepared TFDS datasets."""
+    """[(name, location, description)] of all datasets that `load` finds by name: digits and prepared TFDS datasets."""
     rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
     for name, folder in tfds_store.prepared(data_dir).items():
         try:

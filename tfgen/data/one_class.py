@@ -1,4 +1,4 @@
-"""Labelled data as normal images and anomalies."""
+"""One-class data: converts labelled data to normal images and anomalies."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def _check(dataset, normal, anomalous):
 
 
 def _sides(dataset, wanted):
-    """Numbers of the classes asked for and of all others that have images, each ascending."""
+    """Sorted numbers of the requested classes, and of all other classes that have images."""
     spec = dataset.spec
     chosen = sorted({class_of(spec.name, one, spec.class_names, spec.num_classes) for one in listed(wanted)})
     known = np.unique(np.concatenate([dataset.labels(split) for split in spec.sizes]))
@@ -31,7 +31,7 @@ def _sides(dataset, wanted):
 
 
 def _check_sides(dataset, normals, kinds):
-    """Raises UserError unless both have classes, and these have images in the splits where they are kept."""
+    """Raises UserError unless both sides have classes with images in every split in which they are kept."""
     spec = dataset.spec
     if not normals or not kinds:
         raise UserError(f"expected a normal and an anomalous class of {spec.name!r} at least, received {len(normals)} "
@@ -45,7 +45,7 @@ def _check_sides(dataset, normals, kinds):
 
 
 def one_class(dataset, normal=None, anomalous=None):
-    """Labelled data for anomaly detection: training and validation on normal images alone, the test on all.
+    """Converts labelled data for anomaly detection: train and validation keep normal images only, test keeps all.
 
     Either some classes are normal and all others anomalous (one-class: Ruff et al., 2018), or some are anomalous and
     all others normal (leave-one-out: Akcay et al., 2018, arXiv:1805.06725).
@@ -53,12 +53,11 @@ def one_class(dataset, normal=None, anomalous=None):
     Args:
         dataset: Dataset of view "images" with labels in all splits.
         normal: the normal classes, by name or number: 3, "3", "Sandal,Bag" or a sequence; None with `anomalous`.
-        anomalous: the anomalous ones, likewise; None with `normal`.
+        anomalous: the anomalous classes, in the same format; None with `normal`.
 
     Returns:
-        Dataset of view "one_class". Labels of its test split: 0 for the normal classes, 1, 2 … for the others in their
-        order; the name of label 0 is that of the normal class, or "normal" for several. Anomalies of the other splits
-        are left out.
+        Dataset of view "one_class". Labels of its test split: 0 for normal classes, 1, 2 … for the anomalous classes in
+        their order. Label 0 has the name of the normal class, or "normal" for several.
 
     Raises:
         UserError: both arguments or neither, data of another view or without labels, an unknown class, no class left
@@ -69,7 +68,7 @@ def one_class(dataset, normal=None, anomalous=None):
     chosen, others = _sides(dataset, wanted)
     normals, kinds = (chosen, others) if side == "normal" else (others, chosen)
     _check_sides(dataset, normals, kinds)
-    new = np.zeros(dataset.spec.num_classes, np.int64)  # the label of each class
+    new = np.zeros(dataset.spec.num_classes, np.int64)  # new label of each class
     new[kinds] = np.arange(1, 1 + len(kinds))
     arrays = {}
     for split in dataset.spec.sizes:

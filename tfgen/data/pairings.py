@@ -1,8 +1,8 @@
-"""Pairings: what an image is to be translated from, computed from the image itself; and the resizing they share.
+"""Pairings: compute a translation source (edges, grey, low resolution, erased) from each target image; also resizing.
 
-A pairing has a `name` (which `by_name` takes back), `source_shape(image_shape) -> (H, W, C)` and is called with a record
-of a batch (`tfgen.data.views`), whose "image" and "seed" it reads: it returns the sources, float32 (B, H, W, C) in [0, 1].
-It is a pure function in TensorFlow, so that it runs in a stream of batches.
+A pairing has a `name` (accepted by `by_name`) and `source_shape(image_shape) -> (H, W, C)`. Called with a record of a
+batch (`tfgen.data.views`), it computes from "image" and "seed" the sources, float32 (B, H, W, C) in [0, 1]. It is a pure
+TensorFlow function, so that it can run inside the data stream.
 """
 
 import functools
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgen.errors import UserError, did_you_mean
 from tfgen.layers.corruption import EraseRegion
 
-SIDE_BY_SIDE = ("side_by_side", "side_by_side_reversed")  # pairs that `load` finds in the files themselves
+SIDE_BY_SIDE = ("side_by_side", "side_by_side_reversed")  # pairs stored in the image files, split by `load`
 
 
 def luminance(images):
@@ -33,7 +33,7 @@ def downscale(images, factor):
         (B, H / factor, W / factor, C).
 
     Raises:
-        UserError: sides that the factor does not divide.
+        UserError: if the factor does not divide H and W.
     """
     height, width, channels = images.shape[1:]
     if factor < 1 or height % factor or width % factor:
@@ -44,7 +44,7 @@ def downscale(images, factor):
 
 @functools.cache
 def _cubic(old, new):
-    """Keys' interpolation of a row of `old` pixels at the centres of `new` ones: float32 (new, old), rows of sum 1."""
+    """Weights of Keys' cubic interpolation from `old` to `new` pixels: float32 (new, old), each row sums to 1."""
     away = np.abs((np.arange(new)[:, None] + 0.5) * old / new - 0.5 - np.arange(old))
     near = (1.5 * away - 2.5) * away**2 + 1
     far = ((2.5 - 0.5 * away) * away - 4) * away + 2
@@ -55,7 +55,7 @@ def _cubic(old, new):
 def upscale(images, size):
     """Bicubic interpolation (Keys, 1981, a = -1/2), clipped to [0, 1].
 
-    Agrees with `tf.image.resize(images, size, "bicubic")`, but runs with XLA and on a GPU too.
+    Agrees with `tf.image.resize(images, size, "bicubic")`, but also runs with XLA and on a GPU.
 
     Args:
         images: float32 (B, H, W, C) in [0, 1].
@@ -81,7 +81,7 @@ def _check_channels(name, image_shape, allowed, hint):
 
 
 def _filtered(images, kernel):
-    """Correlation of (B, H, W, 1) with a kernel (h, w) of odd sides, borders mirrored."""
+    """Correlates images (B, H, W, 1) with a kernel (h, w) of odd sides; borders are mirrored."""
     rows, columns = (side // 2 for side in kernel.shape)
     padded = tf.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), "SYMMETRIC")
     return tf.nn.conv2d(padded, kernel[:, :, None, None].astype(np.float32), 1, "VALID")
@@ -95,17 +95,17 @@ def _beside(images, down, right):
 
 
 def edges(images, low=0.1, high=0.25, sigma=0.8, floor=0.05):
-    """Thin white lines on black where brightness changes most (Canny, 1986).
+    """Edge map (Canny, 1986): thin white lines on black.
 
-    Luminance, Gaussian blur, Sobel's gradient, the maxima of its length along its direction (to 45 degrees), two
-    thresholds. Of the lines between the thresholds Canny keeps all that touch a strong one; here, those within four
+    Steps: luminance, Gaussian blur, Sobel gradient, non-maximum suppression (directions rounded to 45 degrees),
+    hysteresis with two thresholds. Canny keeps all weak edges connected to a strong one; this keeps those within four
     pixels of one.
 
     Args:
         images: float32 (B, H, W, 1 or 3) in [0, 1].
-        low, high: the thresholds, as shares of the largest gradient of each image.
-        sigma: of the blur, in pixels.
-        floor: the largest gradient is taken to be at least this, in brightness a pixel, so that an even image stays empty.
+        low, high: thresholds, relative to the largest gradient of each image.
+        sigma: standard deviation of the blur in pixels.
+        floor: lower bound of that largest gradient, in brightness per pixel; keeps uniform images empty.
 
     Returns:
         float32 (B, H, W, 1) of 0 and 1.
@@ -119,7 +119,7 @@ def edges(images, low=0.1, high=0.25, sigma=0.8, floor=0.05):
     length = tf.sqrt(right**2 + down**2)
 
     def peak(rows, columns):
-        # Of two equal neighbours the first is the peak; the margin makes rounding errors equal.
+        # Of two equal neighbours the first counts as the peak; the margin absorbs rounding errors.
         return (length > _beside(length, -rows, -columns) + 1e-5) & (length >= _beside(length, rows, columns) - 1e-5)
 
     flat = math.tan(math.pi / 8)
@@ -134,7 +134,7 @@ def edges(images, low=0.1, high=0.25, sigma=0.8, floor=0.05):
 
 
 class Edges:
-    """The sketch of an image: `edges`, one channel."""
+    """Pairing: the edge map of an image, one channel."""
 
     name = "edges"
 
@@ -147,7 +147,7 @@ class Edges:
 
 
 class Grey:
-    """A colour image without its colours: luminance, one channel."""
+    """Pairing: the luminance of a colour image, one channel."""
 
     name = "grey"
 
@@ -160,13 +160,13 @@ class Grey:
 
 
 class LowResolution:
-    """An image at 1 / factor of its resolution, enlarged again: means of blocks, then `upscale`.
+    """Pairing: an image reduced to 1 / factor of its resolution by block means, enlarged again by `upscale`.
 
     Args:
-        factor: int >= 2; where it does not divide a side, the small side is rounded up.
+        factor: int >= 2; if it does not divide a side, the reduced side is rounded up.
 
     Raises:
-        UserError: another factor.
+        UserError: for a factor below 2 or not whole.
     """
 
     def __init__(self, factor=4):
@@ -177,7 +177,7 @@ class LowResolution:
 
     def source_shape(self, image_shape):
         if self.factor > min(image_shape[:2]):
-            raise UserError(f"{self.name} expects images of at least {self.factor} pixels a side, received "
+            raise UserError(f"{self.name} expects images of at least {self.factor} pixels per side, received "
                             f"{image_shape[0]}x{image_shape[1]}: choose a smaller factor")
         return tuple(image_shape)
 
@@ -190,13 +190,13 @@ class LowResolution:
 
 
 class Erased:
-    """An image with one random rectangle filled with grey (Pathak et al., 2016): another one in every epoch of training.
+    """Pairing: an image with a random grey rectangle (Pathak et al., 2016), drawn anew in every training epoch.
 
     Args:
-        share: largest side of the rectangle as a share of the image's, in (0, 1]; the smallest is half of it.
+        share: largest side of the rectangle as a fraction of the image's side, in (0, 1]; the smallest is half of it.
 
     Raises:
-        UserError: another share.
+        UserError: for a share out of range.
     """
 
     def __init__(self, share=0.5):
@@ -222,7 +222,7 @@ def by_name(text):
         text: name, or name:number: 'low_resolution:4' (the factor), 'erased:0.5' (the largest share).
 
     Raises:
-        UserError: with the nearest name on a typo; a number that is none, out of range or not taken.
+        UserError: for an unknown name, with the nearest one, or an invalid or unexpected number.
     """
     name, colon, number = str(text).partition(":")
     if name not in _PAIRINGS:

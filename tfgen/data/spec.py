@@ -1,4 +1,4 @@
-"""What a recipe is told about a dataset."""
+"""The description of a dataset that a recipe receives."""
 
 import dataclasses
 
@@ -23,17 +23,17 @@ class DataSpec:
     """Description of an image dataset.
 
     Args:
-        name: what it is called in runs and tables.
-        image_shape: (height, width, channels) of every image; of those translated to, where there are sources.
-        num_classes: number of labels of the training split; None where it has none.
-        sizes: number of images of each split; of unpaired data, that of the larger domain.
-        class_names: one name per class, or empty; of one-class data those of the test labels: normal, then each anomaly.
-        view: what the data are: "images", "paired" (a source for each image), "unpaired" (images of two domains) or
-            "one_class" (normal images without labels; in the test split also anomalies, labelled 0 = normal, 1, 2 …).
-        source_shape: (height, width, channels) of the images translated from; None where there are none.
+        name: name of the dataset in runs and tables.
+        image_shape: (height, width, channels) of every image (of the target images if the data has sources).
+        num_classes: number of classes; None without labels.
+        sizes: number of images per split; for unpaired data that of the larger domain.
+        class_names: one name per class, or empty; for one-class data one per test label: normal, then each anomaly.
+        view: kind of data: "images", "paired" (a source for each image), "unpaired" (images of two domains) or
+            "one_class" (normal images without labels; the test split also has anomalies and labels 0 = normal, 1, 2 …).
+        source_shape: (height, width, channels) of the translation sources; None without sources.
 
     Raises:
-        UserError: a field out of range, naming what was received.
+        UserError: for a field out of range.
     """
 
     name: str
@@ -70,16 +70,16 @@ class DataSpec:
         object.__setattr__(self, "class_names", names)
 
     def to_json(self):
-        """A dict of JSON types that `from_json` takes back."""
+        """A dict of JSON types, the input of `from_json`."""
         return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
                 "source_shape": None if self.source_shape is None else list(self.source_shape)}
 
     def changes_since(self, record):
-        """A line on how many images there were when `record` (of `to_json`) was written, or None if there were as many.
+        """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.
 
         Raises:
-            UserError: for images of another shape, which a model of the record does not take.
+            UserError: if the shape of images or sources has changed, so that a model of the record cannot use the data.
         """
         shapes = self.to_json()
         for field in ("image_shape", "source_shape"):
@@ -93,7 +93,7 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, record):
-        """The spec that wrote `record`. Raises UserError on unknown or missing fields."""
+        """The spec with the fields of `record`. Raises UserError on unknown or missing fields."""
         fields = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(record, dict) or not {"name", "image_shape"} <= set(record) <= fields:
             received = sorted(record) if isinstance(record, dict) else type(record).__name__

@@ -1,4 +1,4 @@
-"""Held-out splits: carved from the training images, whole groups where files are grouped; and copies across them."""
+"""Carves held-out splits from the training images, keeping groups together; detects duplicates across splits."""
 
 import hashlib
 import re
@@ -19,7 +19,7 @@ def take(pair, rows):
 
 
 def group_pattern(text):
-    """The compiled pattern of `group_by`. Raises UserError for one that is no regular expression."""
+    """The compiled pattern of `group_by`. Raises UserError for an invalid regular expression."""
     try:
         return re.compile(text)
     except (re.error, TypeError) as error:
@@ -31,11 +31,11 @@ def groups_of(paths, pattern):
     """The group of each file: str array (N,).
 
     Args:
-        paths: of the files.
-        pattern: a compiled pattern, searched in the file's name: its first group, or without one the whole match.
+        paths: paths of the files.
+        pattern: compiled pattern, searched in each file name; its first group, else the whole match, names the group.
 
     Raises:
-        UserError: for a file in whose name it is not found.
+        UserError: for a file name without a match.
     """
     groups = []
     for path in paths:
@@ -49,7 +49,7 @@ def groups_of(paths, pattern):
 
 
 def _held_out(name, part, count, groups):
-    """(rows to keep, rows to hold out): the end of a fixed permutation of `count`, or whole groups of at least `part`."""
+    """(kept rows, held-out rows): the last `part` rows of a fixed permutation, or whole groups of at least `part` rows."""
     order = permutation(count)
     if groups is None:
         return order[:-part], order[-part:]
@@ -64,12 +64,12 @@ def _held_out(name, part, count, groups):
 
 
 def carve(name, splits, groups=None):
-    """Fills in 'test', then 'validation', from train: a tenth, at most 5,000.
+    """Carves a missing 'test', then a missing 'validation' split from train: a tenth of its images each, at most 5,000.
 
     Args:
-        name: of the data, for errors.
+        name: name of the data set, for error messages.
         splits: {split: (images, labels)} with train.
-        groups: str (N,) of the images of train, which are not separated; None: each is by itself.
+        groups: str (N,), the group of each training image; groups are not separated. None: no groups.
 
     Raises:
         UserError: too few images or groups.
@@ -91,13 +91,13 @@ def carve(name, splits, groups=None):
 
 
 def copies(arrays):
-    """How many images of the held-out splits are in train, or those of test in validation, byte for byte.
+    """Counts exact duplicates across splits: validation or test images in train, test images in validation.
 
     Args:
         arrays: {split: uint8 (N, H, W, C)}.
 
     Returns:
-        [(number, split, the split that has them too)], without zeros.
+        [(number > 0, split, other split with the same images)].
     """
     digests = {split: [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images]
                for split, images in arrays.items()}
@@ -109,7 +109,7 @@ def copies(arrays):
 
 
 def copies_line(name, arrays):
-    """The line that warns of `copies`, or None."""
+    """A one-line warning about `copies`, or None."""
     found = copies(arrays)
     if not found:
         return None

@@ -1,7 +1,7 @@
-"""Photographs of brick, grass and gravel as data: crops, and defects drawn on them, written in MVTec AD's layout.
+"""Synthetic surface defects: crops of photographs of brick, grass and gravel with drawn defects, in MVTec AD's layout.
 
-Needs scikit-image, which ships the three photographs. Each, 512x512, is cut in stripes, so that crops of different parts
-share no pixel; those of one part overlap.
+Needs scikit-image, which ships the three 512x512 photographs. Each is divided into stripes, so that crops of different
+splits share no pixel; crops of one split may overlap.
 """
 
 import functools
@@ -14,7 +14,7 @@ from tfgen.errors import UserError
 SIZE, SIDE = 512, 64
 STRIPES = {"train": ((0, 64), (192, 320), (448, 512)), "validation": ((64, 128), (384, 448)),
            "test": ((128, 192), (320, 384))}
-# What a foreign piece is cut from: it must be seen on the texture.
+# Textures of pasted pieces: they must be visible on the background.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 ROW, COLUMN = np.mgrid[:SIDE, :SIDE].astype(float)
 
@@ -34,20 +34,20 @@ def photograph(texture):
 
 
 def crop(texture, part, random):
-    """A crop (SIDE, SIDE) of a part of the photograph."""
+    """A random crop (SIDE, SIDE) of a photograph from the stripes of split `part`."""
     low, high = STRIPES[part][random.integers(len(STRIPES[part]))]
     top, left = random.integers(0, SIZE - SIDE + 1), random.integers(low, high - SIDE + 1)
     return photograph(texture)[top:top + SIDE, left:left + SIDE]
 
 
 def turned(image, texture, random):
-    """One of the eight ways to lay a square, of brick one of the four that leave its courses."""
+    """A random rotation by 0 or 90 degrees with reflections; brick is only reflected, which keeps its courses horizontal."""
     quarter = random.integers(2) if texture != "brick" else 0
     return np.rot90(image, quarter)[::random.choice((-1, 1)), ::random.choice((-1, 1))]
 
 
 def scratch(image, texture, part, random):
-    """A bow of 28 to 46 pixels, 2 to 4 wide, nearly white or black."""
+    """Draws a curved scratch, 28 to 46 pixels long and 2 to 4 wide, nearly white or black; returns (image, mask)."""
     while True:
         start, angle, length = random.uniform(4, SIDE - 4, 2), random.uniform(0, 2 * np.pi), random.uniform(28, 46)
         along = np.array([np.sin(angle), np.cos(angle)])
@@ -62,7 +62,7 @@ def scratch(image, texture, part, random):
 
 
 def stain(image, texture, part, random):
-    """A blotch with a soft edge, 7 to 12 pixels in radius, that darkens or brightens by 60 to 80 %."""
+    """Draws a soft-edged blotch of radius 7 to 12 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
     (row, column), radius = random.uniform(14, SIDE - 14, 2), random.uniform(7, 12)
     angle = np.arctan2(ROW - row, COLUMN - column)
     radius *= 1 + sum(random.uniform(-0.2, 0.2) * np.cos(k * angle + random.uniform(0, 2 * np.pi)) for k in (2, 3))
@@ -71,7 +71,7 @@ def stain(image, texture, part, random):
 
 
 def paste(image, texture, part, random):
-    """A piece of another texture, 14 to 24 pixels a side, in another light."""
+    """Pastes a piece of another texture with sides of 14 to 24 pixels and changed brightness; returns (image, mask)."""
     height, width = random.integers(14, 25, 2)
     top, left = random.integers(3, SIDE - height - 3), random.integers(3, SIDE - width - 3)
     at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((SIDE, SIDE), bool), image.copy()
@@ -84,14 +84,14 @@ DEFECTS = {"scratch": scratch, "stain": stain, "paste": paste}
 
 
 def write(folder, texture, part, seed, counts):
-    """Writes a texture's folder in MVTec AD's layout, unless it is there.
+    """Writes the data set of a texture in MVTec AD's layout, unless it exists.
 
     Args:
-        folder: of this texture, part and seed.
+        folder: output folder; use one per texture, part and seed.
         texture: `brick`, `grass` or `gravel`.
-        part: `validation` or `test`, of which the test split's crops are; the other splits' are of the parts of their names.
-        seed: of crops and defects.
-        counts: normal crops for training, held out, in the test, and crops with each kind of defect.
+        part: `validation` or `test`: the stripes of the test crops. Training and validation crops use their own stripes.
+        seed: seed of crops and defects.
+        counts: numbers of normal crops in train, validation and test, and of crops per kind of defect.
     """
     random, last = np.random.default_rng(seed), f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask"
     if (folder / f"{last}.png").exists():

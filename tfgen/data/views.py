@@ -1,9 +1,9 @@
-"""Views: pure functions from a record of a batch to what a model gets.
+"""Views: pure functions from a record of a batch to the model's input.
 
 A record is {"image": float32 (B, H, W, C) in [0, 1], "label": int64 (B,), "seed": int64 (B,) >= 0}; "label" is
-absent where the split has none. Seeds are a pure function of the stream's seed and the image's position in the
-stream: fresh in every epoch of training, fixed in a finite pass. Paired and unpaired data have a further "source",
-float32 (B, H, W, C) in [0, 1]: what is to be translated to the image, or an image of the other domain.
+absent if the split has no labels. Seeds are a pure function of the stream's seed and the image's position in the
+stream: new in every training epoch, fixed in a finite pass. Paired and unpaired data also have "source", float32
+(B, H, W, C) in [0, 1]: the translation source of the image, or an image of the source domain.
 """
 
 import tensorflow as tf
@@ -34,14 +34,14 @@ def paired(record):
 
 
 def binarised(record):
-    """x ~ Bernoulli(pixel), float32 of 0 and 1 (Salakhutdinov and Murray, 2008: dynamic binarisation)."""
+    """Dynamic binarisation (Salakhutdinov and Murray, 2008): x ~ Bernoulli(pixel), float32 of 0 and 1."""
     image = record["image"]
     uniforms = noise.uniform(record["seed"], tuple(image.shape[1:]), noise.CORRUPTION)
     return tf.cast(uniforms < image, tf.float32)
 
 
 def corrupted(layer):
-    """View (corrupted image, clean image), the corruption drawn from the record's seeds.
+    """View (corrupted image, clean image); the corruption is drawn from the record's seeds.
 
     Args:
         layer: a `tfgen.layers.corruption.Corruption`, or any object with `seeded(images, seeds)`.
@@ -60,7 +60,7 @@ _BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised, "pai
 
 
 def by_name(name):
-    """The view called 'images', 'labelled', 'binarised' or 'paired'. Raises UserError with the nearest name on a typo."""
+    """The view called 'images', 'labelled', 'binarised' or 'paired'. Raises UserError with the nearest name otherwise."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     raise UserError(f"a view is one of {', '.join(map(repr, _BY_NAME))}, received {name!r}{did_you_mean(name, _BY_NAME)}")

@@ -1,24 +1,24 @@
-"""Heat over images: where they are anomalous."""
+"""Heat maps: overlays of anomaly maps on images."""
 
 import matplotlib
 import numpy as np
 
 from tfgen.data.readers.resize import restore, windows
 
-COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, bright at both ends
-OPACITY = 0.75  # of full heat
+COLOURS = matplotlib.colormaps["autumn_r"]  # yellow to red, both bright
+OPACITY = 0.75  # at full heat
 
 
 def scale(maps, called):
-    """Where heat begins and where it is full in pictures that are to be compared.
+    """Lower and upper end of a colour scale shared by several anomaly maps.
 
     Args:
-        maps: float (N, H, W), of the strangest image first.
-        called: bool (N,), whether an image is called anomalous.
+        maps: float (N, H, W), sorted by decreasing anomaly.
+        called: bool (N,), whether each image is classified as anomalous.
 
     Returns:
-        Two floats: the median pixel of the less anomalous half, and the median peak of the images called anomalous, or
-        the highest peak where none is.
+        Two floats: the median pixel of the less anomalous half, and the median peak of images classified as anomalous
+        (if there are none, the highest peak).
     """
     begins = np.median(maps[len(maps) // 2:])
     peaks = maps.max(axis=(1, 2))
@@ -26,14 +26,13 @@ def scale(maps, called):
 
 
 def overlay(image, heat, begins, full, mode="stretch"):
-    """An image in grey under its map; opacity grows with heat, so normal areas stay visible.
+    """Overlays an anomaly map on a grey image; opacity grows with heat, so that normal areas stay visible.
 
     Args:
         image: float32 (H, W, C) in [0, 1].
-        heat: float (h, w), of the image as the model was shown it; brought to the image's size.
-        begins, full: see `scale`.
-        mode: how the image was resized for the model, see `tfgen.data.readers.resize.resize`;
-            what was cropped away has no heat.
+        heat: float (h, w), map of the resized image; it is resized back to the image's size.
+        begins, full: lower and upper end of the colour scale, see `scale`.
+        mode: resizing mode of the model's input, see `tfgen.data.readers.resize.resize`; areas cropped away have no heat.
 
     Returns:
         float32 (H, W, 3) in [0, 1].
@@ -47,7 +46,7 @@ def overlay(image, heat, begins, full, mode="stretch"):
 
 
 def overlays(images, maps):
-    """Several images under their maps, each half of them taken for the less anomalous: float32 (N, H, W, 3).
+    """Overlays for several images, float32 (N, H, W, 3); the half with lower peaks defines the scale's lower end.
 
     Args:
         images: float32 (N, H, W, C) in [0, 1].

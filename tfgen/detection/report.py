@@ -1,4 +1,4 @@
-"""A folder of images through a model's anomaly score: a table, heat maps over the strangest images, and a page of both."""
+"""Anomaly report of a folder of images: a table of scores, heat maps of the most anomalous images and an HTML page."""
 
 import csv
 import html
@@ -18,18 +18,18 @@ from tfgen.errors import UserError
 from tfgen.files import written_aside
 from tfgen.serving import folders
 
-SIDE = 256  # pixels that the longer side of a picture has, about
+SIDE = 256  # approximate longer side of a picture in pixels
 NOT_CALIBRATED = "not calibrated: tfgen export --fpr … gives a model its threshold"
 
 
 class Report(NamedTuple):
-    """What `write` found.
+    """Result of `write`.
 
     Attributes:
-        scored: number of images.
-        anomalous: how many of them are called anomalous.
-        unreadable: a line for each file that could not be read.
-        threshold: score over which an image is called anomalous; inf for a model that is not calibrated.
+        scored: number of scored images.
+        anomalous: number of images classified as anomalous.
+        unreadable: one line per unreadable file.
+        threshold: images with a higher score are classified as anomalous; inf for a model that is not calibrated.
     """
 
     scored: int
@@ -41,22 +41,21 @@ class Report(NamedTuple):
 def write(live, folder, out, threshold=None, top=100):
     """Scores every image of a folder and writes scores.csv, overlays/*.png and index.html.
 
-    Memory grows with `top`, not with the number of images. A report that is in `out` already is replaced.
+    Memory grows with `top`, not with the number of images. An existing report in `out` is replaced.
 
     Args:
-        live: `verbs.Live` or `serving.export.Served`, with `score`; with `anomaly_map`, pictures have the heat
-            beside the image.
-        folder: of images, with subfolders; or an image file.
-        out: another folder; made if need be.
-        threshold: score over which an image is called anomalous; None: the model's own.
-        top: how many images are on the page, the strangest ones; scores.csv has all.
+        live: `verbs.Live` or `serving.export.Served`, with `score`; with `anomaly_map`, pictures also show the heat map.
+        folder: a folder of images, searched with its subfolders, or an image file.
+        out: output folder, which must not contain `folder`; created if necessary.
+        threshold: images with a higher score are classified as anomalous; None uses the model's threshold.
+        top: number of images on the page, most anomalous first; scores.csv lists all images.
 
     Returns:
         A `Report`.
 
     Raises:
-        UserError: a model without the verb, no images or none that can be read, scores that are not finite, a threshold
-            that is not finite, or `folder` lying in `out`.
+        UserError: a model without the verb, no readable images, non-finite scores or threshold, or `folder` inside
+            `out`.
     """
     folder, out = pathlib.Path(folder), pathlib.Path(out)
     if "score" not in live.names:
@@ -78,7 +77,7 @@ def write(live, folder, out, threshold=None, top=100):
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as aside:
         scale = _draw(live, rows[:top], pathlib.Path(aside))
-        # The page goes first and comes last, so that it never shows another report's pictures.
+        # The page is removed first and written last, so that it never shows pictures of another report.
         (out / "index.html").unlink(missing_ok=True)
         _replace_pictures(pathlib.Path(aside), out / "overlays")
     _write_table(out / "scores.csv", rows, threshold)
@@ -88,7 +87,7 @@ def write(live, folder, out, threshold=None, top=100):
 
 
 def _scored(live, paths, threshold, unreadable):
-    """(paths that could be read, float64 scores, the threshold given or else the model's own)."""
+    """(readable paths, float64 scores, threshold: the given one or the model's)."""
     kept, scores = [], []
     for names, images, _ in folders.batches(paths, live.image_shape, unreadable, live.resize):
         if threshold is None:
@@ -107,12 +106,12 @@ def _scored(live, paths, threshold, unreadable):
 
 
 def picture_name(rank):
-    """The strangest image has rank 1."""
+    """File name of a picture; the most anomalous image has rank 1."""
     return f"rank-{rank:05d}.png"
 
 
 def _draw(live, rows, folder):
-    """Writes a picture a row; gives the heat scale (begins, full), or None for a model without maps."""
+    """Writes one picture per row; returns the heat scale (begins, full), or None for a model without maps."""
     if "anomaly_map" not in live.names:
         for rank, (path, *_) in enumerate(rows, 1):
             pictures.save_image(folder / picture_name(rank), _comfortable(decode(path, live.image_shape[2])))
@@ -132,7 +131,7 @@ def _draw(live, rows, folder):
 
 
 def _comfortable(pixels):
-    """uint8 (H, W, C) -> the same, enlarged by a whole number or reduced to about SIDE."""
+    """Enlarges uint8 (H, W, C) by a whole factor, or reduces it, to about SIDE pixels."""
     height, width, _ = pixels.shape
     longest = max(height, width)
     if longest <= SIDE:
@@ -141,7 +140,7 @@ def _comfortable(pixels):
 
 
 def _replace_pictures(aside, folder):
-    """Moves the pictures from `aside` to `folder` in place of an earlier report's."""
+    """Replaces the pictures of an earlier report in `folder` by those in `aside`."""
     folder.mkdir(exist_ok=True)
     for earlier in folder.glob("rank-*.png"):
         earlier.unlink()
@@ -150,7 +149,7 @@ def _replace_pictures(aside, folder):
 
 
 def _write_table(path, rows, threshold):
-    # The names of files may hold bytes that are no UTF-8.
+    # File names may contain bytes that are not valid UTF-8.
     with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow(["file", "score", "threshold", "is_anomaly"])
@@ -194,7 +193,7 @@ $unreadable
 
 
 def _page(folder, rows, report, scale):
-    """The page, as text."""
+    """The HTML page as a string."""
     calibrated = np.isfinite(report.threshold)
     summary = (f"Images scored: {report.scored}. <b>Called anomalous: {report.anomalous}.</b> "
                f"Unreadable files: {len(report.unreadable)}. "

@@ -1,4 +1,4 @@
-"""From scores of normal images to the score over which an image is called anomalous."""
+"""Calibration: the anomaly threshold from scores of held-out normal images."""
 
 import math
 from fractions import Fraction
@@ -9,25 +9,22 @@ from tfgen.errors import UserError
 
 
 def threshold(scores, fpr):
-    """Split-conformal threshold: of fresh normal images, a share of at most `fpr` scores over it on average.
+    """Split-conformal threshold with an expected false positive rate of at most `fpr`.
 
-    The k-th largest of the n scores, k = floor(fpr (n + 1)); an image is called anomalous where score > threshold
+    The k-th largest of the n scores, k = floor(fpr (n + 1)); an image is classified as anomalous if score > threshold
     (Bates et al., 2023, arXiv:2104.08279; Vovk et al., 2005).
-    Proof: a fresh score over it has fewer than k held-out scores at or over itself, as at most k of n + 1 exchangeable
-    ones have: probability at most k / (n + 1) <= fpr, equal without ties. Of the n scores, at most k - 1 <= fpr n are over.
-
-    The probability is over held-out and fresh images together; for one held-out set without ties, the false positive rate
-    is a draw from Beta(k, n + 1 - k).
+    P(score > threshold) <= k / (n + 1) <= fpr by exchangeability, see docs/anomaly.md. The probability is over held-out
+    and new images jointly; for one held-out set without ties, the false positive rate is a draw from Beta(k, n + 1 - k).
 
     Args:
-        scores: (n,), of normal images that the model was not trained on, higher is stranger.
-        fpr: false positive rate, in (0, 1), read as the decimal that it prints as.
+        scores: (n,), anomaly scores of normal images that were not used for training; higher is more anomalous.
+        fpr: false positive rate, in (0, 1), interpreted as the printed decimal number.
 
     Returns:
         A float, one of the scores.
 
     Raises:
-        UserError: no scores, scores that are not finite, fpr out of range, or fpr < 1 / (n + 1).
+        UserError: no scores, non-finite scores, fpr out of range, or fpr < 1 / (n + 1).
     """
     scores = np.asarray(scores)
     if scores.ndim != 1 or not scores.size or not np.issubdtype(scores.dtype, np.number) or not np.all(np.isfinite(scores)):

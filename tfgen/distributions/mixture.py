@@ -1,4 +1,4 @@
-"""A Gaussian mixture fitted to codes: a prior for an autoencoder, which has none."""
+"""Gaussian mixture fitted to codes, a prior for autoencoders."""
 
 import zipfile
 
@@ -9,17 +9,16 @@ from tfgen.errors import UserError
 
 
 class GaussianMixturePrior:
-    """A mixture of Gaussians fitted to codes, which makes a plain autoencoder a generative model.
+    """Mixture of Gaussians fitted to codes; turns a plain autoencoder into a generative model.
 
     p(z) = sum_k w_k N(z; mu_k, L_k L_k^T), fitted by expectation-maximisation after the autoencoder is trained
     (Ghosh et al., 2020, "From variational to deterministic autoencoders", arXiv:1903.12436).
 
     Args:
-        components: Gaussians at most; fewer where there are not more distinct codes a component than latent
-            dimensions.
+        components: maximum number of components; reduced so that each has more distinct codes than latent dimensions.
         seed: seed of the fit.
 
-    Attributes, once fitted (K components, D values in one code):
+    Attributes, once fitted (K components, D values per code):
         weights: (K,), summing to 1.
         means: (K, D).
         factors: (K, D, D), lower-triangular Cholesky factors of the covariances.
@@ -41,7 +40,7 @@ class GaussianMixturePrior:
         1e-4 of the codes' mean variance is added to each variance, so that no component collapses.
 
         Raises:
-            UserError: for fewer than 2 codes or codes that are not finite.
+            UserError: for fewer than 2 codes or non-finite codes.
         """
         from sklearn.mixture import GaussianMixture
 
@@ -63,19 +62,19 @@ class GaussianMixturePrior:
         return self
 
     def sample(self, seeds):
-        """Codes drawn from the mixture; code i depends on seed i alone.
+        """Samples codes from the mixture; code i depends only on seed i.
 
-        Each seed keys a Philox counter generator (Salmon et al., 2011): one uniform chooses the component through
-        the cumulative weights, D normals n give mu_k + L_k n.
+        Each seed keys a Philox counter generator (Salmon et al., 2011): one uniform selects component k by
+        the cumulative weights, D standard normals n give mu_k + L_k n.
 
         Args:
-            seeds: whole numbers (B,); a negative seed asks for fresh noise.
+            seeds: whole numbers (B,); a negative seed draws new random noise.
 
         Returns:
             float32 (B, *latent).
 
         Raises:
-            UserError: before `fit`, or for seeds that are not a row of whole numbers.
+            UserError: before `fit`, or for seeds that are not a 1-D array of whole numbers.
         """
         self._require_fit()
         seeds = np.asarray(seeds)
@@ -103,10 +102,10 @@ class GaussianMixturePrior:
 
     @classmethod
     def load(cls, path):
-        """The mixture that `save` wrote.
+        """Loads a mixture written by `save`.
 
         Raises:
-            UserError: for a file that is missing or that `save` did not write.
+            UserError: for a missing file or one not written by `save`.
         """
         try:
             with np.load(path) as file:

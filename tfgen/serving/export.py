@@ -1,4 +1,4 @@
-"""SavedModels: one signature a verb, dynamic batch, images in [0, 1], in TF Serving's layout."""
+"""SavedModel export in TF Serving's layout: one signature per verb, dynamic batch size, images in [0, 1]."""
 
 import contextlib
 import os
@@ -16,26 +16,26 @@ ABOUT = "assets.extra/tfgen.json"
 
 
 def versions(folder):
-    """The version numbers under `folder`, ascending."""
+    """Sorted version numbers of the exports in `folder`."""
     folder = pathlib.Path(folder)
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
 
 
 def export(model, folder, version=None, about=None):
-    """Writes `folder/<version>/`, verifies it in a session loader, and only then gives it its name.
+    """Exports a model to `folder/<version>/`, which appears only after the SavedModel has been verified in a session.
 
     Args:
         model: a `GenerativeModel`.
-        folder: the model's folder, as TF Serving's `model_base_path`.
-        version: a positive int; default: one more than the highest there.
-        about: what to record beside the signatures (recipe, data …), a dict for JSON.
+        folder: folder of the model's versions, TF Serving's `model_base_path`.
+        version: a positive int; None uses one more than the highest existing version.
+        about: further metadata to record (recipe, data …), a dict of JSON types.
 
     Returns:
-        The path of the version.
+        The path of the exported version.
 
     Raises:
         UserError: if the version exists already.
-        Failure: if the written file does not compute what the model does.
+        Failure: if outputs of the SavedModel differ from those of the model.
     """
     folder = pathlib.Path(folder)
     if version is not None and (folder / str(version)).exists():
@@ -52,7 +52,7 @@ def export(model, folder, version=None, about=None):
 
 
 def export_to(model, path, format="tf_saved_model", about=None):
-    """`model.export`, see there: one SavedModel at `path`, not a version of one."""
+    """Exports a single SavedModel to `path`, without versions; implements `model.export`."""
     path = pathlib.Path(path)
     if format != "tf_saved_model":
         raise UserError(f"export expects format='tf_saved_model', received {format!r}: convert the SavedModel with that "
@@ -69,7 +69,7 @@ def export_to(model, path, format="tf_saved_model", about=None):
 
 @contextlib.contextmanager
 def written(model, folder, about=None):
-    """Yields the folder, under `folder`, of a verified SavedModel of a model, to be renamed; else it is removed."""
+    """Context manager: a temporary folder in `folder` with a verified SavedModel; removed unless renamed."""
     live = verbs.Live(model)
     with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
@@ -86,12 +86,12 @@ def written(model, folder, about=None):
 
 
 def describe(live):
-    """{verb: {option: its fields}} for JSON."""
+    """{verb: {option: {field: value}}} for JSON."""
     return {name: {key: vars(option) for key, option in live.options[name].items()} for name in live.names}
 
 
 def example_inputs(model, name, rows=3):
-    """Valid inputs of a verb: {input name: array of `rows` rows}."""
+    """Valid example inputs of a verb: {input name: array of `rows` rows}."""
     generator = np.random.default_rng(0)
     inputs = {}
     for key, spec in verbs.signature(model, name).items():
@@ -106,10 +106,10 @@ def example_inputs(model, name, rows=3):
 
 
 def verify(path, live, tolerance=1e-4):
-    """Runs every signature in a session, as TF Serving's loader would, and compares with the model.
+    """Runs every signature in a session, as TF Serving does, and compares the outputs with the model.
 
     Raises:
-        Failure: naming the verb that differs by more than `tolerance`, absolute and relative.
+        Failure: for a verb whose output differs by more than `tolerance` (absolute plus relative).
     """
     inputs_of = {name: example_inputs(live.model, name) for name in live.names}
     wanted_of = {}
@@ -129,7 +129,7 @@ def verify(path, live, tolerance=1e-4):
 
 
 class Served(verbs.Verbs):
-    """The verbs of a SavedModel on disk, without the model's code."""
+    """The verbs of a SavedModel on disk; does not need the code of the model."""
 
     def __init__(self, path):
         path = pathlib.Path(path)

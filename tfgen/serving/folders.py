@@ -1,4 +1,4 @@
-"""Folders of image files, or one file, through a verb: names kept, any size, and a broken file stops nothing."""
+"""Applies a verb to every image file in a folder; keeps file names, resizes, skips unreadable files."""
 
 import os
 import pathlib
@@ -12,17 +12,17 @@ from tfgen.data.readers.image_files import SUFFIXES, decode
 from tfgen.data.readers.resize import resize, restore
 from tfgen.errors import UserError
 
-AT_ONCE = 32  # images in memory
+AT_ONCE = 32  # images per batch
 
 
 def is_file(path):
-    """Whether a path is an image file, by its name."""
+    """Whether a path is an existing file with the suffix of an image format."""
     path = pathlib.Path(path)
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _folders(folder, without):
-    """A folder and its subfolders: each once, though links lead to it, and without what is under `without`."""
+    """Yields a folder and its subfolders, each once even if linked, without the folder `without`."""
     kept_out = {os.path.realpath(without)} if without else set()
     if mvtec.is_category(folder):
         kept_out.add(os.path.realpath(folder / "ground_truth"))
@@ -38,13 +38,12 @@ def _folders(folder, without):
 
 
 def found(folder, without=None):
-    """The image files of a folder and its subfolders, sorted, or the file given alone.
+    """Sorted image files of a folder and its subfolders, or [folder] if it is an image file.
 
-    Hidden files, those under `without`, links to what is found already, and the masks of a folder in MVTec AD's layout are
-    left out.
+    Excludes hidden files, files in `without`, duplicate links, and the masks of a folder in MVTec AD's layout.
 
     Raises:
-        UserError: no folder and no image file, or no images in it.
+        UserError: if `folder` is neither a folder with images nor an image file.
     """
     folder = pathlib.Path(folder)
     if is_file(folder):
@@ -60,19 +59,19 @@ def found(folder, without=None):
 
 
 def root(folder):
-    """What the names of the images that are found are relative to: the folder, or that of the file given."""
+    """The folder to which image names are relative: `folder`, or the parent of an image file."""
     folder = pathlib.Path(folder)
     return folder if folder.is_dir() else folder.parent
 
 
 def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
-    """Yields (paths, float32 images (B, *image_shape) in [0, 1], their own (H, W)), in order.
+    """Yields (paths, images float32 (B, *image_shape) in [0, 1], original sizes [(H, W)]), in order.
 
     Args:
-        paths: of image files.
-        image_shape: (H, W, C) that every image is converted and resized to, C = 1 or 3.
-        unreadable: a list; a line is appended for each file that cannot be read.
-        mode, enlarge: how an image of another size is resized, see `tfgen.data.readers.resize.resize`.
+        paths: paths of image files.
+        image_shape: (H, W, C) to which every image is converted and resized, C = 1 or 3.
+        unreadable: a list to which one line per unreadable file is appended.
+        mode, enlarge: arguments of `tfgen.data.readers.resize.resize` for images of another size.
 
     Raises:
         UserError: for another number of channels.
@@ -96,18 +95,18 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
 
 
 def read(live, folder, limit=None):
-    """The images of a folder as a model takes them.
+    """Reads the images of a folder in a model's size and number of channels.
 
     Args:
         live: `verbs.Live` or `serving.export.Served`.
-        folder: of images, with subfolders; or an image file.
-        limit: the first ones only; None: all.
+        folder: a folder of images, searched with its subfolders, or an image file.
+        limit: maximum number of images; None reads all.
 
     Returns:
-        (float32 (N, H, W, C) in [0, 1], [path], a line for each file that could not be read).
+        (images float32 (N, H, W, C) in [0, 1], [path], [one line per unreadable file]).
 
     Raises:
-        UserError: no images, or none that can be read.
+        UserError: no images, or no readable one.
     """
     unreadable, paths, images = [], [], []
     for kept, batch, _ in batches(found(folder)[:limit], live.image_shape, unreadable, live.resize):
@@ -119,15 +118,15 @@ def read(live, folder, limit=None):
 
 
 def labels_of(paths, folder, class_names=()):
-    """The classes of images by the names of the subfolders that they are in: int64 (N,), or None.
+    """Class labels of images from the names of their subfolders.
 
     Args:
-        paths: of image files found in `folder`.
-        folder: what was searched.
-        class_names: of the model; the subfolders are numbered as they are there. Without any, by name.
+        paths: paths of image files found in `folder`.
+        folder: the searched folder.
+        class_names: class names of the model, which number the subfolders; if empty, subfolders are numbered by name.
 
     Returns:
-        None if an image lies in no subfolder, or in one that is no class of the model.
+        int64 (N,), or None if an image lies directly in `folder` or in a subfolder that is not a class of the model.
     """
     names = [path.parent.name if path.parent != root(folder) else None for path in paths]
     known = list(class_names) or sorted({name for name in names if name})
@@ -135,19 +134,19 @@ def labels_of(paths, folder, class_names=()):
 
 
 def translate(live, folder, out, verb="translate", resize_back=False, **options):
-    """Writes the translation of every image of a folder under the same name.
+    """Translates every image of a folder and writes the results under the same names.
 
     Args:
         live: `verbs.Live` or `serving.export.Served`.
-        folder: of images, with subfolders; or an image file.
-        out: another folder; made if need be.
+        folder: a folder of images, searched with its subfolders, or an image file.
+        out: output folder, different from `folder`; created if necessary.
         verb: `"translate"` or `"translate_back"`.
-        resize_back: whether a translation gets its image's own size, or that of the part of it that the model is shown;
-            else it has the model's.
-        **options: of the verb.
+        resize_back: resize translations to the size of the original image (of its visible part if it was cropped);
+            False keeps the model's size.
+        **options: options of the verb.
 
     Returns:
-        (number of files written, a line for each file that could not be read).
+        (number of written files, [one line per unreadable file]).
 
     Raises:
         UserError: a model without the verb, no images, or `out` being `folder`.

@@ -1,4 +1,4 @@
-"""Problems whose truth is known: mixtures in the plane, whose modes can be counted, and slanted faces of four pixels."""
+"""Toy problems with known solutions: 2-D Gaussian mixtures with countable modes, slanted faces of four pixels, min-max."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,11 +6,11 @@ import tensorflow as tf
 from tfgen import noise
 from tfgen.errors import UserError
 
-ROWS = 2**40  # of one seed, before the next seed's begin
+ROWS = 2**40  # points per seed
 
 
 class Mixture:
-    """K round Gaussians of one width and equal weight in the plane.
+    """Mixture of K isotropic Gaussians of the same width and weight in the plane.
 
     Args:
         centres: float (K, 2).
@@ -24,18 +24,18 @@ class Mixture:
         self.centres = np.asarray(centres, np.float32)
         if self.centres.ndim != 2 or self.centres.shape[1] != 2 or not len(self.centres):
             raise UserError(f"Mixture expects centres (K, 2) with K > 0, received shape {self.centres.shape}; "
-                            "give one row a mode")
+                            "give one row per mode")
         if not sigma > 0:
             raise UserError(f"Mixture expects sigma > 0, received {sigma}; give the modes' standard deviation")
         self.sigma = float(sigma)
 
     @property
     def scale(self):
-        """The standard deviation of one coordinate over the whole mixture, mean of both: what networks divide by."""
+        """Root mean square over both coordinates of the mixture's standard deviation; networks normalise by it."""
         return float(np.sqrt(np.mean(self.centres.var(0)) + self.sigma**2))
 
     def rows(self, first, count, seed):
-        """Points first … first + count of the endless row of points of a seed: float32 tensor (count, 2)."""
+        """Points first … first + count - 1 of a seed's sequence: float32 tensor (count, 2)."""
         seeds = tf.range(count, dtype=tf.int64) + first + seed * ROWS
         chosen = tf.cast(noise.uniform(seeds, (1,), noise.CODES)[:, 0] * len(self.centres), tf.int32)
         return tf.gather(self.centres, chosen) + self.sigma * noise.normal(seeds, (2,), noise.LATENT)
@@ -44,7 +44,7 @@ class Mixture:
         """The first n points of a seed.
 
         Args:
-            n: points, >= 1.
+            n: number of points, >= 1.
             seed: whole number in [0, 2^22).
 
         Returns:
@@ -56,12 +56,12 @@ class Mixture:
         return self.rows(tf.constant(0, tf.int64), n, checked(seed)).numpy()
 
     def stream(self, batch_size, seed=0, chunk=64):
-        """The points of a seed in batches, without end: batch k is a pure function of (seed, k).
+        """Infinite stream of batches of a seed's points: batch k is a pure function of (seed, k).
 
         Args:
-            batch_size: points a batch.
-            seed: as for `draw`, whose points these are.
-            chunk: batches made in one go, for speed; changes no value.
+            batch_size: points per batch.
+            seed: as for `draw`, which gives the same points.
+            chunk: number of batches computed at once, for speed; does not change the values.
 
         Returns:
             A `tf.data.Dataset` of float32 (batch_size, 2).
@@ -72,20 +72,20 @@ class Mixture:
         return made.unbatch().prefetch(2)
 
     def coverage(self, points, radius=3.0, share=0.0):
-        """Which modes made points reach (Srivastava et al., 2017, arXiv:1705.07761, section 4.1).
+        """Mode coverage of generated points (Srivastava et al., 2017, arXiv:1705.07761, section 4.1).
 
         A point is of high quality if it lies within `radius` sigma of its nearest centre. As there, and in PacGAN
-        (Lin et al., 2018), a mode is found if it is the nearest of at least one point of high quality; both count
-        on 2500 points. `share` asks for more.
+        (Lin et al., 2018), a mode is found if it is nearest to at least one high-quality point; both papers use 2500
+        points. `share` sets a stricter criterion.
 
         Args:
-            points: (N, 2); a point that is not finite is of low quality.
-            radius: in units of sigma; the mixture itself has 1 - exp(-radius^2 / 2), 98.9 % for 3, within it.
-            share: a mode is found if it has at least this share of the points of high quality, and at least one.
+            points: (N, 2); non-finite points are of low quality.
+            radius: in units of sigma; a fraction 1 - exp(-radius^2 / 2) of the mixture lies within it, 98.9 % for 3.
+            share: minimum fraction of the high-quality points for a mode to be found; always at least one point.
 
         Returns:
-            {"modes": number found, "high_quality": share of all points, "counts": int (K,), high-quality points of
-            each mode}.
+            {"modes": number found, "high_quality": fraction of all points, "counts": int (K,), high-quality points per
+            mode}.
 
         Raises:
             UserError: for another shape of points or none.
@@ -93,7 +93,7 @@ class Mixture:
         points = np.asarray(points, np.float64)
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise UserError(f"coverage expects points (N, 2) with N > 0, received shape {points.shape}; "
-                            "give one row a point")
+                            "give one row per point")
         points = np.where(np.isfinite(points).all(1, keepdims=True), points, np.inf)
         distances = np.linalg.norm(points[:, None] - self.centres[None].astype(np.float64), axis=-1)
         good = distances.min(1) <= radius * self.sigma
@@ -103,7 +103,7 @@ class Mixture:
 
 
 def checked(seed):
-    """The seed, if it is a whole number in [0, 2^22)."""
+    """The seed; raises a UserError unless it is a whole number in [0, 2^22)."""
     if not 0 <= seed < 2**22 or int(seed) != seed:
         raise UserError(f"seed expects a whole number in [0, {2**22}), received {seed}; choose a smaller one")
     return int(seed)
@@ -112,7 +112,7 @@ def checked(seed):
 def ring(modes=8, radius=1.0, sigma=0.01):
     """Modes on a circle: eight of sigma 0.01 on the unit circle (PacGAN: Lin et al., 2018, arXiv:1712.04086, section 4.1).
 
-    Metz et al. (2017, arXiv:1611.02163, appendix A) take radius 2 and sigma 0.02: the same picture, twice as large.
+    Metz et al. (2017, arXiv:1611.02163, appendix A) use the same mixture at twice the scale: radius 2 and sigma 0.02.
     """
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return Mixture(radius * np.stack([np.cos(angles), np.sin(angles)], 1), sigma)
@@ -125,14 +125,14 @@ def grid(side=5, spacing=2.0, sigma=0.05):
 
 
 def slanted_faces(n, seed=0, noise_width=0.25):
-    """Faces of two by two pixels: bright main diagonal, dark elsewhere (Serrano, 2020, "GANs in slanted land").
+    """Faces of 2x2 pixels: bright main diagonal, dark elsewhere (Serrano, 2020, "GANs in slanted land").
 
-    Each pixel is off by its own uniform noise in [0, noise_width], inwards, so that all lie in [0, 1].
+    Independent uniform noise in [0, noise_width] darkens bright pixels and brightens dark ones; all stay in [0, 1].
 
     Args:
-        n: faces.
+        n: number of faces.
         seed: whole number in [0, 2^22).
-        noise_width: largest error of a pixel, in [0, 1].
+        noise_width: largest noise per pixel, in [0, 1].
 
     Returns:
         float32 (n, 2, 2, 1).
@@ -142,18 +142,19 @@ def slanted_faces(n, seed=0, noise_width=0.25):
 
 
 def minmax_paths(steps=100, rate=0.2):
-    """Five ways to play min_x max_y x y, whose equilibrium is (0, 0), by gradients from (1, 1).
+    """Trajectories of five gradient methods on min_x max_y x y, with equilibrium (0, 0), from (1, 1).
 
-    Simultaneous steps grow by sqrt(1 + rate^2) each and never meet it; alternating ones circle around it. It is met by
-    their running average, by extragradient (Korpelevich, 1976) and by optimistic steps (Daskalakis et al., 2018), for
-    rate < 1/2 (Mescheder et al., 2018, and Gidel et al., 2019, say what this means for GANs).
+    Simultaneous updates diverge: the distance grows by sqrt(1 + rate^2) per step. Alternating updates cycle. For
+    rate < 1/2 these converge: the running average of alternating updates, extragradient (Korpelevich, 1976) and
+    optimistic gradients (Daskalakis et al., 2018). Mescheder et al. (2018) and Gidel et al. (2019) discuss the
+    consequences for GANs.
 
     Args:
-        steps: of each way.
-        rate: of both players, > 0.
+        steps: number of steps per method.
+        rate: learning rate of both players, > 0.
 
     Returns:
-        {name of the way, of two lines: float64 (steps + 1, 2)}.
+        {two-line name of the method: positions, float64 (steps + 1, 2)}.
     """
     def slope(p):
         return np.array([-p[1], p[0]])  # x descends, y ascends

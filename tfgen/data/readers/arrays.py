@@ -1,4 +1,4 @@
-"""Arrays from files: IDX (the format of MNIST and its kin) and NumPy's .npz."""
+"""Reads image arrays from IDX files (the format of MNIST) and NumPy's .npz files."""
 
 import gzip
 import math
@@ -33,7 +33,7 @@ def read_idx(path):
     """The uint8 array of an IDX file, gzipped or not.
 
     Raises:
-        UserError: missing file, broken gzip, bad magic number, or a size that is not the header's.
+        UserError: missing file, corrupt gzip, wrong magic number, or a size that contradicts the header.
     """
     data = _bytes_of(path)
     # Header: 0, 0, type (8 is uint8), rank, then rank big-endian uint32 sides.
@@ -50,15 +50,15 @@ def read_idx(path):
 
 
 def checked(where, images, labels):
-    """Images as uint8 (N, H, W, C) and labels as int64 (N,) or None.
+    """Checks arrays and converts them: images to uint8 (N, H, W, C), labels to int64 (N,) or None.
 
     Args:
-        where: what to call the arrays in an error.
+        where: name of the arrays in error messages.
         images: uint8, or float in [0, 1], of shape (N, H, W) or (N, H, W, C), 1 <= C <= 4.
         labels: integers >= 0 of shape (N,) or (N, 1), or None.
 
     Raises:
-        UserError: wrong dtype, rank or range, NaN, no images, labels of another number.
+        UserError: wrong dtype, rank or range, NaN, no images, or a number of labels that differs from that of images.
     """
     if images.ndim == 4 and images.shape[1] in (1, 2, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
         raise UserError(f"{where} expects images of shape (N, H, W, C) with 1 to 4 channels last, received {images.shape}, "
@@ -88,7 +88,7 @@ def checked(where, images, labels):
         raise UserError(f"{where} expects labels as integers of shape (N,), received {labels.dtype} {labels.shape}: "
                         "save class indices from 0")
     if len(labels) != len(images):
-        raise UserError(f"{where} expects one label an image, received {len(images)} images and {len(labels)} "
+        raise UserError(f"{where} expects one label per image, received {len(images)} images and {len(labels)} "
                         "labels: use files that belong together")
     labels = labels.astype(np.int64)
     if labels.min() < 0:
@@ -107,10 +107,10 @@ def read_idx_pair(images_path, labels_path):
 
 
 def idx_paths(folder):
-    """{split: (images, labels)} of the four IDX files of a folder, gzipped or not.
+    """{split: (images path, labels path)} of the four IDX files of a folder, gzipped or not.
 
     Raises:
-        UserError: naming the files that are missing.
+        UserError: with the names of missing files.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -139,7 +139,7 @@ def read_idx_folder(folder):
 
 
 def read_idx_file(path):
-    """{'train': (images, labels)} of one IDX images file, with the labels file beside it if there is one."""
+    """{'train': (images, labels)} of one IDX images file, with labels if their file lies in the same folder."""
     path = pathlib.Path(path)
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     return {"train": read_idx_pair(path, labels if labels != path and labels.is_file() else None)}
@@ -166,10 +166,10 @@ def read_npz(path):
     labels and every split but train may be absent.
 
     Raises:
-        UserError: an unreadable file, missing keys, arrays that `checked` rejects.
+        UserError: an unreadable file, missing keys, or arrays that `checked` rejects.
     """
     try:
-        # A .npy under this name has no context manager and no keys: TypeError or AttributeError.
+        # A .npy file named .npz loads as an array, without context manager or keys: TypeError or AttributeError.
         with np.load(path, allow_pickle=False) as archive:
             layout = _npz_layout(path, archive.files)
             arrays = {key: archive[key] for pair in layout.values() for key in pair if key in archive.files}

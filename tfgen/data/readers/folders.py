@@ -1,4 +1,4 @@
-"""Arrays from folders of images."""
+"""Reads folders of image files into arrays."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "te
 
 
 def once(paths):
-    """Paths, sorted, without links to another one of them."""
+    """Sorted paths without duplicates: symbolic links to another listed path are removed."""
     paths = sorted(paths)
     if not any(path.is_symlink() for path in paths):
         return paths
@@ -27,14 +27,14 @@ def once(paths):
 
 
 def subfolders(folder):
-    """The folders in a folder, sorted, without hidden ones and links to itself, to what it is in or to another of them."""
+    """Sorted subfolders, without hidden ones and without links to the folder, its parents or another subfolder."""
     here = pathlib.Path(os.path.realpath(folder))
     subs = once(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
     return [sub for sub in subs if not (sub.is_symlink() and here.is_relative_to(os.path.realpath(sub)))]
 
 
 def images_in(folder):
-    """The image files directly in a folder, sorted; hidden ones, and links to another of them, are left out."""
+    """Sorted image files directly in a folder, without hidden files and links to another listed file."""
     return once(path for path in folder.iterdir()
                 if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file())
 
@@ -44,9 +44,9 @@ def class_files(folder):
     flat = [(path, None) for path in images_in(folder)]
     nested = [(path, sub.name) for sub in subfolders(folder) for path in images_in(sub)]
     if flat and nested:
-        raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder a class, received "
+        raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder per class, received "
                         f"{len(flat)} directly and {len(nested)} in subfolders: move them to one or the other")
-    # A fixed shuffle, so that the first images are of all classes.
+    # A fixed shuffle, so that the first images contain all classes.
     random.Random(folder.name if folder.name in _SPLITS else "images").shuffle(nested)
     return flat or nested
 
@@ -65,7 +65,7 @@ def _scan(folder):
     for split, items in splits.items():
         if not items:
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) in {str(roots[split])!r} or in one "
-                            "subfolder a class, received none: check the path")
+                            "subfolder per class, received none: check the path")
     return splits
 
 
@@ -73,10 +73,10 @@ class Reader:
     """Reads the image files of a data set, given as items (path, …).
 
     Args:
-        where: what to call the data set in an error.
-        fit: `tfgen.data.readers.resize.Fit` of all images.
-        skip_unreadable: whether a file that cannot be read is left out, with a line; else it is refused.
-        side_by_side: each file is two images beside each other, as for `stack`.
+        where: name of the data set in error messages.
+        fit: `tfgen.data.readers.resize.Fit` applied to all images.
+        skip_unreadable: skip unreadable files with one printed line each; False raises for them.
+        side_by_side: each file holds two images side by side, as for `stack`.
     """
 
     def __init__(self, where, fit=Fit(), skip_unreadable=False, side_by_side=False):
@@ -87,7 +87,7 @@ class Reader:
         self._peaks = []
 
     def _readable(self, items, read):
-        """Yields (item, read(path)) of each item that can be read."""
+        """Yields (item, read(path)) for each readable item."""
         for item in items:
             try:
                 yield item, read(item[0])
@@ -98,9 +98,9 @@ class Reader:
                 note(f"passed over: {error}")
 
     def common_channels(self, splits):
-        """(channels, the splits without files that have no readable header).
+        """(number of channels, the splits without files that have no readable header).
 
-        One channel if all images are grey; of several sizes only where they come to one.
+        One channel if all images are grey, else three. Raises a `UserError` for several sizes unless `fit` has a size.
         """
         found = {split: list(self._readable(items, header)) for split, items in splits.items()}
         headers = [about for pairs in found.values() for _, about in pairs]
@@ -110,7 +110,7 @@ class Reader:
             split: [item for item, _ in pairs] for split, pairs in found.items()}
 
     def stack(self, items, channels):
-        """(uint8 (N, H, W, channels), their items, their own [(H, W)]). Raises UserError if none can be read."""
+        """(images uint8 (N, H, W, channels), items, original sizes [(H, W)]) of readable files; UserError if none is."""
         kept, shapes = [], []
 
         def images():
@@ -123,7 +123,7 @@ class Reader:
         return arrays, kept, shapes
 
     def finish(self):
-        """Says what the files as a whole have: 16 bits of which little is used."""
+        """Prints a note if the 16-bit images use less than a quarter of their range."""
         peak = max(self._peaks, default=0)
         if self._peaks and peak < 1 << 14:
             note(f"few levels: the 16-bit images of {self.where} reach {peak} of 65535, so at most {1 + (peak >> 8)} of 256 "
@@ -131,14 +131,14 @@ class Reader:
 
 
 def domain_roots(folder):
-    """{'trainA': folder, 'trainB': folder …} of the subfolders that are named after a split and a domain, or {}."""
+    """{'trainA': folder, 'trainB': folder …} of subfolders named after a split and a domain, or {}."""
     roots = {}
     for sub in subfolders(pathlib.Path(folder)):
         found = re.fullmatch("([a-z]+?)[-_]?([ab])", sub.name.lower())
         if found and found[1] in _SPLITS:
             first = roots.setdefault(_SPLITS[found[1]] + found[2].upper(), sub)
             if first is not sub:
-                raise UserError(f"expected one folder a split and domain in {str(folder)!r}, received {first.name} and "
+                raise UserError(f"expected one folder per split and domain in {str(folder)!r}, received {first.name} and "
                                 f"{sub.name}: put their images into one")
     return roots
 
@@ -146,15 +146,15 @@ def domain_roots(folder):
 def read_domains(folder, reader):
     """({'trainA': (images uint8 (N, H, W, C), None), 'trainB': …}, {'trainA': [path] …}) of two domains of unpaired images.
 
-    Layout: trainA/*.png and trainB/*.png, with testA, testB, valA and valB beside them or not. Other subfolders are
-    passed over. Each domain is grey or coloured by itself.
+    Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored. The
+    number of channels (1 if all images are grey, else 3) is determined per domain.
 
     Args:
         folder: path.
         reader: a `Reader`.
 
     Raises:
-        UserError: no trainA or no trainB, no images in one of the folders, several sizes, a broken image.
+        UserError: no trainA or no trainB, a folder without images, several sizes, or a broken image.
     """
     roots = domain_roots(folder)
     missing = [name for name in ("trainA", "trainB") if name not in roots]
@@ -178,16 +178,15 @@ def read_domains(folder, reader):
 def read_folder(folder, reader):
     """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names, {split: [path]}) of a folder.
 
-    Layouts: class/*.png; train/class/*.png with test/ and validation/ beside it; *.png or train/*.png without
-    labels. Grey images give one channel, any colour among them three. Hidden files, files that are no images and links
-    to what is counted already are passed over.
+    Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels.
+    One channel if all images are grey, else three. Hidden files, other files and duplicate links are ignored.
 
     Args:
         folder: path.
         reader: a `Reader`.
 
     Raises:
-        UserError: no images, several sizes, a file that is no whole image, an unclear layout.
+        UserError: no images, several sizes, a truncated or corrupt image, or an ambiguous layout.
     """
     channels, splits = reader.common_channels(_scan(pathlib.Path(folder)))
     names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))

@@ -1,4 +1,4 @@
-"""The one decoder of image files, of training data and of the images that a trained model is asked about."""
+"""Decoder of image files, shared by training data and inputs of trained models."""
 
 import contextlib
 
@@ -14,7 +14,7 @@ _ORIENTATION = 0x0112  # EXIF
 
 
 def small_sources(source):
-    """How an image that is smaller than a model's sources is enlarged: as the sources of its training were."""
+    """Interpolation that enlarges images smaller than the model's input, as for its training sources."""
     return "bicubic" if str(source.get("pairs")).startswith("low_resolution") else "bilinear"
 
 
@@ -23,10 +23,10 @@ class Unreadable(UserError):
 
 
 def reading(source):
-    """How image files become pixels, for a record of them: a dict of JSON types.
+    """Description of decoding and resizing for records: a dict of JSON types.
 
     Args:
-        source: what `load` was given, as a run records it.
+        source: the recorded arguments of `load`.
     """
     small = {"small sources": "bicubic"} if small_sources(source) == "bicubic" else {}
     return {"resize": {"method": METHOD, "mode": source.get("resize", "stretch")} | small, "orientation": "EXIF applied",
@@ -34,13 +34,13 @@ def reading(source):
 
 
 def _deep(image):
-    """Whether an image has 16 bits of grey."""
+    """Whether an image has 16-bit grey levels."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 @contextlib.contextmanager
 def _opened(path, expected, received):
-    """The image of a file. Raises Unreadable for whatever goes wrong with it."""
+    """Context manager that opens an image; raises Unreadable for any error."""
     try:
         with Image.open(path) as image:
             if image.mode not in _CHANNELS and not _deep(image):
@@ -53,7 +53,7 @@ def _opened(path, expected, received):
         raise Unreadable(f"expected an image of at most {2 * Image.MAX_IMAGE_PIXELS} pixels in {str(path)!r}, received "
                          "more: reduce it") from None
     except Exception as error:  # Pillow's readers of broken files raise errors of many kinds
-        # An error of the system, such as a missing permission, has words of its own.
+        # Errors of the operating system, such as a missing permission, have their own message.
         received = getattr(error, "strerror", None) or received
         raise Unreadable(f"expected {expected} in {str(path)!r}, received {received}: remove or replace it") from None
 
@@ -62,7 +62,8 @@ def header(path):
     """(channels, (H, W)) as `decode` gives them, without decoding the pixels."""
     with _opened(path, "an image", "a file that cannot be read as one") as image:
         width, height = image.size
-        # Pillow turns the size of a TIFF file itself; to look for the tag behind a PNG file's pixels would decode them.
+        # Pillow applies the orientation to the size of TIFF files itself. EXIF data after the pixels of a PNG file are
+        # not read, as that would decode the pixels.
         tagged = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         if tagged and image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
             width, height = height, width
@@ -75,7 +76,7 @@ def _over_white(image):
 
 
 def _grey_of_16_bits(image):
-    """uint16 (H, W), what is marked as transparent being white."""
+    """uint16 (H, W), transparent pixels set to white."""
     values = np.asarray(image).astype(np.uint16)
     return np.where(values == image.info["transparency"], 0xFFFF, values) if "transparency" in image.info else values
 
@@ -84,12 +85,12 @@ def decode(path, channels, peaks=None):
     """An image file as uint8 (H, W, channels); docs/data.md says how each kind of file is read.
 
     Args:
-        path: of the file.
+        path: file path.
         channels: 1 (grey) or 3 (RGB).
-        peaks: a list; the largest value of an image of 16-bit greys is appended.
+        peaks: a list to which the largest value of a 16-bit image is appended, or None.
 
     Raises:
-        Unreadable: a UserError, for a file that is no whole image, or has a mode that is not read.
+        Unreadable: (a UserError) for a truncated, corrupt or unsupported image.
     """
     with _opened(path, "a whole image", "a truncated or corrupt file") as image:
         deep, image = _deep(image), ImageOps.exif_transpose(image)
@@ -105,7 +106,7 @@ def decode(path, channels, peaks=None):
 
 
 def decode_mask(path):
-    """bool (H, W): where an image has any value above 0 and is not transparent. Raises Unreadable as `decode`."""
+    """bool (H, W), True at non-transparent pixels with any value above 0. Raises Unreadable as `decode`."""
     with _opened(path, "a whole image", "a truncated or corrupt file") as image:
         deep, image = _deep(image), ImageOps.exif_transpose(image)
         if deep:

@@ -1,4 +1,4 @@
-"""Folders laid out as a category of MVTec AD (Bergmann et al., 2019): normal images to train on, defects in the test."""
+"""Reads folders in the layout of an MVTec AD category (Bergmann et al., 2019): normal training images, defects in test."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def check_single(folder):
 
 
 def _files(folder):
-    """{split: [(path, kind)]} of the splits that are there."""
+    """{split: [(path, kind)]} of the existing splits."""
     files = {split: class_files(folder / split) for split in ("train", "validation", "test") if (folder / split).is_dir()}
     for split, items in files.items():
         kinds = {kind for _, kind in items}
@@ -37,7 +37,7 @@ def _files(folder):
 
 
 def _mask(truth, path, kind, shape):
-    """bool (H, W) of a test image of this shape; any value of the file above 0 is a defect."""
+    """Mask bool (H, W) of a test image of size `shape`; all False for a normal image."""
     if kind == GOOD:
         return np.zeros(shape, bool)
     places = [truth / kind / f"{path.stem}{end}.png" for end in ("_mask", "")]
@@ -55,19 +55,20 @@ def _mask(truth, path, kind, shape):
 def read_category(folder, reader):
     """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, kinds, masks, {split: [path]}) of a category.
 
-    Layout: train/good/*.png; beside it test/good/*.png and test/DEFECT/*.png, ground_truth/DEFECT/*_mask.png (or the
-    image's own name) and validation/good/*.png, or not. Grey images give one channel, any colour among them three.
+    Layout: train/good/*.png; optionally test/good/*.png and test/DEFECT/*.png, ground_truth/DEFECT/*_mask.png (or the
+    image's file name) and validation/good/*.png. One channel if all images are grey, else three.
 
     Args:
         folder: pathlib.Path.
-        reader: a `tfgen.data.readers.folders.Reader`; masks are resized as images are.
+        reader: a `tfgen.data.readers.folders.Reader`; masks are resized like images.
 
     Returns:
-        The splits, labels only in test: 0 = good, 1, 2 … = defects by name; ("good", defects …);
-        {"test": bool (N, H, W)}, or None without ground_truth or test; and the files of the images.
+        The splits, with labels in test only: 0 = good, 1, 2 … = defects sorted by name; class names ("good", defects …);
+        masks {"test": bool (N, H, W)}, or None without ground_truth or test; image paths per split.
 
     Raises:
-        UserError: images elsewhere or none, several sizes, a broken image, a mask that is missing or of another size.
+        UserError: no images or images in unexpected places, several sizes, a broken image, or a missing mask or one of
+            another size.
     """
     truth = folder / "ground_truth"
     channels, files = reader.common_channels(_files(folder))

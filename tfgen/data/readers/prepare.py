@@ -13,13 +13,13 @@ IDX_DATASETS = ("fashion_mnist", "kmnist", "mnist")
 
 
 def _counts(builder_class):
-    """The number of images in each split that the builder reads, whatever its files say."""
+    """Number of images per split that the TFDS builder reads, regardless of the file headers."""
     module = importlib.import_module(builder_class.__module__)
     return {"train": getattr(module, "_TRAIN_EXAMPLES", 60_000), "test": getattr(module, "_TEST_EXAMPLES", 10_000)}
 
 
 def _validated(name, from_dir, counts):
-    """Paths of the four files, each read to its end and checked."""
+    """Paths of the four files after reading and checking each completely."""
     paths = arrays.idx_paths(from_dir)
     for split, pair in paths.items():
         images, labels = arrays.read_idx_pair(*pair)
@@ -34,22 +34,22 @@ def _validated(name, from_dir, counts):
 
 
 def prepare(name, from_dir, data_dir=None):
-    """Builds TFDS' own dataset from its four IDX files; returns at once if it is there already.
+    """Builds a TFDS dataset from its four IDX files; returns at once if it is already prepared.
 
-    The files are checked to their last byte before anything is written, and TFDS renames the finished folder
-    into place, so that a failure or Ctrl-C leaves nothing half there.
+    All files are read and checked before anything is written, and TFDS renames the finished folder into place, so that
+    a failure or Ctrl-C leaves no partial dataset.
 
     Args:
         name: 'fashion_mnist', 'kmnist' or 'mnist'.
         from_dir: folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
             t10k-labels-idx1-ubyte, each gzipped (.gz) or not.
-        data_dir: folder of prepared datasets; None takes TFDS' own.
+        data_dir: folder of prepared datasets; None uses the TFDS default.
 
     Returns:
         pathlib.Path of the prepared dataset.
 
     Raises:
-        UserError: another name, missing or broken files, counts that the dataset does not have.
+        UserError: another name, missing or broken files, or a wrong number of images.
     """
     if name not in IDX_DATASETS:
         raise UserError(f"prepare expects one of {', '.join(IDX_DATASETS)}, received {name!r}: "
@@ -74,7 +74,7 @@ def _build(tfds, builder_class, paths, scratch, data_dir):
     source.mkdir()
     for pair in paths.values():
         for path in pair:
-            # The builder asks for gzipped names.
+            # The builder expects gzipped files.
             if path.name.endswith(".gz"):
                 (source / path.name).symlink_to(path.absolute())
             else:

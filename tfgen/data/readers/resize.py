@@ -1,4 +1,4 @@
-"""Images to one size: the one resizer, of training data and of the images that a trained model is asked about."""
+"""Resizes images to one size; shared by training data and inputs of trained models."""
 
 import collections
 import dataclasses
@@ -14,24 +14,24 @@ MODES = ("stretch", "crop", "pad")
 
 
 def _centred(whole, part):
-    """(first, count) of `part` pixels in the middle of `whole`."""
+    """(first, count) of the central `part` of `whole` pixels."""
     return (whole - part) // 2, part
 
 
 def windows(shape, size, mode):
-    """What of an image is shown, and where.
+    """The window of an image that `resize` keeps, and its place in the result.
 
     Args:
-        shape, size: (height, width) of the image and of what it becomes.
+        shape, size: (height, width) of the image and of the result.
         mode: "stretch", "crop" or "pad", as for `resize`.
 
     Returns:
-        ((top, height), (left, width)) of the image, and of the result.
+        Two windows ((top, height), (left, width)): in the image and in the result.
     """
     image, result = [(0, side) for side in shape], [(0, side) for side in size]
     if mode == "stretch":
         return image, result
-    # The axis along which the image is longer, measured in sides of the result.
+    # The axis along which the image is longer relative to the result.
     long = int(shape[1] * size[0] > shape[0] * size[1])
     if mode == "crop":
         image[long] = _centred(shape[long], max(1, round(size[long] * shape[1 - long] / size[1 - long])))
@@ -42,7 +42,7 @@ def windows(shape, size, mode):
 
 
 def _scaled(planes, size, box, method):
-    """A box ((top, height), (left, width)) of (H, W, C), plane by plane, at another size."""
+    """Resizes the window `box` = ((top, height), (left, width)) of (H, W, C), channel by channel."""
     (top, height), (left, width) = box
     if planes.shape[:2] == (height, width) == tuple(size):
         return planes
@@ -51,14 +51,14 @@ def _scaled(planes, size, box, method):
 
 
 def resize(image, size, mode="stretch", enlarge="bilinear"):
-    """An image at another size, bilinear with antialiasing.
+    """Resizes an image, bilinear with antialiasing.
 
     Args:
         image: uint8 or float32 (H, W, C).
         size: (height, width).
-        mode: "stretch" each axis by itself; "crop": of the middle, as much as has the size's proportions, scaled; "pad":
-            scaled so that it fits in, in the middle, its border pixels repeated outwards.
-        enlarge: "bilinear" or "bicubic" (Keys, 1981, a = -1/2, as `pairings.upscale`): how an image is enlarged.
+        mode: "stretch": scale each axis independently; "crop": scale the largest central window with the aspect ratio of
+            `size`; "pad": scale to fit, centre and replicate the border pixels.
+        enlarge: interpolation for enlarging: "bilinear" or "bicubic" (Keys, 1981, a = -1/2, as `pairings.upscale`).
 
     Returns:
         (height, width, C) of the same type.
@@ -72,22 +72,22 @@ def resize(image, size, mode="stretch", enlarge="bilinear"):
 
 
 def restore(values, shape, mode="stretch"):
-    """What a model made of a resized image, at the image's own size: the way back from `resize`.
+    """Resizes a model's output back to the size of the original image: the inverse of `resize`.
 
     Args:
         values: uint8 or float32 (H, W, C).
         shape: (height, width) of the image before `resize`.
-        mode: as it was resized.
+        mode: the mode of that `resize`.
 
     Returns:
-        (height, width, C) of the same type, without padding; of a cropped image, only the window that was kept.
+        (height, width, C) of the same type, without padding; for "crop" only the window that was kept.
     """
     ((_, height), (_, width)), held = windows(shape, values.shape[:2], mode)
     return _scaled(values, (height, width), held, Image.Resampling.BILINEAR)
 
 
 def resize_mask(mask, size, mode="stretch"):
-    """bool (H, W) -> (height, width): True where any pixel of the area is, so thin defects survive. Padding has none."""
+    """bool (H, W) -> (height, width): True if any covered pixel is, so that thin defects survive. Padding is False."""
     shown, ((top, height), (left, width)) = windows(mask.shape, size, mode)
     mask = _scaled(mask[..., None].astype(np.float32), (height, width), shown, Image.Resampling.BOX)[..., 0] > 0
     return np.pad(mask, ((top, size[0] - top - height), (left, size[1] - left - width)))
@@ -111,10 +111,10 @@ def sides(image_size):
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How images of a data set come to one size.
+    """Resizing of a data set's images to one size.
 
     Args:
-        size: (height, width), or None: they keep their own, which must be one.
+        size: (height, width), or None to keep the original size, which must be the same for all.
         mode: as for `resize`.
     """
 
@@ -123,11 +123,11 @@ class Fit:
 
     @classmethod
     def asked(cls, image_size, mode):
-        """Of what a user gives. Raises UserError for another size or mode, and for a mode without a size."""
+        """A `Fit` from user input. Raises UserError for an invalid size or mode, and for a mode without a size."""
         if mode not in MODES:
             raise UserError(f"resize expects one of {', '.join(MODES)}, received {mode!r}: pass --resize crop, say")
         if image_size is None and mode != "stretch":
-            raise UserError(f"resize={mode!r} expects a size to come to, received none: pass --image-size N or HEIGHTxWIDTH")
+            raise UserError(f"resize={mode!r} expects a target size, received none: pass --image-size N or HEIGHTxWIDTH")
         return cls(None if image_size is None else sides(image_size), mode)
 
     def __call__(self, image):
@@ -138,7 +138,7 @@ class Fit:
 
 
 def check_one_size(where, sizes):
-    """Raises UserError if the (H, W) pairs in `sizes` are not all the same."""
+    """Raises UserError if the (H, W) pairs in `sizes` differ."""
     counts = collections.Counter(sizes)
     if len(counts) > 1:
         found = ", ".join(f"{h}x{w} ({n})" for (h, w), n in counts.most_common(3))
@@ -158,16 +158,16 @@ def stack(where, images, fit=Fit(), side_by_side=False):
     """Stacks an iterable of uint8 (H, W, C) images.
 
     Args:
-        where: what to call the images in an error.
-        images: uint8 (H, W, C) each.
-        fit: `Fit` that brings each to its size.
-        side_by_side: each is two images beside each other, which are resized one by one.
+        where: name of the images in error messages.
+        images: iterable of uint8 (H, W, C).
+        fit: `Fit` applied to each image.
+        side_by_side: each array holds two images side by side, which are resized separately.
 
     Returns:
-        uint8 (N, H, W, C); side by side (N, H, 2 W, C).
+        uint8 (N, H, W, C); (N, H, 2 W, C) with `side_by_side`.
 
     Raises:
-        UserError: images of several sizes and no size to come to, or side by side an odd width.
+        UserError: no images, several sizes without a `fit` size, or an odd width with `side_by_side`.
     """
     if side_by_side:
         images = [np.concatenate([fit(half) for half in _halves(where, image)], axis=1) for image in images]

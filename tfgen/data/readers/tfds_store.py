@@ -1,4 +1,4 @@
-"""TensorFlow Datasets as a store on disk: what is prepared, and its arrays. Nothing here downloads."""
+"""TensorFlow Datasets on disk: finds prepared datasets and reads their arrays. Never downloads."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from tfgen.errors import UserError
 
 @contextlib.contextmanager
 def quiet():
-    """TFDS without its log lines, progress bars and prints."""
+    """Context manager: the TFDS module with log lines, progress bars and prints suppressed."""
     import tensorflow_datasets as tfds
     from absl import logging
 
@@ -35,7 +35,7 @@ def root(data_dir=None):
 
 
 def prepared(data_dir=None):
-    """{name or name/config: folder of its newest version} of what is prepared under `root(data_dir)`."""
+    """{name or name/config: folder of the newest version} of datasets prepared under `root(data_dir)`."""
     base, newest = root(data_dir), {}
     for depth in ("*/*", "*/*/*"):
         for file in base.glob(f"{depth}/dataset_info.json"):
@@ -47,13 +47,13 @@ def prepared(data_dir=None):
 
 
 def builder_names():
-    """Names of the datasets that TFDS itself knows how to build."""
+    """Names of the datasets that TFDS can build."""
     with quiet() as tfds:
         return tfds.list_builders(with_community_datasets=False)
 
 
 def _keys(tfds, name, info):
-    """The keys of the image and of the label (or None) among a dataset's features."""
+    """(key of the image, key of the label or None) among a dataset's features."""
     features = info.features
     if not isinstance(features, tfds.features.FeaturesDict):
         features = {}
@@ -95,11 +95,11 @@ def arrays_of(tfds, builder, name, split, fit=Fit(), side_by_side=False):
 def read_prepared(name, folder, fit=Fit(), side_by_side=False):
     """({split: (images, labels)}, class names) of a prepared dataset.
 
-    A split called 'train' is needed, or a single one; of the others 'validation' and 'test' are read. Of a dataset of
-    two domains, such as cycle_gan, they are 'trainA', 'trainB' and so on, and are called so here.
+    Needs a split 'train' or a single split; also reads 'validation' and 'test'. Datasets of two domains, such as
+    cycle_gan, keep their splits 'trainA', 'trainB' …
 
     Raises:
-        UserError: no images in it, images of several sizes, files that cannot be read.
+        UserError: no images, several image sizes, or unreadable files.
     """
     import tensorflow as tf
 
