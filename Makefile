@@ -8,7 +8,7 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test oldest lint bench results
+.PHONY: venv demo test oldest lint bench results catalogue
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -40,3 +40,6 @@ bench: venv
 	$(BIN)/python -m benchmarks.bench
 results: venv
 	$(BIN)/tfgen results
+# What `tfgen list` shows: made anew when a recipe changes.
+catalogue: venv
+	$(BIN)/tfgen catalogue

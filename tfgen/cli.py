@@ -1,5 +1,6 @@
 """The command line. Every command is a few lines over the library."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -7,42 +8,46 @@ import shlex
 import sys
 from typing import Annotated
 
-import keras_tuner
 import numpy as np
-import tensorflow as tf
 import typer
 
-from tfgen import (
-    data,
-    disks,
-    evaluation,
-    figures,
-    latent,
-    metrics,
-    pictures,
-    recipes,
-    results_table,
-    runs,
-    seeds,
-    sheets,
-    tuning,
-    verbs,
-)
-from tfgen.callbacks import label_columns
-from tfgen.detection import calibration
-from tfgen.detection import report as anomaly_report
+from tfgen import _start, catalogue, disks
 from tfgen.errors import DiskFull, Failure, UserError
-from tfgen.serving import export, folders
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
+
+class Lazy:
+    """A module that is imported when it is first used, after TensorFlow: help and mistyped names need neither."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, name):
+        _start.libraries()
+        return getattr(importlib.import_module(self._name), name)
+
+
+data, evaluation, figures, latent, metrics, pictures, recipes, results_table, runs, seeds, sheets, tuning, verbs = (
+    Lazy(f"tfgen.{name}") for name in ("data", "evaluation", "figures", "latent", "metrics", "pictures", "recipes",
+                                       "results_table", "runs", "seeds", "sheets", "tuning", "verbs"))
+callbacks, calibration, anomaly_report, export, folders = map(Lazy, (
+    "tfgen.callbacks", "tfgen.detection.calibration", "tfgen.detection.report", "tfgen.serving.export",
+    "tfgen.serving.folders"))
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Data sets: what is there, and preparing more.")
 app.add_typer(data_app, name="data")
 # What a path that cannot be read or written raises.
 PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-EXTRACTORS = {"classifier": metrics.features.classifier, "inception_v3": lambda dataset: metrics.features.inception_v3()}
+EXTRACTORS = {"classifier": lambda dataset: metrics.features.classifier(dataset),
+              "inception_v3": lambda dataset: metrics.features.inception_v3()}
 
-Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.")]
+def recipes_beginning(incomplete):
+    """Names for shell completion."""
+    return [name for name in catalogue.names() if name.startswith(incomplete)]
+
+
+Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.", autocompletion=recipes_beginning)]
 Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
 DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
 ImageSize = Annotated[str | None, typer.Option(help="Resize images to N x N pixels, or to HEIGHTxWIDTH, such as 24x32.")]
@@ -100,13 +105,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of object
 
     Example: tfgen list --json
     """
-    digits = data.load("digits").spec
-    rows = []
-    for recipe in recipes.RECIPES.values():
-        model, hp = recipe.build_with(keras_tuner.HyperParameters(), digits)
-        rows.append({"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
-                     "verbs": verbs.verbs_of(model), "view": recipe.view,
-                     "objective": list(recipe.objective), "hyperparameters": hp.chosen()})
+    rows = catalogue.rows()
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
@@ -115,7 +114,8 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of object
 
 
 @app.command()
-def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.")] = None,
+def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
+                                                       autocompletion=recipes_beginning)] = None,
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
               help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
@@ -146,7 +146,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         runs.resume(resume, epochs, verbose, extend)
         out = resume
     else:
-        recipes.find(recipe)
+        catalogue.check(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
                             skip_unreadable)
@@ -169,7 +169,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
 
     Example: tfgen tune vae --data digits --trials 5 --tuner bayesian --epochs 3 --out runs/search
     """
-    recipes.find(recipe)
+    catalogue.check(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
     dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
                         skip_unreadable)
@@ -271,7 +271,7 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
         columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
     elif "sample" in live.names:
         images = live("sample", drawn, **options)
-        columns = label_columns(live) if label is None and "label" in live.options["sample"] else None
+        columns = callbacks.label_columns(live) if label is None and "label" in live.options["sample"] else None
     elif {"encode", "decode"} <= set(live.names):
         images = latent.sample_autoencoder(live, live("encode", input_images(model, live, None, 5000, "train")[0]), drawn)
         columns = None
@@ -418,6 +418,13 @@ def results():
     results_table.write_table()
 
 
+@app.command("catalogue", hidden=True)
+def catalogue_():
+    """Writes what `tfgen list` shows anew, after a change of recipes."""
+    _start.libraries()
+    catalogue.write()
+
+
 @data_app.command("list")
 def data_list():
     """Lists the data sets that can be used now.
@@ -451,7 +458,7 @@ def failure(error):
         return (2 if isinstance(error, PATHS) else 1), f"{error.filename}: {error.strerror}; choose another place"
     if isinstance(error, (Failure, OSError)):
         return 1, line or type(error).__name__
-    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return 1, f"out of memory; a smaller --batch-size, --n or --image-size needs less ({line[:200]})"
     return 1, f"internal ({type(error).__name__}): {line}; TFGEN_DEBUG=1 shows the traceback"
 
@@ -472,7 +479,6 @@ def main():
     With TFGEN_DEBUG=1 every error is raised.
     """
     prepare_streams()
-    tf.get_logger().setLevel("ERROR")
     try:
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import keras_tuner
 
+from tfgen import catalogue
 from tfgen.data import views
-from tfgen.errors import UserError, did_you_mean
+from tfgen.errors import UserError
 from tfgen.recipes.given import Given
 
 RECIPES = {}
@@ -108,6 +109,5 @@ def find(name):
     Raises:
         UserError: if there is none; names the nearest.
     """
-    if name not in RECIPES:
-        raise UserError(f"there is no recipe '{name}'{did_you_mean(name, RECIPES)}; see `tfgen list`")
+    catalogue.check(name, RECIPES)
     return RECIPES[name]

@@ -1,0 +1,86 @@
+"""The start: which backend Keras has, and the first import of TensorFlow and Keras, without their chatter."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+
+# Whether this is the command `tfgen`, not a program that uses the library.
+COMMAND = pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen"
+
+
+def check_backend(backend):
+    """Raises an `ImportError` of one line, or ends the command `tfgen` with it, unless Keras' backend is TensorFlow."""
+    if backend == "tensorflow":
+        return
+    message = (f"tfgen needs Keras' TensorFlow backend, received '{backend}': set KERAS_BACKEND=tensorflow, and import no "
+               "Keras of another backend before")
+    if COMMAND:
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    raise ImportError(message) from None
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keeps TensorFlow's start-up chatter off the terminal; shows it if the import fails."""
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or sys.stderr is None:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            log.seek(0)
+            os.write(2, log.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Ctrl-C during the command's imports, which take seconds, just ends it."""
+    if not COMMAND:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def libraries():
+    """Imports TensorFlow and Keras.
+
+    Raises:
+        ImportError: for a Keras with another backend.
+    """
+    with interruptible():
+        with quiet():
+            # Whose folders, where there is no home to write to, are temporary.
+            import matplotlib.font_manager  # noqa: F401
+            import tensorflow as tf
+
+            # The first look for devices is what prints.
+            tf.config.list_physical_devices()
+        if COMMAND:
+            tf.get_logger().setLevel("ERROR")
+        try:
+            import keras
+
+            check_backend(keras.config.backend())
+        except ModuleNotFoundError as error:
+            # The backend of keras.json, which is not installed.
+            if error.name not in ("jax", "torch", "openvino"):
+                raise
+            check_backend(error.name)

@@ -1,0 +1,54 @@
+"""What `tfgen list` says of each recipe, read from a file that is made of the models, so that nothing is built for it."""
+
+import json
+import pathlib
+
+from tfgen.errors import UserError, did_you_mean
+
+PATH = pathlib.Path(__file__).parent / "recipes" / "catalogue.json"
+# The order of the table.
+FAMILIES = ("autoencoder", "vae", "gan", "translation", "anomaly")
+
+
+def rows():
+    """[{"name", "family", "paper", "summary", "verbs", "view", "objective", "hyperparameters"}], one per recipe.
+
+    Verbs and hyperparameters are those of a model with default values for scikit-learn's digits.
+    """
+    return json.loads(PATH.read_text("utf-8"))
+
+
+def names():
+    """The names of the recipes."""
+    return [row["name"] for row in rows()]
+
+
+def check(name, known=None):
+    """Raises a `UserError` for a name that no recipe has; names the nearest.
+
+    Args:
+        known: names; None: those of the catalogue.
+    """
+    known = names() if known is None else known
+    if name not in known:
+        raise UserError(f"there is no recipe '{name}'{did_you_mean(name, known)}; see `tfgen list`")
+
+
+def made():
+    """The rows, of recipes that are built now."""
+    import keras_tuner
+
+    from tfgen import data, recipes, verbs
+
+    digits, found = data.load("digits").spec, []
+    for recipe in sorted(recipes.RECIPES.values(), key=lambda recipe: FAMILIES.index(recipe.family)):
+        model, hp = recipe.build_with(keras_tuner.HyperParameters(), digits)
+        found.append({"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
+                      "verbs": verbs.verbs_of(model), "view": recipe.view, "objective": list(recipe.objective),
+                      "hyperparameters": hp.chosen()})
+    return found
+
+
+def write():
+    """Writes the file anew."""
+    PATH.write_text(json.dumps(made(), indent=1) + "\n", "utf-8")
