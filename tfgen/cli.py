@@ -1,4 +1,4 @@
-"""The command line. Every command is a few lines over the library."""
+"""The command line: thin wrappers of library functions."""
 
 import importlib
 import json
@@ -35,9 +35,9 @@ callbacks, calibration, anomaly_report, export, folders = map(Lazy, (
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
-data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Data sets: what is there, and preparing more.")
+data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List and prepare data sets.")
 app.add_typer(data_app, name="data")
-# What a path that cannot be read or written raises.
+# Errors caused by the path that a user gave.
 PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 EXTRACTORS = {"classifier": lambda dataset: metrics.features.classifier(dataset),
               "inception_v3": lambda dataset: metrics.features.inception_v3()}
@@ -51,28 +51,31 @@ Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`."
 Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
 DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
 ImageSize = Annotated[str | None, typer.Option(help="Resize images to N x N pixels, or to HEIGHTxWIDTH, such as 24x32.")]
-Resize = Annotated[str, typer.Option(help="How images come to that size: stretch, crop (cover it, keep the middle) or pad "
-                                          "(fit in, repeat the border).")]
+Resize = Annotated[str, typer.Option(help="How images are resized: stretch, crop (cover the size, keep the centre) or pad "
+                                          "(fit inside, repeat the border).")]
 GroupBy = Annotated[str | None, typer.Option(
-    help="Regular expression in file names: files with the same match (its first group) stay in one split, such as ^[^_]+.")]
-SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="List image files that cannot be read and go on.")]
+    help="Regular expression for file names, such as ^[^_]+: files with the same match (first group) stay in one split.")]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Skip and list unreadable image files.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a step; default: the recipe's, mostly 128.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images per optimizer update; default: the recipe's, mostly 128.")]
 Pairs = Annotated[str | None, typer.Option(
-    help="Pairs made of images: edges, grey, low_resolution[:FACTOR] or erased[:SHARE]; side_by_side[_reversed] for a "
-         "folder of A|B images.")]
-Domains = Annotated[str | None, typer.Option(help="Two classes as the domains of unpaired data, such as Sandal,Sneaker.")]
+    help="Source of each image: edges, grey, low_resolution[:FACTOR] or erased[:SHARE], computed from it; "
+         "side_by_side[_reversed] for files with both images A|B.")]
+Domains = Annotated[str | None, typer.Option(
+    help="Two classes as source and target domain of unpaired data, such as Sandal,Sneaker.")]
 Normal = Annotated[str | None, typer.Option(
-    help="Class(es) that count as normal: trained on these alone, tested on all.")]
-Anomalous = Annotated[str | None, typer.Option(help="Class(es) that count as anomalous: left out of training.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of weights, noise and data order.")]
+    help="Normal class(es): train on these only, test on all.")]
+Anomalous = Annotated[str | None, typer.Option(help="Anomalous class(es): excluded from training.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
-Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the verb, such as label=3.")]
+Options = Annotated[list[str] | None, typer.Option(
+    "--option", help="NAME=VALUE of an option of the verb, such as label=3; may be repeated.")]
 Images = Annotated[str | None, typer.Option(
-    help="A folder of images, an image file, another file or a data name; default: the test split it was made on.")]
-Count = Annotated[int, typer.Option("--n", min=1, help="How many images.")]
-ImageFiles = Annotated[pathlib.Path, typer.Option("--images", help="A folder of images, subfolders too, or an image file.")]
-CountOrAll = Annotated[int | None, typer.Option("--n", min=1, help="How many images at most.")]
+    help="A folder of images, an image file, a data file or a data name; default: the test split of the model's data.")]
+Count = Annotated[int, typer.Option("--n", min=1, help="Number of images.")]
+ImageFiles = Annotated[pathlib.Path, typer.Option(
+    "--images", help="A folder of images, searched with its subfolders, or an image file.")]
+CountOrAll = Annotated[int | None, typer.Option("--n", min=1, help="Maximum number of images.")]
 Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png or .npy.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
@@ -89,7 +92,7 @@ def assignments(pairs, what):
 
 
 def numbers(pairs):
-    """["label=3"] -> {"label": 3}, for options of verbs."""
+    """["label=3"] -> {"label": 3}, the options of a verb."""
     values = {}
     for name, value in assignments(pairs, "--option").items():
         try:
@@ -100,7 +103,7 @@ def numbers(pairs):
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of objects, for programs.")] = False):
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False):
     """Lists the recipes.
 
     Example: tfgen list --json
@@ -117,18 +120,18 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="A list of object
 def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
                                                        autocompletion=recipes_beginning)] = None,
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
-              help="Passes over the training data; default 20, or as first asked with --resume.")] = None,
+              help="Passes over the training data; default 20, with --resume the run's own number.")] = None,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
-          resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to go on with.")] = None,
+          resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
                                                "to the new end.")] = False,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
           tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
           quiet: Quiet = False):
-    """Trains a recipe into a run folder, or goes on with one.
+    """Trains a recipe into a new run folder, or resumes a run.
 
     Example: tfgen train vae --data digits --epochs 20 --set latent_dim=8 --seed 0 --out runs/x
     """
@@ -162,7 +165,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-         steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch in the trials.")] = None,
+         steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
     """Searches a recipe's hyperparameters; the best run is OUT/best.
@@ -179,14 +182,14 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
 
 
 def input_images(path, live, images, count, split="test"):
-    """(float32 images, labels or None, lines of files passed over) that a verb is asked for.
+    """Input images of a verb: (float32 images, labels or None, [one line per unreadable file]).
 
     Args:
-        path, live: the model.
-        images: a folder of images or an image file, of which all are taken; another file or a data name, of which the test
-            split is, or all images of one that is not split; None: `split` of the model's own data.
-        count: images at most; None: all.
-        split: of the model's own data.
+        path, live: path and verbs of the model.
+        images: a folder of images or an image file, of which all images are used; a data file or data name, of which the
+            test split is used (all images without splits); None uses `split` of the model's own data.
+        count: maximum number of images; None uses all.
+        split: split of the model's own data.
     """
     if images is None:
         about = live.about if isinstance(live, export.Served) else runs.read(path)
@@ -197,7 +200,7 @@ def input_images(path, live, images, count, split="test"):
                             "on, and does not hold their path; expected --images")
         return *runs.examples(runs.load_data(about), count, split), []
     place = pathlib.Path(os.path.expanduser(images))
-    known = images in [name for name, *_ in data.available()]  # a name goes before a path, as in `load`
+    known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
     arrays = data.loading.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
         x, paths, unreadable = folders.read(live, place, count)
@@ -213,7 +216,7 @@ def input_images(path, live, images, count, split="test"):
 
 
 def verb_inputs(verb, model, images, count, option):
-    """(verbs, images, labels or None, options, files passed over) of a verb of images; conditional models get the labels."""
+    """(verbs, images, labels or None, options, [unreadable file]) of a verb; conditional models get the labels as option."""
     live = runs.open_verbs(model)
     x, labels, unreadable = input_images(model, live, images, count)
     options = numbers(option)
@@ -223,14 +226,14 @@ def verb_inputs(verb, model, images, count, option):
 
 
 def passed_over(lines):
-    """Lists files that could not be read; gives the exit code."""
+    """Lists unreadable files on standard error; returns the exit code."""
     for line in lines:
         print(f"passed over: {line}", file=sys.stderr)
     return 1 if lines else 0
 
 
 def write(out, values, draw=None):
-    """Writes an array as .npy, or as a .png by `draw(path)`."""
+    """Writes an array as .npy, or a picture by `draw(path)` as .png."""
     ending = out.suffix.lower()
     if ending == ".npy":
         with runs.files.written_aside(out) as aside, open(aside, "wb") as file:
@@ -243,17 +246,19 @@ def write(out, values, draw=None):
 
 
 @app.command()
-def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
            option: Options = None, label: Annotated[int | None, typer.Option(help="Class of all images.")] = None,
            truncation: Annotated[float | None, typer.Option(help="Largest |z| of a model such as biggan.")] = None,
            psi: Annotated[float | None, typer.Option(help="Truncation of styles of a model such as stylegan.")] = None,
-           interpolate: Annotated[bool, typer.Option("--interpolate", help="Rows from one sample to another.")] = False,
-           sweep: Annotated[str | None, typer.Option(help="A row a sample, a column a value of this option.")] = None,
-           class_rows: Annotated[bool, typer.Option("--class-rows", help="A row a class.")] = False,
+           interpolate: Annotated[bool, typer.Option(
+               "--interpolate", help="Each row interpolates between two samples.")] = False,
+           sweep: Annotated[str | None, typer.Option(
+               help="One row per sample, one column per value of this option.")] = None,
+           class_rows: Annotated[bool, typer.Option("--class-rows", help="One row per class.")] = False,
            out: Out = pathlib.Path("samples.png")):
-    """Writes samples; an autoencoder's come from a Gaussian mixture fitted to its codes.
+    """Writes samples; those of an autoencoder come from a Gaussian mixture fitted to its codes.
 
-    A sheet (--interpolate, --sweep or --class-rows) has 8 columns, or one for each value of the option.
+    Sheets (--interpolate, --sweep, --class-rows) have 8 columns, or one per value of the swept option.
 
     Example: tfgen sample runs/x --n 16 --seed 1 --out a.png
     """
@@ -285,7 +290,7 @@ def reconstruct(model: Model, images: Images = None, n: CountOrAll = None, optio
                 out: Out = pathlib.Path("reconstructions.png")):
     """Writes images above their reconstructions (.png), or the reconstructions (.npy).
 
-    Without --n, 10 images; in a .npy all of --images. An image file of another size is resized as the model's data were.
+    Without --n, 10 images, or all of --images for a .npy. Images of other sizes are resized like the training data.
 
     Example: tfgen reconstruct runs/x --n 10 --out r.png
     """
@@ -299,9 +304,9 @@ def reconstruct(model: Model, images: Images = None, n: CountOrAll = None, optio
 @app.command()
 def encode(model: Model, images: Images = None, n: CountOrAll = None, option: Options = None,
            out: Out = pathlib.Path("codes.npy")):
-    """Writes latents (.npy), or a picture of them in two dimensions, coloured by class (.png).
+    """Writes latents (.npy), or a 2-D scatter plot of them, coloured by class (.png).
 
-    Without --n, all of --images, else 1000. An image file of another size is resized as the model's data were.
+    Without --n, all of --images, else 1000. Images of other sizes are resized like the training data.
 
     Example: tfgen encode runs/x --n 1000 --out codes.npy
     """
@@ -312,11 +317,11 @@ def encode(model: Model, images: Images = None, n: CountOrAll = None, option: Op
 
 @app.command()
 def translate(model: Model, images: ImageFiles,
-              out: Annotated[pathlib.Path, typer.Option(help="Folder for the translations, under the images' own names.")],
+              out: Annotated[pathlib.Path, typer.Option(help="Folder for the translations, which keep the images' names.")],
               back: Annotated[bool, typer.Option("--back", help="From the target domain to the source domain.")] = False,
               option: Options = None, resize_back: Annotated[bool, typer.Option(
-                  "--resize-back", help="Write each translation at its image's size, not at the model's.")] = False):
-    """Translates a folder of images. An image of another size is resized as the model's data were.
+                  "--resize-back", help="Resize each translation to its image's size.")] = False):
+    """Translates a folder of images. Images of other sizes are resized like the training data.
 
     Files that cannot be read are passed over and listed at the end; the exit code is then 1.
 
@@ -332,9 +337,9 @@ def translate(model: Model, images: ImageFiles,
 def score(model: Model, images: ImageFiles,
           out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
           threshold: Annotated[float | None, typer.Option(
-              help="Score over which an image is called anomalous; default: the model's own.")] = None,
-          top: Annotated[int, typer.Option(min=1, help="Images on the page, the most anomalous first.")] = 100):
-    """Scores a folder of images for anomalies. An image of another size is resized as the model's data were.
+              help="Images with a higher score count as anomalous; default: the model's threshold.")] = None,
+          top: Annotated[int, typer.Option(min=1, help="Number of images on the page, most anomalous first.")] = 100):
+    """Scores a folder of images for anomalies. Images of other sizes are resized like the training data.
 
     Files that cannot be read are passed over and listed at the end; the exit code is then 1.
 
@@ -349,13 +354,14 @@ def score(model: Model, images: ImageFiles,
 @app.command()
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-             k: Annotated[int, typer.Option(min=1, help="Importance samples of the bound.")] = 1,
-             limit: Annotated[int | None, typer.Option(min=1, help="Images at most.")] = None,
-             samples: Annotated[int, typer.Option(min=0, help="Samples to compare with the images; 0: none.")] = 10_000,
+             k: Annotated[int, typer.Option(min=1, help="Number of importance samples of the bound.")] = 1,
+             limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of images.")] = None,
+             samples: Annotated[int, typer.Option(
+                 min=0, help="Number of samples to compare with the images; 0: none.")] = 10_000,
              extractor: Annotated[str, typer.Option(
-                 help="Features of that comparison: classifier (of the data, trained when first needed) or "
-                      "inception_v3 (where its weights are).")] = "classifier"):
-    """Prints a run's figures on a split as JSON and adds them to its metrics.json.
+                 help="Features of that comparison: classifier (trained on the data on first use) or "
+                      "inception_v3 (needs its weights on disk).")] = "classifier"):
+    """Evaluates a run on a split; prints the figures as JSON and adds them to its metrics.json.
 
     Example: tfgen evaluate runs/x --split test --k 50
     """
@@ -374,12 +380,13 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 
 @app.command("export")
 def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
-            to: Annotated[pathlib.Path, typer.Option(help="The model's folder; a version is written under it.")],
-            version: Annotated[int | None, typer.Option(min=1, max=2**63 - 1, help="Default: the next free one.")] = None,
+            to: Annotated[pathlib.Path, typer.Option(help="Folder of the model's versions, to which one is added.")],
+            version: Annotated[int | None, typer.Option(
+                min=1, max=2**63 - 1, help="Version number; default: the next free one.")] = None,
             fpr: Annotated[float | None, typer.Option(
-                help="Share of normal images that an anomaly detector may call anomalous: sets its threshold from the "
-                     "validation split; default: as the run has it, 0.05.")] = None):
-    """Writes a SavedModel for TF Serving, one signature a verb, and verifies it.
+                help="False positive rate for which to calibrate an anomaly detector on the validation split; default: "
+                     "keep the threshold of the run (0.05).")] = None):
+    """Writes a SavedModel for TF Serving, one signature per verb, and verifies it.
 
     Example: tfgen export runs/x --to saved_models/vae
     """
@@ -400,8 +407,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
 
 
 @app.command()
-def reproduce(name: Annotated[str | None, typer.Argument(help="A figure; none: lists them.")] = None):
-    """Trains and measures a published figure anew and writes its record to results/.
+def reproduce(name: Annotated[str | None, typer.Argument(help="Name of a figure; without it, lists all.")] = None):
+    """Trains and measures a published figure and writes its record to results/.
 
     Example: tfgen reproduce vae
     """
@@ -427,7 +434,7 @@ def catalogue_():
 
 @data_app.command("list")
 def data_list():
-    """Lists the data sets that can be used now.
+    """Lists the available data sets.
 
     Example: tfgen data list
     """
@@ -446,9 +453,9 @@ def data_prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist 
 
 
 def failure(error):
-    """(exit code, line) of what ended a command."""
+    """(exit code, one-line message) for the error that ended a command."""
     line = " ".join(str(error).split())
-    if hasattr(error, "format_message"):  # the command line's own, whose class has had several names
+    if hasattr(error, "format_message"):  # a usage error of the command line; its class differs between versions
         return error.exit_code, error.format_message()
     if isinstance(error, UserError):
         return 2, line
@@ -464,7 +471,7 @@ def failure(error):
 
 
 def prepare_streams():
-    """Closed standard streams take what is written to them; no character that a stream's encoding lacks ends a command."""
+    """Replaces closed standard streams by the null device; escapes characters that a stream cannot encode."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -474,7 +481,7 @@ def prepare_streams():
 
 
 def main():
-    """Runs the command line: exit code 2 for a user's mistake, 1 for a failure, 130 for Ctrl-C; one line each.
+    """Runs the command line: exit code 2 for a usage error, 1 for a failure, 130 for Ctrl-C; prints one line each.
 
     With TFGEN_DEBUG=1 every error is raised.
     """
@@ -483,11 +490,11 @@ def main():
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read the output has enough of it; what is still to be written goes nowhere.
+        # The reader closed the pipe; discard the remaining output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (KeyboardInterrupt, typer.Abort) as error:
-        # The command line turns the interrupt, which says how to go on, into an Abort.
+        # Typer converts KeyboardInterrupt, whose message says how to resume, into Abort.
         print(str(error) or str(error.__cause__ or "") or "stopped", file=sys.stderr)
         code = 130
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Numbers that tell how good a trained model is."""
+"""Evaluation metrics for trained models."""
 
 from tfgen.metrics import features, quality
 from tfgen.metrics.detection import aupro, auroc, average_precision, detection, pixel_auroc

@@ -1,4 +1,4 @@
-"""How well anomaly scores and maps tell anomalous images and pixels from normal ones; higher is stranger."""
+"""Detection metrics for anomaly scores of images and pixels; higher scores are more anomalous."""
 
 import numpy as np
 from scipy import ndimage, stats
@@ -26,7 +26,7 @@ def _checked(anomalous, scores):
     anomalous, scores = _bool("labels", anomalous), _finite("scores", scores)
     if anomalous.ndim != 1 or anomalous.shape != scores.shape:
         raise UserError(f"detection expects labels and scores of one shape (N,), received {anomalous.shape} and "
-                         f"{scores.shape}: give one of each an image")
+                         f"{scores.shape}: give one of each per image")
     return anomalous, scores
 
 
@@ -37,17 +37,17 @@ def _both_classes(anomalous, what="images"):
 
 
 def auroc(anomalous, scores):
-    """Area under the ROC curve: the probability that an anomalous image scores over a normal one, ties counting half.
+    """Area under the ROC curve: probability that an anomalous image scores higher than a normal one; ties count half.
 
     Args:
         anomalous: bool (N,).
         scores: (N,).
 
     Returns:
-        A float in [0, 1], 0.5 for scores that say nothing.
+        A float in [0, 1], 0.5 for uninformative scores.
 
     Raises:
-        UserError: one class only, lengths that differ, or scores that are not finite.
+        UserError: only one class, different lengths, or non-finite scores.
     """
     anomalous, scores = _checked(anomalous, scores)
     _both_classes(anomalous)
@@ -55,14 +55,14 @@ def auroc(anomalous, scores):
 
 
 def average_precision(anomalous, scores):
-    """Average precision: sum over thresholds of precision times the rise of recall.
+    """Average precision: sum over thresholds of precision times the increase of recall.
 
     Args:
         anomalous: bool (N,).
         scores: (N,).
 
     Returns:
-        A float in (0, 1]; scores that say nothing have about the share of anomalous images.
+        A float in (0, 1]; for uninformative scores about the fraction of anomalous images.
 
     Raises:
         UserError: as `auroc`.
@@ -73,21 +73,21 @@ def average_precision(anomalous, scores):
 
 
 def detection(anomalous, scores, threshold=None):
-    """How well scores, and calling anomalous what scores over a threshold, find anomalous images.
+    """Ranking metrics of anomaly scores and, with a threshold, classification metrics.
 
     Args:
         anomalous: bool (N,).
         scores: (N,).
-        threshold: an image is called anomalous where score > threshold; None: no such decision.
+        threshold: images with score > threshold are classified as anomalous; None omits classification metrics.
 
     Returns:
-        {"auroc", "average_precision"}; with a threshold "precision" (0 where no image is called anomalous), "recall",
-        "f1", and what follows, the only values for normal images alone: "threshold", "fpr" (share of normal images called
-        anomalous), "fpr_low", "fpr_high" (its 95 % interval of Clopper & Pearson, 1934), "normal", "anomalous" (numbers
-        of images). Numbers of JSON types.
+        {"auroc", "average_precision"}; with a threshold also "precision" (0 if no image is classified as anomalous),
+        "recall", "f1", "threshold", "fpr" (fraction of normal images classified as anomalous), "fpr_low", "fpr_high"
+        (its 95 % interval of Clopper & Pearson, 1934), "normal", "anomalous" (numbers of images). Without anomalous
+        images only the values from "threshold" on. Numbers of JSON types.
 
     Raises:
-        UserError: as `auroc`, but that normal images suffice with a threshold, or a threshold that is not finite.
+        UserError: as `auroc` (with a threshold, normal images alone are allowed), or a non-finite threshold.
     """
     anomalous, scores = _checked(anomalous, scores)
     if threshold is None:
@@ -126,7 +126,7 @@ def pixel_auroc(masks, maps):
         A float in [0, 1].
 
     Raises:
-        UserError: shapes that differ, no anomalous or no normal pixel, or maps that are not finite.
+        UserError: different shapes, no anomalous or no normal pixel, or non-finite maps.
     """
     masks, maps = _checked_maps(masks, maps)
     return auroc(masks.ravel(), maps.ravel())
@@ -135,17 +135,17 @@ def pixel_auroc(masks, maps):
 def aupro(masks, maps, limit=0.3):
     """Area under the per-region-overlap curve (Bergmann et al., 2021, doi:10.1007/s11263-020-01400-4).
 
-    For every threshold: the share of its pixels over it, averaged over all anomalous regions of all images, so that a
-    small region counts as much as a large one, against the share of all normal pixels over it. The curve starts at
-    (0, 0), is linear between the distinct values of the maps and is integrated by trapezoids.
+    The curve plots, over thresholds, the fraction of each anomalous region above the threshold, averaged over all regions
+    of all images so that small regions count as much as large ones, against the fraction of all normal pixels above it.
+    It starts at (0, 0), is linear between the distinct values of the maps and is integrated by the trapezoidal rule.
 
     Args:
         masks: bool (N, H, W), True on anomalous pixels; all False for a normal image. Regions are 8-connected.
         maps: (N, H, W).
-        limit: share of normal pixels, in (0, 1], up to which the curve is integrated; the area is divided by it.
+        limit: false positive rate of pixels, in (0, 1], up to which the curve is integrated; the area is divided by it.
 
     Returns:
-        A float in [0, 1]; maps that say nothing have about limit / 2.
+        A float in [0, 1]; about limit / 2 for uninformative maps.
 
     Raises:
         UserError: as `pixel_auroc`, or a limit out of range.
@@ -153,13 +153,13 @@ def aupro(masks, maps, limit=0.3):
     if not 0 < limit <= 1:
         raise UserError(f"aupro(limit) expects a number in (0, 1], received {limit!r}")
     masks, maps = _checked_maps(masks, maps)
-    # Connected within an image, never from one to the next.
+    # Regions are connected within an image, not across images.
     regions, count = ndimage.label(masks, np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]))
-    weights = 1.0 / (count * np.bincount(regions.ravel()))  # of a pixel, by its region
+    weights = 1.0 / (count * np.bincount(regions.ravel()))  # weight of each pixel of a region
     weights[0] = 0.0
     order = np.argsort(maps, axis=None)[::-1]
     values, regions = maps.ravel()[order], regions.ravel()[order]
-    last = np.append(np.flatnonzero(values[1:] != values[:-1]), values.size - 1)  # of each run of ties
+    last = np.append(np.flatnonzero(values[1:] != values[:-1]), values.size - 1)  # last index of each run of ties
     false = np.append(0.0, np.cumsum(regions == 0)[last]) / np.count_nonzero(~masks)
     overlap = np.append(0.0, np.cumsum(weights[regions])[last])
     end = np.searchsorted(false, limit, side="right")

@@ -1,4 +1,4 @@
-"""The network of `features.classifier`: its task, its training and the cache of trained ones."""
+"""The network of `features.classifier`: task, architecture, training and cache."""
 
 import atexit
 import dataclasses
@@ -22,25 +22,25 @@ from tfgen import files
 from tfgen.data import views
 from tfgen.errors import DiskFull, UserError
 
-# Goes up with every change of the network or its training, so that caches of the old one are not read.
+# Increase with every change of the network or its training, which invalidates cached networks.
 VERSION = 1
 FEATURES = 128
 _BATCH = 128
 _LEAST_SIDE = 4
-# Images that identify a data set in the key of its cache.
+# Number of images hashed into the cache key of a data set.
 _FINGERPRINT_IMAGES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What the network learns.
+    """The classification task of the network.
 
     Attributes:
         name: "classifier", "rotations" or "reflections".
-        view: the view of (images, answers).
-        answers: number of answers.
-        copies: rows that the view makes of an image.
-        num_classes: number of classes whose probabilities the network gives, or None.
+        view: data view that yields (images, labels of the task).
+        answers: number of labels of the task.
+        copies: number of rows that the view generates per image.
+        num_classes: number of classes of the data set if the network predicts them, else None.
     """
 
     name: str
@@ -51,14 +51,14 @@ class Task:
 
 
 def rotations(record):
-    """View (images (4 B, H, H, C) turned by 0, 90, 180 and 270 degrees, number of the turn (4 B,))."""
+    """View (images (4 B, H, H, C) rotated by 0, 90, 180 and 270 degrees, index of the rotation (4 B,))."""
     image = record["image"]
     turned = tf.concat([tf.image.rot90(image, turns) for turns in range(4)], axis=0)
     return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
 
 
 def reflections(record):
-    """View (images (4 B, H, W, C) as they are, turned by 180 degrees, mirrored, upside down, number of that (4 B,))."""
+    """View (images (4 B, H, W, C): original, rotated by 180 degrees, mirrored, upside down; index of that (4 B,))."""
     image = record["image"]
     mirrored = tf.reverse(image, [2])
     made = tf.concat([image, tf.reverse(mirrored, [1]), mirrored, tf.reverse(image, [1])], axis=0)
@@ -66,10 +66,10 @@ def reflections(record):
 
 
 def task_of(dataset):
-    """Classes where the training split has at least two, else rotations, of images that are not square reflections.
+    """The task: classes if the training split has at least two, else rotations (reflections for non-square images).
 
     Raises:
-        UserError: images of sides below 4.
+        UserError: for images with a side below 4.
     """
     spec = dataset.spec
     height, width, _ = spec.image_shape
@@ -84,7 +84,7 @@ def task_of(dataset):
 
 
 def default_epochs(dataset, task):
-    """Enough for 300,000 rows, but 3 to 40 passes (1 to 10 where each image gives 4 rows)."""
+    """Number of epochs for 300,000 rows, limited to 3 ... 40 (1 ... 10 for tasks with 4 rows per image)."""
     rows = len(dataset.images("train")) * task.copies
     return int(np.clip(-(-300_000 // rows), max(1, 3 // task.copies), 40 // task.copies))
 
@@ -121,10 +121,10 @@ def network(image_shape, answers, seed):
 
 
 def train(dataset, task, seed, epochs):
-    """A network trained by Adam with a cosine schedule; the global random state is neither read nor changed.
+    """Trains a network with Adam and cosine decay; neither reads nor changes the global random state.
 
-    Weights are the same in every process of one machine with one number of threads (TF_NUM_INTRAOP_THREADS); others
-    round differently, so their checksums differ and distances agree to a few digits only.
+    Weights are reproducible on one machine with a fixed number of threads (TF_NUM_INTRAOP_THREADS). Other machines or
+    numbers of threads round differently, so that checksums differ and distances agree to a few digits only.
     """
     images = _BATCH // task.copies
     steps = epochs * dataset.steps(images)
@@ -132,14 +132,13 @@ def train(dataset, task, seed, epochs):
     learner = keras.Model(both.input, both.output[1])
     learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)),
                     keras.losses.SparseCategoricalCrossentropy(), jit_compile=False)
-    # The views' batches are drawn and shuffled by the stream itself.
-    # In the first order of data: an extractor, whose checksum records name, stays what it was.
+    # The stream shuffles. Order 1 keeps extractors, whose checksums are in records, unchanged.
     learner.fit(dataset.train(images, seed, task.view, order=1), steps_per_epoch=steps, shuffle=False, verbose=0)
     return both
 
 
 def accuracy(both, dataset, task, limit=10_000):
-    """Share of right answers on the validation split (its first `limit` images), None where it has no answers."""
+    """Accuracy on the first `limit` images of the validation split, None without that split or its labels."""
     if "validation" not in dataset.spec.sizes or (task.num_classes and dataset.labels("validation") is None):
         return None
     signature = tf.TensorSpec((None, *dataset.spec.image_shape), tf.float32)
@@ -152,7 +151,7 @@ def accuracy(both, dataset, task, limit=10_000):
 
 @functools.cache
 def _writable(wanted):
-    """`wanted`, made if need be; where that cannot be written a temporary folder of this process, which a line names."""
+    """`wanted`, created if necessary; if it is not writable, a temporary folder of this process, with a printed note."""
     try:
         if wanted.parts[0] == "~":
             raise OSError(errno.ENOENT, "there is no home")
@@ -168,16 +167,16 @@ def _writable(wanted):
 
 
 def cache_folder(cache=None):
-    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors or, where that cannot be written, a temporary folder."""
+    """`cache`, else $TFGEN_CACHE, else ~/.cache/tfgen/extractors (a temporary folder if that is not writable)."""
     if chosen := cache or os.environ.get("TFGEN_CACHE"):
         return pathlib.Path(chosen).expanduser()
     return _writable(pathlib.Path(os.path.expanduser("~/.cache/tfgen/extractors")))
 
 
 def cache_name(dataset, task, seed, epochs):
-    """File name of a trained network: the data set's name and a hash of everything that the training depends on."""
+    """File name of a trained network: name of the data set and a hash of all inputs of the training."""
     images, labels = dataset.images("train"), dataset.labels("train")
-    # Whatever the images are paired with, they are what it learns from.
+    # The network learns from the images only, so pairs do not matter.
     source = {key: value for key, value in dataset.source.items() if key != "pairs"}
     about = {"source": source, "image_shape": dataset.spec.image_shape, "train": len(images), "seed": seed,
              "sizes": dataset.spec.sizes, "epochs": epochs, "task": task.name, "answers": task.answers,
@@ -192,19 +191,19 @@ def cache_name(dataset, task, seed, epochs):
 
 
 def _loaded(path, image_shape, answers):
-    """The network of a cache file, or None where the file is missing, broken or of another network."""
+    """The network in a cache file, or None for a file that is missing, broken or has another network."""
     if not path.is_file():
         return None
     try:
         both = keras.saving.load_model(path, compile=False)
         shapes = both.input_shape[1:], [tuple(shape) for shape in both.output_shape]
-    except Exception:  # Whatever a broken file raises, training anew mends it.
+    except Exception:  # A broken file can raise any error; the network is then trained again.
         return None
     return both if shapes == (image_shape, [(None, FEATURES), (None, answers)]) else None
 
 
 def trained(dataset, task, seed=0, epochs=None, cache=None):
-    """The data set's network, from the cache or trained and written there.
+    """Loads the network of a data set from the cache, or trains it and writes it there.
 
     Raises:
         UserError: seed or epochs out of range, or a cache folder that cannot be written.

@@ -1,4 +1,4 @@
-"""Named feature extractors: images -> the features that distances between sets of images are taken on."""
+"""Named feature extractors, whose features define distances between sets of images."""
 
 import hashlib
 import os
@@ -17,17 +17,17 @@ _INCEPTION_SIDE = 299
 
 
 class Extractor:
-    """Images to features, through one traced function of any batch size.
+    """Maps images to features by one function, traced once for all batch sizes.
 
     Args:
-        name: what records call it.
-        forward: function of images float32 (B, H, W, C) in [0, 1] that gives features (B, D) and, where there are
-            classes, probabilities (B, K).
-        weights: list of arrays or variables that define it: `checksum` is theirs.
-        resize: how images reach its resolution.
-        num_classes: K, or None where there are no probabilities.
-        image_shape: (H, W, C) of its images, None where it takes any.
-        accuracy: share of validation images that it classifies rightly, None where unknown.
+        name: name in records.
+        forward: function of images float32 (B, H, W, C) in [0, 1] that returns a tuple: features (B, D) and, with
+            `num_classes`, probabilities (B, K).
+        weights: arrays or variables of the extractor, the input of `checksum`.
+        resize: description of the resizing that `forward` applies, for the record.
+        num_classes: K, or None without probabilities.
+        image_shape: (H, W, C) of the images, or None if any shape is accepted.
+        accuracy: accuracy on the validation split, or None if unknown.
 
     Attributes:
         checksum: the first 16 hexadecimal digits of the SHA-256 of the weights.
@@ -50,7 +50,7 @@ class Extractor:
             images: float32 (B, H, W, C) in [0, 1], B >= 1.
 
         Raises:
-            UserError: another shape.
+            UserError: for another shape.
         """
         images = np.asarray(images, np.float32)
         if images.ndim != 4 or not len(images) or images.shape[1:] != (self.image_shape or images.shape[1:]):
@@ -61,7 +61,7 @@ class Extractor:
         return outputs[0], outputs[1] if self.num_classes is not None else None
 
     def describe(self):
-        """{"extractor", "checksum", "resize"} and, where known, "accuracy": what a record holds."""
+        """The entries for a record: {"extractor", "checksum", "resize"} and, if known, "accuracy"."""
         about = {"extractor": self.name, "checksum": self.checksum, "resize": self.resize}
         return about if self.accuracy is None else about | {"accuracy": round(self.accuracy, 4)}
 
@@ -76,23 +76,23 @@ def _checksum(weights):
 
 
 def classifier(dataset, seed=0, epochs=None, cache=None):
-    """The features of a small convolutional network that tfgen trains on the data set itself; trained once, then cached.
+    """Feature extractor: a small convolutional network trained on the data set itself; trained once, then cached.
 
-    With labels of two classes or more the network tells the classes ("tfgen-classifier:NAME"). Without, it has no
-    probabilities: it tells the four rotations by 90 degrees of square images ("tfgen-rotations:NAME"; Gidaris et al.,
-    2018, arXiv:1803.07728), of others those that keep the shape ("tfgen-reflections:NAME": as they are, turned by 180
-    degrees, mirrored, upside down).
+    With labels of two or more classes the network classifies them ("tfgen-classifier:NAME"). Otherwise it has no
+    probabilities and predicts which of four transformations was applied: rotations by multiples of 90 degrees for square
+    images ("tfgen-rotations:NAME"; Gidaris et al., 2018, arXiv:1803.07728), else the identity, rotation by 180 degrees
+    and the two reflections ("tfgen-reflections:NAME").
 
-    Distances on these features compare models of one data set; they are not those of Inception.
+    Distances on these features compare models of one data set; they are not comparable with Inception distances.
 
     Args:
-        dataset: `tfgen.data.Dataset`; its 'train' split trains the network, 'validation' gives its `accuracy`.
-        seed: int >= 0, of the weights and the order of images.
-        epochs: passes over the split; None takes `extractor_training.default_epochs`.
-        cache: folder of trained networks; None takes $TFGEN_CACHE, else ~/.cache/tfgen/extractors.
+        dataset: `tfgen.data.Dataset`; the network trains on its 'train' split, `accuracy` is that on 'validation'.
+        seed: int >= 0, seed of the weights and the order of images.
+        epochs: number of epochs; None uses `extractor_training.default_epochs`.
+        cache: folder of trained networks; None uses $TFGEN_CACHE, else ~/.cache/tfgen/extractors.
 
     Raises:
-        UserError: images of sides below 4.
+        UserError: for images with a side below 4.
     """
     task = extractor_training.task_of(dataset)
     network = extractor_training.trained(dataset, task, seed, epochs, cache)
@@ -108,7 +108,7 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
 
 
 def check(dataset):
-    """Raises a `UserError` for a data set that `classifier` cannot learn from."""
+    """Raises a `UserError` for a data set on which `classifier` cannot be trained."""
     extractor_training.task_of(dataset)
 
 
@@ -116,19 +116,19 @@ def inception_v3(weights=None):
     """Pool features (2048) and ImageNet classes of Keras' Inception-v3 (Szegedy et al., 2016, arXiv:1512.00567).
 
     Images of any size, grey (repeated to 3 channels) or RGB, are resized to 299 x 299, bilinear with antialiasing.
-    Its weights are Keras' own, so values are near but not those of the network of 2015 that published FIDs use.
+    The weights are those of Keras, so distances are close but not equal to published FIDs, which use weights of 2015.
 
     Args:
-        weights: path of the weights with top, .h5; None takes Keras' own cache, ~/.keras/models. Never downloaded.
+        weights: path of the .h5 weights with top; None uses Keras' cache, ~/.keras/models. Never downloaded.
 
     Raises:
-        UserError: no such file, or one that does not fit.
+        UserError: for a missing file or one with other weights.
     """
     path = pathlib.Path(os.path.expanduser(weights or INCEPTION_FILE))
     if not path.is_file():
         raise UserError(f"inception_v3 expects Keras' weights at {path}, received no such file: put "
                         f"{pathlib.Path(INCEPTION_FILE).name} there or give weights=PATH; tfgen does not download")
-    # Keras draws the seeds of the initial weights, which the file replaces, from Python's generator.
+    # Keras draws the seeds of the initial weights from Python's generator; the file replaces these weights.
     state = random.getstate()
     try:
         network = keras.applications.InceptionV3(weights=None)

@@ -1,4 +1,4 @@
-"""Distances between two sets of features, from streams of batches."""
+"""Fréchet and kernel distance between two sets of features, computed from streams of batches."""
 
 import math
 
@@ -8,7 +8,7 @@ from tfgen.errors import UserError
 
 
 def check_features(features, width=None, what="features"):
-    """`features` as an array (B, D). Raises UserError on another rank or width, or values that are not finite."""
+    """`features` as an array (B, D). Raises UserError on another rank or width, or non-finite values."""
     features = np.asarray(features)
     if features.ndim != 2 or features.shape[1] < 1 or (width is not None and features.shape[1] != width):
         raise UserError(f"{what} expect shape (B, {width or 'D'}), received {features.shape}: "
@@ -25,7 +25,7 @@ class Moments:
     S + S_b + n b / (n + b) (m_b - m)(m_b - m)^T, so any partition into batches gives the same result.
 
     Attributes:
-        n: rows seen.
+        n: number of rows added.
         mean: float64 (D,), None before the first row.
     """
 
@@ -35,7 +35,7 @@ class Moments:
         self._scatter = None
 
     def update(self, features):
-        """Adds features (B, D). Raises UserError on another width or values that are not finite."""
+        """Adds features (B, D). Raises UserError on another width or non-finite values."""
         features = check_features(features, None if self.mean is None else len(self.mean)).astype(np.float64)
         count = len(features)
         if not count:
@@ -71,7 +71,7 @@ def _mean_and_covariance(moments):
 
 
 def _square_root(covariance):
-    """The symmetric root of a positive semi-definite matrix; eigenvalues below 0 by rounding count as 0."""
+    """Symmetric square root of a positive semi-definite matrix; negative eigenvalues (rounding errors) count as 0."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
@@ -80,13 +80,13 @@ def frechet_distance(a, b):
     """Squared Fréchet (2-Wasserstein) distance of two Gaussians (Heusel et al., 2017, arXiv:1706.08500), >= 0.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^{1/2}). The trace of the root is the sum of the roots of the eigenvalues of
-    C1^{1/2} C2 C1^{1/2}, taken as singular values of C1^{1/2} C2^{1/2}: exact for singular covariances too.
+    C1^{1/2} C2 C1^{1/2}, computed as singular values of C1^{1/2} C2^{1/2}: also exact for singular covariances.
 
     Args:
         a, b: `Moments`, or pairs (mean (D,), covariance (D, D)).
 
     Raises:
-        UserError: fewer than 2 rows, different widths or values that are not finite.
+        UserError: fewer than 2 rows, different widths or non-finite values.
     """
     (mean_a, cov_a), (mean_b, cov_b) = _mean_and_covariance(a), _mean_and_covariance(b)
     if mean_a.shape != mean_b.shape:
@@ -100,14 +100,14 @@ def frechet_distance(a, b):
 class KernelDistance:
     """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3 (Bińkowski et al., 2018, arXiv:1801.01401).
 
-    Rows are taken in blocks of `block` of each side, each giving the unbiased estimate
+    Each block of `block` rows per side gives the unbiased estimate
     mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j);
-    the result is their mean, weighted by their rows. Rows should come in random order.
+    the result is their mean, weighted by the number of rows. Rows should be in random order.
 
     Args:
-        block: rows of each side a block, >= 2. A last short block of at least 2 rows counts too.
-        paired: whether row i of one side depends on row i of the other, as an image and its translation do: i = j is then
-            left out of the last mean, too, which else is biased.
+        block: rows per side and block, >= 2. A shorter last block of at least 2 rows also counts.
+        paired: whether row i of one side depends on row i of the other, as for images and their translations. The last
+            mean then omits i = j, which would bias it.
     """
 
     def __init__(self, block=1000, paired=False):
@@ -119,10 +119,10 @@ class KernelDistance:
         self._estimates = []
 
     def update(self, real, fake):
-        """Adds features (B, D) of each side; memory is constant if both sides advance together.
+        """Adds features (B, D) of each side; memory stays constant if both sides advance together.
 
         Raises:
-            UserError: another width, or values that are not finite.
+            UserError: for another width or non-finite values.
         """
         width = None if self._pending is None else self._pending[0].shape[1]
         real = check_features(real, width, "real features").astype(np.float64)
@@ -134,14 +134,14 @@ class KernelDistance:
             self._pending = tuple(rows[self.block:].copy() for rows in self._pending)
 
     def _estimate(self, count):
-        """Of the first `count` rows that wait."""
+        """Estimate from the first `count` pending rows."""
         return unbiased_mmd(*(rows[:count] for rows in self._pending), self.paired)
 
     def result(self):
-        """(mean, standard error), squared and so possibly below 0; the error is NaN where there is one block.
+        """(mean, standard error) of the squared distance; the unbiased mean may be negative, the error is NaN for one block.
 
         Raises:
-            UserError: fewer than 2 rows of a side.
+            UserError: fewer than 2 rows per side.
         """
         rest = 0 if self._pending is None else min(map(len, self._pending))
         estimates = list(self._estimates)
@@ -158,7 +158,7 @@ class KernelDistance:
 
 
 def unbiased_mmd(real, fake, paired=False):
-    """The estimate of `KernelDistance` on one block: real (M, D) and fake (N, D) float64, M and N >= 2, M = N if paired."""
+    """Estimate of `KernelDistance` for one block: real (M, D) and fake (N, D) float64, M and N >= 2, M = N if paired."""
     def kernel(x, y):
         return (x @ y.T / x.shape[1] + 1.0) ** 3
 

@@ -1,4 +1,4 @@
-"""Quantities of likelihood models."""
+"""Metrics of likelihood models."""
 
 import math
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def bits_per_dim(log_prob, image_shape, offset=0.0):
-    """-log_prob / (D ln 2) + offset, D the number of values of an image.
+    """Bits per dimension: -log_prob / (D ln 2) + offset, with D values per image.
 
     Args:
-        log_prob: nats an image, a number or array.
+        log_prob: nats per image, a number or array.
         image_shape: (H, W, C).
         offset: `Likelihood.bits_offset`: 8 for a density on [0, 1] of 8-bit images, 0 for a probability.
     """
@@ -17,10 +17,10 @@ def bits_per_dim(log_prob, image_shape, offset=0.0):
 
 
 def active_units(codes, threshold=0.01):
-    """How many latents carry information: Var_x(E_q[z_j | x]) > threshold (Burda et al., 2016, section 5.2).
+    """Number of active latent units: Var_x(E_q[z_j | x]) > threshold (Burda et al., 2016, section 5.2).
 
     Args:
         codes: posterior means (N, d).
-        threshold: variance over which a unit counts as active.
+        threshold: minimum variance of an active unit.
     """
     return int(np.sum(np.var(np.asarray(codes), axis=0, dtype=float) > threshold))

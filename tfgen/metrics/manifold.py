@@ -1,16 +1,16 @@
-"""Fidelity and coverage of samples by balls around the neighbours of features."""
+"""Fidelity and coverage of samples from k-nearest-neighbour balls in feature space."""
 
 import numpy as np
 
 from tfgen.errors import UserError
 from tfgen.metrics.frechet import check_features
 
-# Rows of a distance matrix in memory at once.
+# Rows of a distance matrix computed at once.
 _BLOCK = 512
 
 
 def _checked(real, fake, k):
-    """Both sides as float32 (N, D) around the mean of `real`, so that large offsets do not cancel in distances."""
+    """Both sides as float32, centred on the mean of `real` to avoid cancellation in distances."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise UserError(f"k expects an int >= 1, received {k!r}")
     real = check_features(real, what="real features").astype(np.float64)
@@ -42,7 +42,7 @@ def _radii(x, k):
 
 
 def _share_inside(points, centres, radii):
-    """Share of the points within a ball of any centre."""
+    """Fraction of the points inside at least one ball."""
     return float(np.mean(np.concatenate([np.any(squared <= radii, axis=1)
                                          for _, squared in _distances(points, centres)])))
 
@@ -50,18 +50,18 @@ def _share_inside(points, centres, radii):
 def precision_recall(real, fake, k=3):
     """Improved precision and recall (Kynkäänniemi et al., 2019, arXiv:1904.06991).
 
-    A side's manifold is the union of closed balls around its rows, each reaching the row's k-th nearest other row.
-    Precision is the share of fake rows within the real manifold, recall the share of real rows within the fake one.
+    The manifold of a side is the union of closed balls around its rows, with the distance to the k-th nearest other row
+    as radius. Precision is the fraction of fake rows in the real manifold, recall that of real rows in the fake one.
 
     Args:
         real, fake: features (N, D) and (M, D).
-        k: neighbours.
+        k: number of neighbours.
 
     Returns:
         {"precision", "recall"}, in [0, 1].
 
     Raises:
-        UserError: k or fewer rows, different widths or values that are not finite.
+        UserError: k or fewer rows, different widths or non-finite values.
     """
     real, fake = _checked(real, fake, k)
     return {"precision": _share_inside(fake, real, _radii(real, k)),
@@ -71,18 +71,18 @@ def precision_recall(real, fake, k=3):
 def density_coverage(real, fake, k=5):
     """Density and coverage (Naeem et al., 2020, arXiv:2002.09797).
 
-    With open balls around the real rows, each reaching the row's k-th nearest other real row: density is the number of
-    balls that a fake row lies in, on average, over k; coverage is the share of balls with a fake row inside.
+    Open balls around the real rows have the distance to the k-th nearest other real row as radius. Density is the mean
+    number of balls that contain a fake row, divided by k; coverage is the fraction of balls that contain a fake row.
 
     Args:
         real, fake: features (N, D) and (M, D).
-        k: neighbours.
+        k: number of neighbours.
 
     Returns:
         {"density", "coverage"}: density >= 0 and may exceed 1, coverage in [0, 1].
 
     Raises:
-        UserError: k or fewer rows, different widths or values that are not finite.
+        UserError: k or fewer rows, different widths or non-finite values.
     """
     real, fake = _checked(real, fake, k)
     radii = _radii(real, k)

@@ -1,4 +1,4 @@
-"""Samples against real images: every distance between two streams of features, in one pass."""
+"""Compares samples with real images: all distances between two streams of features, in one pass."""
 
 import math
 
@@ -14,7 +14,7 @@ LEAST_IMAGES = K_DENSITY_COVERAGE + 1
 
 
 class _Side:
-    """One stream of images: its features by batches, their moments and the first `limit` of them."""
+    """One stream of images: features per batch, their moments and the first `limit` features."""
 
     def __init__(self, batches, extractor, limit):
         self.batches = iter(batches)
@@ -38,14 +38,14 @@ class _Side:
 
 
 def _consume(real, fake, kernel, of_fake):
-    """Reads both sides to their ends, in step, so that the kernel distance holds little of either."""
+    """Reads both streams alternately to their ends, so that the kernel distance buffers few rows."""
     while not (real.done and fake.done):
         real_is_next = not real.done and (fake.done or real.moments.n <= fake.moments.n)
         side, other = (real, fake) if real_is_next else (fake, real)
         if (read := side.advance()) is None:
             continue
         features, probabilities = read
-        # Rows beyond the end of the other side have no partner.
+        # Ignore surplus rows once the other stream has ended.
         if not other.done or side.moments.n - len(features) < other.moments.n:
             empty = features[:0]
             kernel.update(*((features, empty) if side is real else (empty, features)))
@@ -55,23 +55,23 @@ def _consume(real, fake, kernel, of_fake):
 
 
 def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=False):
-    """Distances between two sets of images, in memory that does not grow with their number.
+    """Distances between two sets of images; memory does not grow with their number.
 
     Args:
-        real_batches, fake_batches: iterables of images float32 (B, H, W, C) in [0, 1], in random order, at least 6
-            images each; the two numbers of images may differ.
+        real_batches, fake_batches: iterables of batches float32 (B, H, W, C) in [0, 1], in random order, at least 6
+            images per side; the numbers of images may differ.
         extractor: one of `tfgen.metrics.features`.
-        limit_manifold: features of each side, the first ones, that precision, recall, density and coverage are of.
+        limit_manifold: maximum number of features per side for precision, recall, density and coverage.
         paired: whether image i of one side depends on image i of the other, see `KernelDistance`.
 
     Returns:
-        {"frechet_distance", "kernel_distance", "kernel_distance_error" (None where there is one block), "precision",
-        "recall", "density", "coverage"}; with an extractor that has probabilities "classifier_score", "modes",
-        "modes_entropy" of the fake images; "n_real", "n_fake", "n_manifold" (of each side), "k_precision_recall",
+        {"frechet_distance", "kernel_distance", "kernel_distance_error" (None for a single block), "precision",
+        "recall", "density", "coverage"}; if the extractor has probabilities, "classifier_score", "modes" and
+        "modes_entropy" of the fake images; "n_real", "n_fake", "n_manifold" (per side), "k_precision_recall",
         "k_density_coverage", and the extractor's `describe()`. Numbers of JSON types.
 
     Raises:
-        UserError: fewer than 6 images of a side, a limit below 6, or features that are not finite.
+        UserError: fewer than 6 images per side, a limit below 6, or non-finite features.
     """
     if limit_manifold < LEAST_IMAGES:
         raise UserError(f"compare(limit_manifold) expects an int >= {LEAST_IMAGES}, received {limit_manifold!r}")
@@ -95,7 +95,7 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=F
 
 
 def _sampled(sample, seeds, image_shape, batch_size):
-    """Batches of `sample(seeds)`, checked."""
+    """Yields batches of `sample(seeds)` after checking shape and finiteness."""
     for start in range(0, len(seeds), batch_size):
         batch = seeds[start:start + batch_size]
         images = np.asarray(sample(batch), np.float32)
@@ -109,30 +109,30 @@ def _sampled(sample, seeds, image_shape, batch_size):
 
 
 def _shuffled(images, seed, n, batch_size):
-    """Batches of the first n images, uint8 -> float32, of a permutation that is a function of the seed."""
+    """Yields float32 batches of the first n of `images` (uint8) in a permutation given by the seed."""
     rows = np.random.default_rng(seed).permutation(len(images))[:n]
     for start in range(0, len(rows), batch_size):
         yield images[rows[start:start + batch_size]].astype(np.float32) / 255.0
 
 
 def of_samples(sample, dataset, extractor, split="validation", n=10000, seed=0, batch_size=128):
-    """`compare` of a model's samples with real images.
+    """Compares a model's samples with real images, see `compare`.
 
     Args:
-        sample: function of seeds int64 (B,) that gives images (B, H, W, C) in [0, 1].
+        sample: function of seeds int64 (B,) that returns images (B, H, W, C) in [0, 1].
         dataset: `tfgen.data.Dataset`.
         extractor: one of `tfgen.metrics.features`.
-        split: the real images, in an order drawn from `seed`: n of them, or all where the split has fewer.
-        n: samples, >= 6. Distances depend on it: compare only values of one n.
+        split: split of the real images, of which n (or all, if fewer) are used in an order drawn from `seed`.
+        n: number of samples, >= 6. Distances depend on it: compare only values with equal n.
         seed: int in 0 ... 2^31 - 1; the samples' seeds are seed * 2^32 + 0 ... n - 1.
-        batch_size: images at a time.
+        batch_size: images per batch.
 
     Returns:
-        The dict of `compare` and "split", "seed".
+        The dict of `compare` with "split" and "seed".
 
     Raises:
-        UserError: an unknown split, a number out of range, too few real images, or samples of another shape than the
-            data set's images or that are not finite.
+        UserError: an unknown split, a number out of range, too few real images, or samples that are non-finite or differ
+            in shape from the data set's images.
     """
     for what, value, least, most in (("n", n, LEAST_IMAGES, 2**32), ("seed", seed, 0, 2**31 - 1),
                                      ("batch_size", batch_size, 1, 2**31)):

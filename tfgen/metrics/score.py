@@ -1,4 +1,4 @@
-"""What a classifier says about samples: how sure it is, and how many classes it finds."""
+"""Classifier-based metrics of samples: classifier score and number of modes."""
 
 import math
 
@@ -16,17 +16,17 @@ def _checked(probabilities, width):
 
 
 def _log(p):
-    """log p, with 0 at p = 0, where p log p is 0."""
+    """log p, replaced by 0 at p = 0, so that p log p is 0 there."""
     return np.log(np.where(p > 0, p, 1.0))
 
 
 class ClassifierScore:
     """exp(E KL(p(y | x) || p(y))) of a stream (Salimans et al., 2016, arXiv:1606.03498), in one pass over all rows.
 
-    Between 1 (all rows alike) and the number of classes K (sure of every row, all classes equally often).
+    Ranges from 1 (all rows equal) to the number of classes K (every prediction certain, all classes equally frequent).
 
     Attributes:
-        n: rows seen.
+        n: number of rows added.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class ClassifierScore:
         self._negative_entropy = 0.0
 
     def update(self, probabilities):
-        """Adds rows (B, K). Raises UserError on another width or rows that are no probabilities."""
+        """Adds rows (B, K). Raises UserError on another width or rows that are not probabilities."""
         p = _checked(probabilities, None if self._marginal is None else len(self._marginal))
         self.n += len(p)
         self._marginal = p.sum(axis=0) + (0.0 if self._marginal is None else self._marginal)
@@ -50,14 +50,14 @@ class ClassifierScore:
 
 
 class Modes:
-    """Classes found in a stream, by the most probable class of each row.
+    """Number of classes among the most probable classes of the rows of a stream.
 
     Args:
-        share: least share of the rows for a class to count as found; None takes 0.1 / K, a tenth of what each of K
-            classes has in a balanced set.
+        share: minimum fraction of the rows for a class to count as found; None uses 0.1 / K, a tenth of the fraction
+            of each of K classes in a balanced set.
 
     Attributes:
-        counts: int64 (K,), rows of each class, None before the first row.
+        counts: int64 (K,), number of rows per class; None before the first row.
     """
 
     def __init__(self, share=None):
@@ -67,13 +67,13 @@ class Modes:
         self.counts = None
 
     def update(self, probabilities):
-        """Adds rows (B, K). Raises UserError on another width or rows that are no probabilities."""
+        """Adds rows (B, K). Raises UserError on another width or rows that are not probabilities."""
         p = _checked(probabilities, None if self.counts is None else len(self.counts))
         counts = np.bincount(np.argmax(p, axis=1), minlength=p.shape[1])
         self.counts = counts if self.counts is None else self.counts + counts
 
     def result(self):
-        """{"modes": classes found, "modes_entropy": entropy of the shares, nats in [0, log K]}.
+        """{"modes": number of classes found, "modes_entropy": entropy of the class frequencies in nats, in [0, log K]}.
 
         Raises:
             UserError: before the first row.
@@ -86,14 +86,14 @@ class Modes:
 
 
 def classifier_score(probabilities):
-    """`ClassifierScore` of rows (N, K) at once."""
+    """`ClassifierScore` of rows (N, K)."""
     score = ClassifierScore()
     score.update(probabilities)
     return score.result()
 
 
 def modes(probabilities, share=None):
-    """`Modes` of rows (N, K) at once."""
+    """`Modes` of rows (N, K)."""
     found = Modes(share)
     found.update(probabilities)
     return found.result()

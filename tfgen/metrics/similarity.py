@@ -1,11 +1,11 @@
-"""How near made images are to the ones wanted, pixel by pixel and window by window."""
+"""Similarity of generated images to target images: L1, PSNR and SSIM."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.errors import UserError
 
-# Below it (100 dB) an error is rounding.
+# Lower bound of the mean squared error, which limits PSNR to 100 dB; smaller errors are rounding.
 LEAST_ERROR = 1e-10
 
 
@@ -26,10 +26,9 @@ def ssim(made, wanted):
     """Structural similarity of each image (Wang et al., 2004), in [-1, 1], 1 for equal images.
 
     (2 m n + c1)(2 cov + c2) / ((m^2 + n^2 + c1)(var + var' + c2)), c1 = 0.01^2, c2 = 0.03^2, with means m, n, variances
-    and covariance weighed by a Gaussian of sigma 1.5 in an 11 x 11 window; averaged over the windows that lie within
-    the image and over channels (`tf.image.ssim`). The window of images with a side under 11 is as large as the greatest
-    odd number that fits, so their values compare with each other only. Computed in float32: right to
-    about 1e-4 where images are flat.
+    and covariance weighted by a Gaussian of sigma 1.5 in an 11 x 11 window; averaged over all windows inside the image
+    and over channels (`tf.image.ssim`). Images with a side below 11 use the largest odd window that fits, so that their
+    values are only comparable with each other. Computed in float32, accurate to about 1e-4 for flat images.
 
     Args:
         made, wanted: float images (N, H, W, C) in [0, 1].
@@ -46,14 +45,14 @@ def similarity(made, wanted, batch_size=256):
     """Means over images of the absolute difference, `psnr` and `ssim`.
 
     Args:
-        made, wanted: float images (N, H, W, C) in [0, 1], N >= 1, image i of one beside image i of the other.
-        batch_size: images at a time.
+        made, wanted: float images (N, H, W, C) in [0, 1], N >= 1; image i of one is compared with image i of the other.
+        batch_size: images per batch.
 
     Returns:
         {"l1": in [0, 1], "psnr_db": in dB, "ssim": in [-1, 1]}, numbers of JSON types.
 
     Raises:
-        UserError: another rank, shapes that differ, no images, or values that are not finite or outside [0, 1].
+        UserError: another rank, different shapes, no images, or values that are non-finite or outside [0, 1].
     """
     made, wanted = np.asarray(made), np.asarray(wanted)
     if made.ndim != 4 or made.shape != wanted.shape or not made.size:

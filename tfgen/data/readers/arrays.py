@@ -101,7 +101,7 @@ def read_idx_pair(images_path, labels_path):
     images = read_idx(images_path)
     if images.ndim not in (3, 4):
         raise UserError(f"expected images (magic 00 00 08 03) in {str(images_path)!r}, received rank {images.ndim}: "
-                        "name the images file; its labels are found beside it")
+                        "give the images file; its labels are found in the same folder")
     labels = None if labels_path is None else read_idx(labels_path)
     return checked(repr(str(images_path)), images, labels)
 
