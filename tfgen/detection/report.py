@@ -214,10 +214,10 @@ def _heat_words(scale):
     begins, full = scale
     stops = ", ".join(f"rgba({', '.join(f'{255 * c:.0f}' for c in heat.COLOURS(share)[:3])}, {heat.OPACITY * share:.2f})"
                       for share in np.linspace(0.0, 1.0, 11))
-    return (f'<p class="about">Beside each image it is in grey, under its heat: {begins:.3g} '
+    return (f'<p class="about">To the right of each image: the same in grey under its heat map: {begins:.3g} '
             f'<span class="bar" style="background: linear-gradient(90deg, {stops})"></span> {full:.3g}, one scale for all. '
-            "It begins at the median pixel of the less anomalous half of the images below and is full at the median peak of "
-            "those called anomalous, at the highest peak where none is.</p>")
+            "It begins at the median pixel of the less anomalous half of the images below and ends at the median peak "
+            "of those classified as anomalous (without any, at the highest peak).</p>")
 
 
 def _card(rank, path, name, score, called, calibrated):
