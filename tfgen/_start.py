@@ -1,6 +1,7 @@
 """The start: which backend Keras has, and the first import of TensorFlow and Keras, without their chatter."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -59,8 +60,9 @@ def interruptible():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@functools.cache
 def libraries():
-    """Imports TensorFlow and Keras.
+    """Imports TensorFlow and Keras, once.
 
     Raises:
         ImportError: for a Keras with another backend.

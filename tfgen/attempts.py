@@ -21,7 +21,7 @@ class Attempts:
         """What `function(*arguments)` gives, or `default`.
 
         Args:
-            what: what is left out if it fails, such as "samples".
+            what: name of the result that is left out if it fails, such as "samples".
         """
         try:
             return function(*arguments)

@@ -98,7 +98,7 @@ def check_free(out):
 
 
 def length(dataset, batch_size, epochs):
-    """Function batches_per_step -> number of training steps of the run, see `recipes.hyperparameters.Given`."""
+    """Function batches_per_step -> number of training steps of the run, see `recipes.given.Given`."""
     return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
 
 

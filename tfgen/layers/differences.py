@@ -1,4 +1,4 @@
-"""Differences of an image and its reconstruction: maps (B, H, W) and scores (B,), and what is usual of them."""
+"""Errors of a reconstruction: maps (B, H, W), scores (B,), and their running statistics over normal images."""
 
 import math
 

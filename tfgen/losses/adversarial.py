@@ -17,7 +17,7 @@ def cross_entropy(logits, target):
 
 
 class Objective:
-    """What an objective has beside its two losses."""
+    """Base class of objectives: the reading of scores that training reports."""
 
     equilibrium = None
 

@@ -134,7 +134,7 @@ def gradient_norms(critic, x):
 
 
 class Interpolating:
-    """Draws x_i = e_i real_i + (1 - e_i) fake_i, e_i uniform in [0, 1], one a row (Gulrajani et al., 2017)."""
+    """Draws x_i = e_i real_i + (1 - e_i) fake_i, e_i uniform in [0, 1], one per row (Gulrajani et al., 2017)."""
 
     def __init__(self, weight, seed):
         if weight < 0:

@@ -54,7 +54,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         norm: `"batch"`, `"layer"` or None; never in the first layer.
         spectral: whether every kernel is spectrally normalised (Miyato et al., 2018).
         num_classes: if given, the network takes `[images, labels]`.
-        head: width of a second output beside the score; 0: none.
+        head: width of a second output; 0: the score is the only output.
         constraint: of all weights, such as `tfgen.layers.Clip`.
         features: also return the flattened features before the score layer, (B, h * w * C).
 

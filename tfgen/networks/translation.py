@@ -110,7 +110,7 @@ def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance
     the paper's 16x16, 3 its 70x70, 5 its 286x286; depth 0 has 1x1 convolutions only and sees a single pixel.
 
     Args:
-        image_shape: (H, W, C) of what is judged.
+        image_shape: (H, W, C) of the images that the critic scores.
         source_shape: (H, W, C') of what it was made from: the network then takes `[sources, images]`; None: images alone.
         filters: channels of the first layer.
         depth: 0 ... 5 for any size at least `least_side(depth)`.

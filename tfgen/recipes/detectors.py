@@ -24,17 +24,17 @@ from tfgen.recipes.vaes import conv_vae
 
 
 def difference(hp):
-    """How an image and its reconstruction are compared."""
+    """The error map and score of an image and its reconstruction."""
     return SquaredError(**pooling(hp))
 
 
 def pooling(hp, top=1.0):
-    """How values of pixels become a map and a score."""
+    """Hyperparameters of smoothing a map and of pooling it to a score."""
     return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "top": hp.Float("top", 0.0, 1.0, default=top)}
 
 
 def standardised(hp, spec, default):
-    """As `difference`, or by errors in units of what is usual at each pixel."""
+    """As `difference`, or with errors divided by the mean error of each pixel over training."""
     standardise = hp.Boolean("standardise", default=default)
     return StandardisedError(spec.image_shape, **pooling(hp)) if standardise else difference(hp)
 
@@ -62,7 +62,7 @@ def ae_anomaly(hp, spec):
     model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
                                hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
-    # So that what is usual is that of the final weights.
+    # The learning rate decays to zero so that the running error statistics describe the final weights.
     return compile_with_cosine_decay(model, hp)
 
 

@@ -70,7 +70,7 @@ class GenerativeModel(keras.Model):
         return likelihood is None or likelihood.normalised
 
     def verb_options(self, name):
-        """{input name: Option} of the verb `name` beside its first input."""
+        """{input name: Option} of the further inputs of the verb `name`."""
         return {}
 
     def call(self, inputs, training=False):
@@ -99,7 +99,7 @@ class GenerativeModel(keras.Model):
             filepath: its folder. A SavedModel that is there is replaced.
             format: `"tf_saved_model"`.
             verbose: whether to print where it is; None, as False: no.
-            about: what to record beside the signatures, a dict for JSON.
+            about: dict for JSON that is stored with the signatures.
 
         Raises:
             UserError: for another format, or a folder that holds something else.

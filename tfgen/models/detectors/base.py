@@ -1,4 +1,4 @@
-"""What every anomaly detector has: a threshold, and a map and a score from a reconstruction."""
+"""Mixins of anomaly detectors: a threshold; a map and a score from a reconstruction."""
 
 import math
 
@@ -19,7 +19,8 @@ class Detector:
                                          dtype="float32")
 
     def usual_terms(self):
-        """[(part with `rescale(factor)`, function of images)] of what is to be 1 on average over normal images."""
+        """[(part with `rescale(factor)`, function of images)] of the terms whose mean over normal images
+        is to be 1."""
         return []
 
 
@@ -27,7 +28,7 @@ class Compared(Detector):
     """Mixes into a model with `reconstruct` the verbs `score` and `anomaly_map`, by an object `difference`.
 
     A difference is a function `(x, reconstruction) -> maps (B, H, W)` with `pool(maps) -> scores (B,)` and
-    `update(x, reconstruction)`, by which it learns in training what differences are usual.
+    `update(x, reconstruction)`, which updates its running statistics in training.
     """
 
     def anomaly_map(self, x):

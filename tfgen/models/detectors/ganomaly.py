@@ -32,7 +32,7 @@ class ReconstructingGAN(Compared, AdversarialModel):
             in [-1, 1].
         difference: of image and reconstruction, for `anomaly_map`, see `tfgen.layers.differences`.
 
-    Reported beside the losses: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `mse`,
+    Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `mse`,
     of images in [0, 1].
     """
 
@@ -54,7 +54,7 @@ class ReconstructingGAN(Compared, AdversarialModel):
         raise NotImplementedError(f"{type(self).__name__} must define reconstruction(x, training)")
 
     def comparison_losses(self, x, made, training):
-        """(what the generator minimises beside the contextual term, {name: what is reported})."""
+        """(generator loss without the contextual term, {name: reported value})."""
         raise NotImplementedError(f"{type(self).__name__} must define comparison_losses(x, made, training)")
 
     @property

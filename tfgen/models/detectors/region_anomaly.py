@@ -23,8 +23,8 @@ class RegionInpainter(Compared, AdversarialModel):
     ignored. Validation draws each image's lattice by a hash of the image.
 
     Applied, the lattice sweeps over the image in steps of `stride` pixels, ceil(period / stride)^2 passes, and
-    `reconstruct` is the mean of the predictions of each pixel from the passes in which it was erased, so a pixel has no
-    say in its own prediction.
+    `reconstruct` is, per pixel, the mean prediction over the passes in which that pixel was erased: no pixel is an input
+    of its own prediction.
 
     Args:
         generator: Functional model, images with the mask as a further channel (B, H, W, C + 1) -> images (B, H, W, C) in
@@ -36,7 +36,7 @@ class RegionInpainter(Compared, AdversarialModel):
         objective: what both players minimise, see `tfgen.losses.adversarial`.
         l1_weight, adversarial_weight: >= 0.
 
-    Reported beside the losses: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `l1`,
+    Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `l1`,
     the mean absolute difference in erased regions.
 
     Raises:

@@ -31,7 +31,7 @@ class GAN(AdversarialModel):
         objective: what both players minimise, see `tfgen.losses.adversarial`.
         penalties: objects `(critic, real, fake) -> scalar`, added to the critic's loss in training, see
             `tfgen.losses.penalties`.
-        critic_steps: the critic's updates a step, each on its own part of the batch.
+        critic_steps: critic updates per training step, each on its own part of the batch.
         num_classes: of a conditional model, whose batches are (images, labels) and whose networks take labels
             (Mirza & Osindero, 2014); else None.
         prior: what latents are drawn from, see `tfgen.distributions.priors`.
@@ -39,7 +39,7 @@ class GAN(AdversarialModel):
             Early steps decay faster, by (step + 1) / (step + 10).
         historical_averaging: weight of ||theta - mean of theta so far||^2 in both losses (Salimans et al., 2016).
 
-    Reported beside the losses: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
+    Also reported: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
     Validation losses are without penalties.
 
     Raises:

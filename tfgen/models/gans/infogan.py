@@ -66,7 +66,7 @@ class InfoGAN(GAN):
         return ops.concatenate(parts, axis=-1)
 
     def latents(self, seeds, category=None, chosen=(), **options):
-        """Latents of seeds: what is not chosen is drawn from the seed."""
+        """Latents of seeds: codes that are not given are drawn from the seed."""
         uniforms = noise.uniform(seeds, (1 + self.codes,), noise.CODES)
         drawn = tf.cast(uniforms[:, 0] * self.categories, tf.int32)
         if category is not None:

@@ -34,7 +34,7 @@ class CycleGAN(Translator, AdversarialModel):
         adversarial_weight: >= 0.
         augmentation: of training images of both domains, see `GenerativeModel`.
 
-    Reported beside the losses: `critic_real`, `critic_fake`, the objective's readings, means over both critics; `cycle`
+    Also reported: `critic_real`, `critic_fake`, the objective's readings, means over both critics; `cycle`
     and `identity`, mean absolute differences of images in [0, 1], means over both directions.
 
     Raises:

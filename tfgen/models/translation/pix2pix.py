@@ -44,7 +44,7 @@ class Pix2Pix(Translator, AdversarialModel):
         adversarial_weight: >= 0; 0: plain regression.
         augmentation: of training pairs, see `GenerativeModel`.
 
-    Reported beside the losses: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `l1`,
+    Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `l1`,
     the mean absolute difference of images in [0, 1].
 
     Raises:
