@@ -42,6 +42,7 @@ PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryErr
 EXTRACTORS = {"classifier": lambda dataset: metrics.features.classifier(dataset),
               "inception_v3": lambda dataset: metrics.features.inception_v3()}
 
+
 def recipes_beginning(incomplete):
     """Names for shell completion."""
     return [name for name in catalogue.names() if name.startswith(incomplete)]
