@@ -7,6 +7,9 @@ from tfgen import verbs
 from tfgen.errors import UserError
 from tfgen.models.base.nonfinite import FirstBad
 
+# Papers' loss weights are for images in [-1, 1], where distances are twice those of images in [0, 1].
+SPAN = 2.0
+
 
 def first_tensor(batch):
     """The images of a batch that is `x`, `(x, y)` or a nest of tensors."""

@@ -6,10 +6,10 @@ from keras import ops
 from tfgen.errors import require
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import Wasserstein
-from tfgen.models.base.generative import batch_of, layer_losses
+from tfgen.models.base.generative import SPAN, batch_of, layer_losses
 from tfgen.models.base.stages import Stages
 from tfgen.models.detectors.base import Compared
-from tfgen.models.detectors.ganomaly import SPAN, check_features
+from tfgen.models.detectors.ganomaly import check_features
 from tfgen.models.gans.gan import GAN
 from tfgen.serialization import serializable
 

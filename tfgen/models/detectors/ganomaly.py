@@ -7,11 +7,9 @@ from tfgen.layers import uses_batch_statistics
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
+from tfgen.models.base.generative import SPAN
 from tfgen.models.detectors.base import Compared
 from tfgen.serialization import serializable
-
-# Images in [0, 1] span half the papers' range of [-1, 1].
-SPAN = 2.0
 
 
 def check_features(critic):

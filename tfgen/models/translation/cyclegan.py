@@ -6,7 +6,8 @@ from tfgen.errors import require
 from tfgen.layers import ImagePool, uses_batch_statistics
 from tfgen.losses import LeastSquares
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
-from tfgen.models.translation.pix2pix import SPAN, Translator
+from tfgen.models.base.generative import SPAN
+from tfgen.models.translation.pix2pix import Translator
 from tfgen.serialization import serializable
 
 

@@ -8,11 +8,9 @@ from tfgen.errors import require
 from tfgen.layers import uses_batch_statistics
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
+from tfgen.models.base.generative import SPAN
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
-
-# The papers' weights are of images in [-1, 1], where distances are twice those of [0, 1].
-SPAN = 2.0
 
 
 class Translator:
