@@ -14,6 +14,8 @@ The network translates patches of 64x64 pixels; of a larger part, overlapping on
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -25,8 +27,18 @@ import typer  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 from sklearn.datasets import load_sample_image  # noqa: E402
 
-from tfgen import data, figures, metrics, pictures, recipes, verbs  # noqa: E402
-from tfgen.data.pairings import Grey, luminance  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    metrics,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.data.pairings import (
+    Grey,  # noqa: E402
+    luminance,  # noqa: E402
+)
+from tfgen.figures import records  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 WIDTH, HEIGHT, PATCH = 384, 256, 64
 # The part of each photograph that is held out begins where the one that is trained on ends, and is a quarter wide.
@@ -103,15 +115,15 @@ def main(
     """Trains, colours the held-out parts, measures and draws; returns {method: its figures}."""
     names = ("china", "flower") if fast else ("china", "flower", "astronaut", "chelsea", "coffee", "motorcycle", "rocket")
     minutes, small = (0.001, {"filters": 4}) if fast else (minutes, {})
-    out = out or (pathlib.Path("runs/colourise") if fast else figures.RESULTS)
+    out = out or (pathlib.Path("runs/colourise") if fast else records.RESULTS)
     pixels = photographs(names)
     seen, images = pixels[:, :, :SEEN[part]], pixels[:, :, SEEN[part]:SEEN[part] + WIDTH // 4].astype("float32") / 255.0
-    model, cost = figures.trained_within(minutes, recipes.find("pix2pix"), patches(seen), 8, SETTINGS | small)
+    model, cost = budget.train_for_budget(minutes, recipes.find("pix2pix"), patches(seen), 8, SETTINGS | small)
     seen, grey = seen.astype("float32") / 255.0, luminance(images).numpy()
     own = np.concatenate([table_of(seen[i:i + 1], grey[i:i + 1], 32) for i in range(len(seen))])
     colours = {"grey": np.zeros_like(images), "mean colour": table_of(seen, grey, 1),
                "luminance table": table_of(seen, grey, 32), "luminance table of the same photograph": own,
-               "pix2pix": translated(verbs.Live(model), grey)}
+               "pix2pix": translated(Live(model), grey)}
     made = {name: np.clip(grey + found, 0.0, 1.0).astype("float32") for name, found in colours.items()}
     rows = {name: measure(found, images) for name, found in made.items()}
     for name, row in rows.items():
@@ -119,8 +131,8 @@ def main(
     picture = out / "pictures" / "colourise.png"
     drawn = {f"{label}: ΔE {rows[name]['delta_e']:.1f}": made[name] for name, label in SHOWN.items()} | {"original": images}
     pictures.save_rows(picture, {label: shown.repeat(2, 1).repeat(2, 2) for label, shown in drawn.items()})
-    if out == figures.RESULTS and part == "test" and not fast:
-        figures.record(
+    if out == records.RESULTS and part == "test" and not fast:
+        records.record(
             "colourise", {f"{key} {name}": rows[name][key] for key in ("delta_e", "l1", "psnr_db", "ssim") for name in rows},
             title=f"Colours of grey photographs, {minutes:g} CPU minutes: pix2pix on parts of them that it has not seen",
             command="python apps/colourise.py", budget={"cpu_minutes": minutes, "threads": 1} | cost, seeds=[0],

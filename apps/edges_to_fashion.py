@@ -10,6 +10,8 @@ are Canny's edges of the images; the hand-drawn ones below no network has seen. 
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -22,7 +24,15 @@ import typer  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from sklearn.linear_model import Ridge  # noqa: E402
 
-from tfgen import data, figures, metrics, pictures, recipes, verbs  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    metrics,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.evaluation import features  # noqa: E402
+from tfgen.figures import records  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 # Chosen on the validation split. The second network has no use for its critic, which is made as small as it can be.
 PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "learning_rate": 1e-3,
@@ -80,17 +90,17 @@ def main(
 ):
     """Trains, measures and draws; returns {method: its figures}."""
     source, minutes, small = ("digits", 0.001, {"filters": 4}) if fast else ("fashion_mnist", minutes, {})
-    out = out or (pathlib.Path("runs/edges_to_fashion") if fast else figures.RESULTS)
+    out = out or (pathlib.Path("runs/edges_to_fashion") if fast else records.RESULTS)
     dataset = data.load(source, pairs="edges")
     images, sketches = (x.astype("float32") / 255.0 for x in (dataset.images(split), dataset.sources(split)))
     by_hand = np.stack([drawn(lines, images.shape[1]) for lines in HAND_DRAWN.values()])
     made, made_by_hand, about = trivial(dataset, sketches), {}, {}
     for name, values in NETWORKS.items():
-        model, cost = figures.trained_within(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
-        live, about[name] = verbs.Live(model), {"settings": values, "batch_size": 16, **cost}
+        model, cost = budget.train_for_budget(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
+        live, about[name] = Live(model), {"settings": values, "batch_size": 16, **cost}
         made[name], made_by_hand[name] = live("translate", sketches), live("translate", by_hand)
         keras.backend.clear_session()
-    extractor = metrics.features.classifier(dataset)
+    extractor = features.classifier(dataset)
 
     def batched(x):
         return np.split(x, range(128, len(x), 128))
@@ -106,8 +116,8 @@ def main(
     shown = {"edges of an image": sketches[first], "pix2pix": made["pix2pix"][first], "the image": images[first],
              "drawn by hand": by_hand, "becomes": made_by_hand["pix2pix"]}
     pictures.save_rows(picture, {label: row.repeat(3, 1).repeat(3, 2) for label, row in shown.items()})
-    if out == figures.RESULTS and split == "test" and not fast:
-        figures.record(
+    if out == records.RESULTS and split == "test" and not fast:
+        records.record(
             "edges_to_fashion", {f"{key} {name}": rows[name][key] for key in ("ssim", "l1", "frechet_distance") for name in
                                  (*NETWORKS, best)},
             title=f"Edges to images of {source}, {minutes:g} CPU minutes a network; best trivial baseline by SSIM: '{best}'",

@@ -21,7 +21,8 @@ import typer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tfgen import data, figures, files, recipes
+from tfgen import data, files, recipes
+from tfgen.figures import records
 
 ARMS = {"from scratch": "#d95f02", "pre-trained": "#1f77b4"}
 RATES = (3e-4, 1e-3, 3e-3)  # at first
@@ -107,7 +108,7 @@ def draw(path, counts, scores):
         canvas.print_png(aside)
 
 
-def main(dataset_name: Annotated[str, typer.Option("--data")] = "fashion_mnist", out: pathlib.Path = figures.RESULTS,
+def main(dataset_name: Annotated[str, typer.Option("--data")] = "fashion_mnist", out: pathlib.Path = records.RESULTS,
          seeds: int = 10, epochs: int = 8, steps: int = 300, fast: bool = False):
     """Writes OUT/pictures/few_labels.png and, unless --fast, its record; returns {arm: {labels: [accuracy a seed]}}."""
     start = time.perf_counter()
@@ -138,7 +139,7 @@ def main(dataset_name: Annotated[str, typer.Option("--data")] = "fashion_mnist",
         values = {name: float(np.mean(found)) for name, found in cells.items()}
         for count in counts:
             values[f"gain, {count} labels"], values[f"standard error of the gain, {count} labels"] = gain(scores, count)
-        figures.record("few_labels", values, title=f"Test accuracy on few labels of {dataset_name}, mean over seeds; gain "
+        records.record("few_labels", values, title=f"Test accuracy on few labels of {dataset_name}, mean over seeds; gain "
                        "of pre-training, mean of paired differences", command="python apps/few_labels.py",
                        seeds=list(range(seeds)), table=scores, picture="few_labels.png",
                        standard_deviation={name: deviation(found) for name, found in cells.items()},

@@ -19,8 +19,10 @@ import keras
 import numpy as np
 import typer
 
-from tfgen import GAN, figures, pictures, plots
+from tfgen import GAN, pictures
+from tfgen.figures import records
 from tfgen.networks import mlp
+from tfgen.pictures import scatter
 from tfgen.toys import problems, systems
 
 RING_SYSTEMS = {"collapsing_gan": "GAN, small networks,\nwide latents, constant rate",
@@ -45,7 +47,7 @@ def draw_ring(path, steps, moments, seed=0):
         rows[label], found = panels(kept, mixture), mixture.coverage(kept[steps])
         table.append({"system": name, "seed": seed, "modes": found["modes"], "high_quality": found["high_quality"]})
         print(f"ring, {name}: {said(found)}")
-    plots.planes(path, rows, mixture.draw(2500, seed), "A ring of eight modes: a plain GAN may collapse, and not with the "
+    scatter.planes(path, rows, mixture.draw(2500, seed), "A ring of eight modes: a plain GAN may collapse, and not with the "
                  "networks and schedule\nof WGAN-GP (one training each; \"sharp\": within 3 sigma of a mode)")
     return table
 
@@ -62,7 +64,7 @@ def draw_grid(path, steps, moments, seeds):
                           "least_of_a_mode": int(found["counts"].min()), "cpu_seconds": time.process_time() - busy})
             print(f"grid, {label}, seed {seed}: {said(found)}, {table[-1]['cpu_seconds']:.0f} CPU seconds")
             rows.setdefault(label, panels(kept, mixture))
-    plots.planes(path, rows, mixture.draw(2500, seeds[0]),
+    scatter.planes(path, rows, mixture.draw(2500, seeds[0]),
                     "Coverage: a grid of 25 modes (\"sharp\": within 3 sigma of a mode)")
     return table
 
@@ -93,7 +95,7 @@ def main(
     """Draws the four pictures; records the grid's coverage in results/gan_failure_modes.json."""
     steps, seeds = (20, [0]) if fast else (steps, list(seeds))
     out = out or pathlib.Path("runs" if fast else "results/pictures") / "gan_failure_modes"
-    plots.paths(out / "minmax.png", problems.minmax_paths(),
+    scatter.paths(out / "minmax.png", problems.minmax_paths(),
                    "A game in two numbers, min over x and max over y of x y: each dot is a step, from light to dark", 2.6)
     face = draw_faces(out / "faces.png", 20 if fast else 2000)
     ring = draw_ring(out / "ring.png", min(steps, 6000), [500, 1000, 2000, 5000])
@@ -106,7 +108,7 @@ def main(
                    f"{name}_{key}_max": max(numbers)}
     if not fast:
         values |= {f"ring_{row['system']}_{key}": row[key] for row in ring for key in ("modes", "high_quality")}
-        figures.record("gan_failure_modes", values, title="GANs on a grid of 25 modes and a ring of eight: modes found and "
+        records.record("gan_failure_modes", values, title="GANs on a grid of 25 modes and a ring of eight: modes found and "
                        "share of points within 3 sigma of one", command="python apps/gan_failure_modes.py", seeds=seeds,
                        budget={"steps": steps, "batch_size_a_critic_step": systems.BATCH,
                                "units": [systems.GENERATOR, systems.CRITIC],

@@ -10,6 +10,8 @@ defaults but for SETTINGS, which were chosen on the validation split; figures ar
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -19,7 +21,18 @@ import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import data, figures, files, metrics, pictures, recipes, verbs  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    files,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.evaluation import (
+    features,  # noqa: E402
+    samples,  # noqa: E402
+)
+from tfgen.figures import records  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 # What a small budget needs beside the papers' values: narrower networks, faster rates, faster controls.
 QUICK = {"learning_rate": 1e-3}
@@ -56,9 +69,9 @@ def measure(name, dataset, extractor, minutes, batch_size, folder, n):
     """Trains one recipe; writes NAME.json and NAME.npy (its first 16 samples) to `folder`."""
     recipe = recipes.find(name)
     values = SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
-    model, cost = figures.trained_within(minutes, recipe, dataset, batch_size, values)
-    live = verbs.Live(model)
-    quality = metrics.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, "test", n)
+    model, cost = budget.train_for_budget(minutes, recipe, dataset, batch_size, values)
+    live = Live(model)
+    quality = samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, "test", n)
     row = {"recipe": name, "settings": values, "batch_size": batch_size, **cost, **quality,
            "label_agreement": agreement(live, extractor), "parameters": model.count_params()}
     with files.written_aside(folder / f"{name}.npy") as aside, open(aside, "wb") as file:
@@ -82,7 +95,7 @@ def main(
     """Trains GAN recipes within one budget each; with all of them there, draws and records the zoo."""
     source, minutes, n, batch_size = ("digits", 0.01, 200, 32) if fast else ("fashion_mnist", minutes, 10_000, 64)
     dataset = data.load(source)
-    extractor = metrics.features.classifier(dataset)
+    extractor = features.classifier(dataset)
     names = only or zoo()
     for name in names:
         recipes.find(name)
@@ -101,7 +114,7 @@ def main(
                                  for name in ranked} | {"test images": real})
     if not fast:
         first = rows[ranked[0]]
-        figures.record(
+        records.record(
             "gan_zoo", {f"frechet_distance {name}": rows[name]["frechet_distance"] for name in ranked},
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split",
             command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[0],

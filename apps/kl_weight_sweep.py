@@ -22,9 +22,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from PIL import Image
 
-from tfgen import VAE, data, figures, files, noise, pictures
+from tfgen import VAE, data, files, noise, pictures
+from tfgen.figures import records
 from tfgen.networks import mlp
-from tfgen.verbs import Live
+from tfgen.verbs.live import Live
 
 WEIGHTS = (0.0, 0.02, 0.1, 0.5, 1.0, 2.0)
 
@@ -106,7 +107,7 @@ def main(
     values |= {"best_kl_weight_on_validation": best["kl_weight"], "test_bound_of_best": best["test"]["bound"]}
     assert all(map(math.isfinite, values.values())), "a training diverged; try fewer epochs or another seed"
     if not fast:
-        figures.record("kl_weight_sweep", values, title=f"VAE with a 2-D latent on {source}: negative cross-entropy bound "
+        records.record("kl_weight_sweep", values, title=f"VAE with a 2-D latent on {source}: negative cross-entropy bound "
                        "by weight of the KL term, nats an image", command="python apps/kl_weight_sweep.py", budget=budget,
                        seeds=[seed], data={"name": source, "sizes": dataset.spec.sizes}, table=table, picture=out.name,
                        published="none for this network, latent and likelihood")

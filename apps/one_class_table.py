@@ -15,6 +15,8 @@ are kept in OUT/<method>.json, so that an interrupted table goes on; those of ot
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import itertools  # noqa: E402
@@ -30,8 +32,19 @@ from sklearn.ensemble import IsolationForest  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
-from tfgen import data, figures, files, metrics, plots, recipes, verbs  # noqa: E402
-from tfgen.detection import calibration, thresholds  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    files,  # noqa: E402
+    metrics,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.detection import (
+    calibration,  # noqa: E402
+    thresholds,  # noqa: E402
+)
+from tfgen.figures import records  # noqa: E402
+from tfgen.pictures import plots  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {
@@ -102,9 +115,9 @@ def trained(method, dataset, seed, fast):
         settings, batch_size, steps = {key: value for key, value in TINY.items() if key in known}, 16, 20
     if "total_steps" in known:
         settings = settings | {"total_steps": steps}
-    model, cost = figures.trained_within(None, recipe, dataset, batch_size, settings, seed, steps)
-    live, about = verbs.Live(model), calibration.calibrate(model, dataset)
-    return lambda x: live("score", x, 500), about["threshold"], cost["cpu_minutes"]
+    model, cost = budget.train_for_budget(None, recipe, dataset, batch_size, settings, seed, steps)
+    live, about = Live(model), calibration.calibrate(model, dataset)
+    return lambda x: live("score", x, batch_size=500), about["threshold"], cost["cpu_minutes"]
 
 
 def measure(method, full, normal, split, seed, fast):
@@ -129,7 +142,7 @@ def choose_baselines(full, fast):
         table[method] = sorted(rows, key=lambda row: -row["auroc"])
         print(f"{method:16} best {table[method][0]}, taken {chosen}", flush=True)
     if not fast:
-        figures.record("one_class_baselines", {f"{method}, {', '.join(f'{k} {v}' for k, v in row['settings'].items())}":
+        records.record("one_class_baselines", {f"{method}, {', '.join(f'{k} {v}' for k, v in row['settings'].items())}":
                                                row["auroc"] for method, rows in table.items() for row in rows[:3]},
                        title="Settings of the classical baselines, the three best: one-class AUROC on Fashion-MNIST's "
                        "validation split in percent", command="python apps/one_class_table.py --choose-baselines", seeds=[0],
@@ -183,12 +196,12 @@ def main(split: Annotated[str, typer.Option(help="what is measured; only test is
               f"{row['cpu_minutes']:.2f} CPU minutes   {row['classes']}"
               + f"   beaten by {', '.join(row['beaten_by'])}" * (method in DETECTORS and bool(row["beaten_by"])))
     if not only:
-        picture = (out if fast or split != "test" else figures.RESULTS) / "pictures" / "one_class_table.png"
+        picture = (out if fast or split != "test" else records.RESULTS) / "pictures" / "one_class_table.png"
         plots.table(picture, list(table), [*full.spec.class_names, "mean"],
                     [[*row["classes"], row["mean"]] for row in table.values()],
                     f"One-class AUROC in percent on {full.spec.name}, mean of {seeds} seed{'s'[:seeds - 1]}")
     if not only and split == "test" and not fast:
-        figures.record(
+        records.record(
             "one_class_table", {f"{key} {name}": row[key] for name, row in table.items() for key in ("mean", "std")},
             title="One-class AUROC on Fashion-MNIST in percent, mean of ten classes, and its standard deviation over seeds",
             command="python apps/one_class_table.py", seeds=list(range(seeds)), picture=picture.name,

@@ -11,6 +11,8 @@ real images: a translation is accepted if it takes it for the class asked for.
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -19,7 +21,15 @@ from typing import Annotated  # noqa: E402
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import data, figures, metrics, pictures, recipes, verbs  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    metrics,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.evaluation import features  # noqa: E402
+from tfgen.figures import records  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 # Chosen on the validation split: shoes of Fashion-MNIST all point to the left.
 SETTINGS = {"filters": 24, "critic_layers": 2, "flip": False, "learning_rate": 4e-4,
@@ -58,13 +68,13 @@ def main(
         "fashion_mnist", (5, 9), ("sandal", "ankle boot"))
     settings, batch_size = ({"filters": 4, "blocks": 1, "flip": False}, 4) if fast else (SETTINGS, 8)
     steps = 20 if fast else steps
-    out = out or (pathlib.Path("runs/sandals_to_boots") if fast else figures.RESULTS)
-    judge = metrics.features.classifier(data.load(source))
+    out = out or (pathlib.Path("runs/sandals_to_boots") if fast else records.RESULTS)
+    judge = features.classifier(data.load(source))
     dataset = data.load(source, domains=classes)
     a, b = (x.astype("float32") / 255.0 for x in (dataset.sources(split), dataset.images(split)))
-    model, cost = figures.trained_within(None, recipes.find("cyclegan"), dataset, batch_size,
+    model, cost = budget.train_for_budget(None, recipes.find("cyclegan"), dataset, batch_size,
                                          settings | {"total_steps": steps}, steps=steps)
-    live = verbs.Live(model)
+    live = Live(model)
     made_b, made_a = live("translate", a), live("translate_back", b)
     back_a, back_b = live("translate_back", made_b), live("translate", made_a)
     there, again = f"{names[0]} to {names[1]}", f"{names[1]} to {names[0]}"
@@ -78,8 +88,8 @@ def main(
     pictures.save_rows(picture, {
         names[0]: a[chosen], f"made {names[1]}": made_b[chosen], "and back": back_a[chosen],
         names[1]: b[chosen], f"made {names[0]}": made_a[chosen], "and forth": back_b[chosen]})
-    if out == figures.RESULTS and split == "test" and not fast:
-        figures.record(
+    if out == records.RESULTS and split == "test" and not fast:
+        records.record(
             "sandals_to_boots",
             {f"{key} {name}": row[key] for name, row in rows.items() for key in ("accepted", "cycle_l1")},
             title="Sandals to ankle boots without pairs: share accepted by a classifier, L1 there and back in [0, 1]",

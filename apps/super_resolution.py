@@ -11,6 +11,8 @@ PULSE searches the latents of a WGAN-GP, which has never seen a low-resolution i
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -21,9 +23,19 @@ import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import data, figures, metrics, pictures, recipes, verbs  # noqa: E402
-from tfgen.data.pairings import downscale, upscale  # noqa: E402
-from tfgen.pulse import pulse  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    metrics,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
+from tfgen.data.pairings import (
+    downscale,  # noqa: E402
+    upscale,  # noqa: E402
+)
+from tfgen.figures import records  # noqa: E402
+from tfgen.latent.pulse import pulse  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 FACTOR = 4
 # Chosen on the validation split. The L1 network has no use for its critic, which is made as small as it can be.
@@ -65,7 +77,7 @@ def main(
     """Trains the networks, searches, measures and draws; returns {method: its figures}."""
     source, minutes, count, steps = ("digits", 0.001, 40, 3) if fast else ("fashion_mnist", minutes, count, 400)
     small = {"filters": 4} if fast else {}
-    out = out or (pathlib.Path("runs/super_resolution") if fast else figures.RESULTS)
+    out = out or (pathlib.Path("runs/super_resolution") if fast else records.RESULTS)
     dataset = data.load(source, pairs=f"low_resolution:{FACTOR}")
     images = dataset.images(split)[:count].astype("float32") / 255.0
     low = downscale(images, FACTOR).numpy()
@@ -73,10 +85,10 @@ def main(
     made = {"nearest": low.repeat(FACTOR, 1).repeat(FACTOR, 2), "bicubic": bicubic}
     about = {}
     for name, values in NETWORKS.items():
-        model, cost = figures.trained_within(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
-        made[name], about[name] = verbs.Live(model)("translate", bicubic), {"settings": values, "batch_size": 16, **cost}
+        model, cost = budget.train_for_budget(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
+        made[name], about[name] = Live(model)("translate", bicubic), {"settings": values, "batch_size": 16, **cost}
         keras.backend.clear_session()
-    model, cost = figures.trained_within(minutes, recipes.find("wgan_gp"), dataset, 64, GENERATOR | small)
+    model, cost = budget.train_for_budget(minutes, recipes.find("wgan_gp"), dataset, 64, GENERATOR | small)
     start = time.process_time()
     made["PULSE"] = pulse(model, low, FACTOR, steps=steps).images
     about["PULSE"] = {"settings": GENERATOR, "batch_size": 64, **cost, "search_steps": steps,
@@ -86,8 +98,8 @@ def main(
         print(f"{name:16}", "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
     picture = out / "pictures" / "super_resolution.png"
     draw(picture, low, made, rows, images, dataset.labels(split)[:count])
-    if out == figures.RESULTS and split == "test" and not fast:
-        figures.record(
+    if out == records.RESULTS and split == "test" and not fast:
+        records.record(
             "super_resolution", {f"{key} {name}": rows[name][key] for key in ("psnr_db", "ssim", "l1") for name in rows},
             title=f"Super-resolution of {source}, {FACTOR} times in each direction, {minutes:g} CPU minutes a network",
             command="python apps/super_resolution.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[0],

@@ -21,6 +21,8 @@ they are of the same kinds, which favours it over detectors that are told of non
 
 import os
 
+from tfgen.verbs.live import Live
+
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -33,11 +35,23 @@ import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from tfgen import data, figures, files, metrics, pictures, recipes, verbs  # noqa: E402
+from tfgen import (
+    data,  # noqa: E402
+    files,  # noqa: E402
+    metrics,  # noqa: E402
+    pictures,  # noqa: E402
+    recipes,  # noqa: E402
+    )
 from tfgen.data import surfaces  # noqa: E402
-from tfgen.detection import calibration, heat, thresholds  # noqa: E402
+from tfgen.detection import (
+    calibration,  # noqa: E402
+    heat,  # noqa: E402
+    thresholds,  # noqa: E402
+)
 from tfgen.errors import UserError  # noqa: E402
+from tfgen.figures import records  # noqa: E402
 from tfgen.layers import differences  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
 
 FPR, BASELINE = 0.05, "local statistics"
 # (settings that differ from the recipe's, steps).
@@ -76,13 +90,13 @@ def trained(method, dataset, seed, fast):
     given = {"blur": 0.0, "top": 1.0, "total_steps": steps} | ({"filters": 4, "levels": 1} if fast else {})
     settings = settings | {key: value for key, value in given.items() if key in space}
     keras.backend.clear_session()
-    model, cost = figures.trained_within(None, recipe, dataset, 16, settings, seed, steps)
+    model, cost = budget.train_for_budget(None, recipe, dataset, 16, settings, seed, steps)
     calibration.calibrate(model, dataset)
-    live = verbs.Live(model)
+    live = Live(model)
 
     def look(x):
-        maps = live("anomaly_map", x, 50)
-        return maps, live("score", x, 50) - maps.mean((1, 2))
+        maps = live("anomaly_map", x, batch_size=50)
+        return maps, live("score", x, batch_size=50) - maps.mean((1, 2))
 
     # What has settled the model's terms makes no threshold.
     return look, calibration.held_out(model, dataset)[1], cost
@@ -145,7 +159,7 @@ def main(
     """Draws the defects, trains, measures and draws what is found; returns {texture: {method: [figures of each seed]}}."""
     counts = (24, 20, 8, 4) if fast else (4000, 199, 100, 40)
     seeds, textures = (1, ["brick"]) if fast else (seeds, textures.split(","))
-    out = out or (pathlib.Path("runs/surface_inspection") if fast else figures.RESULTS)
+    out = out or (pathlib.Path("runs/surface_inspection") if fast else records.RESULTS)
     methods = [BASELINE, *only.split(",")]
     sights, sets, costs = {}, {}, []
     try:
@@ -183,10 +197,10 @@ def main(
         print(f"{texture:8}{method:18}", "  ".join(f"{key} {values[f'{key} {texture}, {method}']:.3f}" for key in KEYS))
     picture = out / "pictures" / "surface_inspection.png"
     pictures.save_rows(picture, {label: images.repeat(2, 1).repeat(2, 2) for label, images in drawn.items()})
-    if out == figures.RESULTS and part == "test" and not fast:
+    if out == records.RESULTS and part == "test" and not fast:
         minutes = {method: round(float(np.mean([c["cpu_minutes"] for c in costs if c["method"] == method])), 2)
                    for method in methods}
-        figures.record(
+        records.record(
             "surface_inspection", values | {f"cpu_minutes a training, {method}": value for method, value in minutes.items()},
             title="Defects on brick, grass and gravel: found in images and in pixels (AUPRO, FPR limit 0.3), "
             + (f"mean of {seeds} seeds and standard deviation" if seeds > 1 else "one seed"),

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import gan_loops, keras_loop, penalties, timing, translation_loops
-from tfgen import data, figures, noise, recipes
+from tfgen import data, noise, recipes
+from tfgen.figures import records
 
 try:
     import torch
@@ -296,7 +297,7 @@ def run(fast=False, threads=1, only=()):
         made[name] = flat(values)
         if not fast:
             rounds = len(next(iter(wall.values())))
-            figures.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps},
+            records.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
                            machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads,
                                     "load_before": load}, marks=job.marks, **about)

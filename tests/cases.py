@@ -17,6 +17,9 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
         "pretrain_share": 0.25}
 
+# Options of `tfgen train` for a small autoencoder or VAE.
+SMALL = ["--set", "latent_dim=3", "--set", "filters=4", "--set", "levels=1", "--batch-size", "256", "--quiet"]
+
 
 def spec_of(name):
     """Data as the recipe's view takes it: what is translated has colours, what it becomes has not."""

@@ -27,3 +27,20 @@ def fresh_state():
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     yield
+
+
+@pytest.fixture(name="tfgen")
+def command(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder; gives (exit code, output, errors)."""
+    from tfgen import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["tfgen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return call

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tfgen import data, figures, metrics
 from tfgen.errors import UserError
+from tfgen.evaluation import features
 
 APPS = pathlib.Path(__file__).parents[1] / "apps"
 
@@ -167,7 +168,7 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_conditional_samples_show_the_class_asked_for(app, tmp_path, fashion):
     """ACGAN on Fashion-MNIST: at least 90 % of 1,000 samples, after three minutes of CPU time."""
-    extractor = metrics.features.classifier(fashion, cache="~/.cache/tfgen/extractors")
+    extractor = features.classifier(fashion, cache="~/.cache/tfgen/extractors")
     row = app("gan_zoo").measure("acgan", fashion, extractor, 3.0, 64, tmp_path, 1000)
     assert row["label_agreement"] >= 0.9
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from cases import tiny_values
 
-from tfgen import callbacks, data, evaluation, plots, recipes, runs
+from tfgen import data, evaluation, recipes, runs
 from tfgen.attempts import Attempts
+from tfgen.evaluation import split
 from tfgen.models.base.generative import GenerativeModel
+from tfgen.pictures import plots
+from tfgen.runs import drawing
 
 
 def fails(error):
@@ -55,14 +58,14 @@ def test_a_gan_trains_on_data_too_small_to_measure(tmp_path, capsys, count, shap
 def test_images_that_are_not_square_are_measured_without_labels(tmp_path):
     dataset = small(tmp_path, "oblong", 80, (5, 7))
     runs.train("gan", dataset, tmp_path / "run", 1, tiny_values("gan"), batch_size=32, verbose=0)
-    assert callbacks.read_history(tmp_path / "run")[0]["val_frechet_distance"] > 0
+    assert runs.read_history(tmp_path / "run")[0]["val_frechet_distance"] > 0
 
 
 def test_no_picture_or_figure_stops_a_training(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "curves", fails(ValueError("no curves today")))
-    monkeypatch.setattr(callbacks.pictures, "save_rows", fails(RuntimeError("no pictures")))
-    monkeypatch.setattr(runs, "draw_codes", fails(ValueError("no codes")))
-    monkeypatch.setattr(evaluation, "of_log_prob", fails(ValueError("no bound")))
+    monkeypatch.setattr(drawing.pictures, "save_rows", fails(RuntimeError("no pictures")))
+    monkeypatch.setattr(drawing, "draw_codes", fails(ValueError("no codes")))
+    monkeypatch.setattr(split, "of_log_prob", fails(ValueError("no bound")))
     dataset, out = small(tmp_path, "few", 40, (8, 8)), tmp_path / "run"
     runs.train("vae", dataset, out, 2, tiny_values("vae"), batch_size=8, verbose=0)
     said = capsys.readouterr().err
@@ -75,7 +78,7 @@ def test_no_picture_or_figure_stops_a_training(tmp_path, monkeypatch, capsys):
 
 
 def test_a_search_for_what_the_data_cannot_support_is_refused_before_its_trials(tmp_path):
-    from tfgen import tuning
+    from tfgen.runs import tuning
 
     with pytest.raises(ValueError, match="'val_frechet_distance' will not be in the logs.*at least 6 validation images"):
         tuning.search("gan", small(tmp_path, "few", 12, (8, 8)), tmp_path / "search", trials=1, epochs=1, batch_size=4,

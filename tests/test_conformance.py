@@ -15,7 +15,9 @@ import tensorflow as tf
 from cases import SPEC, batch, images, same_starts, spec_of, start_of, tiny
 
 from tfgen import AdversarialModel, GenerativeModel, errors, recipes, verbs
-from tfgen.serving import export
+from tfgen.serving import export, saved_model
+from tfgen.verbs import graphs, table
+from tfgen.verbs.live import Live
 
 ALL = sorted(recipes.RECIPES)
 MADE = {name: tiny(name) for name in ALL}
@@ -56,7 +58,7 @@ class Case:
 
     @functools.cached_property
     def live(self):
-        return verbs.Live(self.model)
+        return Live(self.model)
 
     def restart(self):
         """As it was born, random state included."""
@@ -129,7 +131,7 @@ def test_verbs_and_export(case, tmp_path):
     assert live.names
     path = export.export(model, tmp_path / "served")  # runs every signature in a session before it is renamed
     assert path.name == "1" and sorted(p.name for p in path.parent.iterdir()) == ["1"]
-    served = export.Served(tmp_path / "served")
+    served = saved_model.Served(tmp_path / "served")
     assert served.names == live.names and served.image_shape == SPEC.image_shape
     for verb in live.names:
         about = verbs.VERBS[verb]
@@ -152,10 +154,10 @@ def test_keras_own_calls(name):
     model.summary(print_fn=lines.append)
     text = "\n".join(lines)
     assert "unbuilt" not in text and "Functional" in text and "Trainable params" in text
-    verb = next(verb for verb in verbs.FORWARD if verb in verbs.verbs_of(model))
+    verb = next(verb for verb in table.FORWARD if verb in verbs.verbs_of(model))
     first, *options = export.example_inputs(model, verb, 3).values()
     made = model.predict((first, *options) if options else first, batch_size=2, verbose=0)
-    wanted = verbs.function(model, verb)(*map(tf.convert_to_tensor, (first, *options)))[verbs.VERBS[verb].output]
+    wanted = graphs.function(model, verb)(*map(tf.convert_to_tensor, (first, *options)))[verbs.VERBS[verb].output]
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(errors.UserError, match=rf"predict of .* is {verb}, which expects .*: give those, or call") as caught:
         model.predict(np.zeros((2, 5, 7, 1), np.float32), verbose=0)
@@ -185,8 +187,8 @@ def test_a_model_without_a_forward_pass_says_which_verb_to_call():
 def test_models_export_writes_what_tfgen_export_writes(tmp_path):
     model = MADE["conditional_vae"]
     model.export(tmp_path / "own")
-    by_us = export.Served(export.export(model, tmp_path / "versions"))
-    own = export.Served(tmp_path / "own")
+    by_us = saved_model.Served(export.export(model, tmp_path / "versions"))
+    own = saved_model.Served(tmp_path / "own")
     assert own.names == by_us.names and own.options == by_us.options and own.about == by_us.about
     np.testing.assert_array_equal(own("sample", np.arange(3)), by_us("sample", np.arange(3)))
     before = (tmp_path / "own" / "saved_model.pb").stat().st_mtime_ns

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tfgen import callbacks, data, disks, files, runs
+from tfgen import data, disks, files, runs
 from tfgen.errors import DiskFull
 
 
@@ -57,4 +57,4 @@ def test_a_run_says_what_is_intact(tmp_path, monkeypatch):
         with pytest.raises(DiskFull, match="the checkpoint of step 2 is whole: make room, then go on with"):
             train()
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
-    assert callbacks.newest_checkpoint(out)[1] == 2
+    assert runs.newest_checkpoint(out)[1] == 2

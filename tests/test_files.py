@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tfgen import callbacks, data, errors, files
+from tfgen import data, errors, files, runs
 
 
 def test_a_folder_is_held_by_one_process_and_free_when_it_is_killed(tmp_path):
@@ -67,7 +67,7 @@ def test_a_folder_aside_outlives_no_process_and_no_living_one_loses_it(tmp_path)
 
 def test_what_somebody_else_wrote_to_is_named(tmp_path):
     for name, read in (("metrics.json", lambda: files.read_json(tmp_path / "metrics.json")),
-                       ("history.csv", lambda: callbacks.read_history(tmp_path))):
+                       ("history.csv", lambda: runs.read_history(tmp_path))):
         (tmp_path / name).write_text("epoch,loss\nx,y\n")
         with pytest.raises(errors.UserError, match=rf"{name}, it cannot be read \(.*: restore it"):
             read()

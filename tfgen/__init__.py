@@ -16,7 +16,6 @@ if not _start.COMMAND:
         data,
         detection,
         distributions,
-        doctor,
         evaluation,
         layers,
         losses,
@@ -29,7 +28,6 @@ if not _start.COMMAND:
         schedules,
         serving,
         toys,
-        tuning,
         verbs,
     )
     from tfgen.models import (
@@ -59,6 +57,7 @@ if not _start.COMMAND:
         StagedGAN,
         StyleGAN,
     )
+    from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",

@@ -4,8 +4,10 @@ import json
 import pathlib
 
 from tfgen.errors import UserError, did_you_mean
+from tfgen.verbs.table import KINDS, VERBS
 
 PATH = pathlib.Path(__file__).parent / "recipes" / "catalogue.json"
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "verbs.md"
 # The order of the table.
 FAMILIES = ("autoencoder", "vae", "gan", "translation", "anomaly")
 
@@ -49,6 +51,23 @@ def made():
     return found
 
 
+def verbs_page():
+    """docs/verbs.md, from the table of verbs and the rows."""
+    lines = ["# Verbs", "",
+             "What trained models can do: a method in Python, a signature of an exported SavedModel and a command.",
+             "Written by `make catalogue` from `tfgen/verbs/table.py`.", ""]
+    for verb in VERBS.values():
+        taken = "; ".join(f"`{field.name}`: {KINDS[field.kind].help}" for field in verb.inputs)
+        having = [f"`{row['name']}`" for row in rows() if verb.name in row["verbs"]]
+        lines += [f"## `{verb.call}`", "", f"{verb.help[0].upper()}{verb.help[1:]}.", "",
+                  f"- Takes {taken}.", f"- Gives `{verb.output.name}`: {KINDS[verb.output.kind].help}.",
+                  f"- Command: `tfgen {verb.name} {verb.example}`",
+                  f"- Recipes: {', '.join(having)}", ""]
+    return "\n".join(lines)
+
+
 def write():
-    """Writes the file anew."""
+    """Writes the catalogue and, in the project's folder, docs/verbs.md."""
     PATH.write_text(json.dumps(made(), indent=1) + "\n", "utf-8")
+    if PAGE.exists():
+        PAGE.write_text(verbs_page(), "utf-8")

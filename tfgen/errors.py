@@ -34,3 +34,10 @@ def did_you_mean(name, known):
     """"" (did you mean 'x'?)" for the nearest known name, or ""."""
     near = difflib.get_close_matches(str(name), list(known), 1)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def check_positive(**numbers):
+    """Raises a `UserError` for a number below 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise UserError(f"{name} expects at least 1, received {number}")

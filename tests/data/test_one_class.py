@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import again, multiset, one_line, pixels, same, write_category, write_images, write_mask
 from PIL import Image
 
-from tests.data.helpers import again, multiset, one_line, pixels, same, write_images
 from tfgen.data import Dataset, DataSpec, load, one_class, views
 from tfgen.data.readers.resize import resize_mask
-from tfgen.metrics import extractor_training
+from tfgen.evaluation import extractor_training
 
 SPLITS = ("train", "validation", "test")
 
@@ -16,24 +16,6 @@ SPLITS = ("train", "validation", "test")
 @pytest.fixture(scope="module")
 def digits():
     return load("digits")
-
-
-def write_mask(folder, stem, mask):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask).save(folder / f"{stem}.png")
-
-
-def write_category(folder, shape=(6, 8, 3), defects=("bent", "scratch")):
-    """20 normal images to train on; in the test 3 normal ones and 2 of each defect; {kind: images}, {image: mask}."""
-    known, masks = {"train": write_images(folder / "train" / "good", 20, shape)}, {}
-    known["good"] = write_images(folder / "test" / "good", 3, shape)
-    for kind, suffix in zip(defects, ("_mask", ""), strict=True):
-        known[kind] = write_images(folder / "test" / kind, 2, shape)
-        for i, image in enumerate(known[kind]):
-            masks[image.tobytes()] = np.zeros(shape[:2], np.uint8)
-            masks[image.tobytes()][i:i + 2, 3:5] = 1 + 254 * i
-            write_mask(folder / "ground_truth" / kind, f"{i}{suffix}", masks[image.tobytes()])
-    return known, masks
 
 
 def test_one_normal_class(digits):

@@ -3,9 +3,9 @@ import os
 
 import numpy as np
 import pytest
+from helpers import again, multiset, one_line, pixels, same, write_images
 from PIL import Image
 
-from tests.data.helpers import again, multiset, one_line, pixels, same, write_images
 from tfgen.data import available, load, prepare
 from tfgen.data.readers.arrays import IDX_NAMES, read_idx
 

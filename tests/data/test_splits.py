@@ -2,10 +2,9 @@ import time
 
 import numpy as np
 import pytest
+from helpers import again, one_line, pixels, same, write_category, write_images
 from PIL import Image
 
-from tests.data.helpers import again, one_line, pixels, same, write_images
-from tests.data.test_one_class import write_category
 from tfgen.data import load
 from tfgen.data.splits import carve, copies, copies_line
 

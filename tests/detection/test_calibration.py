@@ -5,11 +5,12 @@ import tensorflow as tf
 from cases import images, tiny
 from scipy import ndimage
 
-from tfgen import data, evaluation, verbs
+from tfgen import data, evaluation
 from tfgen.detection import calibration, thresholds
 from tfgen.layers import differences
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
-from tfgen.serving import export
+from tfgen.serving import export, saved_model
+from tfgen.verbs.live import Live
 
 RNG = np.random.default_rng(0)
 X, MADE = RNG.uniform(size=(2, 5, 8, 9, 3)).astype("float32")
@@ -120,7 +121,7 @@ def test_both_terms_are_one_on_average_over_normal_images_that_set_nothing():
 @pytest.mark.parametrize("name", ["ae_anomaly", "ganomaly"])
 def test_the_threshold_is_calibrated_saved_and_exported(name, tmp_path):
     model = tiny(name)
-    live = verbs.Live(model)
+    live = Live(model)
     assert not live.outputs("score", images())["is_anomaly"].any()  # not calibrated
     digits = data.load("digits", normal=3)
     about = calibration.calibrate(model, digits, 0.25)
@@ -130,7 +131,7 @@ def test_the_threshold_is_calibrated_saved_and_exported(name, tmp_path):
     assert 0 < wanted.mean() <= 0.25
     model.save(tmp_path / "model.keras")
     export.export(keras.models.load_model(tmp_path / "model.keras"), tmp_path / "served")
-    found = export.Served(tmp_path / "served").outputs("score", digits.images("validation").astype("float32") / 255)
+    found = saved_model.Served(tmp_path / "served").outputs("score", digits.images("validation").astype("float32") / 255)
     assert list(found) == ["score", "is_anomaly", "threshold"]
     np.testing.assert_array_equal(found["is_anomaly"], wanted)
     np.testing.assert_allclose(found["threshold"], about["threshold"])

@@ -5,7 +5,9 @@ import pytest
 
 from tfgen import data
 from tfgen.errors import UserError
-from tfgen.metrics import Moments, compare, features, frechet_distance, of_samples, precision_recall
+from tfgen.evaluation import features
+from tfgen.evaluation.samples import of_samples
+from tfgen.metrics import Moments, compare, frechet_distance, precision_recall
 
 
 class Pixels:

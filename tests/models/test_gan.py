@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 from cases import images, tiny
 
-from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses, verbs
+from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses
 from tfgen.distributions import priors
 from tfgen.losses.penalties import GradientPenalty
 from tfgen.networks import dcgan, mlp
+from tfgen.verbs.live import Live
 
 SHAPE = (8, 8, 1)
 
@@ -172,7 +173,7 @@ def test_codes_are_inputs_of_sample():
     np.testing.assert_array_equal(asked[:, :4], free[:, :4])
     np.testing.assert_array_equal(asked[:, 4:7], np.tile([0, 0, 1], (6, 1)))
     np.testing.assert_array_equal(asked[:, 7:], np.stack([np.full(6, 0.25), free[:, 8]], 1).astype("float32"))
-    live = verbs.Live(model)
+    live = Live(model)
     assert set(live.options["sample"]) == {"category", "code_1", "code_2"}
     assert np.abs(live("sample", np.arange(2), category=0) - live("sample", np.arange(2), category=1)).max() > 1e-5
 

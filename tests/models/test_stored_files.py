@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfgen import runs, verbs
-from tfgen.serving import export
+from tfgen import runs
+from tfgen.serving import export, opening
+from tfgen.verbs.live import Live
 
 STORED = pathlib.Path(__file__).parents[1] / "stored"
 NAMES = sorted(path.stem for path in STORED.glob("*.keras"))
@@ -16,7 +17,7 @@ NAMES = sorted(path.stem for path in STORED.glob("*.keras"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stored_model_computes_what_it_did(name):
-    live = verbs.Live(keras.models.load_model(STORED / f"{name}.keras"))
+    live = Live(keras.models.load_model(STORED / f"{name}.keras"))
     wanted = np.load(STORED / f"{name}.npz")
     assert set(wanted.files) == set(live.names) and len(wanted.files) > 1
     for verb in wanted.files:
@@ -26,7 +27,7 @@ def test_a_stored_model_computes_what_it_did(name):
 
 def test_a_stored_run_goes_on(tmp_path):
     run = shutil.copytree(STORED / "run", tmp_path / "run")
-    assert runs.open_verbs(run)("sample", np.arange(2)).shape == (2, 8, 8, 1)
+    assert opening.open_verbs(run)("sample", np.arange(2)).shape == (2, 8, 8, 1)
     model = runs.resume(run, epochs=2, verbose=0)
     assert int(model.optimizer.iterations) == 4
     rows = (run / "history.csv").read_text("utf-8").splitlines()

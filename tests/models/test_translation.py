@@ -185,5 +185,5 @@ def test_the_papers_size_builds_steps_and_exports(name, tmp_path):
     logs = model.fit(tf.data.Dataset.from_tensors((x, 1.0 - x)), verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
     path = tfgen.serving.export.export(model, tmp_path / "served")
-    made = tfgen.serving.export.Served(path)("translate", x)
+    made = tfgen.serving.saved_model.Served(path)("translate", x)
     assert made.shape == (1, *BIG) and 0 <= made.min() <= made.max() <= 1

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from tfgen import verbs
 from tfgen.detection import thresholds
+from tfgen.verbs.live import Live
 
 # The false positive rate that a threshold is set for, where none is asked for.
 DEFAULT_FPR = 0.05
@@ -32,10 +32,10 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
     Raises:
         UserError: an fpr out of range, or too small for the number of images.
     """
-    live, terms = verbs.Live(model), model.usual_terms()
+    live, terms = Live(model), model.usual_terms()
     settling, held = held_out(model, dataset)
-    settle(terms, settling.astype("float32") / 255.0, batch_size)
-    scores = live("score", held.astype("float32") / 255.0, batch_size)
+    settle(terms, settling.astype("float32") / 255.0, batch_size=batch_size)
+    scores = live("score", held.astype("float32") / 255.0, batch_size=batch_size)
     if fpr is None:
         fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
     model.threshold.assign(thresholds.threshold(scores, fpr))
@@ -63,5 +63,6 @@ def settle(terms, x, batch_size=128):
 
 def scores_of(model, dataset, split, batch_size=128, limit=None):
     """A model's scores of a split, float32 (N,)."""
-    live = verbs.Live(model)
-    return np.concatenate([live("score", x.numpy(), batch_size) for x in dataset.batches(split, batch_size, limit=limit)])
+    live = Live(model)
+    batches = dataset.batches(split, batch_size, limit=limit)
+    return np.concatenate([live("score", x.numpy(), batch_size=batch_size) for x in batches])

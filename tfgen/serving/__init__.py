@@ -1,5 +1,5 @@
-"""Trained models at work: SavedModels, and folders of image files through a verb."""
+"""Trained models at work: SavedModels (`export`, `saved_model`), opening them and runs, folders of image files."""
 
-from tfgen.serving import export, folders
+from tfgen.serving.opening import open_verbs
 
-__all__ = ["export", "folders"]
+__all__ = ["open_verbs"]

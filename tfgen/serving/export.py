@@ -9,16 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import files, verbs
+from tfgen import files
 from tfgen.errors import Failure, UserError
-
-ABOUT = "assets.extra/tfgen.json"
-
-
-def versions(folder):
-    """Sorted version numbers of the exports in `folder`."""
-    folder = pathlib.Path(folder)
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+from tfgen.serving.saved_model import ABOUT, export_numbers
+from tfgen.verbs import VERBS, graphs
+from tfgen.verbs.live import Live
 
 
 def export(model, folder, version=None, about=None):
@@ -42,7 +37,7 @@ def export(model, folder, version=None, about=None):
         raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
     with written(model, folder, about) as aside:
         while True:
-            target = folder / str(version or max(versions(folder), default=0) + 1)
+            target = folder / str(version or max(export_numbers(folder), default=0) + 1)
             try:
                 os.rename(aside, target)
                 return target
@@ -70,13 +65,12 @@ def export_to(model, path, format="tf_saved_model", about=None):
 @contextlib.contextmanager
 def written(model, folder, about=None):
     """Context manager: a temporary folder in `folder` with a verified SavedModel; removed unless renamed."""
-    live = verbs.Live(model)
+    live = Live(model)
     with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name in live.names:
-            specs = verbs.signature(model, name)
-            archive.add_endpoint(name, verbs.function(model, name).python_function, list(specs.values()))
+            archive.add_endpoint(name, live.function(name))
         archive.write_out(aside, verbose=False)
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
                                          "source_shape": live.source_shape, "verbs": describe(live), **(about or {})})
@@ -94,7 +88,7 @@ def example_inputs(model, name, rows=3):
     """Valid example inputs of a verb: {input name: array of `rows` rows}."""
     generator = np.random.default_rng(0)
     inputs = {}
-    for key, spec in verbs.signature(model, name).items():
+    for key, spec in graphs.signature(model, name).items():
         option = model.verb_options(name).get(key)
         if option is not None:
             inputs[key] = np.full(rows, option.low if option.default is None else option.default, option.dtype)
@@ -103,6 +97,12 @@ def example_inputs(model, name, rows=3):
         else:
             inputs[key] = generator.uniform(size=(rows, *spec.shape[1:])).astype("float32")
     return inputs
+
+
+def run(live, name, inputs):
+    """All outputs of a verb for `inputs` {input or option: values}, as of `example_inputs`."""
+    required = [inputs[field.name] for field in VERBS[name].inputs]
+    return live.outputs(name, *required, **{key: inputs[key] for key in live.options[name]})
 
 
 def verify(path, live, tolerance=1e-4):
@@ -114,8 +114,7 @@ def verify(path, live, tolerance=1e-4):
     inputs_of = {name: example_inputs(live.model, name) for name in live.names}
     wanted_of = {}
     for name, inputs in inputs_of.items():
-        first, *options = inputs.values()
-        wanted_of[name] = live.outputs(name, first, **dict(zip(list(inputs)[1:], options)))
+        wanted_of[name] = run(live, name, inputs)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
         for name, inputs in inputs_of.items():
@@ -126,42 +125,3 @@ def verify(path, live, tolerance=1e-4):
                 if not np.allclose(served, wanted, rtol=tolerance, atol=tolerance):
                     error = np.max(np.abs(served.astype(float) - wanted))
                     raise Failure(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'")
-
-
-class Served(verbs.Verbs):
-    """The verbs of a SavedModel on disk; does not need the code of the model."""
-
-    def __init__(self, path):
-        path = pathlib.Path(path)
-        if not (path / "saved_model.pb").exists() and versions(path):
-            path = path / str(versions(path)[-1])
-        if not (path / "saved_model.pb").exists():
-            raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
-        self.path = path
-        try:
-            self.loaded = tf.saved_model.load(str(path))
-        except (OSError, tf.errors.OpError) as error:
-            raise UserError(f"expected a SavedModel in {path}, it cannot be read ({' '.join(str(error).split())[:200]}): "
-                            "export it again") from None
-        self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
-        self.image_shape = tuple(self.about.get("image_shape", ()))
-        self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
-        self.source_shape = tuple(self.about.get("source_shape") or ()) or None
-        self.tell(self.about)
-        self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
-        self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
-                        for name, options in self.about.get("verbs", {}).items()}
-        for name in self.names:
-            self.options.setdefault(name, {})
-
-    def call(self, name, options):
-        keys, signature = [verbs.VERBS[name].argument, *options], self.loaded.signatures[name]
-        return lambda *columns: signature(**dict(zip(keys, columns)))
-
-
-def is_saved_model(path):
-    """Whether `path` is a SavedModel or a folder of versions."""
-    path = pathlib.Path(path)
-    return (path / "saved_model.pb").exists() or any(
-        (path / str(version) / "saved_model.pb").exists() for version in versions(path))
-

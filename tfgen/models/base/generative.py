@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfgen import verbs
 from tfgen.errors import UserError
 from tfgen.models.base.nonfinite import FirstBad
+from tfgen.verbs import graphs, verbs_of
 
 # Papers' loss weights are for images in [-1, 1], where distances are twice those of images in [0, 1].
 SPAN = 2.0
@@ -87,12 +87,12 @@ class GenerativeModel(keras.Model):
         Raises:
             UserError: for inputs of another shape or number, and for a model without such a verb; names the verbs to call.
         """
-        return verbs.apply(self, *verbs.forward(self, inputs))
+        return graphs.apply(self, *graphs.forward(self, inputs))
 
     def predict(self, x, *arguments, **options):
         """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
         if hasattr(x, "shape") or isinstance(x, (tuple, list)):
-            verbs.forward(self, x)
+            graphs.forward(self, x)
         return super().predict(x, *arguments, **options)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, about=None):
@@ -112,7 +112,7 @@ class GenerativeModel(keras.Model):
 
         export.export_to(self, filepath, format, about)
         if verbose:
-            print(f"wrote {filepath}: {', '.join(verbs.verbs_of(self))}")
+            print(f"wrote {filepath}: {', '.join(verbs_of(self))}")
 
     @property
     def metrics(self):

@@ -1,0 +1,347 @@
+"""The run folder: what is in it, resuming, interruption."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from cases import TINY, tiny_values
+
+from tfgen import Autoencoder, data, evaluation, losses, recipes, runs
+from tfgen.runs import callbacks, training
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def train(digits, out, recipe="vae", epochs=2, values=None, **about):
+    values = tiny_values(recipe) | (values or {})
+    return runs.train(recipe, digits, out, epochs, values, batch_size=256, verbose=0, **about)
+
+
+def test_a_run_folder_holds_everything(digits, tmp_path):
+    model = train(digits, tmp_path / "run", tensorboard=True)
+    names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert {"run.json", "history.csv", "curves.png", "metrics.json", "model.keras", "latent.png", "interpolation.png",
+            "samples/epoch-0001.png", "samples/epoch-0002.png", "reconstructions/epoch-0002.png",
+            "checkpoints/step-000000010.keras"} <= names
+    assert any("events" in name for name in names) and not any("/." in name for name in names)
+    settings = runs.read(tmp_path / "run")
+    assert settings["recipe"] == "vae" and settings["hyperparameters"]["latent_dim"] == TINY["latent_dim"]
+    rows = runs.read_history(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == [1, 2] and {"loss", "kl", "val_elbo"} <= set(rows[0])
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["validation"]
+    assert figures["images"] == 200 and np.isfinite(figures["negative_cross_entropy_bound"])
+    loaded, _ = runs.open_run(tmp_path / "run")
+    x = runs.examples(digits)[0]
+    np.testing.assert_allclose(loaded.reconstruct(x), model.reconstruct(x), atol=1e-6)
+
+
+def test_a_seed_repeats_the_run(digits, tmp_path):
+    for name in ("a", "b"):
+        train(digits, tmp_path / name, seed=4, epochs=1)
+    train(digits, tmp_path / "c", seed=5, epochs=1)
+    a, b, c = ((tmp_path / name / "history.csv").read_text() for name in "abc")
+    assert a == b != c
+
+
+def test_resume_goes_on_from_the_last_epoch(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, epochs=1)
+    (out / "model.keras").unlink()
+    model = runs.resume(out, epochs=3, verbose=0)
+    assert int(model.optimizer.iterations) == 3 * digits.steps(256)
+    assert [row["epoch"] for row in runs.read_history(out)] == [1, 2, 3]
+    assert (out / "model.keras").exists() and runs.read(out)["epochs"] == 3
+    assert int(runs.resume(out, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
+
+
+@pytest.mark.parametrize("at_most, taken", [(4, 1), (16, 5)])
+def test_steps_per_execution_never_leave_the_epoch(digits, tmp_path, at_most, taken):
+    model = train(digits, tmp_path / "run", "autoencoder", steps_per_execution=at_most)
+    assert model.steps_per_execution == taken and int(model.optimizer.iterations) == 2 * digits.steps(256)
+
+
+def test_resume_drops_history_that_no_checkpoint_backs(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, epochs=1)
+    with open(out / "history.csv", "a") as file:
+        file.write("2" + ",0.5" * (len(runs.read_history(out)[0]) - 1) + "\n")
+    runs.resume(out, epochs=2, verbose=0)
+    rows = runs.read_history(out)
+    assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["loss"] != 0.5
+
+
+def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path):
+    out = tmp_path / "run"
+
+    class PressCtrlC(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+
+    original = runs.drawing.Pictures
+    try:
+        runs.drawing.Pictures = lambda *args: PressCtrlC()
+        assert threading.current_thread() is threading.main_thread()
+        with pytest.raises(KeyboardInterrupt, match="--resume"):
+            train(digits, out, epochs=3, steps_per_execution=1)
+    finally:
+        runs.drawing.Pictures = original
+    assert runs.newest_checkpoint(out)[1] == 7 and (out / "model.keras").exists()
+    model = runs.resume(out, verbose=0)
+    assert int(model.optimizer.iterations) == 15
+    assert [row["epoch"] for row in runs.read_history(out)] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_is_never_saved(digits, tmp_path, monkeypatch):
+    nothing = float("nan")
+    monkeypatch.setattr(Autoencoder, "reconstruction_losses", lambda self, made, target: {
+        "reconstruction": nothing * keras.ops.mean(made), "mse": keras.ops.mean(target)})
+    with pytest.raises(callbacks.TrainingDiverged, match="epoch 1"):
+        train(digits, tmp_path / "run", "autoencoder")
+    assert runs.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_an_adversarial_run_measures_its_samples_and_sees_the_doctor(digits, tmp_path):
+    out = tmp_path / "run"
+    train(digits, out, "wgan_gp", epochs=1, values={"critic_steps": 2})
+    model = runs.resume(out, epochs=2, verbose=0)
+    # Two critic updates a step, so half as many steps.
+    assert int(model.optimizer.iterations) == 2 * digits.steps(512) == int(model.critic_optimizer.iterations) // 2
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {"critic.png", "doctor.txt", "curves.png", "samples/epoch-0002.png", "model.keras"} <= names
+    rows = runs.read_history(out)
+    assert len(rows) == 2 and all(row["val_frechet_distance"] > 0 for row in rows)
+    figures = json.loads((out / "metrics.json").read_text())["validation"]["samples"]
+    assert figures["n_fake"] == 10_000 and figures["extractor"] == "tfgen-classifier:digits" and figures["checksum"]
+    loaded, _ = runs.open_run(out)
+    np.testing.assert_allclose(loaded.sample(np.arange(3)), model.sample(np.arange(3)), atol=1e-6)
+
+
+def test_a_diverging_player_is_named_with_its_step(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(losses.Wasserstein, "critic", lambda self, real, fake: keras.ops.log(-1.0 - real[0, 0] ** 2))
+    with pytest.raises(callbacks.TrainingDiverged, match="'critic_loss' was not finite at step 1 of epoch 1"):
+        train(digits, tmp_path / "run", "wgan_gp")
+    assert runs.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"epochs": 0}, "epochs expects at least 1"), ({"values": {"latent": 3}}, "no hyperparameter 'latent'"),
+    ({"batch_size": 0}, "batch_size expects"), ({"recipe": "vea"}, "did you mean 'vae'"),
+])
+def test_mistakes_write_nothing(digits, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        runs.train(**{"recipe": "vae", "dataset": digits, "out": tmp_path / "run", "verbose": 0} | change)
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_run_is_never_overwritten(digits, tmp_path):
+    train(digits, tmp_path / "run", epochs=1)
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(digits, tmp_path / "run", epochs=1)
+
+
+def test_two_trainings_do_not_write_one_folder(digits, tmp_path):
+    from tfgen import files
+
+    train(digits, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "samples" / f"{files.ASIDE}half.png").write_text("half")
+    with files.held(tmp_path / "run"), pytest.raises(ValueError, match="another training"):
+        runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    assert runs.read(tmp_path / "run")["epochs"] == 1
+    runs.resume(tmp_path / "run", epochs=1, verbose=0)
+    assert not list((tmp_path / "run").rglob(".*"))
+    with files.held(tmp_path / "new"), pytest.raises(ValueError, match="another training"):
+        train(digits, tmp_path / "new", epochs=1)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_conditional_recipe_refuses_unlabelled_data(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((40, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match="labelled"):
+        runs.train("conditional_vae", tmp_path / "x.npz", tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, tmp_path):
+    train(digits, tmp_path / "run", epochs=2)
+    model, _ = runs.open_run(tmp_path / "run")
+    recipe = recipes.find("vae")
+    one, again, many = (evaluation.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
+    assert one == again and many["negative_cross_entropy_bound"] > one["negative_cross_entropy_bound"]
+
+
+def test_what_bounds_no_log_likelihood_is_not_called_so(digits):
+    """A Bernoulli is normalised on binary images alone, a discretised logistic on grey levels, too."""
+    claims, bound = {"elbo", "log_prob", "bits_per_dim"}, "negative_cross_entropy_bound"
+    logistic = {"likelihood": "discretised_logistic"}
+    for name, values, claimed in (("vae", {}, False), ("vae", logistic, True), ("iwae", {}, True)):
+        recipe = recipes.find(name)
+        figures = evaluation.evaluate(recipe.model(digits.spec, **tiny_values(name), **values), digits, recipe, limit=20)
+        assert (claims <= set(figures)) == claimed and (bound in figures) != claimed
+        assert claimed or not claims & set(figures)
+
+
+def test_served_in_a_process_without_tfgen(digits, tmp_path):
+    from tfgen.serving import export
+
+    model = train(digits, tmp_path / "run", epochs=1)
+    path = export.export(model, tmp_path / "served")
+    code = f"""
+import sys, numpy as np, tensorflow as tf
+loaded = tf.saved_model.load({str(path)!r})
+images = loaded.signatures['sample'](seeds=tf.constant([3, 4], tf.int64))['images'].numpy()
+assert not any(name.split('.')[0] == 'tfgen' for name in sys.modules)
+np.save({str(tmp_path / 'out.npy')!r}, images)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, cwd=tmp_path)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.sample(np.array([3, 4])), atol=1e-5)
+
+
+def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
+    from cases import tiny
+
+    from tfgen.serving import export
+
+    model = tiny("autoencoder")
+    assert [export.export(model, tmp_path / "m").name for _ in range(2)] == ["1", "2"]
+    assert export.export(model, tmp_path / "m", version=7).name == "7"
+    before = sorted(p.name for p in (tmp_path / "m").rglob("*"))
+    with pytest.raises(ValueError, match="exists already"):
+        export.export(model, tmp_path / "m", version=2)
+    assert sorted(p.name for p in (tmp_path / "m").rglob("*")) == before
+
+
+@pytest.mark.parametrize("recipe, about", [("pix2pix", {"pairs": "edges"}), ("cyclegan", {"domains": (0, 1)})])
+def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeypatch):
+    dataset, out = data.load("digits", **about), tmp_path / "run"
+    values = {"filters": 2} | ({"blocks": 1, "pool_size": 8} if recipe == "cyclegan" else {})
+    runs.train(recipe, dataset, out, 1, values, batch_size=64, verbose=0)
+    model = runs.resume(out, epochs=2, verbose=0, extend=recipe == "cyclegan")
+    steps = dataset.steps(64)
+    assert int(model.optimizer.iterations) == 2 * steps
+    assert {p.name for p in (out / "translations").iterdir()} == {"epoch-0001.png", "epoch-0002.png"}
+    figures = json.loads((out / "metrics.json").read_text())["validation"]
+    if recipe == "pix2pix":
+        assert {"l1", "critic_real"} <= set(figures) and "translations" not in figures
+        figures = evaluation.evaluate(model, dataset, recipes.find(recipe), "test", limit=50, samples=50)
+        measured = figures["translations"]
+        assert measured["l1"] == pytest.approx(figures["l1"], abs=0.02)
+        assert -1 <= measured["ssim"] <= 1 and measured["n_fake"] == 50
+    else:
+        assert figures["translations"]["n_real"] > 6 and "val_frechet_distance" in runs.read_history(out)[0]
+        # Pools go with the checkpoint.
+        assert runs.read(out)["hyperparameters"]["total_steps"] == 2 * steps
+        assert [int(pool.count) for pool in model.pools] == [8, 8]
+
+
+@pytest.mark.parametrize("recipe, about, message", [
+    ("pix2pix", {}, "expects paired data"), ("cyclegan", {}, "expects unpaired data"),
+    ("pix2pix", {"domains": (0, 1)}, "--pairs")])
+def test_translation_says_which_data_it_needs(recipe, about, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        runs.train(recipe, data.load("digits", **about), tmp_path / "run", values={"filters": 2}, verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+STAGED = {"progan": {"critic_steps": 2}, "stackgan": {}, "fanogan": {"critic_steps": 2}}
+
+
+def unmeasured(recipe):
+    """A recipe whose runs measure no samples, which takes longer than a short training."""
+    return dataclasses.replace(recipes.find(recipe), objective=("val_generator_loss", "min"))
+
+
+@pytest.mark.parametrize("recipe", STAGED)
+def test_stages_end_where_the_run_ends(digits, tmp_path, recipe):
+    # The default lengths of stages, which follow from the run's.
+    values = {key: value for key, value in tiny_values(recipe).items() if not key.endswith("_steps")} | STAGED[recipe]
+    model = runs.train(unmeasured(recipe), digits, tmp_path / "run", 4, values, batch_size=128, verbose=0, picture_every=4)
+    steps = int(model.optimizer.iterations)
+    assert steps == 4 * digits.steps(128 * model.batches_per_step)
+    assert runs.read(tmp_path / "run")["hyperparameters"]["total_steps"] == steps
+    stage = [row["stage"] for row in runs.read_history(tmp_path / "run")]
+    assert stage[0] < 0.5 and stage[-1] == model.stages - 1
+    # What the last stage trains moved.
+    born = recipes.find(recipe)
+    keras.utils.set_random_seed(0)
+    before = born.model(digits.spec, **runs.read(tmp_path / "run")["hyperparameters"]).generator_variables
+    moved = [np.abs(ours.numpy() - theirs.numpy()).max() for ours, theirs in zip(model.generator_variables, before)]
+    assert np.mean(np.array(moved) > 0) > 0.9
+
+
+@pytest.mark.parametrize("recipe", ["ae_anomaly", "cyclegan", "deep_svdd"])
+def test_schedules_end_where_the_run_ends(tmp_path, recipe):
+    dataset = data.load("digits", domains=(0, 1)) if recipe == "cyclegan" else data.load("digits", normal=0)
+    values = {key: value for key, value in tiny_values(recipe).items() if key not in ("total_steps", "pretrain_share")}
+    model = runs.train(unmeasured(recipe), dataset, tmp_path / "run", 2, values, batch_size=64, verbose=0)
+    steps = int(model.optimizer.iterations)
+    assert steps == 2 * dataset.steps(64) == runs.read(tmp_path / "run")["hyperparameters"]["total_steps"]
+    if recipe == "deep_svdd":
+        assert model.pretrain_steps == steps // 2
+    else:
+        assert float(model.optimizer.learning_rate) == 0.0
+        schedule = model.optimizer._learning_rate
+        assert float(schedule(steps - 1)) > 0.0
+
+
+def test_the_length_of_a_run_may_be_set(tmp_path):
+    dataset = data.load("digits", domains=(0, 1))
+    values = {"filters": 2, "blocks": 1, "pool_size": 8}
+    runs.train("cyclegan", dataset, tmp_path / "run", 1, values | {"total_steps": 9}, batch_size=64, verbose=0)
+    assert runs.read(tmp_path / "run")["hyperparameters"] | values | {"total_steps": 9} == runs.read(
+        tmp_path / "run")["hyperparameters"]
+    assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
+
+
+def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys):
+    dataset, out = data.load("digits", normal=0), tmp_path / "run"
+    values = tiny_values("ae_anomaly") | {"total_steps": 4}
+    model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
+    before, settings = training.state(model), runs.read(out)
+    with pytest.raises(ValueError, match="end with step 4, 4 epochs with step 8: add --extend"):
+        runs.resume(out, epochs=4, verbose=0)
+    assert runs.read(out) == settings
+    keras.utils.set_random_seed(0)
+    stretched = training.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
+    for ours, theirs in zip(training.state(stretched), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert float(stretched.optimizer.learning_rate) > 0.0
+    model = runs.resume(out, epochs=4, verbose=0, extend=True)
+    assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
+    assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
+    # What a shorter run leaves out of them is said.
+    assert int(runs.resume(out, epochs=3, verbose=0).optimizer.iterations) == 8
+    assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err
+
+
+def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):
+    train(digits, tmp_path / "run", "autoencoder", epochs=1)
+    settings = runs.read(tmp_path / "run")
+    assert settings.pop("order") == 2
+    (tmp_path / "run" / "run.json").write_text(json.dumps(settings))
+    asked = []
+    original = data.Dataset.train
+    monkeypatch.setattr(data.Dataset, "train", lambda self, *args: asked.append(args[-1]) or original(self, *args))
+    runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    assert asked == [1]
+
+
+def test_a_recipe_is_built_once(digits, tmp_path, monkeypatch):
+    built, recipe = [], recipes.find("sparse")
+    counted = dataclasses.replace(recipe, build=lambda hp, spec: built.append(1) or recipe.build(hp, spec))
+    runs.train(counted, digits, tmp_path / "run", 1, {"penalty": "l1", "latent_dim": 3}, verbose=0)
+    assert len(built) == 1
+    names = set(runs.read(tmp_path / "run")["hyperparameters"])
+    assert names == {"penalty_weight", "penalty", "latent_dim", "learning_rate"}

@@ -1,0 +1,174 @@
+"""Inputs of a verb from the command line, by kind, and outputs to files."""
+
+import csv
+import dataclasses
+import os
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+
+from tfgen import files
+from tfgen.cli.lazy import data, drawing, folders, heat, latent, loading, pictures, runs, saved_model, seeds
+from tfgen.errors import UserError
+
+# Number of images without --n, by the kind of the output.
+COUNTS = {"images": 10, "maps": 10}
+
+
+@dataclasses.dataclass
+class Request:
+    """What a command asks of a verb, and what reading its inputs finds.
+
+    Attributes:
+        verb: the `Verb`.
+        model: path of the model.
+        live: verbs of the model.
+        given: {parameter of the command: value}.
+        inputs: the verb's inputs, in order.
+        labels: classes of the images, int64 (N,), or None.
+        names: one name per image, for a table.
+        unreadable: one line per unreadable file.
+    """
+
+    verb: Any
+    model: pathlib.Path
+    live: Any
+    given: dict
+    inputs: list = dataclasses.field(default_factory=list)
+    labels: Any = None
+    names: list | None = None
+    unreadable: list = dataclasses.field(default_factory=list)
+
+    def images(self):
+        """The verb's images, or None if it takes none."""
+        kinds = [field.kind for field in self.verb.inputs]
+        return self.inputs[kinds.index("images")] if "images" in kinds else None
+
+
+def images_of(path, live, images, count, split="test"):
+    """Images for a model: (float32 images, labels or None, names or None, [one line per unreadable file]).
+
+    Args:
+        path, live: path and verbs of the model.
+        images: a folder of images or an image file, of which all images are used; a data file or data name, of which the
+            test split is used (all images without splits); None uses `split` of the model's own data.
+        count: maximum number of images; None uses all.
+        split: split of the model's own data.
+    """
+    if images is None:
+        about = live.about if isinstance(live, saved_model.Served) else runs.read(path)
+        if "data" not in about:
+            raise UserError("this SavedModel does not say what it was made on; expected --images")
+        if about["data"].get("local"):
+            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made "
+                            "on, and does not hold their path; expected --images")
+        return *drawing.examples(runs.load_data(about), count, split), None, []
+    place = pathlib.Path(os.path.expanduser(images))
+    known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
+    arrays = loading.read_arrays(place) if place.exists() and not known else None
+    if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
+        x, paths, unreadable = folders.read(live, place, count)
+        return x, folders.labels_of(paths, place, live.class_names), list(map(str, paths)), unreadable
+    if arrays:
+        x, labels = arrays.get("test", arrays["train"])
+        x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
+    else:
+        x, labels = drawing.examples(data.load(images), count)
+    if x.shape[1:] != tuple(live.image_shape):
+        raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
+    return x, labels, None, []
+
+
+def read_images(request, field):
+    given, verb = request.given, request.verb
+    everything = given["images"] and not (given["out"].suffix.lower() == ".png" and verb.output.kind in COUNTS)
+    count = given["n"] or (None if everything else COUNTS.get(verb.output.kind, 1000))
+    x, request.labels, request.names, request.unreadable = images_of(request.model, request.live, given["images"], count)
+    return x
+
+
+def read_seeds(request, field):
+    return seeds.of_samples(request.given["seed"], len(request.inputs[0]) if request.inputs else request.given["n"] or 64)
+
+
+def read_array(request, field):
+    """Rows of a .npy file; one row serves for all rows of the inputs before it."""
+    path, shape = request.given[field.kind], request.live.shapes[request.verb.name][field.name]
+    try:
+        rows = np.load(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"expected {field.kind} in the .npy file {path}, it cannot be read "
+                        f"({' '.join(str(error).split())[:100]}): write it with np.save or `tfgen encode`") from None
+    if not (isinstance(rows, np.ndarray) and np.issubdtype(rows.dtype, np.number) and len(rows.shape) == len(shape) + 1
+            and rows.shape[1:] == tuple(shape) and len(rows) and np.isfinite(rows).all()):
+        expected = ", ".join(map(str, ("N", *shape)))
+        raise UserError(f"expected finite {field.kind} of shape ({expected}) in {path}, received "
+                        f"{getattr(rows, 'dtype', type(rows).__name__)} {getattr(rows, 'shape', '')}: give this model's")
+    rows = rows[:request.given.get("n")].astype(field.dtype)
+    return np.repeat(rows, len(request.inputs[0]), axis=0) if len(rows) == 1 and request.inputs else rows
+
+
+READERS = {"images": read_images, "seeds": read_seeds}
+
+
+def read(request):
+    """Reads the inputs of a verb."""
+    for field in request.verb.inputs:
+        request.inputs.append(READERS.get(field.kind, read_array)(request, field))
+
+
+def passed_over(lines):
+    """Lists unreadable files on standard error; returns the exit code."""
+    for line in lines:
+        print(f"passed over: {line}", file=sys.stderr)
+    return 1 if lines else 0
+
+
+def write(out, values, draw=None, table=None):
+    """Writes an array as .npy, a picture by `draw(path)` as .png, or a table by `table(file)` as .csv."""
+    ending = out.suffix.lower()
+    if ending == ".npy":
+        with files.written_aside(out) as aside, open(aside, "wb") as file:
+            np.save(file, values)
+    elif ending == ".png" and draw is not None:
+        draw(out)
+    elif ending == ".csv" and table is not None:
+        with files.written_aside(out) as aside, open(aside, "w", newline="", encoding="utf-8", errors="replace") as file:
+            table(csv.writer(file, lineterminator="\n"))
+    else:
+        endings = [".npy", *[".png"] * (draw is not None), *[".csv"] * (table is not None)]
+        raise UserError(f"expected --out to end in {' or '.join(endings)}, received {out}")
+    print(f"wrote {out}: {values.shape[0]} x {values.shape[1:]}")
+
+
+def write_images(request, made, options):
+    x = request.images()
+    write(request.given["out"], made, lambda path: pictures.save_grid(path, made) if x is None else
+          pictures.save_rows(path, {"original": x, request.verb.name: made}))
+
+
+def write_latents(request, made, options):
+    x = request.images()
+    write(request.given["out"], made, None if x is None else lambda path: latent.plot_codes(
+        request.live, x, request.labels, path, **options))
+
+
+def write_values(request, made, options):
+    names = request.names or range(len(made))
+    write(request.given["out"], made, table=lambda rows: rows.writerows(
+        [("image", request.verb.output.name), *zip(names, made.tolist())]))
+    print(f"mean {request.verb.output.name} {made.mean(dtype=float):.6g}")
+
+
+def write_maps(request, made, options):
+    x = request.images()
+    write(request.given["out"], made, lambda path: pictures.save_rows(
+        path, {"original": x, request.verb.name: heat.overlays(x, made)}))
+
+
+WRITERS = {"images": write_images, "sources": write_images, "latents": write_latents, "values": write_values,
+           "maps": write_maps}

@@ -1,0 +1,108 @@
+"""The commands that make runs: list, train, tune."""
+
+import json
+import pathlib
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from tfgen import catalogue
+from tfgen.cli.lazy import data, runs, tuning
+from tfgen.cli.options import (
+    Anomalous,
+    BatchSize,
+    DataName,
+    Domains,
+    Epochs,
+    GroupBy,
+    ImageSize,
+    Normal,
+    Pairs,
+    Quiet,
+    Recipe,
+    Resize,
+    Seed,
+    Set,
+    SkipUnreadable,
+    assignments,
+    recipes_beginning,
+)
+from tfgen.errors import UserError
+
+
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False):
+    """Lists the recipes.
+
+    Example: tfgen list --json
+    """
+    rows = catalogue.rows()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            print(f"{row['name']:16} {row['family']:12} {row['summary']}")
+
+
+def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
+                                                       autocompletion=recipes_beginning)] = None,
+          data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
+              help="Passes over the training data; default 20, with --resume the run's own number.")] = None,
+          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
+          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
+          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+          out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
+          resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
+          extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
+                                               "to the new end.")] = False,
+          picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
+          tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
+          quiet: Quiet = False):
+    """Trains a recipe into a new run folder, or resumes a run.
+
+    Example: tfgen train vae --data digits --epochs 20 --set latent_dim=8 --seed 0 --out runs/x
+    """
+    verbose = 0 if quiet else "auto"
+    if (recipe is None) == (resume is None):
+        raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
+    if extend and not (resume and epochs):
+        raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
+    if resume:
+        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
+                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--out": out}
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
+                            "train another run")
+        runs.resume(resume, epochs, verbose, extend)
+        out = resume
+    else:
+        catalogue.check(recipe)
+        out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
+        dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
+                            skip_unreadable)
+        runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
+                   tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
+    print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
+
+
+def tune(recipe: Recipe, data_name: DataName = "digits",
+         trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
+         tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
+         set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
+         pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
+         resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+         steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
+         out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
+         quiet: Quiet = False):
+    """Searches a recipe's hyperparameters; the best run is OUT/best.
+
+    Example: tfgen tune vae --data digits --trials 5 --tuner bayesian --epochs 3 --out runs/search
+    """
+    catalogue.check(recipe)
+    out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
+    dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
+                        skip_unreadable)
+    best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
+                         verbose=0 if quiet else 1)
+    print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))

@@ -1,0 +1,40 @@
+"""Log-likelihoods, or their bounds, of the images of a split."""
+
+import numpy as np
+
+from tfgen import metrics
+
+# Replaces "elbo", "log_prob" and "bits_per_dim" if the likelihood is not a normalised probability of the images.
+UNNORMALISED = "negative_cross_entropy_bound"
+
+
+def of_log_prob(model, live, batches, batch_size=128, k=1):
+    """Log-likelihood (or its bound) of images under a model.
+
+    Args:
+        model: a model with `log_prob`, `normalised` and `bits_offset`.
+        live: `verbs.Live` of the model.
+        batches: batches of images, or of tuples (images, labels, …).
+        batch_size: images per batch.
+        k: number of importance samples, used if `log_prob` has the option.
+
+    Returns:
+        {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and "active_units" of the codes.
+        If the likelihood is not normalised on these images, "negative_cross_entropy_bound" replaces the first two: a
+        Bernoulli is a probability of binary images, but not of grey levels (Loaiza-Ganem & Cunningham, 2019).
+    """
+    about, totals, codes, probability = live.options["log_prob"], [], [], True
+    for batch in batches:
+        x, options = batch, {}
+        if isinstance(batch, tuple):
+            x, options = batch[0], {"label": batch[1].numpy()} if "label" in about else {}
+        samples = {"k": k} if "k" in about else {}
+        totals.append(live("log_prob", x.numpy(), batch_size=batch_size, **samples, **options))
+        if "encode" in live.names:
+            codes.append(live("encode", x.numpy(), batch_size=batch_size, **options))
+        probability = probability and (model.normalised or bool(np.isin(x, (0.0, 1.0)).all()))
+    log_prob = float(np.mean(np.concatenate(totals), dtype=float))
+    figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
+    if probability:
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+    return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})

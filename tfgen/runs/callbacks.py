@@ -1,0 +1,149 @@
+"""Training callbacks: history, checkpoints, pictures, sample quality, CPU budget, stop on NaN or Ctrl-C."""
+
+import csv
+import io
+import math
+import pathlib
+import signal
+
+import keras
+
+from tfgen import files
+from tfgen.attempts import Attempts
+from tfgen.errors import Failure
+from tfgen.pictures import plots
+
+
+class TrainingDiverged(Failure):
+    """A loss became NaN or infinite; nothing of that epoch was saved."""
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops training as soon as a loss is NaN or infinite, before a checkpoint or picture is written.
+
+    With `steps_per_execution=n` Keras calls it every n steps. It reads the model's record of the first bad step only
+    if the logs are non-finite, so that normal training is not slowed down. Must be the first callback.
+
+    Raises:
+        TrainingDiverged: with the loss, the epoch and the step within the epoch (both counted from 1).
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [key for key, value in (logs or {}).items() if not math.isfinite(float(value))]
+        if bad:
+            guard = getattr(self.model, "guard", None)
+            name, step = (guard and guard.found()) or (bad[0], batch + 1)
+            raise TrainingDiverged(f"'{name}' was not finite at step {step} of epoch {self.epoch + 1}: stopped, nothing of "
+                                   "that epoch is kept. A lower learning_rate usually helps; so do a smaller penalty or KL "
+                                   "weight and, in mixed precision, float32.")
+
+
+class History(keras.callbacks.Callback):
+    """Writes `history.csv`, one row per epoch (counted from 1), and `curves.png`.
+
+    Args:
+        folder: the run folder.
+        rows: rows of earlier epochs, when resuming.
+        draw_every: number of epochs between drawings of the curves; they are also drawn at the end.
+
+    Raises:
+        TrainingDiverged: at the end of an epoch with a non-finite loss, before anything is saved.
+    """
+
+    def __init__(self, folder, rows=(), draw_every=1):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.rows = [dict(row) for row in rows]
+        self.draw_every = draw_every
+        self.attempt = Attempts()
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {key: float(value) for key, value in (logs or {}).items()}
+        if bad := [key for key, value in values.items() if not math.isfinite(value)]:
+            raise TrainingDiverged(f"'{bad[0]}' is {values[bad[0]]} in epoch {epoch + 1}; the last good epoch is kept. "
+                                   "A lower learning_rate usually helps.")
+        self.rows.append({"epoch": epoch + 1, **values})
+        self.write()
+        if (epoch + 1) % self.draw_every == 0:
+            self.draw()
+
+    def on_train_end(self, logs=None):
+        if self.rows:
+            self.draw()
+
+    def write(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        files.write_text(self.folder / "history.csv", text.getvalue())
+
+    def draw(self):
+        names = [key for key in self.rows[0] if key != "epoch"]
+        self.attempt("curves.png", plots.curves, self.folder / "curves.png",
+                     {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimizers and step as `checkpoints/step-*.keras` at the end of every epoch; keeps the newest.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = pathlib.Path(folder) / "checkpoints"
+
+    def save(self):
+        step = int(self.model.optimizer.iterations)
+        path = self.folder / f"step-{step:09d}.keras"
+        with files.written_aside(path) as aside:
+            self.model.save(aside)
+        for older in self.folder.glob("step-*.keras"):
+            if older.name < path.name:
+                older.unlink()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """On Ctrl-C, saves a checkpoint after the current batch and stops; a second Ctrl-C stops at once, without saving.
+
+    Args:
+        checkpoint: the `Checkpoint` that saves the interrupted epoch.
+    """
+
+    def __init__(self, checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.interrupted = False
+
+    def __enter__(self):
+        try:
+            self.previous = signal.signal(signal.SIGINT, self.stop)
+        except ValueError:  # only the main thread can handle signals
+            self.previous = None
+        return self
+
+    def __exit__(self, *_):
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+
+    def stop(self, *_):
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            self.checkpoint.save()
+            raise Interrupted
+
+
+class Interrupted(Exception):
+    """Ctrl-C stopped the training; a checkpoint is saved."""

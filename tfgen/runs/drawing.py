@@ -1,0 +1,131 @@
+"""The pictures of a run: one per verb and epoch, and of the latent space at the end."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from tfgen import latent, pictures
+from tfgen.attempts import Attempts
+from tfgen.detection import heat
+from tfgen.verbs.live import Live
+
+
+class Pictures(keras.callbacks.Callback):
+    """Draws one picture per verb of the model, from the same inputs in each epoch.
+
+    `reconstructions/epoch-*.png` (original, corrupted input if the model has a corruption, reconstruction),
+    `translations/epoch-*.png`, `anomaly_maps/epoch-*.png` and `samples/epoch-*.png`.
+
+    Args:
+        folder: the run folder.
+        images: float32 (N, H, W, C) validation images.
+        labels: int (N,) or None; used by conditional models.
+        every: number of epochs between pictures.
+        sources: float32 (N, H, W, C) translation sources of the images, or None.
+    """
+
+    def __init__(self, folder, images, labels=None, every=1, sources=None):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.images = images
+        self.labels = labels
+        self.every = every
+        self.sources = sources
+        self.attempt = Attempts()
+
+    def on_train_begin(self, logs=None):
+        self.live = Live(self.model)
+        self.last = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self.draw(f"epoch-{epoch + 1:04d}.png")
+        self.last = epoch + 1
+
+    def on_train_end(self, logs=None):
+        if self.last % self.every:
+            self.draw(f"epoch-{self.last:04d}.png")
+
+    def draw(self, name):
+        for verb, folder, drawn in (("reconstruct", "reconstructions", self.reconstructions),
+                                    ("translate", "translations", self.translations),
+                                    ("anomaly_map", "anomaly_maps", self.anomaly_maps), ("sample", "samples", self.samples)):
+            if verb in self.live.names:
+                self.attempt(f"pictures of {folder}", drawn, self.folder / folder / name)
+
+    def reconstructions(self, path):
+        pictures.save_rows(path, reconstruction_rows(self.live, self.images, self.labels,
+                                                     getattr(self.model, "corruption", None)))
+
+    def translations(self, path):
+        if self.sources is not None:
+            pictures.save_rows(path, translation_rows(self.live, self.sources, self.images))
+
+    def anomaly_maps(self, path):
+        maps = self.live("anomaly_map", self.images)
+        pictures.save_rows(path, {"original": self.images, "anomaly map": heat.overlays(self.images, maps)})
+
+    def samples(self, path):
+        columns = label_columns(self.live)
+        pictures.save_grid(path, self.live("sample", np.arange(8 * columns)), columns)
+
+
+def label_columns(live):
+    """Number of columns of a sample grid: one per class for a conditional model, else 8."""
+    label = live.options["sample"].get("label")
+    return int(label.high + 1) if label else 8
+
+
+def reconstruction_rows(live, images, labels=None, corruption=None):
+    """{row label: images} for a picture of reconstructions."""
+    options = {"label": labels} if "label" in live.options["reconstruct"] and labels is not None else {}
+    rows, inputs = {"original": images}, images
+    if corruption is not None:
+        inputs = np.asarray(corruption.seeded(keras.ops.convert_to_tensor(images), np.arange(len(images))))
+        rows["corrupted"] = np.clip(inputs, 0.0, 1.0)
+    return rows | {"reconstruction": live("reconstruct", inputs, **options)}
+
+
+def translation_rows(live, sources, images):
+    """{row label: images} for a picture of translations: with targets, or both directions of a cycle."""
+    made = live("translate", sources)
+    rows = {"source": sources, "translation": made}
+    if "translate_back" not in live.names:
+        return rows | {"target": images}
+    back = live("translate_back", images)
+    return rows | {"and back": live("translate_back", made), "other domain": images, "its translation": back,
+                   "and forth": live("translate", back)}
+
+
+def examples(dataset, count=10, split="validation"):
+    """The first `count` images of a split, float32 in [0, 1], and their labels or None."""
+    labels = dataset.labels(split)
+    return dataset.images(split)[:count].astype("float32") / 255.0, labels[:count] if labels is not None else None
+
+
+def sources_of(dataset, count=10, split="validation"):
+    """Translation sources of the images of `examples`, float32 in [0, 1]; None if the data has no sources."""
+    return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
+
+
+def draw_codes(out, model, dataset, recipe=None, count=2000):
+    """Draws a trained model's latent space into `out`: codes, 2-D manifold, interpolations, samples of an autoencoder.
+
+    Returns {}: a finisher of `training`, which has no figures.
+    """
+    live = Live(model)
+    images, labels = examples(dataset, count)
+    if "encode" not in live.names or len(images) < 2:
+        return {}
+    options = {"label": labels} if "label" in live.options["encode"] else {}
+    latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)
+    if live.latent_shape == (2,) and "decode" in live.names:
+        latent.manifold(live, path=out / "manifold.png")
+    if "decode" in live.names:
+        pairs = min(6, len(images) // 2)
+        latent.interpolate(live, images[:pairs], images[pairs:2 * pairs], path=out / "interpolation.png")
+    if "sample" not in live.names and "decode" in live.names:
+        codes = live("encode", examples(dataset, 5000, "train")[0])
+        latent.sample_autoencoder(live, codes, np.arange(64), path=out / "samples-mixture.png")
+    return {}

@@ -1,0 +1,200 @@
+"""Trains a recipe into a run folder, and resumes a run."""
+
+import datetime
+import functools
+import pathlib
+import sys
+
+import keras
+import keras_tuner
+
+from tfgen import data, disks, evaluation, files, recipes, seeds
+from tfgen.attempts import Attempts
+from tfgen.data.dataset import ORDER
+from tfgen.detection import calibration
+from tfgen.errors import UserError, check_positive, note
+from tfgen.recipes.given import STEPS
+from tfgen.runs import callbacks, drawing
+from tfgen.runs.doctor import doctor_of
+from tfgen.runs.fitting import fit
+from tfgen.runs.folder import (
+    check_free,
+    intact,
+    library_versions,
+    load_data,
+    load_model,
+    newest_checkpoint,
+    read,
+    read_history,
+    save,
+)
+from tfgen.runs.quality import quality_callbacks
+from tfgen.verbs.table import verbs_of
+
+
+def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
+          steps_per_execution=16, verbose="auto", command=None):
+    """Trains a recipe into a new run folder.
+
+    Args:
+        recipe: a recipe's name or `Recipe`.
+        dataset: a `tfgen.data.Dataset`, or a name or path for `tfgen.data.load`.
+        out: the run folder; must not hold a run. A run without a checkpoint or `model.keras` is overwritten.
+        epochs: passes over the training data, >= 1.
+        values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
+        batch_size: images per optimizer update. A model with `critic_steps=k` consumes `k * batch_size` images per
+            training step. None uses the recipe's value.
+        seed: seed of weights, noise and data order, 0 ... 2^63 - 1.
+        tensorboard: also write TensorBoard's event files to `out/tensorboard`.
+        picture_every: number of epochs between pictures.
+        steps_per_execution: upper bound for Keras' `steps_per_execution`. The largest value that divides the number of
+            steps per epoch is used.
+        verbose: as in `fit`.
+        command: command to record in `run.json`; None records `sys.argv`.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        UserError: for invalid arguments, data or folder; nothing is written then.
+    """
+    recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
+    out = pathlib.Path(out)
+    check_free(out)
+    batch_size = recipe.batch_size if batch_size is None else batch_size
+    check_positive(epochs=epochs, batch_size=batch_size)
+    seeds.folded(seed)
+    dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
+    settings = {
+        "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
+        "reading": data.reading(dataset.source),
+        "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
+        "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
+        "versions": library_versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    seeds.set_random(seed)
+    model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
+                                      length(dataset, batch_size, epochs))
+    settings["hyperparameters"] = chosen.chosen()
+    recipe.views(dataset, model)
+    with files.held(out), disks.room_in(out, lambda: intact(out)):
+        # Another training may have taken the folder in the meantime.
+        check_free(out)
+        files.sweep(out)
+        files.write_json(out / "run.json", settings)
+        return _train(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def length(dataset, batch_size, epochs):
+    """Function batches_per_step -> number of training steps of the run, see `recipes.given.Given`."""
+    return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
+
+
+def resume(out, epochs=None, verbose="auto", extend=False):
+    """Continues a run from its last checkpoint.
+
+    Args:
+        out: the run folder.
+        epochs: total number of epochs, counted from the start of the run; None keeps the recorded number.
+        verbose: as in `fit`.
+        extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
+            rescaled schedules.
+
+    Raises:
+        UserError: if the folder holds no run, if another process is training it, or if its schedules end before `epochs`
+            and `extend` is False.
+    """
+    out = pathlib.Path(out)
+    read(out)
+    with files.held(out):
+        files.sweep(out)
+        return _resume(out, epochs, verbose, extend)
+
+
+def _resume(out, epochs, verbose, extend):
+    settings = read(out)
+    recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
+    path, step = newest_checkpoint(out)
+    # Seed states are not in .keras files: noise after a resume follows from (seed, step).
+    keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
+    model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
+    if epochs is not None:
+        check_positive(epochs=epochs)
+        model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+    with disks.room_in(out, lambda: intact(out)):
+        files.write_json(out / "run.json", settings)
+        return _train(out, settings, recipe, dataset, model, step, verbose)
+
+
+def lengthened(out, settings, recipe, dataset, model, epochs, extend):
+    """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
+    planned = settings["hyperparameters"].get(STEPS, 0)
+    end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
+    settings["epochs"] = epochs
+    if not planned or planned == end:
+        return model
+    if not extend:
+        told = f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}"
+        if planned < end:
+            raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
+        note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
+        return model
+    settings["hyperparameters"][STEPS] = end
+    stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
+    for ours, theirs in zip(state(stretched), state(model), strict=True):
+        ours.assign(theirs)
+    return stretched
+
+
+def state(model):
+    """All weights of a model and variables of its optimizers."""
+    players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
+    return [*model.weights, *(v for optimizer in players for v in optimizer.variables)]
+
+
+def _train(out, settings, recipe, dataset, model, step, verbose):
+    """Fits from `step` on, then calibrates, saves, draws and measures."""
+    if verbose == "auto":
+        # A progress bar in a terminal, one line per epoch in a log file.
+        verbose = 1 if sys.stdout.isatty() else 2
+    attempt = Attempts()
+    quality = quality_callbacks(recipe, dataset, attempt)
+    epoch = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
+    history = callbacks.History(out, [row for row in read_history(out) if row["epoch"] <= epoch], settings["picture_every"])
+    checkpoint = callbacks.Checkpoint(out)
+    stopper = callbacks.StopOnInterrupt(checkpoint)
+    drawings = drawing.Pictures(out, *drawing.examples(dataset), settings["picture_every"], drawing.sources_of(dataset))
+    # Callbacks that reject non-finite losses come before callbacks that save.
+    watching = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawings, stopper,
+                *doctor_of(model, out, history.rows, quality, attempt)]
+    if settings["tensorboard"]:
+        watching.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
+    try:
+        with stopper:
+            fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
+                order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
+                verbose=verbose)
+    except callbacks.Interrupted:
+        save(model, out)
+        raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
+                                f"go on with `tfgen train --resume {out}`") from None
+    # The threshold is a weight of the model, so that it comes before saving.
+    figures = attempt("threshold", calibrated, model, dataset, recipe, default={})
+    save(model, out)
+    for what, finisher in {"pictures of codes": functools.partial(drawing.draw_codes, out), "figures": measured}.items():
+        figures |= attempt(what, finisher, model, dataset, recipe, default={})
+    files.write_json(out / "metrics.json", figures)
+    return model
+
+
+# Finishers: functions (model, dataset, recipe) -> entries of `metrics.json`, called once after the training.
+
+
+def calibrated(model, dataset, recipe):
+    """The threshold of an anomaly detector, from the validation split; sets it in the model."""
+    return {"threshold": calibration.calibrate(model, dataset)} if "score" in verbs_of(model) else {}
+
+
+def measured(model, dataset, recipe):
+    """Figures on the validation split, with a comparison of samples if they are the recipe's objective."""
+    samples = 10_000 if quality_callbacks(recipe, dataset) else 0
+    return {"validation": evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)}

@@ -1,0 +1,136 @@
+"""Verbs on numpy arrays, in batches: of a model in memory (`Live`) or, in `serving.saved_model`, of a SavedModel."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data.readers.image_files import small_sources
+from tfgen.errors import UserError
+from tfgen.verbs.graphs import function
+from tfgen.verbs.table import VERBS, verbs_of
+
+
+def in_batches(call, columns, batch_size):
+    """Calls `call` on batches of up to `batch_size` rows of `columns`; returns the joined {output: numpy array}."""
+    parts = []
+    for start in range(0, len(columns[0]), batch_size):
+        made = call(*(tf.convert_to_tensor(column[start:start + batch_size]) for column in columns))
+        parts.append({key: value.numpy() for key, value in made.items()})
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+class Verbs:
+    """Runs the verbs of a model in memory (`Live`) or on disk (`serving.export.Served`) on numpy arrays, in batches.
+
+    Attributes:
+        names: names of the model's verbs.
+        options: {verb: {input: Option}}.
+        shapes: {verb: {required input: shape of one row}}.
+        image_shape, latent_shape, source_shape: shape of one image, latent or source; None if the model has none.
+        resize, small_sources: arguments `mode` and `enlarge` of `tfgen.data.readers.resize.resize` for image files of
+            another size; `small_sources` applies to sources smaller than `source_shape`.
+        class_names: class names of the data, or empty.
+    """
+
+    resize, small_sources, class_names = "stretch", "bilinear", ()
+
+    def tell(self, record):
+        """Sets the data-dependent attributes from the record of a run or export."""
+        source = record.get("data", {})
+        self.resize, self.small_sources = source.get("resize", self.resize), small_sources(source)
+        self.class_names = tuple(record.get("spec", {}).get("class_names", ()))
+
+    def call(self, name, options):
+        """Function (batches of the inputs and options, in order) -> {output: tensor} of a verb."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(name, options)")
+
+    def outputs(self, name, *inputs, batch_size=128, **options):
+        """Runs a verb and returns all its outputs.
+
+        Args:
+            name: name of the verb.
+            *inputs: the verb's required inputs, one array (N, ...) each.
+            batch_size: rows per batch.
+            **options: options of the verb: one value, or one per row; the others use their defaults.
+
+        Returns:
+            {output: numpy array}, the main output first.
+
+        Raises:
+            UserError: for a verb or option that the model does not have, another number of inputs or rows, or a value out
+                of range.
+        """
+        if name in self.names and (len(inputs) != len(VERBS[name].inputs) or len({len(rows) for rows in inputs}) > 1):
+            raise UserError(f"expected {VERBS[name].call} with as many rows of each input, received "
+                            f"{', '.join(str(np.shape(rows)) for rows in inputs) or 'no input'}")
+        options = resolve_options(self, name, len(inputs[0]) if inputs else 0, options)
+        made = in_batches(self.call(name, options), [*map(np.asarray, inputs), *options.values()], batch_size)
+        return {key: made[key] for key in sorted(made, key=lambda key: (key != VERBS[name].output.name, key))}
+
+    def __call__(self, name, *inputs, batch_size=128, **options):
+        """The main output of a verb, float32; arguments and errors as for `outputs`."""
+        return self.outputs(name, *inputs, batch_size=batch_size, **options)[VERBS[name].output.name]
+
+
+class Live(Verbs):
+    """The verbs of a model in memory.
+
+    Attributes:
+        model: the model.
+        function: function verb -> its `tf.function`, traced once.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.names = verbs_of(model)
+        self.image_shape = model.image_shape
+        self.latent_shape = getattr(model, "latent_shape", None)
+        self.source_shape = getattr(model, "source_shape", None)
+        self.options = {name: model.verb_options(name) for name in self.names}
+        self.shapes = {name: {field.name: field.shape(model) for field in VERBS[name].inputs} for name in self.names}
+        self.function = functools.cache(functools.partial(function, model))
+
+    def call(self, name, options):
+        return self.function(name).get_concrete_function()
+
+
+def resolve_options(model, name, rows, given):
+    """{option: array of `rows` values} of a verb, from the given values and the defaults.
+
+    Raises:
+        UserError: for an unknown verb or option, a wrong length or a value out of range.
+    """
+    if name not in model.names:
+        raise UserError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
+    about = model.options[name]
+    if unknown := sorted(set(given) - set(about)):
+        raise UserError(f"'{name}' of this model takes no option '{unknown[0]}'; "
+                         f"it takes {', '.join(about) or 'none'}")
+    columns = {}
+    for key, option in about.items():
+        value = given.get(key, option.default)
+        if value is None:
+            value = option.low + np.arange(rows) % (option.high - option.low + 1)
+        column = _column(key, value, option)
+        if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
+            raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
+        # Compared in the option's dtype: 0.01 differs between float32 and float64.
+        low, high = np.asarray([option.low, option.high], option.dtype)
+        if column.size and not (column.min() >= low and column.max() <= high):
+            raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
+                            f"received {column.min()} ... {column.max()}")
+        columns[key] = np.broadcast_to(column, (rows,))
+    return columns
+
+
+def _column(key, value, option):
+    """Converts values of an option to its dtype; raises a `UserError` for fractions given to an integer option."""
+    try:
+        column = np.asarray(value, option.dtype)
+        if np.issubdtype(column.dtype, np.integer) and not np.array_equal(column, np.asarray(value)):
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        kind = "whole numbers" if np.issubdtype(option.dtype, np.integer) else "numbers"
+        raise UserError(f"option '{key}' expects {kind} in {option.low} ... {option.high}, received {value!r}") from None
+    return column

@@ -1,0 +1,143 @@
+"""The table of verbs, from which export signatures, `predict`, commands, docs/verbs.md and conformance tests are derived.
+
+Imports no TensorFlow, so that the command line can build its commands and their help from the table at once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of data that verbs take or give, float32 or int64 of shape (B, *row).
+
+    Attributes:
+        dtype: `"float32"` or `"int64"`.
+        shape: function model -> shape of one row.
+        help: one-line description.
+    """
+
+    dtype: str
+    shape: Callable
+    help: str
+
+
+# Images and masks have values in [0, 1].
+KINDS = {
+    "images": Kind("float32", lambda model: model.image_shape, "images (B, H, W, C)"),
+    "sources": Kind("float32", lambda model: model.source_shape, "images of the source domain (B, H, W, C)"),
+    "masks": Kind("float32", lambda model: (*model.image_shape[:2], 1), "masks (B, H, W, 1), 1 at given pixels"),
+    "latents": Kind("float32", lambda model: model.latent_shape, "latents (B, ...)"),
+    "seeds": Kind("int64", lambda model: (), "one seed per image (B,); a negative seed draws new noise"),
+    "labels": Kind("int64", lambda model: (), "one class per image (B,)"),
+    "tokens": Kind("int64", lambda model: model.token_shape, "tokens of a text (B, T)"),
+    "coordinates": Kind("float32", lambda model: model.coordinate_shape, "coordinates (B, N, D)"),
+    "poses": Kind("float32", lambda model: (4, 4), "camera poses (B, 4, 4), camera to world"),
+    "values": Kind("float32", lambda model: (), "one value per image (B,)"),
+    "maps": Kind("float32", lambda model: model.image_shape[:2], "one value per pixel (B, H, W)"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A named input or output of a verb.
+
+    Attributes:
+        name: name in the method, in exported signatures and in error messages.
+        kind: a key of `KINDS`.
+    """
+
+    name: str
+    kind: str
+
+    @property
+    def dtype(self):
+        return KINDS[self.kind].dtype
+
+    def shape(self, model):
+        """Shape of one row for `model`."""
+        return tuple(KINDS[self.kind].shape(model))
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """An operation of a trained model: a method of its name.
+
+    Attributes:
+        name: name of the method.
+        inputs: tuple of `Field`, the required inputs in the order of the method's arguments.
+        output: the `Field` of the main output.
+        help: one-line description, a sentence without a period.
+        example: arguments of the command that runs it, after the name of the verb.
+        further: function (model, main output) -> {name: tensor} of additional outputs.
+    """
+
+    name: str
+    inputs: tuple[Field, ...]
+    output: Field
+    help: str
+    example: str
+    further: Callable = lambda model, made: {}
+
+    @property
+    def call(self):
+        """The method with its arguments, such as `decode(z)`."""
+        return f"{self.name}({', '.join(field.name for field in self.inputs)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """An optional input of a verb: one value per row, shape (B,).
+
+    Attributes:
+        dtype: `"int64"` or `"float32"`.
+        default: used when no value is given. None assigns low, low + 1, ..., high to successive rows.
+        low, high: inclusive range; an exported signature clips values to it.
+        help: one-line description.
+    """
+
+    dtype: str
+    default: float | int | None
+    low: float | int
+    high: float | int
+    help: str
+
+
+def verdict(model, score):
+    """Additional outputs for scores (B,): whether they exceed the model's threshold, and the threshold."""
+    import tensorflow as tf  # the table itself needs none
+
+    return {"is_anomaly": score > model.threshold, "threshold": tf.broadcast_to(model.threshold, tf.shape(score))}
+
+
+IMAGES, SOURCES, LATENTS = Field("x", "images"), Field("x", "sources"), Field("z", "latents")
+
+# A model's first verb becomes `serving_default`, so verbs without noise come first.
+VERBS = {verb.name: verb for verb in (
+    Verb("reconstruct", (IMAGES,), Field("images", "images"), "reconstructs images",
+         "runs/x --n 10 --out reconstructions.png"),
+    Verb("encode", (IMAGES,), Field("latents", "latents"), "encodes images: latents (the mean, for a VAE) or codes",
+         "runs/x --n 1000 --out codes.npy"),
+    Verb("decode", (LATENTS,), Field("images", "images"), "decodes latents to images",
+         "runs/x --latents codes.npy --out decoded.png"),
+    Verb("sample", (Field("seeds", "seeds"),), Field("images", "images"),
+         "samples images; image i depends on seed i alone", "runs/x --n 16 --seed 1 --out samples.png"),
+    Verb("translate", (SOURCES,), Field("images", "images"), "translates images of the source domain to the target domain",
+         "runs/x --images photos --out translated"),
+    Verb("translate_back", (IMAGES,), Field("images", "sources"),
+         "translates images of the target domain to the source domain", "runs/x --images photos --out translated"),
+    Verb("log_prob", (IMAGES,), Field("log_prob", "values"),
+         "computes the log-likelihood of images in nats, exact or a stated bound", "runs/x --n 100 --out log_prob.csv"),
+    Verb("score", (IMAGES,), Field("score", "values"), "scores images for anomalies: higher is more anomalous",
+         "runs/x --images photos --out report", verdict),
+    Verb("anomaly_map", (IMAGES,), Field("maps", "maps"), "computes one anomaly score per pixel",
+         "runs/x --n 10 --out maps.png"),
+)}
+
+# A model called as a Keras layer runs the first of these verbs that it has.
+FORWARD = ("reconstruct", "translate", "score", "decode")
+
+
+def verbs_of(model):
+    """Names of the verbs of `model`, in the order of the table."""
+    return [name for name in VERBS if callable(getattr(model, name, None))]
