@@ -10,7 +10,7 @@ import math
 import tensorflow as tf
 
 # One constant per independent use of a row's seed.
-LATENT, POSTERIOR, CORRUPTION, LIKELIHOOD, CODES, STYLES, AUGMENTATION, DROPOUT = range(8)
+LATENT, POSTERIOR, CORRUPTION, LIKELIHOOD, CODES, STYLES, AUGMENTATION, DROPOUT, BINARISATION = range(9)
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 

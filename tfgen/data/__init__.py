@@ -2,11 +2,12 @@
 
 from tfgen.data import pairings, views
 from tfgen.data.dataset import Dataset
+from tfgen.data.levels import discretise
 from tfgen.data.loading import available, load, portable
 from tfgen.data.one_class import one_class
 from tfgen.data.readers.image_files import reading
 from tfgen.data.readers.prepare import prepare
 from tfgen.data.spec import DataSpec
 
-__all__ = ["DataSpec", "Dataset", "available", "load", "one_class", "pairings", "portable", "prepare", "reading",
-           "views"]
+__all__ = ["DataSpec", "Dataset", "available", "discretise", "load", "one_class", "pairings", "portable", "prepare",
+           "reading", "views"]

@@ -250,6 +250,7 @@ class Dataset:
                 record["source"] = tf.cast(tf.gather(sources, source_rows), tf.float32) / 255.0
             if augment is not None:
                 record = self._augmented(record, augment)
+            record = views.discretised(record, self.spec)
             if self._pairing:
                 record["source"] = self._pairing(record)
             return view(record)

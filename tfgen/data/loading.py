@@ -9,6 +9,8 @@ import numpy as np
 from tfgen.data import pairings
 from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
+from tfgen.data.levels import check as check_levels
+from tfgen.data.levels import discretise
 from tfgen.data.one_class import one_class
 from tfgen.data.readers import arrays, folders, mvtec, tfds_store
 from tfgen.data.readers.prepare import IDX_DATASETS
@@ -230,7 +232,7 @@ def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
 
 
 def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None, resize="stretch",
-         group_by=None, skip_unreadable=False):
+         group_by=None, skip_unreadable=False, levels=None, binarise=None):
     """Loads a dataset into memory. Nothing is ever downloaded.
 
     Prints one warning on standard error for images duplicated across splits, and one per skipped file.
@@ -252,6 +254,8 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         group_by: regular expression searched in the names of image files. Files with the same first group (or, without
             groups in the expression, the same match) stay together when a split is carved from train.
         skip_unreadable: skip unreadable image files instead of raising an error.
+        levels: number of grey levels per value, 2 to 256, to which images are quantised, as for `discretise`.
+        binarise: 'dynamic' or 'threshold', for binary images, as for `discretise`.
 
     Returns:
         Dataset with the splits train, validation and test. Each missing test or validation split takes a tenth (at most
@@ -265,12 +269,13 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     given = [f"{key}={value!r}" for key, value in views.items() if value is not None]
     if len(given) > 1:
         raise UserError(f"expected one of {', '.join(views)}, received {' and '.join(given)}: leave out the others")
+    check_levels(levels, binarise)
     source = _source(str(name), image_size, data_dir, resize, group_by, skip_unreadable)
     if pairs is not None:
         source["pairs"] = pairs if pairs in pairings.SIDE_BY_SIDE else pairings.by_name(pairs).name
     if domains is not None:
         source["domains"] = domains
-    dataset = _load(source, str(name), data_dir)
+    dataset = discretise(_load(source, str(name), data_dir), levels, binarise)
     return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 

@@ -31,6 +31,8 @@ class DataSpec:
         view: kind of data: "images", "paired" (a source for each image), "unpaired" (images of two domains) or
             "one_class" (normal images without labels; the test split also has anomalies and labels 0 = normal, 1, 2 …).
         source_shape: (height, width, channels) of the translation sources; None without sources.
+        levels: number n of grey levels per value, 2 to 256: images have the values k / (n - 1), k = 0 ... n - 1.
+        binarisation: how images of 2 levels were made: "dynamic", "threshold" (see `load`), or None.
 
     Raises:
         UserError: for a field out of range.
@@ -43,6 +45,8 @@ class DataSpec:
     class_names: tuple[str, ...] = ()
     view: str = "images"
     source_shape: tuple[int, int, int] | None = None
+    levels: int = 256
+    binarisation: str | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
@@ -64,6 +68,11 @@ class DataSpec:
         if (source_shape is None) == (self.view in ("paired", "unpaired")):
             raise UserError(f"DataSpec(source_shape) expects a shape for paired and unpaired data, else None, "
                              f"received {self.source_shape!r} with view={self.view!r}")
+        if not _is_count(self.levels, 2) or self.levels > 256:
+            raise UserError(f"DataSpec(levels) expects an int from 2 to 256, received {self.levels!r}")
+        if self.binarisation not in (None, "dynamic", "threshold") or self.binarisation and self.levels != 2:
+            raise UserError(f"DataSpec(binarisation) expects None, or 'dynamic' or 'threshold' with levels=2, received "
+                            f"{self.binarisation!r} with levels={self.levels}")
         object.__setattr__(self, "image_shape", shape)
         object.__setattr__(self, "source_shape", source_shape)
         object.__setattr__(self, "sizes", dict(self.sizes))
@@ -73,19 +82,24 @@ class DataSpec:
         """A dict of JSON types, the input of `from_json`."""
         return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
-                "source_shape": None if self.source_shape is None else list(self.source_shape)}
+                "source_shape": None if self.source_shape is None else list(self.source_shape), "levels": self.levels,
+                "binarisation": self.binarisation}
 
     def changes_since(self, record):
         """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.
 
         Raises:
-            UserError: if the shape of images or sources has changed, so that a model of the record cannot use the data.
+            UserError: if the shape of images or sources, or the number of grey levels (256 in a record without it), has
+                changed, so that a model of the record cannot use the data.
         """
         shapes = self.to_json()
         for field in ("image_shape", "source_shape"):
             if shapes[field] != record.get(field):
                 raise UserError(f"expected images of {record.get(field)}, as the model was trained on, received "
                                 f"{self.name!r} with {shapes[field]}: give the data back as they were")
+        if self.levels != record.get("levels", 256):
+            raise UserError(f"expected images of {record.get('levels', 256)} grey levels, as the model was trained on, "
+                            f"received {self.name!r} with {self.levels}: give the data back as they were")
         before = record.get("sizes", {}) | {"classes": record.get("num_classes")}
         now = self.sizes | {"classes": self.num_classes}
         changed = [f"{key} {before.get(key)} -> {count}" for key, count in now.items() if count != before.get(key)]

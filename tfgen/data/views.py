@@ -35,9 +35,23 @@ def paired(record):
 
 def binarised(record):
     """Dynamic binarisation (Salakhutdinov and Murray, 2008): x ~ Bernoulli(pixel), float32 of 0 and 1."""
+    return _bernoulli(record, noise.CORRUPTION)
+
+
+def _bernoulli(record, use):
+    """Draws x ~ Bernoulli(pixel) with the stream `use` of each record's seed: float32 of 0 and 1."""
     image = record["image"]
-    uniforms = noise.uniform(record["seed"], tuple(image.shape[1:]), noise.CORRUPTION)
-    return tf.cast(uniforms < image, tf.float32)
+    return tf.cast(noise.uniform(record["seed"], tuple(image.shape[1:]), use) < image, tf.float32)
+
+
+def discretised(record, spec):
+    """The record with its image on the grey levels of the spec, exactly k / (spec.levels - 1); drawn if they are dynamic."""
+    if spec.binarisation == "dynamic":
+        return record | {"image": _bernoulli(record, noise.BINARISATION)}
+    if spec.levels == 256:
+        return record
+    top = spec.levels - 1.0
+    return record | {"image": tf.round(record["image"] * top) / top}
 
 
 def corrupted(layer):
