@@ -209,7 +209,7 @@ def main(
                     "cpu_minutes_a_training": minutes, "trainings": costs},
             data={"name": "photographs of scikit-image", "split": "two stripes", "defects": list(surfaces.DEFECTS),
                   "train": counts[0], "held_out": counts[1], "normal": counts[2], "of_each_defect": counts[3],
-                  "size": surfaces.SIZE, "side": surfaces.SIDE, "asked_fpr": FPR,
+                  "size": surfaces.PHOTOGRAPH_PIXELS, "side": surfaces.CROP_PIXELS, "asked_fpr": FPR,
                   "overlap": "crops of a part overlap: its two stripes hold 16 of 64x64 that do not"},
             settings={name: DETECTORS[name][0] for name in methods[1:]}, picture=picture.name,
             pooling={"chosen": {name: dict(zip(("blur", "top"), pair)) for name, pair in chosen.items()}, "tried": tried,

@@ -22,7 +22,7 @@ def test_defects_are_where_their_masks_say():
 
 def test_parts_share_no_pixel():
     columns = {part: {c for low, high in stripes for c in range(low, high)} for part, stripes in surfaces.STRIPES.items()}
-    assert sum(map(len, columns.values())) == len(set.union(*columns.values())) == surfaces.SIZE
+    assert sum(map(len, columns.values())) == len(set.union(*columns.values())) == surfaces.PHOTOGRAPH_PIXELS
 
 
 def test_a_folder_is_written_once_and_is_a_function_of_its_seed(tmp_path):

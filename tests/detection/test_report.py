@@ -168,7 +168,7 @@ def test_images_are_let_go(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for index in range(12):
         Image.new("L", (8, 8), 20 * index).save(tmp_path / f"photos/{index}.png")
-    monkeypatch.setattr(folders, "AT_ONCE", 2)
+    monkeypatch.setattr(folders, "BATCH_SIZE", 2)
     seen = []
 
     class Watched(Brightness):

@@ -14,7 +14,7 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
                                            [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
 from cases import images, tiny
-from tfgen import callbacks
+from tfgen.runs import callbacks
 
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     model = tiny("autoencoder")

@@ -12,7 +12,7 @@ from tfgen.networks import mlp
 from tfgen.runs import callbacks, doctor
 from tfgen.toys import networks, problems
 
-SQUARE = problems.Mixture([[-1, -1], [-1, 1], [1, -1], [1, 1]], 0.1)
+SQUARE = problems.ToyMixture([[-1, -1], [-1, 1], [1, -1], [1, 1]], 0.1)
 
 
 def tiny(objective, scale=1.0):

@@ -27,7 +27,7 @@ def test_the_mixture_covers_itself():
 
 
 def test_coverage_by_hand():
-    mixture = problems.Mixture([[0, 0], [10, 0], [0, 10]], 1.0)
+    mixture = problems.ToyMixture([[0, 0], [10, 0], [0, 10]], 1.0)
     points = [[0, 0], [0, 2.9], [1, 1], [2, 0], [10, 3.1], [9, 0], [5, 5], [np.nan, 0]]
     found = mixture.coverage(points)
     assert found["counts"].tolist() == [4, 1, 0] and found["modes"] == 2 and found["high_quality"] == 5 / 8
@@ -64,7 +64,7 @@ def test_slanted_faces_are_bright_on_the_main_diagonal():
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (lambda: problems.Mixture([[1, 2, 3]], 1.0), "centres"), (lambda: problems.Mixture([[1, 2]], 0.0), "sigma > 0"),
+    (lambda: problems.ToyMixture([[1, 2, 3]], 1.0), "centres"), (lambda: problems.ToyMixture([[1, 2]], 0.0), "sigma > 0"),
     (lambda: problems.ring().draw(3, -1), "seed expects"),
     (lambda: problems.ring().coverage(np.zeros((0, 2))), "coverage expects"),
 ])
@@ -83,7 +83,7 @@ def test_minmax_steps_do_what_theory_says():
 
 
 def test_a_training_keeps_the_samples_of_its_moments(monkeypatch):
-    monkeypatch.setattr(systems, "EVERY", 2)
+    monkeypatch.setattr(systems, "STEPS_BETWEEN_SAMPLES", 2)
     model, kept = systems.trained("gan", problems.ring(), 6, moments=[2], samples=5)
     assert {step: made.shape for step, made in kept.items()} == {2: (5, 2), 6: (5, 2)}
     assert int(model.optimizer.iterations) == 6

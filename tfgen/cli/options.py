@@ -33,6 +33,9 @@ Domains = Annotated[str | None, typer.Option(
 Normal = Annotated[str | None, typer.Option(
     help="Normal class(es): train on these only, test on all.")]
 Anomalous = Annotated[str | None, typer.Option(help="Anomalous class(es): excluded from training.")]
+Levels = Annotated[int | None, typer.Option(min=2, max=256, help="Grey levels per value; default: 256.")]
+Binarise = Annotated[str | None, typer.Option(
+    help="Binary images: dynamic (each value drawn with its intensity as probability, anew in each epoch) or threshold.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option(

@@ -13,11 +13,13 @@ from tfgen.cli.lazy import data, runs, tuning
 from tfgen.cli.options import (
     Anomalous,
     BatchSize,
+    Binarise,
     DataName,
     Domains,
     Epochs,
     GroupBy,
     ImageSize,
+    Levels,
     Normal,
     Pairs,
     Quiet,
@@ -52,6 +54,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+          levels: Levels = None, binarise: Binarise = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -69,8 +72,9 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     if extend and not (resume and epochs):
         raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
     if resume:
-        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
-                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--out": out}
+        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
+                  "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--levels": levels, "--binarise": binarise,
+                  "--out": out}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
@@ -80,7 +84,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         catalogue.check(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                            skip_unreadable)
+                            skip_unreadable, levels, binarise)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -92,6 +96,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
+          levels: Levels = None, binarise: Binarise = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -102,7 +107,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     catalogue.check(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
     dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                        skip_unreadable)
+                        skip_unreadable, levels, binarise)
     best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
                          verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))

@@ -291,7 +291,7 @@ class Dataset:
             rows = _shuffled(positions, count, seed, _IMAGES, order)
             return read(rows, _shuffled(positions, others, seed, _SOURCES, order) if others else rows, positions)
 
-        return self._finish(tf.data.Dataset.counter(start), batch)
+        return self._as_stream(tf.data.Dataset.counter(start), batch)
 
     def batches(self, split, batch_size=128, view=views.images, limit=None):
         """One ordered pass over a split, including the last partial batch; a view's noise is the same in every pass.
@@ -322,10 +322,10 @@ class Dataset:
                 return read(rows % len(self.images(split)), rows % len(self._sources[split]), rows)
             return read(rows, rows, rows)
 
-        return self._finish(tf.data.Dataset.range(0, count, batch_size), batch)
+        return self._as_stream(tf.data.Dataset.range(0, count, batch_size), batch)
 
     @staticmethod
-    def _finish(numbers, batch):
+    def _as_stream(numbers, batch):
         options = tf.data.Options()
         options.deterministic = True
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

@@ -46,7 +46,7 @@ def _train_groups(source, name, paths, split="train"):
     return groups_of(paths[split], group_pattern(source["group_by"]))
 
 
-def _whole(name, splits, fit, side_by_side=False, groups=None):
+def _resize_and_check(name, splits, fit, side_by_side=False, groups=None):
     """Resizes the splits, checks for one size and number of channels, and carves missing splits from train."""
     if fit.size is not None or side_by_side:
         splits = {split: (stack(repr(name), images, fit, side_by_side), labels)
@@ -60,8 +60,9 @@ def _whole(name, splits, fit, side_by_side=False, groups=None):
 
 def _two_domains(source, name, splits, paths):
     """{split: images} of A and {split: (images, None)} of B, from splits trainA, trainB …"""
-    a, b = (_whole(name, {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain}, _fit(source),
-                   groups=_train_groups(source, name, paths, f"train{domain}")) for domain in "AB")
+    parts = {domain: {split[:-1]: pair for split, pair in splits.items() if split[-1] == domain} for domain in "AB"}
+    a, b = (_resize_and_check(name, part, _fit(source), groups=_train_groups(source, name, paths, f"train{domain}"))
+            for domain, part in parts.items())
     check_one_size(repr(name), (found["train"][0].shape[1:3] for found in (a, b)))
     return {split: images for split, (images, _) in a.items()}, b
 
@@ -130,14 +131,14 @@ def _category(source, name, path, reader):
     return _dataset(source, name, splits, class_names=kinds, view="one_class", masks=masks)
 
 
-def _finish(source, name, splits, class_names, paths):
+def _apply_view(source, name, splits, class_names, paths):
     pairs, domains = source.get("pairs"), source.get("domains")
     if "trainA" in splits:
         _check_unasked(source, name, "the domains A and B")
         sources, splits = _two_domains(source, name, splits, paths)
         return _dataset(source, name, splits, view="unpaired", sources=sources)
     side_by_side = pairs in pairings.SIDE_BY_SIDE
-    splits = _whole(name, splits, _fit(source), side_by_side, _train_groups(source, name, paths))
+    splits = _resize_and_check(name, splits, _fit(source), side_by_side, _train_groups(source, name, paths))
     classes = _classes_of(splits, class_names)
     if domains is not None:
         source["domains"], sources, splits = _two_classes(name, splits, domains, classes[1], classes[0])
@@ -198,11 +199,11 @@ def _unknown(name, data_dir):
 def _load(source, name, data_dir):
     """The Dataset of a name or path, before the conversion to one-class data."""
     if name == "digits":
-        return _finish(source, name, *_digits(), {})
+        return _apply_view(source, name, *_digits(), {})
     fit, side_by_side = _fit(source), source.get("pairs") in pairings.SIDE_BY_SIDE
     ready = tfds_store.prepared(data_dir)
     if name in ready:
-        return _finish(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
+        return _apply_view(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
     path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise _unknown(name, data_dir)
@@ -213,7 +214,7 @@ def _load(source, name, data_dir):
     if path.is_dir() and mvtec.is_category(path):
         dataset = _category(source, title, path, reader)
     else:
-        dataset = _finish(source, title, *_from_path(path, reader))
+        dataset = _apply_view(source, title, *_from_path(path, reader))
     reader.finish()
     return dataset
 

@@ -11,17 +11,17 @@ import numpy as np
 from tfgen import pictures
 from tfgen.errors import UserError
 
-SIZE, SIDE = 512, 64
+PHOTOGRAPH_PIXELS, CROP_PIXELS = 512, 64
 STRIPES = {"train": ((0, 64), (192, 320), (448, 512)), "validation": ((64, 128), (384, 448)),
            "test": ((128, 192), (320, 384))}
 # Textures of pasted pieces: they must be visible on the background.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
-ROW, COLUMN = np.mgrid[:SIDE, :SIDE].astype(float)
+ROW, COLUMN = np.mgrid[:CROP_PIXELS, :CROP_PIXELS].astype(float)
 
 
 @functools.cache
 def photograph(texture):
-    """float (SIZE, SIZE) in [0, 1].
+    """float (PHOTOGRAPH_PIXELS, PHOTOGRAPH_PIXELS) in [0, 1].
 
     Raises:
         UserError: without scikit-image.
@@ -34,10 +34,10 @@ def photograph(texture):
 
 
 def crop(texture, part, random):
-    """A random crop (SIDE, SIDE) of a photograph from the stripes of split `part`."""
+    """A random crop (CROP_PIXELS, CROP_PIXELS) of a photograph from the stripes of split `part`."""
     low, high = STRIPES[part][random.integers(len(STRIPES[part]))]
-    top, left = random.integers(0, SIZE - SIDE + 1), random.integers(low, high - SIDE + 1)
-    return photograph(texture)[top:top + SIDE, left:left + SIDE]
+    top, left = random.integers(0, PHOTOGRAPH_PIXELS - CROP_PIXELS + 1), random.integers(low, high - CROP_PIXELS + 1)
+    return photograph(texture)[top:top + CROP_PIXELS, left:left + CROP_PIXELS]
 
 
 def turned(image, texture, random):
@@ -49,9 +49,9 @@ def turned(image, texture, random):
 def scratch(image, texture, part, random):
     """Draws a curved scratch, 28 to 46 pixels long and 2 to 4 wide, nearly white or black; returns (image, mask)."""
     while True:
-        start, angle, length = random.uniform(4, SIDE - 4, 2), random.uniform(0, 2 * np.pi), random.uniform(28, 46)
+        start, angle, length = random.uniform(4, CROP_PIXELS - 4, 2), random.uniform(0, 2 * np.pi), random.uniform(28, 46)
         along = np.array([np.sin(angle), np.cos(angle)])
-        if np.all(np.abs(start + length * along - SIDE / 2) < SIDE / 2 - 4):
+        if np.all(np.abs(start + length * along - CROP_PIXELS / 2) < CROP_PIXELS / 2 - 4):
             break
     bend = random.uniform(-8, 8) * along[::-1] * (1, -1)
     t = np.linspace(0, 1, 200)[:, None]
@@ -63,7 +63,7 @@ def scratch(image, texture, part, random):
 
 def stain(image, texture, part, random):
     """Draws a soft-edged blotch of radius 7 to 12 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
-    (row, column), radius = random.uniform(14, SIDE - 14, 2), random.uniform(7, 12)
+    (row, column), radius = random.uniform(14, CROP_PIXELS - 14, 2), random.uniform(7, 12)
     angle = np.arctan2(ROW - row, COLUMN - column)
     radius *= 1 + sum(random.uniform(-0.2, 0.2) * np.cos(k * angle + random.uniform(0, 2 * np.pi)) for k in (2, 3))
     cover = 1 / (1 + np.exp((np.hypot(ROW - row, COLUMN - column) - radius) / 1.2))
@@ -73,8 +73,8 @@ def stain(image, texture, part, random):
 def paste(image, texture, part, random):
     """Pastes a piece of another texture with sides of 14 to 24 pixels and changed brightness; returns (image, mask)."""
     height, width = random.integers(14, 25, 2)
-    top, left = random.integers(3, SIDE - height - 3), random.integers(3, SIDE - width - 3)
-    at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((SIDE, SIDE), bool), image.copy()
+    top, left = random.integers(3, CROP_PIXELS - height - 3), random.integers(3, CROP_PIXELS - width - 3)
+    at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((CROP_PIXELS, CROP_PIXELS), bool), image.copy()
     image[at] = random.choice((0.6, 1.6)) * crop(random.choice(FOREIGN[texture]), part, random)[:height, :width]
     mask[at] = True
     return image, mask

@@ -18,7 +18,7 @@ from tfgen.errors import UserError
 from tfgen.files import written_aside
 from tfgen.serving import folders
 
-SIDE = 256  # approximate longer side of a picture in pixels
+PICTURE_PIXELS = 256  # approximate longer side of a picture in pixels
 NOT_CALIBRATED = "not calibrated: tfgen export --fpr … gives a model its threshold"
 
 
@@ -44,7 +44,7 @@ def write(live, folder, out, threshold=None, top=100):
     Memory grows with `top`, not with the number of images. An existing report in `out` is replaced.
 
     Args:
-        live: `verbs.Live` or `serving.export.Served`, with `score`; with `anomaly_map`, pictures also show the heat map.
+        live: `verbs.live.Live` or `serving.saved_model.Served`, with `score`; with `anomaly_map`, pictures also show the heat map.
         folder: a folder of images, searched with its subfolders, or an image file.
         out: output folder, which must not contain `folder`; created if necessary.
         threshold: images with a higher score are classified as anomalous; None uses the model's threshold.
@@ -131,12 +131,12 @@ def _draw(live, rows, folder):
 
 
 def _comfortable(pixels):
-    """Enlarges uint8 (H, W, C) by a whole factor, or reduces it, to about SIDE pixels."""
+    """Enlarges uint8 (H, W, C) by a whole factor, or reduces it, to about PICTURE_PIXELS pixels."""
     height, width, _ = pixels.shape
     longest = max(height, width)
-    if longest <= SIDE:
-        return pixels.repeat(SIDE // longest, 0).repeat(SIDE // longest, 1)
-    return resize(pixels, (max(1, round(height * SIDE / longest)), max(1, round(width * SIDE / longest))))
+    if longest <= PICTURE_PIXELS:
+        return pixels.repeat(PICTURE_PIXELS // longest, 0).repeat(PICTURE_PIXELS // longest, 1)
+    return resize(pixels, tuple(max(1, round(side * PICTURE_PIXELS / longest)) for side in (height, width)))
 
 
 def _replace_pictures(aside, folder):
@@ -203,7 +203,7 @@ def _page(folder, rows, report, scale):
              f"The {len(rows)} most anomalous are below, all {report.scored} in") + ' <a href="scores.csv">scores.csv</a>.'
     return PAGE.substitute(
         title=html.escape(f"Anomaly scores of {folder.resolve().name}"), summary=summary, about=about,
-        heat=_heat_words(scale) if scale else "", width=SIDE + 30 if scale is None else 360,
+        heat=_heat_words(scale) if scale else "", width=PICTURE_PIXELS + 30 if scale is None else 360,
         cards="\n".join(_card(rank, *row, calibrated) for rank, row in enumerate(rows, 1)),
         unreadable="\n".join(["<h2>Unreadable files</h2>", "<ul>", *(f"<li>{html.escape(line)}</li>"
                                                                      for line in report.unreadable), "</ul>"]

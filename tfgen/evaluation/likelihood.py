@@ -13,7 +13,7 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
 
     Args:
         model: a model with `log_prob`, `normalised` and `bits_offset`.
-        live: `verbs.Live` of the model.
+        live: `verbs.live.Live` of the model.
         batches: batches of images, or of tuples (images, labels, …).
         batch_size: images per batch.
         k: number of importance samples, used if `log_prob` has the option.

@@ -33,7 +33,7 @@ def of_samples(sample, dataset, extractor, split="validation", n=10000, seed=0, 
     Args:
         sample: function of seeds int64 (B,) that returns images (B, H, W, C) in [0, 1].
         dataset: `tfgen.data.Dataset`.
-        extractor: one of `tfgen.metrics.features`.
+        extractor: one of `tfgen.evaluation.features`.
         split: split of the real images, of which n (or all, if fewer) are used in an order drawn from `seed`.
         n: number of samples, >= 6. Distances depend on it: compare only values with equal n.
         seed: int in 0 ... 2^31 - 1; the samples' seeds are seed * 2^32 + 0 ... n - 1.

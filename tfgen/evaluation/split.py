@@ -4,11 +4,13 @@ import functools
 
 import numpy as np
 
-from tfgen import metrics, verbs
+from tfgen import metrics
 from tfgen.attempts import Attempts
 from tfgen.detection import calibration
 from tfgen.evaluation import features
 from tfgen.evaluation.likelihood import UNNORMALISED, of_log_prob
+from tfgen.evaluation.samples import of_samples
+from tfgen.verbs import verbs_of
 from tfgen.verbs.live import Live
 
 
@@ -24,12 +26,12 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         limit: maximum number of images; None uses all.
         batch_size: images per batch.
         samples: number of samples compared with the split's images; 0 skips that and the comparison of translations.
-        extractor: feature extractor of these comparisons, see `tfgen.metrics.features`; None uses a classifier of the
+        extractor: feature extractor of these comparisons, see `tfgen.evaluation.features`; None uses a classifier of the
             data.
 
     Returns:
         {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
-        `tfgen.metrics.of_samples`; "translations": of `of_translations`; "detection": of `of_detection`; and
+        `tfgen.evaluation.of_samples`; "translations": of `of_translations`; "detection": of `of_detection`; and
         "left_out": {measurement: reason} of measurements that failed.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
@@ -39,7 +41,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     live, attempt = Live(model), Attempts()
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
     measures = {
-        "samples": bool(samples) and "sample" in live.names and (lambda: samples.of_samples(
+        "samples": bool(samples) and "sample" in live.names and (lambda: of_samples(
             lambda seeds: live("sample", seeds), dataset, chosen(), split, samples)),
         "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(
             live, dataset, split, limit, chosen())),
@@ -76,7 +78,7 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
     threshold = threshold if np.isfinite(threshold) else None
     figures = metrics.detection(anomalous, scores, threshold) if anomalous.any() or threshold is not None else {}
     masks = dataset.masks(split)
-    if masks is not None and masks[:limit].any() and "anomaly_map" in verbs.verbs_of(model):
+    if masks is not None and masks[:limit].any() and "anomaly_map" in verbs_of(model):
         maps = Live(model)("anomaly_map", dataset.images(split)[:limit].astype("float32") / 255.0,
                                          batch_size=batch_size)
         figures |= {"pixel_auroc": metrics.pixel_auroc(masks[:limit], maps), "aupro": metrics.aupro(masks[:limit], maps)}
@@ -87,11 +89,11 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     """Compares translations of a split with the target images (paired data) or with the target domain (unpaired data).
 
     Args:
-        live: the verbs of a model, see `runs.open_verbs`.
+        live: the verbs of a model, see `tfgen.serving.open_verbs`.
         dataset: a `tfgen.data.Dataset` of paired or unpaired data.
         split: `train`, `validation` or `test`.
         limit: maximum number of images; None uses all.
-        extractor: feature extractor, see `tfgen.metrics.features`; None uses a classifier of the data.
+        extractor: feature extractor, see `tfgen.evaluation.features`; None uses a classifier of the data.
         batch_size: images per batch.
 
     Returns:

@@ -1,6 +1,6 @@
 """Tools for latent spaces: paths between codes, attributes, manifolds, priors fitted after training, projections.
 
-They use the verbs `encode` and `decode` of a `verbs.Live` (a model in memory) or an `export.Served` (a SavedModel).
+They use the verbs `encode` and `decode` of a `verbs.live.Live` (a model in memory) or a `serving.saved_model.Served`.
 `**options` are options of the verbs, such as `label`; each is passed to the verbs that accept it.
 """
 

@@ -1,6 +1,6 @@
 """Sheets of samples: interpolations between latents, sweeps of an option, one row per class.
 
-Each function takes a `verbs.Live` (or an `serving.export.Served`) and returns images (rows, columns, H, W, C).
+Each function takes a `verbs.live.Live` (or an `serving.saved_model.Served`) and returns images (rows, columns, H, W, C).
 """
 
 import numpy as np

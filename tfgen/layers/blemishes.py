@@ -12,7 +12,7 @@ from tfgen.serialization import serializable
 # Upper bounds of the shares of blobs, curves and rectangles; the rest stays clean.
 BLOBS, CURVES, RECTANGLES = 0.2, 0.65, 0.9
 COARSE, FINE = 4, 7  # places a side of the grids that smooth noise is interpolated from
-NUMBERS = 13
+UNIFORMS_PER_IMAGE = 13
 
 
 @serializable
@@ -41,7 +41,7 @@ class Blemishes(Corruption):
     def sizes(self, image_shape):
         """Lengths of the parts of one image's uniforms: numbers, colour, and grids of noise."""
         height, width, channels = image_shape
-        return [NUMBERS, channels, COARSE**2, COARSE**2, FINE**2, math.ceil(height / 2) * math.ceil(width / 2)]
+        return [UNIFORMS_PER_IMAGE, channels, COARSE**2, COARSE**2, FINE**2, math.ceil(height / 2) * math.ceil(width / 2)]
 
     def noise_shape(self, image_shape):
         return (sum(self.sizes(image_shape)),)
@@ -50,7 +50,7 @@ class Blemishes(Corruption):
         """(images (B, H, W, C), masks (B, H, W, 1): 1 where one sees a blemish, else 0)."""
         _, height, width, channels = x.shape
         numbers, colour, *grids = tf.split(uniforms, self.sizes(x.shape[1:]), axis=1)
-        numbers = iter(tf.split(numbers[:, :, None, None], NUMBERS, axis=1))
+        numbers = iter(tf.split(numbers[:, :, None, None], UNIFORMS_PER_IMAGE, axis=1))
         places = (COARSE, COARSE), (COARSE, COARSE), (FINE, FINE), (math.ceil(height / 2), math.ceil(width / 2))
         coarse, cut, middle, grain = (smooth(grid, *size, height, width) for grid, size in zip(grids, places))
 

@@ -60,7 +60,7 @@ def compare(real_batches, fake_batches, extractor, limit_manifold=5000, paired=F
     Args:
         real_batches, fake_batches: iterables of batches float32 (B, H, W, C) in [0, 1], in random order, at least 6
             images per side; the numbers of images may differ.
-        extractor: one of `tfgen.metrics.features`.
+        extractor: one of `tfgen.evaluation.features`.
         limit_manifold: maximum number of features per side for precision, recall, density and coverage.
         paired: whether image i of one side depends on image i of the other, see `KernelDistance`.
 

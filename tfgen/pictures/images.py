@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfgen.errors import UserError
 from tfgen.files import written_aside
 
-TILE = 48  # approximate size in pixels to which small images are enlarged
+TILE_PIXELS = 48  # approximate size in pixels to which small images are enlarged
 BACKGROUND = 224  # grey level between tiles
 NOT_A_NUMBER = (255, 0, 255)  # colour of NaN pixels
 INK = "#222222"
@@ -137,7 +137,7 @@ def panels(images):
 
 
 def _scale_of(tiles):
-    return max(1, round(TILE / max(tiles.shape[1:3])))
+    return max(1, round(TILE_PIXELS / max(tiles.shape[1:3])))
 
 
 def _enlarge(tiles, scale):

@@ -164,12 +164,12 @@ def classifier_modes(extractor, seeds=range(1000), share=None):
 
 
 def mixture_modes(mixture, seeds=range(2500), **options):
-    """Counts the modes of a `toys.problems.Mixture` covered by a model of points, for `Doctor(modes=…)`.
+    """Counts the modes of a `toys.problems.ToyMixture` covered by a model of points, for `Doctor(modes=…)`.
 
     Args:
         mixture: the training distribution.
         seeds: int (N,), seeds of the samples.
-        **options: keyword arguments of `Mixture.coverage`.
+        **options: keyword arguments of `ToyMixture.coverage`.
 
     Returns:
         Function model -> (number of modes found, K).

@@ -17,7 +17,7 @@ class SampleQuality(keras.callbacks.Callback):
 
     Args:
         dataset: a `tfgen.data.Dataset`.
-        extractor: a feature extractor, see `tfgen.metrics.features`; None trains a classifier of the data on first use.
+        extractor: a feature extractor, see `tfgen.evaluation.features`; None trains a classifier of the data on first use.
         n: number of samples. Few samples bias the distance upwards, equally in every epoch.
 
     If the distance cannot be measured, the logs omit it and one printed line gives the reason.

@@ -12,7 +12,7 @@ from tfgen.data.readers.image_files import SUFFIXES, decode
 from tfgen.data.readers.resize import resize, restore
 from tfgen.errors import UserError
 
-AT_ONCE = 32  # images per batch
+BATCH_SIZE = 32  # images per batch
 
 
 def is_file(path):
@@ -79,9 +79,9 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
     if image_shape[2] not in (1, 3):
         raise UserError(f"expected a model of images of 1 or 3 channels, received one of {image_shape[2]}, which image "
                         "files do not have: give a .npz file, or use the model in Python")
-    for start in range(0, len(paths), AT_ONCE):
+    for start in range(0, len(paths), BATCH_SIZE):
         kept, images, sizes = [], [], []
-        for path in paths[start:start + AT_ONCE]:
+        for path in paths[start:start + BATCH_SIZE]:
             try:
                 pixels = decode(path, image_shape[2])
             except UserError as error:
@@ -98,7 +98,7 @@ def read(live, folder, limit=None):
     """Reads the images of a folder in a model's size and number of channels.
 
     Args:
-        live: `verbs.Live` or `serving.export.Served`.
+        live: `verbs.live.Live` or `serving.saved_model.Served`.
         folder: a folder of images, searched with its subfolders, or an image file.
         limit: maximum number of images; None reads all.
 
@@ -137,7 +137,7 @@ def translate(live, folder, out, verb="translate", resize_back=False, **options)
     """Translates every image of a folder and writes the results under the same names.
 
     Args:
-        live: `verbs.Live` or `serving.export.Served`.
+        live: `verbs.live.Live` or `serving.saved_model.Served`.
         folder: a folder of images, searched with its subfolders, or an image file.
         out: output folder, different from `folder`; created if necessary.
         verb: `"translate"` or `"translate_back"`.
@@ -160,7 +160,7 @@ def translate(live, folder, out, verb="translate", resize_back=False, **options)
     shape, enlarge = (live.source_shape, live.small_sources) if verb == "translate" else (live.image_shape, "bilinear")
     written, unreadable = 0, []
     for kept, images, sizes in batches(paths, shape, unreadable, live.resize, enlarge):
-        for path, image, size in zip(kept, live(verb, images, AT_ONCE, **options), sizes, strict=True):
+        for path, image, size in zip(kept, live(verb, images, batch_size=BATCH_SIZE, **options), sizes, strict=True):
             pixels = np.rint(255.0 * np.clip(image, 0.0, 1.0)).astype(np.uint8)
             pictures.save_image(out / path.relative_to(root(folder)),
                                 restore(pixels, size, live.resize) if resize_back else pixels)

@@ -9,7 +9,7 @@ from tfgen.verbs.live import Live
 
 
 def open_verbs(path):
-    """The verbs of a run folder or a SavedModel folder: `verbs.Live` or `serving.export.Served`.
+    """The verbs of a run folder or a SavedModel folder: `verbs.live.Live` or `serving.saved_model.Served`.
 
     Raises:
         UserError: if the path is neither.

@@ -9,8 +9,8 @@ from tfgen.errors import UserError
 ROWS = 2**40  # points per seed
 
 
-class Mixture:
-    """Mixture of K isotropic Gaussians of the same width and weight in the plane.
+class ToyMixture:
+    """ToyMixture of K isotropic Gaussians of the same width and weight in the plane.
 
     Args:
         centres: float (K, 2).
@@ -23,10 +23,10 @@ class Mixture:
     def __init__(self, centres, sigma):
         self.centres = np.asarray(centres, np.float32)
         if self.centres.ndim != 2 or self.centres.shape[1] != 2 or not len(self.centres):
-            raise UserError(f"Mixture expects centres (K, 2) with K > 0, received shape {self.centres.shape}; "
+            raise UserError(f"ToyMixture expects centres (K, 2) with K > 0, received shape {self.centres.shape}; "
                             "give one row per mode")
         if not sigma > 0:
-            raise UserError(f"Mixture expects sigma > 0, received {sigma}; give the modes' standard deviation")
+            raise UserError(f"ToyMixture expects sigma > 0, received {sigma}; give the modes' standard deviation")
         self.sigma = float(sigma)
 
     @property
@@ -115,13 +115,13 @@ def ring(modes=8, radius=1.0, sigma=0.01):
     Metz et al. (2017, arXiv:1611.02163, appendix A) use the same mixture at twice the scale: radius 2 and sigma 0.02.
     """
     angles = 2.0 * np.pi * np.arange(modes) / modes
-    return Mixture(radius * np.stack([np.cos(angles), np.sin(angles)], 1), sigma)
+    return ToyMixture(radius * np.stack([np.cos(angles), np.sin(angles)], 1), sigma)
 
 
 def grid(side=5, spacing=2.0, sigma=0.05):
     """Modes on a square grid around 0: 25 of sigma 0.05, at -4, -2 … 4 (Srivastava et al., 2017; Lin et al., 2018)."""
     places = spacing * (np.arange(side) - 0.5 * (side - 1))
-    return Mixture(np.stack(np.meshgrid(places, places, indexing="ij"), -1).reshape(-1, 2), sigma)
+    return ToyMixture(np.stack(np.meshgrid(places, places, indexing="ij"), -1).reshape(-1, 2), sigma)
 
 
 def slanted_faces(n, seed=0, noise_width=0.25):

@@ -17,7 +17,7 @@ from tfgen.toys import networks
 GENERATOR = (128, 128, 128, 128)
 CRITIC = (128, 128, 128)
 BATCH = 512  # smaller ones lose hold of single modes
-EVERY = 500  # steps between looks at the samples
+STEPS_BETWEEN_SAMPLES = 500  # steps between looks at the samples
 
 
 def compiled(model, steps, rate, critic_rate):
@@ -73,7 +73,7 @@ def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
 
     Args:
         name: of the system.
-        mixture: a `toys.problems.Mixture`.
+        mixture: a `toys.problems.ToyMixture`.
         steps: the generator's updates, a multiple of 500 (less: one look at the end).
         seed: of weights, noise and data.
         moments: steps, multiples of 500, after which samples are kept.
@@ -83,7 +83,7 @@ def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
         The model and {step: float32 (samples, 2)} for the moments and the end.
     """
     seeds.set_random(seed)
-    model, kept, every = SYSTEMS[name](mixture, steps), {}, min(EVERY, steps)
+    model, kept, every = SYSTEMS[name](mixture, steps), {}, min(STEPS_BETWEEN_SAMPLES, steps)
     model.steps_per_execution = min(50, every)
 
     def look(epoch, logs):

@@ -21,7 +21,7 @@ def in_batches(call, columns, batch_size):
 
 
 class Verbs:
-    """Runs the verbs of a model in memory (`Live`) or on disk (`serving.export.Served`) on numpy arrays, in batches.
+    """Runs the verbs of a model in memory (`Live`) or on disk (`serving.saved_model.Served`) on numpy arrays, in batches.
 
     Attributes:
         names: names of the model's verbs.

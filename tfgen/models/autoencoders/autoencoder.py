@@ -80,12 +80,12 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         parameters = self.decoder(codes, training=training)
         losses = self.reconstruction_losses(parameters, target)
         if training:
-            self.observe(target, codes, parameters)
+            self.update_statistics(target, codes, parameters)
         penalties = [penalty(self.encoder, corrupted, codes) for penalty in self.penalties]
         losses["penalty"] = sum(penalties, ops.zeros(()))
         return losses | {"loss": losses["reconstruction"] + losses["penalty"]}
 
-    def observe(self, x, codes, parameters):
+    def update_statistics(self, x, codes, parameters):
         """Hook for running statistics, called once per training batch."""
 
     def encode(self, x):

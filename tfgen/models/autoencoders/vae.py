@@ -111,7 +111,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         z = mean + ops.exp(0.5 * log_var) * epsilon
         parameters = self.parameters(z, label, training)
         if training:
-            self.observe(x, parameters)
+            self.update_statistics(x, parameters)
         log_likelihood = self.likelihood.log_prob(parameters, x)
         kl = gaussian_kl(mean, log_var)
         reconstruction, total_kl = -ops.mean(log_likelihood), ops.mean(ops.sum(kl, axis=-1))
@@ -125,7 +125,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return {"loss": loss, "reconstruction": reconstruction, "kl": total_kl,
                 "elbo": -(reconstruction + total_kl)}
 
-    def observe(self, x, parameters):
+    def update_statistics(self, x, parameters):
         """Hook for running statistics, called once per training batch."""
 
     def posterior_noise(self, seeds, index):

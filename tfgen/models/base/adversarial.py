@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import require
-from tfgen.models.base.generative import GenerativeModel, batch_of, first_tensor, layer_losses
+from tfgen.models.base.generative import GenerativeModel, batch_images, layer_losses, unpack_keras_batch
 
 
 class AdversarialModel(GenerativeModel):
@@ -106,11 +106,11 @@ class AdversarialModel(GenerativeModel):
             config["critic_optimizer"] = keras.saving.serialize_keras_object(self.critic_optimizer)
         return config
 
-    def deal(self, batch):
+    def split_for_critic(self, batch):
         """Splits a batch into `critic_steps` equal parts, one per critic update."""
         if self.critic_steps == 1:
             return [batch]
-        rows = first_tensor(batch).shape[0]
+        rows = batch_images(batch).shape[0]
         require(rows is None or rows % self.critic_steps == 0,
                 f"critic_steps={self.critic_steps} expects batches of a multiple of {self.critic_steps} images, "
                 f"a part for each of the critic's updates, received {rows}")
@@ -134,8 +134,8 @@ class AdversarialModel(GenerativeModel):
         return losses
 
     def train_step(self, data):
-        data = batch_of(data)
-        *earlier, last = self.deal(data)
+        data = unpack_keras_batch(data)
+        *earlier, last = self.split_for_critic(data)
         for part in earlier:
             self.update_critic(part, self.generate(part, training=True))
         with tf.GradientTape() as tape:
@@ -147,13 +147,13 @@ class AdversarialModel(GenerativeModel):
         gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
         losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
         self.after_step(losses)
-        return self.track(losses, data)
+        return self.update_trackers(losses, data)
 
     def test_step(self, data):
-        data = batch_of(data)
+        data = unpack_keras_batch(data)
         made = self.generate(data, training=False)
         losses = self.critic_losses(data, made, training=False) | self.generator_losses(data, made, training=False)
-        logs = self.track(losses | {"generator_gradient": tf.zeros(())}, data)
+        logs = self.update_trackers(losses | {"generator_gradient": tf.zeros(())}, data)
         return {name: value for name, value in logs.items() if name != "generator_gradient"}
 
 

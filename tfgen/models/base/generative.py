@@ -11,12 +11,12 @@ from tfgen.verbs import graphs, verbs_of
 SPAN = 2.0
 
 
-def first_tensor(batch):
+def batch_images(batch):
     """The images of a batch that is `x`, `(x, y)` or a nest of tensors."""
     return keras.tree.flatten(batch)[0]
 
 
-def batch_of(data):
+def unpack_keras_batch(data):
     """Undoes Keras' packing: `train_on_batch` pads (x, y, sample_weight) with None; returns the batch as the dataset
     yielded it."""
     if isinstance(data, (tuple, list)):
@@ -163,7 +163,7 @@ class GenerativeModel(keras.Model):
         return losses["loss"] + layer_losses([self])
 
     def train_step(self, data):
-        data = batch_of(data)
+        data = unpack_keras_batch(data)
         with tf.GradientTape() as tape:
             losses = self.compute_losses(data, training=True)
             losses["loss"] = self.total_loss(losses)
@@ -171,17 +171,17 @@ class GenerativeModel(keras.Model):
             scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
         variables = self.step_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
-        return self.track(losses, data)
+        return self.update_trackers(losses, data)
 
     def test_step(self, data):
-        data = batch_of(data)
+        data = unpack_keras_batch(data)
         losses = self.compute_losses(data, training=False)
         losses["loss"] = self.total_loss(losses)
-        return self.track(losses, data)
+        return self.update_trackers(losses, data)
 
-    def track(self, losses, data):
+    def update_trackers(self, losses, data):
         """Adds a batch's losses, weighted by its size, to the epoch's means; returns the means."""
-        rows = tf.shape(first_tensor(data))[0]
+        rows = tf.shape(batch_images(data))[0]
         for tracker in self.trackers:
             tracker.update_state(losses[tracker.name], sample_weight=rows)
         self.guard.update_state([losses[tracker.name] for tracker in self.trackers])

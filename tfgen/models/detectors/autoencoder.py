@@ -5,12 +5,12 @@ from keras import ops
 from tfgen.errors import require
 from tfgen.layers.differences import CodeDistance, SquaredError
 from tfgen.models.autoencoders.autoencoder import Autoencoder
-from tfgen.models.detectors.base import Compared
+from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.serialization import serializable
 
 
 @serializable(inherit=True)
-class AnomalyAutoencoder(Compared, Autoencoder):
+class AnomalyAutoencoder(ReconstructionDetector, Autoencoder):
     """An `Autoencoder` of normal images; what it reconstructs badly, or codes unusually, is strange.
 
     score(x) = difference of x and its reconstruction + code_weight * squared Mahalanobis distance of its code per
@@ -33,7 +33,7 @@ class AnomalyAutoencoder(Compared, Autoencoder):
         self.code_weight = code_weight
         self.code_distance = CodeDistance(self.latent_shape[0])
 
-    def observe(self, x, codes, parameters):
+    def update_statistics(self, x, codes, parameters):
         if self.corruption is not None:
             # What is usual of clean images.
             codes = self.encoder(x, training=False)

@@ -24,7 +24,7 @@ class Detector:
         return []
 
 
-class Compared(Detector):
+class ReconstructionDetector(Detector):
     """Mixes into a model with `reconstruct` the verbs `score` and `anomaly_map`, by an object `difference`.
 
     A difference is a function `(x, reconstruction) -> maps (B, H, W)` with `pool(maps) -> scores (B,)` and

@@ -5,7 +5,7 @@ from keras import ops
 
 from tfgen.errors import require
 from tfgen.layers.differences import blurred, pooled
-from tfgen.models.base.generative import GenerativeModel, first_tensor
+from tfgen.models.base.generative import GenerativeModel, batch_images
 from tfgen.models.detectors.base import Detector
 from tfgen.serialization import serializable
 
@@ -66,7 +66,7 @@ class DRAEM(Detector, GenerativeModel):
         return ops.cast(self.segmenter(ops.concatenate([x, repaired], axis=-1), training=training), "float32")
 
     def compute_losses(self, batch, training):
-        x = first_tensor(batch)
+        x = batch_images(batch)
         blemished, mask = self.blemishes.blemish(x, self.blemishes.uniforms(x, training))
         repaired = self.repair(blemished, training)
         found = self.segment(blemished, repaired, training)

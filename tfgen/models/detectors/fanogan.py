@@ -6,16 +6,16 @@ from keras import ops
 from tfgen.errors import require
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import Wasserstein
-from tfgen.models.base.generative import SPAN, batch_of, layer_losses
+from tfgen.models.base.generative import SPAN, layer_losses, unpack_keras_batch
 from tfgen.models.base.stages import Stages
-from tfgen.models.detectors.base import Compared
+from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.models.detectors.ganomaly import check_features
 from tfgen.models.gans.gan import GAN
 from tfgen.serialization import serializable
 
 
 @serializable(inherit=True)
-class FAnoGAN(Compared, Stages, GAN):
+class FAnoGAN(ReconstructionDetector, Stages, GAN):
     """A GAN of normal images for `gan_steps` steps, then an encoder E onto its generator G (Schlegl et al., 2019).
 
     The encoder minimises, f being what the critic's score is made of, with n pixels and n_f features,
@@ -83,7 +83,7 @@ class FAnoGAN(Compared, Stages, GAN):
 
     def encoder_step(self, data):
         """One update of the encoder."""
-        data = batch_of(data)
+        data = unpack_keras_batch(data)
         x, _ = self.images_and_labels(data)
         with tf.GradientTape() as tape:
             loss = ops.mean(self.izi_f(x, training=True)) + layer_losses(self.generator_networks)
@@ -92,7 +92,7 @@ class FAnoGAN(Compared, Stages, GAN):
         losses |= {"generator_loss": loss, "stage": tf.ones(()), "izi_f": loss,
                    "generator_gradient": tf.linalg.global_norm(gradients)}
         self.after_step(losses)
-        return self.track(losses, data)
+        return self.update_trackers(losses, data)
 
     def generator_losses(self, batch, made, training):
         losses = super().generator_losses(batch, made, training)

@@ -8,7 +8,7 @@ from tfgen.layers.differences import SquaredError
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.models.base.generative import SPAN
-from tfgen.models.detectors.base import Compared
+from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.serialization import serializable
 
 
@@ -18,7 +18,7 @@ def check_features(critic):
 
 
 @serializable
-class ReconstructingGAN(Compared, AdversarialModel):
+class ReconstructingGAN(ReconstructionDetector, AdversarialModel):
     """A generator that reconstructs normal images, and a critic whose features compare them with the originals.
 
     A subclass writes `generate` (a dictionary with the reconstruction as `"image"`) and `comparison_losses`.

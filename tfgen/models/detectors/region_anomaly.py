@@ -8,13 +8,13 @@ from tfgen.layers import uses_batch_statistics
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
-from tfgen.models.base.generative import first_tensor
-from tfgen.models.detectors.base import Compared
+from tfgen.models.base.generative import batch_images
+from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.serialization import serializable
 
 
 @serializable
-class RegionInpainter(Compared, AdversarialModel):
+class RegionInpainter(ReconstructionDetector, AdversarialModel):
     """A generator G(erased image, mask) of what erased regions held, against a critic of patches (Nguyen et al., 2020).
 
     With the mask m, 1 in a random lattice of squares, and x' = m G((1 - m) x + m fill, m) + (1 - m) x, the critic minimises
@@ -80,12 +80,12 @@ class RegionInpainter(Compared, AdversarialModel):
         return [ops.cast(self.critic(x, training=training), "float32")]
 
     def generate(self, batch, training):
-        x = first_tensor(batch)
+        x = batch_images(batch)
         mask = self.erasure.mask(self.erasure.uniforms(x, training), *self.image_shape[:2])
         return {"image": ops.where(mask, self.inpaint(x, mask, training), x), "mask": mask}
 
     def critic_losses(self, batch, made, training):
-        (real,), (fake,) = judge_both(lambda x: self.judge(x, training), [first_tensor(batch)], [made["image"]],
+        (real,), (fake,) = judge_both(lambda x: self.judge(x, training), [batch_images(batch)], [made["image"]],
                                       self.joint_batches)
         loss = 0.5 * self.objective.critic(real, fake)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
@@ -94,7 +94,7 @@ class RegionInpainter(Compared, AdversarialModel):
     def generator_losses(self, batch, made, training):
         erased = ops.cast(made["mask"], "float32")
         # A small image may lie between the regions.
-        l1 = ops.sum(ops.abs(first_tensor(batch) - made["image"])) / ops.maximum(
+        l1 = ops.sum(ops.abs(batch_images(batch) - made["image"])) / ops.maximum(
             ops.sum(erased) * self.image_shape[-1], 1.0)
         loss = self.l1_weight * l1
         if self.adversarial_weight:

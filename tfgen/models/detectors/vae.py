@@ -3,12 +3,12 @@
 from tfgen.errors import require
 from tfgen.layers.differences import SquaredError
 from tfgen.models.autoencoders.vae import VAE
-from tfgen.models.detectors.base import Compared
+from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.serialization import serializable
 
 
 @serializable(inherit=True)
-class AnomalyVAE(Compared, VAE):
+class AnomalyVAE(ReconstructionDetector, VAE):
     """A `VAE` of normal images; `score` is its difference from the reconstruction, or minus its `log_prob`.
 
     Args:
@@ -24,7 +24,7 @@ class AnomalyVAE(Compared, VAE):
         self.difference = difference
         self.bound_samples = bound_samples
 
-    def observe(self, x, parameters):
+    def update_statistics(self, x, parameters):
         self.difference.update(x, self.likelihood.mean(parameters))
 
     def score(self, x):
