@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.data.helpers import again, one_line, pixels, same
+from helpers import again, one_line, pixels, same
 
 from tfgen.data import DataSpec, load, views
 from tfgen.data.dataset import Dataset

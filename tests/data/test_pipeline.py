@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.data import Dataset, DataSpec, dataset, load, pairings, views
-from tfgen.data.dataset import stream_seeds
+from tfgen.data import Dataset, DataSpec, load, pairings, views
+from tfgen.data.order import IMAGES, ORDER, SOURCES, shuffled, stream_seeds
 from tfgen.errors import UserError
 from tfgen.layers import Jitter
 
@@ -54,10 +54,10 @@ def test_runs_begun_in_the_first_order_keep_it():
     assert list(rows) == expected
 
 
-def orders(count, epochs, seed=0, domain=dataset._IMAGES, order=dataset.ORDER):
+def orders(count, epochs, seed=0, domain=IMAGES, order=ORDER):
     """The places of a split's rows in some epochs: int64 (epochs, count)."""
     positions = tf.range(epochs[0] * count, (epochs[-1] + 1) * count, dtype=tf.int64)
-    return dataset._shuffled(positions, count, seed, domain, order).numpy().reshape(-1, count)
+    return shuffled(positions, count, seed, domain, order).numpy().reshape(-1, count)
 
 
 def correlation(ones, others):
@@ -75,7 +75,7 @@ def test_orders_of_epochs_seeds_and_domains_are_independent(count):
     assert sorted(ours[0]) == list(range(count))
     others = {"epochs": (ours, ours[1:]), "seeds": (ours, orders(count, epochs, 1)),
               "far seeds": (ours, orders(count, epochs, 256)), "high seeds": (ours, orders(count, epochs, 2**40)),
-              "domains": (ours, orders(count, epochs, 0, dataset._SOURCES)),
+              "domains": (ours, orders(count, epochs, 0, SOURCES)),
               "place and row": (ours, np.broadcast_to(np.arange(count), ours.shape))}
     found = {name: correlation(*pair) for name, pair in others.items()}
     assert max(map(abs, found.values())) <= 0.01, found

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfgen import files
-from tfgen.cli.lazy import data, drawing, folders, heat, latent, loading, pictures, runs, saved_model, seeds
+from tfgen.cli.lazy import data, drawing, folders, heat, latent, paths, pictures, runs, saved_model, seeds
 from tfgen.errors import UserError
 
 # Number of images without --n, by the kind of the output.
@@ -67,10 +67,10 @@ def images_of(path, live, images, count, split="test"):
         return *drawing.examples(runs.load_data(about), count, split), None, []
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
-    arrays = loading.read_arrays(place) if place.exists() and not known else None
+    arrays = paths.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
-        x, paths, unreadable = folders.read(live, place, count)
-        return x, folders.labels_of(paths, place, live.class_names), list(map(str, paths)), unreadable
+        x, files_read, unreadable = folders.read(live, place, count)
+        return x, folders.labels_of(files_read, place, live.class_names), list(map(str, files_read)), unreadable
     if arrays:
         x, labels = arrays.get("test", arrays["train"])
         x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]

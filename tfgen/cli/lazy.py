@@ -23,10 +23,24 @@ class Lazy:
         return getattr(importlib.import_module(self._name), name)
 
 
-data, evaluation, figures, latent, pictures, recipes, runs, seeds, serving = (Lazy(f"tfgen.{name}") for name in (
-    "data", "evaluation", "figures", "latent", "pictures", "recipes", "runs", "seeds", "serving"))
-calibration, export, features, folders, heat, live, loading, drawing, report, results, saved_model, sheets, tuning = (
-    Lazy(f"tfgen.{name}") for name in (
-        "detection.calibration", "serving.export", "evaluation.features", "serving.folders", "detection.heat", "verbs.live",
-        "data.loading", "runs.drawing", "detection.report", "figures.table", "serving.saved_model", "latent.sheets",
-        "runs.tuning"))
+calibration = Lazy("tfgen.detection.calibration")
+data = Lazy("tfgen.data")
+drawing = Lazy("tfgen.runs.drawing")
+evaluation = Lazy("tfgen.evaluation")
+export = Lazy("tfgen.serving.export")
+features = Lazy("tfgen.evaluation.features")
+figures = Lazy("tfgen.figures")
+folders = Lazy("tfgen.serving.folders")
+heat = Lazy("tfgen.detection.heat")
+latent = Lazy("tfgen.latent")
+paths = Lazy("tfgen.data.readers.paths")
+pictures = Lazy("tfgen.pictures")
+recipes = Lazy("tfgen.recipes")
+report = Lazy("tfgen.detection.report")
+results = Lazy("tfgen.figures.table")
+runs = Lazy("tfgen.runs")
+saved_model = Lazy("tfgen.serving.saved_model")
+seeds = Lazy("tfgen.seeds")
+serving = Lazy("tfgen.serving")
+sheets = Lazy("tfgen.latent.sheets")
+tuning = Lazy("tfgen.runs.tuning")

@@ -73,8 +73,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
     if resume:
         others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
-                  "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--levels": levels, "--binarise": binarise,
-                  "--out": out}
+                  "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
+                  "--levels": levels, "--binarise": binarise, "--out": out}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")

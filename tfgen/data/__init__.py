@@ -3,7 +3,8 @@
 from tfgen.data import pairings, views
 from tfgen.data.dataset import Dataset
 from tfgen.data.levels import discretise
-from tfgen.data.loading import available, load, portable
+from tfgen.data.loading import load, portable
+from tfgen.data.names import available
 from tfgen.data.one_class import one_class
 from tfgen.data.readers.image_files import reading
 from tfgen.data.readers.prepare import prepare

@@ -1,6 +1,5 @@
 """Loads a Dataset from a name or a path."""
 
-import json
 import os
 import pathlib
 
@@ -11,13 +10,14 @@ from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
 from tfgen.data.levels import check as check_levels
 from tfgen.data.levels import discretise
+from tfgen.data.names import unknown
 from tfgen.data.one_class import one_class
-from tfgen.data.readers import arrays, folders, mvtec, tfds_store
-from tfgen.data.readers.prepare import IDX_DATASETS
+from tfgen.data.readers import folders, mvtec, tfds_store
+from tfgen.data.readers.paths import read_path
 from tfgen.data.readers.resize import Fit, check_one_size, stack
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
-from tfgen.errors import UserError, did_you_mean, note
+from tfgen.errors import UserError, note
 
 
 def _digits():
@@ -153,49 +153,6 @@ def _apply_view(source, name, splits, class_names, paths):
     return _dataset(source, name, splits, *classes)
 
 
-def read_arrays(path):
-    """{split: (images, labels)} of a .npz or IDX file or a folder of IDX files, or None for anything else."""
-    if path.is_dir():
-        return arrays.read_idx_folder(path) if arrays.has_idx(path) else None
-    ending = path.suffix.lower()
-    if ending == ".npz":
-        return arrays.read_npz(path)
-    return arrays.read_idx_file(path) if ending in (".gz", ".idx") or path.name.endswith("ubyte") else None
-
-
-def _from_path(path, reader):
-    """({split: (images, labels)}, class names, {split: [path of each image file]})."""
-    found = read_arrays(path)
-    if found:
-        return found, (), {}
-    if not path.is_dir():
-        raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
-                        "give one of those")
-    if folders.domain_roots(path):
-        splits, paths = folders.read_domains(path, reader)
-        return splits, (), paths
-    mvtec.check_single(path)
-    return folders.read_folder(path, reader)
-
-
-def _unknown(name, data_dir):
-    """The UserError for a name that is neither prepared nor a path."""
-    builders = tfds_store.builder_names()
-    here = tfds_store.root(data_dir)
-    known = name.split("/")[0] in builders
-    if name in IDX_DATASETS:
-        return UserError(f"expected {name!r} prepared in {str(here)!r}, received nothing there: "
-                         f"type: tfgen data prepare {name} --from DIR (DIR has its four *-ubyte.gz files)")
-    if known:
-        return UserError(f"expected {name!r} prepared in {str(here)!r}, received nothing there: "
-                         f"type: tfds build {name}")
-    if name.startswith((".", "~", "/")) or pathlib.Path(name).suffix:
-        return UserError(f"expected an existing file or folder, received {name!r}: check the path")
-    choices = ["digits", *tfds_store.prepared(data_dir), *builders]
-    return UserError(f"expected a dataset's name or an existing path, received {name!r}"
-                     f"{did_you_mean(name, choices)}: see `tfgen data list`")
-
-
 def _load(source, name, data_dir):
     """The Dataset of a name or path, before the conversion to one-class data."""
     if name == "digits":
@@ -206,7 +163,7 @@ def _load(source, name, data_dir):
         return _apply_view(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
     path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
-        raise _unknown(name, data_dir)
+        raise unknown(name, data_dir)
     title = path.resolve().name
     title = title.split(".")[0] or title
     source["name"] = str(path.resolve())
@@ -214,7 +171,7 @@ def _load(source, name, data_dir):
     if path.is_dir() and mvtec.is_category(path):
         dataset = _category(source, title, path, reader)
     else:
-        dataset = _apply_view(source, title, *_from_path(path, reader))
+        dataset = _apply_view(source, title, *read_path(path, reader))
     reader.finish()
     return dataset
 
@@ -291,15 +248,3 @@ def portable(source):
     """
     path = pathlib.Path(source["name"])
     return source | {"data_dir": None} | ({"name": path.name, "local": True} if path.is_absolute() else {})
-
-
-def available(data_dir=None):
-    """[(name, location, description)] of all datasets that `load` finds by name: digits and prepared TFDS datasets."""
-    rows = [("digits", "built in", "1,797 handwritten digits, 8x8, 10 classes (scikit-learn)")]
-    for name, folder in tfds_store.prepared(data_dir).items():
-        try:
-            text = json.loads((folder / "dataset_info.json").read_text("utf-8")).get("description", "")
-        except (OSError, ValueError, AttributeError):
-            text = "its dataset_info.json cannot be read: prepare it again"
-        rows.append((name, str(folder), " ".join(str(text).split())[:200]))
-    return rows

@@ -44,7 +44,7 @@ def write(live, folder, out, threshold=None, top=100):
     Memory grows with `top`, not with the number of images. An existing report in `out` is replaced.
 
     Args:
-        live: `verbs.live.Live` or `serving.saved_model.Served`, with `score`; with `anomaly_map`, pictures also show the heat map.
+        live: `verbs.live.Live` or `serving.saved_model.Served`, with `score`; with `anomaly_map`, pictures have heat maps.
         folder: a folder of images, searched with its subfolders, or an image file.
         out: output folder, which must not contain `folder`; created if necessary.
         threshold: images with a higher score are classified as anomalous; None uses the model's threshold.

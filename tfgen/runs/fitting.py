@@ -2,7 +2,7 @@
 
 import math
 
-from tfgen.data.dataset import ORDER
+from tfgen.data.order import ORDER
 
 
 def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, order=ORDER, validate=True,

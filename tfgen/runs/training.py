@@ -10,7 +10,7 @@ import keras_tuner
 
 from tfgen import data, disks, evaluation, files, recipes, seeds
 from tfgen.attempts import Attempts
-from tfgen.data.dataset import ORDER
+from tfgen.data.order import ORDER
 from tfgen.detection import calibration
 from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
