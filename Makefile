@@ -8,7 +8,7 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test oldest lint bench results catalogue
+.PHONY: venv demo test oldest lint bench results catalogue docs
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,10 @@ bench: venv
 	$(BIN)/python -m benchmarks.bench
 results: venv
 	$(BIN)/tfgen results
-# What `tfgen list` shows: made anew when a recipe changes.
+# A page per package, from the docstrings, in site/.
+docs: venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/pdoc --docformat google -o site tfgen
+# What `tfgen list` shows, and docs/verbs.md: made anew when a recipe or a verb changes.
 catalogue: venv
 	$(BIN)/tfgen catalogue

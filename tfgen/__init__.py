@@ -17,12 +17,15 @@ if not _start.COMMAND:
         detection,
         distributions,
         evaluation,
+        figures,
+        latent,
         layers,
         losses,
         metrics,
         models,
         networks,
         noise,
+        pictures,
         recipes,
         runs,
         schedules,
@@ -61,8 +64,8 @@ if not _start.COMMAND:
     from tfgen.serialization import serializable
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
-           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "layers", "losses", "metrics",
-           "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "serving", "toys", "tuning",
-           "verbs"]
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix",
+           "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
+           "VAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent",
+           "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "schedules",
+           "serializable", "serving", "toys", "tuning", "verbs"]

@@ -1,7 +1,9 @@
 """Runs: a training in a folder with its files, pictures and figures; hyperparameter search."""
 
+from tfgen.runs import budget, callbacks, doctor, tuning
 from tfgen.runs.drawing import examples
 from tfgen.runs.folder import load_data, load_model, newest_checkpoint, open_run, read, read_history
 from tfgen.runs.training import resume, train
 
-__all__ = ["examples", "load_data", "load_model", "newest_checkpoint", "open_run", "read", "read_history", "resume", "train"]
+__all__ = ["budget", "callbacks", "doctor", "examples", "load_data", "load_model", "newest_checkpoint", "open_run",
+           "read", "read_history", "resume", "train", "tuning"]

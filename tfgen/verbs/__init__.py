@@ -2,4 +2,4 @@
 
 from tfgen.verbs.table import VERBS, Option, Verb, verbs_of
 
-__all__ = ["Option", "VERBS", "Verb", "verbs_of"]
+__all__ = ["Option", "VERBS", "Verb", "graphs", "live", "verbs_of"]
