@@ -1,4 +1,4 @@
-"""The start: which backend Keras has, and the first import of TensorFlow and Keras, without their chatter."""
+"""Start-up: checks Keras' backend; imports TensorFlow and Keras once, without their log messages."""
 
 import contextlib
 import functools
@@ -13,7 +13,7 @@ COMMAND = pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen"
 
 
 def check_backend(backend):
-    """Raises an `ImportError` of one line, or ends the command `tfgen` with it, unless Keras' backend is TensorFlow."""
+    """Raises a one-line `ImportError` (the command `tfgen` exits with it) unless Keras' backend is TensorFlow."""
     if backend == "tensorflow":
         return
     message = (f"tfgen needs Keras' TensorFlow backend, received '{backend}': set KERAS_BACKEND=tensorflow, and import no "
@@ -26,7 +26,7 @@ def check_backend(backend):
 
 @contextlib.contextmanager
 def quiet():
-    """Keeps TensorFlow's start-up chatter off the terminal; shows it if the import fails."""
+    """Hides TensorFlow's start-up messages; prints them if the import fails."""
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or sys.stderr is None:
         yield
         return
@@ -49,7 +49,7 @@ def quiet():
 
 @contextlib.contextmanager
 def interruptible():
-    """Ctrl-C during the command's imports, which take seconds, just ends it."""
+    """Lets Ctrl-C end the command during its imports, which take seconds."""
     if not COMMAND:
         yield
         return

@@ -1,4 +1,4 @@
-"""What only measures or draws stops no training: it is left out, with one line that says why."""
+"""Measurements and drawings that never stop a training: if one fails, it is omitted with a one-line reason."""
 
 import os
 
@@ -6,9 +6,9 @@ from tfgen.errors import note
 
 
 class Attempts:
-    """Calls functions whose failure is said once, on standard error, and goes no further.
+    """Calls functions and reports their failure once, on standard error, without raising it.
 
-    A full disk is everybody's failure and is raised, as is Ctrl-C; with TFGEN_DEBUG=1 everything is.
+    Errors of files (a full disk) and Ctrl-C are raised; with TFGEN_DEBUG=1 all errors are.
 
     Attributes:
         left_out: {what: the reason}.
@@ -18,23 +18,23 @@ class Attempts:
         self.left_out = {}
 
     def __call__(self, what, function, *arguments, default=None):
-        """What `function(*arguments)` gives, or `default`.
+        """The result of `function(*arguments)`, or `default` if it fails.
 
         Args:
-            what: name of the result that is left out if it fails, such as "samples".
+            what: name of the omitted result, such as "samples".
         """
         try:
             return function(*arguments)
         except OSError:
             raise
-        except Exception as error:  # Whatever it is, the training is worth more.
+        except Exception as error:  # no measurement may stop a training
             if os.environ.get("TFGEN_DEBUG"):
                 raise
             self.leave_out(what, " ".join(str(error).split()) or type(error).__name__)
             return default
 
     def leave_out(self, what, reason):
-        """Says once that `what` is left out."""
+        """Reports once that `what` is omitted."""
         if what not in self.left_out:
             note(f"left out: {what}: {reason}")
         self.left_out[what] = reason

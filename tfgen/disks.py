@@ -1,4 +1,4 @@
-"""Disks that are full, by whatever name a library calls it."""
+"""Full disks, whichever error a library raises for them."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ _FULL_TEXT = re.compile("|".join([r"\d+ requested and \d+ written", rf"errno = (
 
 
 def is_full(error):
-    """Whether an error, or what caused it, says that a disk, a quota or a file's allowed size is full."""
+    """Whether an error or its cause reports a full disk, an exhausted quota or the maximum file size."""
     while error is not None:
         if getattr(error, "errno", None) in _FULL or _FULL_TEXT.search(str(error)):
             return True
@@ -24,18 +24,18 @@ def is_full(error):
 
 
 def _disk_of(folder):
-    """Where the disk of a folder, that may be still to be made, is mounted."""
+    """Mount point of the disk of a folder, which need not exist."""
     folder = pathlib.Path(folder).absolute()
     return next(parent for parent in (folder, *folder.parents) if os.path.ismount(parent))
 
 
 @contextlib.contextmanager
 def room_in(folder, intact=""):
-    """Turns an error of the block that says so into a `DiskFull` that names the folder.
+    """Context manager: turns the block's error about a full disk into a `DiskFull` that names the folder.
 
     Args:
-        folder: that is written to.
-        intact: function without arguments that says what is kept, and what to do; or "".
+        folder: folder that the block writes to.
+        intact: function () -> message about what is kept and what to do, or "".
     """
     try:
         yield

@@ -1,26 +1,26 @@
-"""What is said in one line: a user's mistake (exit code 2), a failure of what was asked rightly (exit code 1), a note."""
+"""One-line messages: user errors (exit code 2), failures of valid requests (exit code 1), notes."""
 
 import difflib
 import sys
 
 
 class UserError(ValueError):
-    """A mistake in what was asked or in the data: the message says what was expected, received and what to do."""
+    """A mistake in the arguments or the data. The message says what was expected, what was received and what to do."""
 
     # Keras adds lines to what is raised in a layer's call, but not to what says that they were added.
     _keras_call_info_injected = True
 
 
 class Failure(RuntimeError):
-    """What was asked cannot be had: the message says what happened and what is kept."""
+    """A failure of a valid request. The message says what happened and what is kept."""
 
 
 class DiskFull(OSError):
-    """There is no room to write: the message says where, and what is intact."""
+    """A disk is full. The message says which, and which files are intact."""
 
 
 def note(line):
-    """One line on standard error: what a person should know and nothing stops for."""
+    """Prints one line on standard error; nothing stops."""
     print(line, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Files that are never half there: written aside in the same folder, then renamed."""
+"""Atomic files and folders: written under a temporary name in the same folder, then renamed."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ ASIDE = ".tfgen-"
 
 
 def sweep(folder):
-    """Removes what a killed process was writing under a folder that nobody else writes to."""
+    """Removes temporary files of killed processes under a folder that no other process writes to."""
     for path in [path for path in pathlib.Path(folder).rglob(f"{ASIDE}*") if path.is_file()]:
         path.unlink()
 
@@ -29,10 +29,10 @@ def sweep(folder):
 def folder_aside(folder):
     """Yields a new temporary folder in `folder`, to be renamed; removes it if it still has its name at the end.
 
-    Those of processes that were killed are removed first, and those of living ones, which hold them, are not.
+    First removes temporary folders of killed processes; those of running processes are locked and stay.
 
     Raises:
-        DiskFull: if there is no room for what is written in it.
+        DiskFull: if the disk is full.
     """
     folder = pathlib.Path(folder)
     with room_in(folder):
@@ -53,7 +53,7 @@ def folder_aside(folder):
 
 @contextlib.contextmanager
 def _locked(folder):
-    """Holds the lock of a folder if it can; yields True, False where another process holds it, None where none exist."""
+    """Locks a folder; yields True, False if another process holds the lock, None if the system has no locks."""
     if fcntl is None:
         yield None
         return
@@ -73,10 +73,10 @@ def _locked(folder):
 
 @contextlib.contextmanager
 def held(folder):
-    """Holds a folder, made if need be, for one process at a time; the system lets go of it when the process ends.
+    """Locks a folder (created if necessary) for this process; the system releases the lock when the process ends.
 
     Raises:
-        UserError: while another process holds it.
+        UserError: if another process holds it.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def written_aside(path):
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it.
 
     Raises:
-        DiskFull: if there is no room for it.
+        DiskFull: if the disk is full.
     """
     path = pathlib.Path(path)
     with room_in(path.parent):
@@ -114,21 +114,21 @@ def written_aside(path):
 
 
 def write_text(path, text):
-    """Writes a text file, UTF-8, whole or not at all; names of files that are not UTF-8 keep their bytes."""
+    """Writes a UTF-8 text file atomically; file names that are not UTF-8 keep their bytes."""
     with written_aside(path) as aside:
         aside.write_text(text, "utf-8", "surrogateescape")
 
 
 def write_json(path, value):
-    """Writes JSON, indented, keys in the order given."""
+    """Writes indented JSON, keys in the order given."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path):
-    """What `write_json` wrote.
+    """Reads a JSON file.
 
     Raises:
-        UserError: for a file that somebody else wrote to.
+        UserError: for a file that is not JSON.
     """
     try:
         return json.loads(pathlib.Path(path).read_text("utf-8"))

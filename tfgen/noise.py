@@ -43,7 +43,7 @@ def threefry(key, counter):
 
 
 def _fresh(seeds):
-    """Replaces negative seeds by ones that no two calls or processes share."""
+    """Replaces negative seeds by random ones, different in each call and process."""
     # Both op seeds 0: the kernel seeds itself from entropy, whatever the global seed is.
     drawn = tf.cond(
         tf.reduce_any(seeds < 0),
@@ -73,9 +73,9 @@ def uniform(seeds, shape, use=LATENT):
     """Uniform noise in (0, 1), float32 of shape (B, *shape).
 
     Args:
-        seeds: int64 (B,); a negative seed asks for fresh noise.
+        seeds: int64 (B,); a negative seed draws new noise.
         shape: the static shape of one row.
-        use: which independent stream of the seed (int or int32 scalar tensor).
+        use: independent noise stream of the seed (int or int32 scalar tensor).
     """
     size = math.prod(shape)
     first, second = _bits(seeds, (size + 1) // 2, use)
@@ -98,7 +98,7 @@ def _fold(x, bits):
 def seeds_of(images):
     """One non-negative seed per image, a hash of its pixels at 8 bits: int64 (B,).
 
-    Estimates that need noise (an ELBO, a corrupted test image) become functions of the image alone with it.
+    With it, estimates that need noise (an ELBO, a corrupted test image) are functions of the image alone.
     """
     levels = tf.cast(tf.round(tf.cast(images, tf.float32) * 255.0), tf.int64)
     levels = tf.reshape(levels, (tf.shape(levels)[0], math.prod(images.shape[1:])))

@@ -1,4 +1,4 @@
-"""Seeds that a user gives: whole numbers from 0 to 2^63 - 1, whatever the library that they seed takes."""
+"""Seeds of the user, whole numbers from 0 to 2^63 - 1, converted to the ranges of the libraries."""
 
 import keras
 import numpy as np
@@ -28,5 +28,5 @@ def set_random(seed):
 
 
 def of_samples(seed, count):
-    """The seeds of `count` samples, int64 (count,), of which two `seed`s below 2^31 share none. Errors as for `folded`."""
+    """Seeds of `count` samples, int64 (count,); two values of `seed` below 2^31 share none. Errors as for `folded`."""
     return (folded(seed, 31) << 32) + np.arange(count)

@@ -1,4 +1,4 @@
-"""Configs from `__init__` signatures, once, for every model, layer, likelihood, penalty and schedule."""
+"""Keras configs from `__init__` signatures, for all models, layers, likelihoods, penalties and schedules."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ def serializable(cls=None, *, inherit=False):
 
     Args:
         cls: the class; `@serializable` alone is enough for most.
-        inherit: whether `**kwargs` also carry the parameters of the class above, which is serialisable, too.
+        inherit: whether `**kwargs` also contain parameters of a serialisable base class.
 
     Raises:
         TypeError: at definition, if `__init__` takes positional-only or `*args` parameters.

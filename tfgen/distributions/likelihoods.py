@@ -1,4 +1,4 @@
-"""p(x | parameters) as objects: the decoder's output parametrises one, models ask for its log-probability."""
+"""Likelihoods p(x | parameters): the decoder's output gives the parameters."""
 
 import math
 
@@ -15,13 +15,14 @@ def sum_pixels(values):
 
 
 class Likelihood:
-    """A distribution over images in [0, 1], independent per value given the decoder's output.
+    """A distribution over images in [0, 1], independent per value given its parameters, the decoder's output.
 
     Attributes:
-        parameters_per_value: the decoder's output has C * this channels for images with C.
-        bits_offset: what a density on [0, 1] adds to bits/dim of 8-bit images (8), or 0 for a probability.
-        normalised: whether it sums or integrates to 1 over grey levels, and not over binary images alone: else its
-            `log_prob` of images with grey levels is no log-likelihood, and there are no bits/dim of them.
+        parameters_per_value: parameters per value; the decoder's output has C * parameters_per_value channels for C
+            channels.
+        bits_offset: offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability.
+        normalised: whether it sums or integrates to 1 over grey levels (a Bernoulli does so over binary images only). If
+            not, its `log_prob` of grey-level images is not a log-likelihood, and their bits/dim are undefined.
     """
 
     parameters_per_value = 1
@@ -33,7 +34,7 @@ class Likelihood:
         raise NotImplementedError(f"{type(self).__name__} must define log_prob(parameters, x)")
 
     def mean(self, parameters):
-        """The image that the distribution expects, in [0, 1]: (B, H, W, C k) -> (B, H, W, C)."""
+        """Mean image in [0, 1]: (B, H, W, C k) -> (B, H, W, C)."""
         raise NotImplementedError(f"{type(self).__name__} must define mean(parameters)")
 
 
@@ -63,7 +64,7 @@ class Gaussian(Likelihood):
 
     Args:
         sigma: standard deviation in units of the [0, 1] range, > 0; None: the decoder gives it per value (its
-            second half of channels is log sigma, softly kept over `exp(-6)`).
+            second half of channels is log sigma, softly bounded below by -6).
     """
 
     bits_offset = 8.0
@@ -93,7 +94,7 @@ class DiscretisedLogistic(Likelihood):
     the first and the last level. The decoder gives mean and log scale (second half of its channels).
 
     Args:
-        bits: bits per value, 1 to 16. The default 8 is that of common images.
+        bits: bits per value, 1 to 16.
     """
 
     parameters_per_value = 2
@@ -121,5 +122,5 @@ class DiscretisedLogistic(Likelihood):
 
 
 def _bounded_log_scale(raw, lowest=-6.0):
-    """Keeps a log scale over `lowest`: a scale that goes to 0 on constant pixels sends the density to infinity."""
+    """Softly bounds a log scale below by `lowest`, because a scale near 0 on constant pixels has unbounded density."""
     return lowest + ops.softplus(raw - lowest)

@@ -1,4 +1,4 @@
-"""What a generator's noise is drawn from: `draw` in training, `seeded` as a pure function of seeds."""
+"""Priors of latents: `draw` in training, `seeded` as a pure function of seeds."""
 
 import keras
 import tensorflow as tf
@@ -9,10 +9,10 @@ from tfgen.verbs import Option
 
 
 class Prior:
-    """A distribution over latents, made from uniform or normal noise.
+    """A distribution over latents.
 
     A prior has `draw(rows, dim, seed_generator)` and `seeded(seeds, dim, **options)`, both giving float32
-    (rows, dim), and `options`, the further inputs of `seeded` as {name: `verbs.Option`}.
+    (rows, dim), and `options`, the optional inputs of `seeded` as {name: `verbs.Option`}.
     """
 
     options = {}
@@ -50,7 +50,7 @@ class Uniform(Prior):
 class TruncatedNormal(Normal):
     """Standard normal in training, truncated to |z| <= truncation when sampling (Brock et al., 2019).
 
-    Drawn by the inverse of the distribution function, so a latent moves continuously with its truncation.
+    Drawn by the inverse distribution function, so that a latent is a continuous function of the truncation.
     """
 
     # Beyond six standard deviations float32 noise has no values: no truncation.

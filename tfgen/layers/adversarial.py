@@ -10,12 +10,12 @@ from tfgen.serialization import serializable
 
 @serializable
 class MinibatchStdDev(keras.layers.Layer):
-    """Appends one channel: the standard deviation over a group of images, averaged over places and channels.
+    """Appends one channel: the standard deviation over a group of images, averaged over positions and channels.
 
-    A critic sees with it whether a batch is varied (Karras et al., 2018, section 3).
+    It lets a critic measure the diversity of a batch (Karras et al., 2018, section 3).
 
     Args:
-        group: images a group at most; the greatest divisor of the batch up to it is taken.
+        group: maximum number of images per group; the largest divisor of the batch size up to it is used.
     """
 
     def __init__(self, group=4, **kwargs):
@@ -39,10 +39,10 @@ class MinibatchStdDev(keras.layers.Layer):
 
 @serializable
 class Scale(keras.layers.Layer):
-    """gamma * x with one learnt gamma, from zero: how a block joins a network without disturbing it.
+    """gamma * x with one learned scalar gamma, initially zero, so that a new block starts as the identity.
 
     Args:
-        start: the first gamma.
+        start: initial gamma.
     """
 
     def __init__(self, start=0.0, **kwargs):
@@ -91,6 +91,6 @@ class OffDiagonalOrthogonality(keras.regularizers.Regularizer):
 
 
 def uses_batch_statistics(network):
-    """Whether a network's outputs depend on which images share a batch, so that real and made must not be mixed."""
+    """Whether a network uses batch statistics, so that real and generated images must not share a batch."""
     return any(isinstance(layer, (keras.layers.BatchNormalization, MinibatchStdDev))
                for layer in network._flatten_layers())

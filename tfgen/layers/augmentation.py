@@ -12,14 +12,14 @@ from tfgen.serialization import serializable
 
 @serializable
 class Jitter(Corruption):
-    """Random jitter: resizes by `scale`, crops the old size at a random place, mirrors every second image.
+    """Random jitter: enlarges by `scale`, crops the original size at a random position, mirrors with probability 1/2.
 
-    286 of 256 pixels are the papers' (Isola et al., 2017, section 6.2; Zhu et al., 2017). Bilinear; a row of the
-    result is a weighted sum of rows, so the whole is two products of matrices on any device.
+    The papers enlarge 256 to 286 pixels (Isola et al., 2017, section 6.2; Zhu et al., 2017). Bilinear interpolation; a
+    row of the result is a weighted sum of rows, so that the layer is two matrix products.
 
     Args:
         scale: >= 1.
-        flip: whether every image is mirrored left to right with probability 1/2.
+        flip: whether to mirror each image left to right with probability 1/2.
 
     Raises:
         UserError: for a scale under 1.
@@ -38,7 +38,7 @@ class Jitter(Corruption):
         return (3,)
 
     def positions(self, uniforms, length):
-        """Where in the image each pixel of the crop comes from: (B, length)."""
+        """Positions in the image of the crop's pixels: (B, length)."""
         large = round(length * self.scale)
         # Crops begin at whole pixels of the enlarged image.
         start = ops.floor(uniforms[:, None] * (large - length + 1))
@@ -54,17 +54,17 @@ class Jitter(Corruption):
 
 
 def bilinear(positions, length):
-    """Weights (B, N, length) with which a line of `length` pixels is read at positions (B, N)."""
+    """Bilinear interpolation weights (B, N, length) of a line of `length` pixels at positions (B, N)."""
     return ops.relu(1.0 - ops.abs(positions[:, :, None] - ops.arange(length, dtype="float32")))
 
 
 @serializable
 class Rotation(Corruption):
-    """Turns each image about its centre by an angle ~ U(-degrees, degrees), bilinear; beyond its borders it is mirrored.
+    """Rotates each image about its centre by an angle ~ U(-degrees, degrees), bilinear, with reflection at the borders.
 
     Args:
         degrees: 0 ... 180.
-        flip: whether every image is mirrored left to right with probability 1/2 before.
+        flip: whether to mirror each image left to right with probability 1/2 first.
 
     Raises:
         UserError: for degrees out of range.

@@ -1,4 +1,4 @@
-"""Simulated defects of normal images: a detector learns from them what is not normal."""
+"""Simulated defects of normal images, from which a detector learns to segment anomalies."""
 
 import math
 
@@ -17,16 +17,16 @@ UNIFORMS_PER_IMAGE = 13
 
 @serializable
 class Blemishes(Corruption):
-    """Covers places of nine images in ten with something else, after Zavrtanik et al. (2021).
+    """Covers regions of nine in ten images with other content, after Zavrtanik et al. (2021).
 
     x (1 - b m) + b m c, with the opacity b ~ min(1, U(opacity, 2 - opacity)). The mask m is where smooth noise is high (a
     blob with a more or less soft edge), where it is about zero (curves, cut by a second noise), or a rectangle. The content
-    c is a colour, of curves dark or bright rather than between, bare or with noise on it; or the image upside down, lit
-    otherwise. On a grey image, colours are grey even if it has three channels: they must not be told by being colours.
+    c is a colour (for curves dark or bright), plain or with noise; or the image upside down with another brightness.
+    On grey-valued RGB images the blemish is grey too, so that colour does not give it away.
 
     Args:
-        opacity: least opacity, in (0, 1].
-        seed: of the layer's random state; None takes Keras' global seed.
+        opacity: minimum opacity, in (0, 1].
+        seed: seed of the layer's random state; None uses Keras' global seed.
 
     Raises:
         UserError: for an opacity out of range.
@@ -39,7 +39,7 @@ class Blemishes(Corruption):
         self.opacity = opacity
 
     def sizes(self, image_shape):
-        """Lengths of the parts of one image's uniforms: numbers, colour, and grids of noise."""
+        """Sizes of the parts of one image's uniforms: scalars, colour, and noise grids."""
         height, width, channels = image_shape
         return [UNIFORMS_PER_IMAGE, channels, COARSE**2, COARSE**2, FINE**2, math.ceil(height / 2) * math.ceil(width / 2)]
 
@@ -47,7 +47,7 @@ class Blemishes(Corruption):
         return (sum(self.sizes(image_shape)),)
 
     def blemish(self, x, uniforms):
-        """(images (B, H, W, C), masks (B, H, W, 1): 1 where one sees a blemish, else 0)."""
+        """(blemished images (B, H, W, C), masks (B, H, W, 1): 1 at visible blemishes, else 0)."""
         _, height, width, channels = x.shape
         numbers, colour, *grids = tf.split(uniforms, self.sizes(x.shape[1:]), axis=1)
         numbers = iter(tf.split(numbers[:, :, None, None], UNIFORMS_PER_IMAGE, axis=1))
@@ -87,14 +87,14 @@ class Blemishes(Corruption):
 
 
 def smooth(uniforms, rows, columns, height, width):
-    """Noise (B, height, width, 1) of deviation 1, interpolated from a normal grid of rows x columns."""
+    """Smooth noise (B, height, width, 1) with standard deviation 1, interpolated from a normal grid of rows x columns."""
     grid = math.sqrt(2.0) * ops.erfinv(ops.clip(2.0 * uniforms - 1.0, -0.999999, 0.999999))
     noise = tf.image.resize(tf.reshape(grid, (-1, rows, columns, 1)), (height, width), "bicubic")
     return noise / (tf.math.reduce_std(noise, axis=(1, 2), keepdims=True) + 1e-6)
 
 
 def distance(field):
-    """About how many pixels away a field (B, H, W, 1) is zero: |f| / |grad f|."""
+    """Approximate distance in pixels to the zeros of a field (B, H, W, 1): |f| / |grad f|."""
     down, right = tf.image.image_gradients(field)
     return ops.abs(field) / (ops.sqrt(ops.square(down) + ops.square(right)) + 1e-3)
 

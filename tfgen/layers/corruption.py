@@ -1,4 +1,4 @@
-"""Corruptions of images: layers active in training only, and the same as pure functions of seeds."""
+"""Corruptions of images: layers that are active in training only, and pure functions of seeds for evaluation."""
 
 import math
 
@@ -12,10 +12,10 @@ from tfgen.serialization import serializable
 
 
 class Corruption(keras.layers.Layer):
-    """A corruption is one function `corrupt(x, uniforms)`; the layer draws the uniforms in training.
+    """Base class: a subclass defines one function `corrupt(x, uniforms)`; the layer draws the uniforms in training.
 
     Args:
-        seed: of the layer's random state; None takes Keras' global seed.
+        seed: seed of the layer's random state; None uses Keras' global seed.
     """
 
     # Noise stream; corruptions that must be independent of each other use different streams.
@@ -36,14 +36,14 @@ class Corruption(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must define corrupt(x, uniforms)")
 
     def uniforms(self, x, training):
-        """Uniforms (B, *noise_shape) for a batch: fresh in training, else functions of each image alone."""
+        """Uniforms (B, *noise_shape) for a batch: random in training, else functions of each image alone."""
         if not training:
             return noise.uniform(noise.seeds_of(x), self.noise_shape(x.shape[1:]), self.use)
         shape = (ops.shape(x)[0], *self.noise_shape(x.shape[1:]))
         return keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator)
 
     def seeded(self, x, seeds):
-        """Corrupts image i as a function of seed i alone: the fixed corruption of a test set."""
+        """Corrupts image i as a function of seed i alone, for reproducible test sets."""
         return self.corrupt(x, noise.uniform(seeds, self.noise_shape(x.shape[1:]), self.use))
 
     def call(self, x, training=False):
@@ -57,7 +57,7 @@ class Corruption(keras.layers.Layer):
 class GaussianCorruption(Corruption):
     """x + sigma n, n standard normal; values may leave [0, 1] (Vincent et al., 2010).
 
-    Keras' GaussianNoise is the same in training but cannot corrupt a test set reproducibly.
+    Unlike Keras' GaussianNoise it can corrupt a test set reproducibly.
 
     Args:
         sigma: standard deviation in units of the [0, 1] range, >= 0.
@@ -80,7 +80,7 @@ def _check_rate(layer, rate):
 
 @serializable
 class MaskPixels(Corruption):
-    """Sets a share `rate` of the pixels (all channels) to 0, at random (Vincent et al., 2008: masking noise)."""
+    """Masking noise: sets a random fraction `rate` of the pixels (all channels) to 0 (Vincent et al., 2008)."""
 
     def __init__(self, rate=0.25, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
@@ -96,7 +96,7 @@ class MaskPixels(Corruption):
 
 @serializable
 class SaltAndPepper(Corruption):
-    """Sets a share `rate` of the pixels (all channels) to 0 or 1, with equal chance (Vincent et al., 2010)."""
+    """Sets a random fraction `rate` of the pixels (all channels) to 0 or 1 with equal probability (Vincent et al., 2010)."""
 
     def __init__(self, rate=0.25, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
@@ -112,11 +112,11 @@ class SaltAndPepper(Corruption):
 
 @serializable
 class EraseRegion(Corruption):
-    """Fills one random rectangle of each image with `fill` (Pathak et al., 2016, for inpainting).
+    """Erases one random rectangle per image with the value `fill` (Pathak et al., 2016).
 
     Args:
-        low, high: range of the rectangle's sides as shares of the image's, 0 < low <= high <= 1.
-        fill: the value put there.
+        low, high: range of the rectangle's sides as fractions of the image's sides, 0 < low <= high <= 1.
+        fill: value of erased pixels.
     """
 
     def __init__(self, low=0.25, high=0.5, fill=0.5, seed=None, **kwargs):
@@ -131,7 +131,7 @@ class EraseRegion(Corruption):
         return (4,)
 
     def mask(self, uniforms, height, width):
-        """True where erased: (B, H, W, 1). Sides and corner are whole pixels, at least one."""
+        """True at erased pixels: (B, H, W, 1). Sides are at least one pixel."""
 
         def span(size_noise, start_noise, length):
             size = ops.maximum(1.0, ops.round((self.low + (self.high - self.low) * size_noise) * length))
@@ -149,15 +149,15 @@ class EraseRegion(Corruption):
 
 @serializable
 class EraseLattice(Corruption):
-    """Fills squares that lie `side + gap` pixels apart, as a lattice with one random offset an image.
+    """Erases a lattice of squares, `side + gap` pixels apart, with one random offset per image.
 
-    Far-apart regions are predicted in one pass of a network, so that how many passes sweep over an image does not depend
+    One pass of a network predicts distant regions at once, so that the number of passes over an image does not depend
     on its size.
 
     Args:
-        side: of the squares, in pixels, >= 1.
-        gap: pixels between them, >= 1.
-        fill: the value put there.
+        side: side of the squares in pixels, >= 1.
+        gap: pixels between squares, >= 1.
+        fill: value of erased pixels.
 
     Raises:
         UserError: for a side or gap out of range.
@@ -173,20 +173,20 @@ class EraseLattice(Corruption):
 
     @property
     def period(self):
-        """Pixels from one square to the next."""
+        """Period of the lattice in pixels."""
         return self.side + self.gap
 
     def noise_shape(self, image_shape):
         return (2,)
 
     def lattice(self, starts, height, width):
-        """True where erased, (B, H, W, 1): squares that begin at rows and columns starts[:, 0] and [:, 1] mod period."""
+        """True at erased pixels, (B, H, W, 1): squares at rows starts[:, 0] and columns starts[:, 1] mod period."""
         rows, columns = ((tf.range(length)[None, :] - starts[:, axis, None]) % self.period < self.side
                          for axis, length in enumerate((height, width)))
         return (rows[:, :, None] & columns[:, None, :])[..., None]
 
     def mask(self, uniforms, height, width):
-        """`lattice` at whole pixels drawn with uniforms (B, 2): every pixel is erased as often as every other."""
+        """`lattice` at integer offsets drawn with uniforms (B, 2), so that all pixels are erased equally often."""
         return self.lattice(tf.cast(uniforms * self.period, tf.int32), height, width)
 
     def erase(self, x, mask):

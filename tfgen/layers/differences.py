@@ -15,8 +15,8 @@ class SquaredError:
     """Map: the squared error, mean over channels; score: its mean over pixels.
 
     Args:
-        blur: standard deviation in pixels of a Gaussian that the map is smoothed with; 0: none.
-        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum. Use a small value when
+        blur: standard deviation in pixels of a Gaussian that smooths the map; 0 disables smoothing.
+        top: fraction in [0, 1] of the highest pixels, whose mean is the score; 0 uses the maximum. Use a small value when
             defects cover few pixels.
     """
 
@@ -28,7 +28,7 @@ class SquaredError:
         return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
 
     def update(self, x, reconstruction):
-        """Does nothing: the squared error has no statistics."""
+        """No-op: the squared error has no statistics."""
 
     def pool(self, maps):
         return pooled(maps, self.top)
@@ -36,10 +36,10 @@ class SquaredError:
 
 @serializable
 class StandardisedError(keras.layers.Layer):
-    """Map: the squared error over its mean at that pixel in training, mean over channels; then as `SquaredError`.
+    """Map: the squared error divided by its mean at that pixel in training, mean over channels; score as `SquaredError`.
 
-    Pixels that are always hard to reconstruct, such as edges, so do not raise the score. Once `calibrate` has rescaled it,
-    the map has mean 1 over held-out normal images.
+    Pixels that are always hard to reconstruct, such as edges, thus do not raise the score. After `calibrate` has rescaled
+    it, the map has mean 1 over held-out normal images.
 
     Args:
         image_shape: (H, W, C).
@@ -98,12 +98,12 @@ class RunningMean(keras.layers.Layer):
 class CodeDistance(keras.layers.Layer):
     """(z - m)^T S^-1 (z - m) / d of codes: their squared Mahalanobis distance, 1 on average over held-out normal images.
 
-    m and C are running averages over training, S is C with a share of its mean variance added to the diagonal. That share
-    lowers the mean, and codes that m and C do not know of raise it; `calibrate` rescales it to 1.
+    m and C are running averages over training; S is C with a fraction of its mean variance added to the diagonal. This
+    fraction lowers the mean distance, and held-out codes raise it; `calibrate` rescales the mean to 1.
 
     Args:
-        dim: d, the width of a code.
-        shrinkage: that share.
+        dim: d, number of values per code.
+        shrinkage: fraction of the mean variance added to the diagonal.
     """
 
     def __init__(self, dim, shrinkage=0.01, **kwargs):
@@ -115,7 +115,7 @@ class CodeDistance(keras.layers.Layer):
         self.built = True
 
     def update(self, codes):
-        """Learns from a batch of codes (B, d)."""
+        """Updates the statistics with a batch of codes (B, d)."""
         codes = ops.cast(codes, "float32")
         self.mean.update(ops.mean(codes, axis=0))
         self.square.update(tf.matmul(codes, codes, transpose_a=True) / tf.cast(tf.shape(codes)[0], "float32"))
@@ -126,7 +126,7 @@ class CodeDistance(keras.layers.Layer):
         return self.square.average - mean[:, None] * mean[None, :]
 
     def rescale(self, factor):
-        """Divides distances by a factor: C becomes the covariance of codes so much farther apart."""
+        """Divides distances by a factor, by multiplying C with it."""
         self.square.average.assign_add((factor - 1.0) * self.covariance())
 
     def call(self, codes):
@@ -139,7 +139,7 @@ class CodeDistance(keras.layers.Layer):
 
 
 def pooled(maps, top):
-    """Mean of the highest pixels of maps (B, H, W), a share `top` of them and at least one -> (B,)."""
+    """Mean of the highest fraction `top` (at least one) of the pixels of maps (B, H, W) -> (B,)."""
     _, height, width = maps.shape
     highest = ops.top_k(ops.reshape(maps, (-1, height * width)), max(1, round(top * height * width)), sorted=False)
     return ops.mean(highest.values, axis=1)

@@ -1,4 +1,4 @@
-"""Layers whose kernel is a function of a stored weight: spectrally normalised, or equalised."""
+"""Layers whose kernel is a function of a stored weight: spectral normalisation, equalised learning rate."""
 
 import math
 
@@ -8,7 +8,7 @@ from keras import ops
 
 
 class _Reparameterised:
-    """Mixes into a Keras layer with a kernel: the layer computes with `effective(kernel, training)` in its place."""
+    """Mixin for Keras layers with a kernel: replaces the kernel by `effective(kernel, training)`."""
 
     _in_use = None
 
@@ -26,7 +26,7 @@ class _Reparameterised:
 
 
 class _Spectral(_Reparameterised):
-    """W / sigma(W), sigma by one step of power iteration a training call (Miyato et al., 2018, algorithm 1).
+    """W / sigma(W), with one power iteration per training call (Miyato et al., 2018, algorithm 1).
 
     W is the kernel as a matrix (inputs, outputs). The vector u (1, outputs) is a weight without gradient; the
     gradient passes through sigma = v W u^T with u and v held fixed.
@@ -70,7 +70,7 @@ def _unit(row):
 
 
 class _Equalised(_Reparameterised):
-    """gain / sqrt(fan in) * W with W ~ N(0, 1) stored, so that all weights learn at one rate (Karras et al., 2018)."""
+    """gain / sqrt(fan in) * W with stored W ~ N(0, 1), which equalises learning rates (Karras et al., 2018)."""
 
     def __init__(self, *arguments, gain=math.sqrt(2.0), **options):
         super().__init__(*arguments, **{"kernel_initializer": keras.initializers.RandomNormal(0.0, 1.0), **options})
@@ -101,7 +101,7 @@ class EqualisedDense(_Equalised, keras.layers.Dense):
     """`keras.layers.Dense` with an equalised learning rate.
 
     Args:
-        gain: factor of the kernel, sqrt(2) for layers before a rectifier.
+        gain: factor of the kernel; sqrt(2) before a ReLU.
         *arguments, **options: as for `Dense`.
     """
 
@@ -111,6 +111,6 @@ class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
     """`keras.layers.Conv2D` with an equalised learning rate.
 
     Args:
-        gain: factor of the kernel, sqrt(2) for layers before a rectifier.
+        gain: factor of the kernel; sqrt(2) before a ReLU.
         *arguments, **options: as for `Conv2D`.
     """

@@ -11,7 +11,7 @@ from tfgen.serialization import serializable
 
 @serializable
 class PixelNorm(keras.layers.Layer):
-    """x / sqrt(mean over channels of x^2 + 1e-8): unit mean square at each place (Karras et al., 2018, section 4.2)."""
+    """x / sqrt(mean over channels of x^2 + 1e-8): unit mean square at each position (Karras et al., 2018, section 4.2)."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -27,10 +27,10 @@ class PixelNorm(keras.layers.Layer):
 
 @serializable
 class Learned(keras.layers.Layer):
-    """A learned tensor, from N(0, 1), repeated for each row of the input: where a style generator starts.
+    """A learned tensor, initialised from N(0, 1), repeated per row of the input; the constant input of a style generator.
 
     Args:
-        shape: of one row.
+        shape: shape of one row.
     """
 
     def __init__(self, shape, **kwargs):
@@ -49,13 +49,13 @@ class Learned(keras.layers.Layer):
 
 @serializable
 class SlowDense(keras.layers.Layer):
-    """y = x W + b whose weights learn `rate` times as fast, with an equalised learning rate (Karras et al., 2019).
+    """y = x W + b with an equalised learning rate, multiplied by `rate` (Karras et al., 2019).
 
     W = rate sqrt(2) / sqrt(inputs) * W', W' ~ N(0, 1 / rate^2) stored; b = rate * b'.
 
     Args:
-        units: width of the output.
-        rate: > 0, what a step of the optimizer is worth in these weights.
+        units: number of outputs.
+        rate: learning rate multiplier, > 0.
 
     Raises:
         UserError: for a rate that is not positive.

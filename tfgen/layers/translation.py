@@ -11,10 +11,10 @@ from tfgen.serialization import serializable
 
 @serializable
 class ReflectionPadding2D(keras.layers.Layer):
-    """Mirrors `size` pixels beyond each side, without repeating the outermost: no dark frame enters a convolution.
+    """Reflection padding: mirrors `size` pixels beyond each side, without repeating the border pixel.
 
     Args:
-        size: pixels, >= 0, less than either side of the image.
+        size: number of pixels, >= 0 and less than both sides of the image.
     """
 
     def __init__(self, size=1, **kwargs):
@@ -34,9 +34,9 @@ class ReflectionPadding2D(keras.layers.Layer):
 
 
 def reflected(x, size):
-    """Images with `size` mirrored pixels at each side, of sides of at least 2 size + 2; by slices.
+    """Images with `size` reflected pixels at each side, for sides of at least 2 size + 2; implemented by slices.
 
-    TensorFlow's own padding and its gradient take two to three times as long on the CPU.
+    TensorFlow's reflection padding and its gradient take two to three times as long on a CPU.
     """
 
     def rows(x, axis, start, stop):
@@ -51,7 +51,7 @@ def reflected(x, size):
         return tf.concat([mirrored(x, axis, 1, size + 1), x, mirrored(x, axis, side - size - 1, side - 1)], axis)
 
     def fold(g, axis):
-        """The gradient of `pad`: what came from the mirrored pixels is added where they were read."""
+        """The gradient of `pad`: adds the gradient of reflected pixels to their originals."""
         end = g.shape[axis] - size
         return tf.concat([
             rows(g, axis, size, size + 1),
@@ -69,15 +69,15 @@ def reflected(x, size):
 
 @serializable
 class SeededDropout(keras.layers.Layer):
-    """Dropout as the noise of a generator: it stays on after training, then as a function of each image's seed.
+    """Dropout as a generator's noise: also active in inference, as a function of each image's seed.
 
-    Isola et al. (2017, section 3.2) give a generator its noise in this form, in training and at test time. Takes
+    Isola et al. (2017, section 3.2) use this noise in training and at test time. Inputs:
     [features (B, …), seeds int64 (B,)]; a negative seed asks for fresh noise. Seeds are not used in training.
 
     Args:
-        rate: share of values set to 0, in [0, 1); the others grow by 1 / (1 - rate).
-        use: which independent stream of the seed, one for each such layer of a network.
-        seed: of the layer's random state in training; None takes Keras' global seed.
+        rate: fraction of values set to 0, in [0, 1); the others are scaled by 1 / (1 - rate).
+        use: noise stream of the seed; each such layer of a network needs its own.
+        seed: seed of the layer's random state in training; None uses Keras' global seed.
 
     Raises:
         UserError: for a rate out of range.
@@ -105,16 +105,16 @@ class SeededDropout(keras.layers.Layer):
 
 @serializable
 class ImagePool(keras.layers.Layer):
-    """Keeps the last made images, and gives a critic now new ones, now old ones (Shrivastava et al., 2017).
+    """Pool of generated images, from which a critic receives a mixture of old and new ones (Shrivastava et al., 2017).
 
-    While it fills, images pass and are stored. Once it is full, each image either passes or, with probability 1/2, is
+    While the pool fills, images pass and are stored. When it is full, each image with probability 1/2 passes, else is
     exchanged for a stored one (Zhu et al., 2017, section 4). The images are weights, so that files and checkpoints
-    hold them. Of a batch larger than the pool the first `size` images take part.
+    contain them. Of a batch larger than the pool, only the first `size` images take part.
 
     Args:
         image_shape: (H, W, C).
-        size: images kept, >= 1.
-        seed: of the layer's random state; None takes Keras' global seed.
+        size: number of stored images, >= 1.
+        seed: seed of the layer's random state; None uses Keras' global seed.
     """
 
     def __init__(self, image_shape, size=50, seed=None, **kwargs):
@@ -132,7 +132,7 @@ class ImagePool(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        """Images (B, H, W, C) -> as many, new and old; updates the pool."""
+        """Images (B, H, W, C) -> images (B, H, W, C), new or stored; updates the pool."""
         index = ops.arange(ops.shape(x)[0])
         filling = index < self.size - self.count
         # Random permutation of the stored images: each slot is exchanged at most once per batch, and never with

@@ -1,8 +1,9 @@
 """Objectives of the two players, functions of the critic's scores: `.critic(real, fake)` and `.generator(fake)`.
 
-Scores are logits, (B,) or (B, …) for a critic with a score a patch; both give the scalar that a player minimises.
-`reading` turns scores into what a person follows (a probability where there is one), and `equilibrium` is the value
-of that reading at which the critic can no longer tell (None: there is no such number).
+Scores are logits, (B,), or (B, …) for a critic with one score per patch; both functions return the scalar that a player
+minimises.
+`reading` summarises scores for the training curves (as a probability if they are logits), and `equilibrium` is the value
+of the reading at which the critic cannot discriminate (None: no such value).
 """
 
 from keras import ops
@@ -49,7 +50,7 @@ class Probability(Objective):
 class Minimax(Probability):
     """min_G max_D E log D(x) + E log(1 - D(G(z))) (Goodfellow et al., 2014, equation 1).
 
-    The generator's gradient vanishes where the critic is sure: the saturating form.
+    The saturating form: the generator's gradient vanishes when the critic is confident.
 
     Args:
         label_smoothing: the critic's target for real images is 1 - label_smoothing, one-sided (Salimans et al., 2016).
@@ -97,10 +98,10 @@ class LeastSquares(Objective):
 class Wasserstein(Objective):
     """Critic E D(G(z)) - E D(x), generator -E D(G(z)) (Arjovsky et al., 2017).
 
-    Minus the critic's loss estimates the distance where the critic is held 1-Lipschitz.
+    Minus the critic's loss estimates the Wasserstein distance if the critic is 1-Lipschitz.
 
     Args:
-        drift: weight of E D(x)^2, which keeps the scores near zero (Karras et al., 2018, use 0.001).
+        drift: weight of E D(x)^2, which keeps scores near zero (0.001 in Karras et al., 2018).
     """
 
     def __init__(self, drift=0.0):
@@ -134,7 +135,7 @@ class Hinge(Objective):
 class Lipschitz(Objective):
     """Critic E phi(D(G(z))) + E phi(-D(x)), generator -E D(G(z)), phi = softplus (Zhou et al., 2019, arXiv:1902.05687).
 
-    phi is increasing and strictly convex, so with a penalty on the Lipschitz constant the best critic is unique.
+    phi is increasing and strictly convex, so that the optimal critic under a Lipschitz penalty is unique.
     """
 
     equilibrium = 0.0
@@ -151,7 +152,7 @@ class Lipschitz(Objective):
 
 @serializable
 class Energy(Objective):
-    """Scores are energies: critic E D(x) - E D(G(z)), generator E D(G(z)); `BEGAN` weighs the second term."""
+    """Scores are energies: critic E D(x) - E D(G(z)), generator E D(G(z)); `BEGAN` weights the second term."""
 
     def __init__(self):
         pass
@@ -168,7 +169,7 @@ class EnergyMargin(Objective):
     """Scores are energies: critic E D(x) + E max(0, margin - D(G(z))), generator E D(G(z)) (Zhao et al., 2017).
 
     Args:
-        margin: energy up to which made images are pushed, > 0.
+        margin: energy up to which generated images contribute to the critic's loss, > 0.
     """
 
     def __init__(self, margin=1.0):

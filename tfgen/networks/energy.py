@@ -11,10 +11,10 @@ def energy(image_shape, filters, code, power=2, with_code=False, activation="rel
 
     Args:
         image_shape: (H, W, C).
-        filters: channels of each halving.
-        code: width of the autoencoder's code.
+        filters: channels after the first halving.
+        code: number of values per code.
         power: 1 (Berthelot et al., 2017) or 2 (Zhao et al., 2017).
-        with_code: whether the code is a second output.
+        with_code: also return the code.
         activation: Keras activation of the hidden layers.
 
     Returns:

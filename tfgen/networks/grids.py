@@ -8,12 +8,12 @@ from tfgen.errors import UserError
 
 
 def halvings(image_shape, least=4):
-    """How often an image can be halved while both sides stay at `least` pixels or more; sides may round up."""
+    """How often an image can be halved with both sides at least `least` pixels; odd sides round up."""
     return max(0, math.floor(math.log2(min(image_shape[:2]) / least)))
 
 
 def sizes(image_shape, levels):
-    """[(h, w)] from the smallest grid to the image, each side halved (rounded up) `levels` times."""
+    """[(h, w)] from the smallest grid to the image, with sides halved (rounded up) `levels` times."""
     found = [tuple(image_shape[:2])]
     for _ in range(levels):
         found.append(tuple((side + 1) // 2 for side in found[-1]))
@@ -21,21 +21,21 @@ def sizes(image_shape, levels):
 
 
 def widths(filters, levels):
-    """Channels from the image inwards: doubled at each halving."""
+    """Channels per level from the image inwards, doubled at each halving."""
     return [filters * 2**level for level in range(levels)]
 
 
 def crop_to(x, size):
-    """Crops features to (h, w) where an odd side was doubled to one more."""
+    """Crops features to (h, w), if an odd side was doubled to one pixel more."""
     extra = (x.shape[1] - size[0], x.shape[2] - size[1])
     return layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x) if extra != (0, 0) else x
 
 
 def check_levels(image_shape):
-    """The halvings of an image.
+    """The number of halvings of an image.
 
     Raises:
-        UserError: if there are none.
+        UserError: if the image cannot be halved.
     """
     levels = halvings(image_shape)
     if levels < 1:
@@ -45,15 +45,15 @@ def check_levels(image_shape):
 
 
 def double(x, grid):
-    """(B, h, w, C) -> (B, *grid, C): every pixel twice each way, the last one dropped where a side is odd."""
+    """(B, h, w, C) -> (B, *grid, C): nearest-neighbour doubling; the last pixel of an odd side is dropped."""
     return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :grid[0], :grid[1]]
 
 
 def halve(x):
-    """(B, h, w, C) -> half the sides, rounded up: means of 2x2 pixels."""
+    """(B, h, w, C) -> means of 2x2 pixels; sides halve, rounded up."""
     return ops.average_pool(x, 2, 2, padding="same")
 
 
 def fade(old, new, alpha):
-    """old at alpha = 0, new at alpha = 1."""
+    """(1 - alpha) * old + alpha * new."""
     return old + alpha * (new - old)

@@ -8,23 +8,23 @@ from tfgen.networks.grids import crop_to, sizes
 
 
 def _block(x):
-    """Normalised without a learnt scale or shift, then a leaky rectifier."""
+    """Batch normalisation without learned scale or shift, then leaky ReLU."""
     return layers.LeakyReLU(0.01)(layers.BatchNormalization(momentum=0.9, center=False, scale=False, epsilon=1e-4)(x))
 
 
 def encoder(image_shape, outputs, filters=16, hidden=128, levels=2, weight_decay=0.0):
-    """Images -> codes: 5x5 convolutions and pooling, a hidden layer, a linear one; no layer has a bias.
+    """Images -> codes: 5x5 convolutions with pooling, a hidden layer, a linear layer, all without biases.
 
     With a bias, or a bounded activation, a network could map every image to one point (Ruff et al., 2018,
     propositions 2 and 3).
 
     Args:
         image_shape: (H, W, C).
-        outputs: width of the code.
-        filters: channels of the first convolution, doubled at each further one.
-        hidden: width of the fully connected layer before the code.
-        levels: convolutions, each followed by 2x2 pooling (sides round up).
-        weight_decay: factor of half the squared weights that are added to the loss.
+        outputs: number of values per code.
+        filters: channels of the first convolution, doubled at each level.
+        hidden: units of the fully connected layer before the code.
+        levels: number of convolutions, each followed by 2x2 pooling (sides round up).
+        weight_decay: factor of half the sum of squared weights, added to the loss.
 
     Returns:
         A Functional model, (B, H, W, C) -> (B, outputs).
@@ -40,7 +40,7 @@ def encoder(image_shape, outputs, filters=16, hidden=128, levels=2, weight_decay
 
 
 def decoder(latent_dim, image_shape, filters=16, levels=2):
-    """The mirror of `encoder`: a dense layer to the smallest grid, then doublings and 5x5 convolutions; no biases.
+    """Mirror of `encoder`: a dense layer to the smallest grid, then doublings and 5x5 convolutions, without biases.
 
     Returns:
         A Functional model, (B, latent_dim) -> (B, H, W, C), linear.

@@ -18,10 +18,10 @@ def encoder(image_shape, units, outputs, activation="relu", output_activation=No
 
     Args:
         image_shape: (H, W, C).
-        units: widths of the hidden layers; may be empty.
-        outputs: width of the last layer.
+        units: units per hidden layer; may be empty.
+        outputs: units of the last layer.
         activation, output_activation: Keras activations.
-        num_classes: if given, the network takes `[images, labels]`.
+        num_classes: number of classes if the network takes `[images, labels]`; None: images alone.
 
     Returns:
         A Functional model, (B, H, W, C) -> (B, outputs).

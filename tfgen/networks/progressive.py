@@ -1,4 +1,4 @@
-"""Generators and critics with an output a resolution, for growing in training (Karras et al., 2018)."""
+"""Generators and critics with one output per resolution, for progressive growing (Karras et al., 2018)."""
 
 import functools
 import math
@@ -12,37 +12,37 @@ from tfgen.networks.grids import check_levels, double, fade, halve, sizes, width
 
 
 def channels_of(filters, levels, most=512):
-    """Channels of each grid from the smallest to the image: `filters` at the image, doubled inwards up to `most`."""
+    """Channels per grid from the smallest to the image: `filters` at the image, doubled inwards, at most `most`."""
     return [min(most, width) for width in widths(filters, levels + 1)[::-1]]
 
 
 def conv(width, size=3):
-    """Equalised convolution and leaky rectifier of slope 0.2, as a list of layers."""
+    """Equalised convolution and leaky ReLU of slope 0.2, as a list of layers."""
     return [EqualisedConv2D(width, size, padding="same"), layers.LeakyReLU(0.2)]
 
 
 def chain(x, parts):
-    """Layers one after the other."""
+    """Applies layers in sequence."""
     return functools.reduce(lambda y, layer: layer(y), parts, x)
 
 
 def generator(image_shape, latent_dim, filters=64):
-    """[latents, alpha] -> one image for each resolution, from a grid of 4 to 7 pixels up to full size.
+    """[latents, alpha] -> one image per resolution, from a grid of 4 to 7 pixels to full size.
 
-    Latents are normalised; every convolution has an equalised learning rate, a leaky rectifier and pixel
+    Latents are normalised; every convolution has an equalised learning rate, leaky ReLU and pixel
     normalisation. Output s is (1 - alpha) * doubled toRGB_{s-1}(h_{s-1}) + alpha * toRGB_s(h_s), the first toRGB_0(h_0).
 
     Args:
         image_shape: (H, W, C), each side at least 8.
-        latent_dim: width of the latent.
+        latent_dim: number of values per latent.
         filters: channels at full size, doubled at each smaller grid up to 512.
 
     Returns:
-        A Functional model, [(B, latent_dim), (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)], linear: training drives them
-        into [0, 1], nothing holds them there.
+        A Functional model, [(B, latent_dim), (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)], linear outputs that
+        training drives into [0, 1].
 
     Raises:
-        UserError: for images that are too small to be doubled up to.
+        UserError: for images too small for two resolutions.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
@@ -61,10 +61,10 @@ def generator(image_shape, latent_dim, filters=64):
 
 
 def critic(image_shape, filters=64):
-    """[images of each resolution, alpha] -> one score for each resolution; lower blocks are shared.
+    """[images per resolution, alpha] -> one score per resolution; lower blocks are shared.
 
     Stage s: (1 - alpha) * fromRGB_{s-1}(halved x_s) + alpha * halved block_s(fromRGB_s(x_s)), then blocks s-1 … 0, the
-    last with the standard deviation of the minibatch.
+    last with the minibatch standard deviation.
 
     Args:
         image_shape: (H, W, C), each side at least 8.
@@ -74,7 +74,7 @@ def critic(image_shape, filters=64):
         A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
 
     Raises:
-        UserError: for images that are too small to be halved.
+        UserError: for images too small to be halved.
     """
     grids, from_image, blocks = critic_layers(image_shape, filters)
     images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]
@@ -92,7 +92,7 @@ def critic(image_shape, filters=64):
 
 
 def whole_critic(image_shape, filters=64):
-    """Images of full size -> scores: the last stage of `critic` without a fade (Karras et al., 2019).
+    """Full-size images -> scores: the last stage of `critic` without fading (Karras et al., 2019).
 
     Args: as for `critic`.
 

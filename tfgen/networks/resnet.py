@@ -13,9 +13,9 @@ from tfgen.networks.grids import check_levels, crop_to, sizes, widths
 
 
 def attention(x):
-    """x + gamma * attention over all places, gamma from zero (Zhang et al., 2019, equations 1 to 3).
+    """x + gamma * self-attention over all positions, gamma initially zero (Zhang et al., 2019, equations 1 to 3).
 
-    Queries and keys have C/8 channels, values C/2; keys and values are pooled to a quarter of the places.
+    Queries and keys have C/8 channels, values C/2; keys and values are pooled to a quarter of the positions.
     """
     height, width, channels = x.shape[1:]
     narrow, middle = max(1, channels // 8), max(1, channels // 2)
@@ -69,19 +69,19 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
 
     Args:
         image_shape: (H, W, C), each side at least 8.
-        latent_dim: width of the latent.
-        num_classes: number of labels.
+        latent_dim: number of values per latent.
+        num_classes: number of classes.
         filters: channels at full size, doubled at each smaller grid.
-        split_latent: whether the latent is dealt out, a part to the first layer and one to each block, where it joins
-            the shared embedding of the label (Brock et al., 2019); else blocks see the label alone.
-        embedding: width of the label's embedding, if split.
-        orthogonality: weight of `OffDiagonalOrthogonality` on every kernel.
+        split_latent: split the latent into one part for the first layer and one per block, where it is concatenated with
+            the shared embedding of the label (Brock et al., 2019); else blocks are conditioned on the label alone.
+        embedding: width of the label's embedding if `split_latent`.
+        orthogonality: weight of `OffDiagonalOrthogonality` on all kernels.
 
     Returns:
         A Functional model, [(B, latent_dim), (B,)] -> (B, H, W, C) in [0, 1].
 
     Raises:
-        UserError: for images too small, or a latent too narrow to be split.
+        UserError: for images too small, or a latent with too few values to split.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), [*widths(filters, levels)[::-1], filters]
@@ -110,12 +110,12 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
 def critic(image_shape, num_classes, filters=64):
     """[images, labels] -> scores: residual halvings, self-attention after the first, projection of the label.
 
-    score = w . h + b + embedding(label) . h, h the features summed over places (Miyato & Koyama, 2018).
+    score = w . h + b + embedding(label) . h, h the features summed over positions (Miyato & Koyama, 2018).
 
     Args:
         image_shape: (H, W, C), each side at least 8.
-        num_classes: number of labels.
-        filters: channels of the first block, doubled at each further one.
+        num_classes: number of classes.
+        filters: channels of the first block, doubled per block.
 
     Returns:
         A Functional model, [(B, H, W, C) in [0, 1], (B,)] -> (B, 1).

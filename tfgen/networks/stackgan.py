@@ -13,7 +13,7 @@ EMBEDDING = 128
 
 
 def finish(x, activation=layers.ReLU):
-    """Batch normalisation and a rectifier."""
+    """Batch normalisation and ReLU."""
     return activation()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
 
 
@@ -27,7 +27,7 @@ def augmented(label, num_classes, noise):
 
     Args:
         label: (B,).
-        num_classes: of the labels.
+        num_classes: number of classes.
         noise: standard normal (B, n).
 
     Returns:
@@ -39,7 +39,7 @@ def augmented(label, num_classes, noise):
 
 
 def planes(x, condition):
-    """Features (B, h, w, C) with a condition (B, n) at every place behind them."""
+    """Features (B, h, w, C) concatenated with a condition (B, n) at every position: (B, h, w, C + n)."""
     spread = layers.Reshape((*x.shape[1:3], condition.shape[-1]))(layers.RepeatVector(math.prod(x.shape[1:3]))(condition))
     return layers.Concatenate()([x, spread])
 
@@ -83,25 +83,25 @@ def refine(small, condition, image_shape, filters, blocks):
 
 
 def generator(image_shape, latent_dim, num_classes, filters=64, condition_dim=128, blocks=2):
-    """[latents, labels] -> the sketch and the image, each with its condition's distribution.
+    """[latents, labels] -> sketch, image, and the distribution of the condition of each stage.
 
     Latents are [z, noise of stage I's condition, noise of stage II's], all standard normal. The stages are the layers
     "sketcher" (latents, labels) and "refiner" (sketches, latents, labels).
 
     Args:
         image_shape: (H, W, C), each side at least 8; the sketch has half the sides, rounded up.
-        latent_dim: width of z.
-        num_classes: number of labels.
+        latent_dim: number of values of z.
+        num_classes: number of classes.
         filters: channels at full size, doubled at each smaller grid.
-        condition_dim: width of a stage's condition.
-        blocks: residual blocks of stage II.
+        condition_dim: number of values of a stage's condition.
+        blocks: number of residual blocks of stage II.
 
     Returns:
         A Functional model, [(B, latent_dim + 2 condition_dim), (B,)] -> [(B, h, w, C), (B, H, W, C) in [0, 1], twice
         (B, 2 condition_dim), means and log variances].
 
     Raises:
-        UserError: for images that are too small to be halved.
+        UserError: for images too small to be halved.
     """
     check_levels(image_shape)
     small = (*sizes(image_shape, 1)[0], image_shape[-1])
@@ -120,7 +120,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, condition_dim=12
 
 
 def score(image, label, num_classes, filters):
-    """One stage's critic: strided convolutions, the embedded label at every place, one dense layer."""
+    """One stage's critic: strided convolutions, the embedded label at every position, one dense layer."""
     x = from_unit(image)
     levels = halvings(image.shape[1:])
     x = x if levels else layers.LeakyReLU(0.2)(conv(x, filters, norm=False))
@@ -133,18 +133,18 @@ def score(image, label, num_classes, filters):
 
 
 def critic(image_shape, num_classes, filters=64):
-    """[sketches, images, labels] -> scores of the sketches and of the images, by networks that share nothing.
+    """[sketches, images, labels] -> scores of sketches and of images, by networks without shared weights.
 
     Args:
         image_shape: (H, W, C), each side at least 8.
-        num_classes: number of labels.
-        filters: channels of the first convolution, doubled at each further one.
+        num_classes: number of classes.
+        filters: channels of the first convolution, doubled per convolution.
 
     Returns:
         A Functional model, [(B, h, w, C), (B, H, W, C), (B,)] -> [(B, 1), (B, 1)].
 
     Raises:
-        UserError: for images that are too small to be halved.
+        UserError: for images too small to be halved.
     """
     check_levels(image_shape)
     images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(sizes(image_shape, 1))]

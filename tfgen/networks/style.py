@@ -1,4 +1,4 @@
-"""Style-based generators: a mapping network, and a synthesis network that its styles steer (Karras et al., 2019)."""
+"""Style-based generators: a mapping network, and a synthesis network modulated by its styles (Karras et al., 2019)."""
 
 
 import keras
@@ -11,12 +11,12 @@ from tfgen.networks.progressive import channels_of
 
 
 def mapping(latent_dim, width=512, depth=8):
-    """Latents -> intermediate latents w: normalised, then dense layers that learn a hundredth as fast.
+    """Latents -> intermediate latents w: normalisation, then dense layers with a hundredth of the learning rate.
 
     Args:
-        latent_dim: width of the latent.
-        width: of w.
-        depth: dense layers, each with a leaky rectifier of slope 0.2.
+        latent_dim: number of values per latent.
+        width: number of values of w.
+        depth: number of dense layers, each with leaky ReLU of slope 0.2.
 
     Returns:
         A Functional model, (B, latent_dim) -> (B, width).
@@ -29,9 +29,9 @@ def mapping(latent_dim, width=512, depth=8):
 
 
 def adain(x, w):
-    """Adaptive instance normalisation: each channel of each image gets a gain (around 1) and a bias, linear in w.
+    """Adaptive instance normalisation: per image and channel a gain (around 1) and a bias, linear in w.
 
-    y = (1 + s(w)) (x - mean x) / std x + b(w), mean and standard deviation over places (Huang & Belongie, 2017).
+    y = (1 + s(w)) (x - mean x) / std x + b(w), mean and standard deviation over positions (Huang & Belongie, 2017).
 
     Args:
         x: features (B, h, w, C).
@@ -42,21 +42,21 @@ def adain(x, w):
 
 
 def synthesis(image_shape, width=512, filters=64):
-    """[styles, noise of each layer] -> images: two layers for each resolution, from a learned constant.
+    """[styles, noise per layer] -> images: two layers per resolution, starting from a learned constant.
 
-    A layer is a convolution (but for the first), noise with a learned scale for each channel (from zero), a leaky
-    rectifier and `adain` by its style. Grids are doubled by linear interpolation.
+    A layer is a convolution (except the first), noise with a learned scale per channel (initially zero), leaky
+    ReLU and `adain` by its style. Grids are doubled by linear interpolation.
 
     Args:
         image_shape: (H, W, C), each side at least 8.
-        width: of w.
+        width: number of values of w.
         filters: channels at full size, doubled at each smaller grid up to 512.
 
     Returns:
         A Functional model, [(B, layers, width), (B, h, w, 1), …] -> (B, H, W, C), linear around [0, 1].
 
     Raises:
-        UserError: for images that are too small to be doubled up to.
+        UserError: for images too small for two resolutions.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
@@ -75,9 +75,9 @@ def synthesis(image_shape, width=512, filters=64):
 
 
 def generator(image_shape, latent_dim, width=512, filters=64, depth=8):
-    """[latents, noise of each layer] -> images: `mapping`, whose w is every layer's style, then `synthesis`.
+    """[latents, noise per layer] -> images: `mapping`, whose w is the style of all layers, then `synthesis`.
 
-    Args: as for `mapping` and `synthesis`, which are its layers of these names.
+    Args: as for `mapping` and `synthesis`; the network has layers of these names.
 
     Returns:
         A Functional model, [(B, latent_dim), (B, h, w, 1), …] -> (B, H, W, C).

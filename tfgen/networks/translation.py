@@ -1,4 +1,4 @@
-"""Networks of image-to-image translation: U-Net and residual generators, critics of patches; for any image size."""
+"""Networks of image-to-image translation: U-Net and residual generators, patch critics; for any image size."""
 
 import math
 
@@ -12,24 +12,25 @@ from tfgen.networks.grids import crop_to, sizes
 
 
 def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, levels=None):
-    """Images -> images: 4x4 convolutions down to one place and up again, each grid joined to its mirror.
+    """U-Net: 4x4 convolutions down to one position and up again, with skip connections at each grid.
 
-    The generator of pix2pix (Isola et al., 2017, section 6.1.1): leaky rectifiers of slope 0.2 down, rectifiers up,
+    The generator of pix2pix (Isola et al., 2017, section 6.1.1): leaky ReLU of slope 0.2 down, ReLU up,
     channels doubled at each level up to 8 times `filters`, dropout in the three deepest levels up but the first. Weights
-    start as N(0, 0.02^2); without normalisation, where signals so small would die out, after He et al. (2015).
+    are initialised from N(0, 0.02^2) or, without normalisation, where such small signals would vanish, after He et al.
+    (2015).
 
     Args:
-        source_shape, image_shape: (H, W, C) of what goes in and comes out; the same H and W.
+        source_shape, image_shape: (H, W, C) of input and output, with equal H and W.
         filters: channels of the largest grid.
         norm: `"instance"`, `"batch"` or None; never in the first layer.
-        dropout: rate in [0, 1). Above 0 it is the generator's noise: the network takes `[images, seeds]`.
-        levels: how often the image is halved (sides round up); None: down to one place.
+        dropout: rate in [0, 1). If above 0, it is the generator's noise and the network takes `[images, seeds]`.
+        levels: number of halvings (sides round up); None: down to one position.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] (or [images, seeds int64 (B,)]) -> (B, H, W, C') in [0, 1].
 
     Raises:
-        UserError: for sizes that differ.
+        UserError: for different sizes.
     """
     check_sizes(source_shape, image_shape)
     start = small_normal if norm else keras.initializers.HeNormal
@@ -65,16 +66,16 @@ def residual(source_shape, image_shape, filters=64, blocks=None, norm="instance"
     ones with stride 2, blocks of two 3x3 convolutions, two transposed ones, a 7x7 one; reflection padding.
 
     Args:
-        source_shape, image_shape: (H, W, C) of what goes in and comes out; the same H and W, at least 8.
+        source_shape, image_shape: (H, W, C) of input and output, with equal H and W of at least 8.
         filters: channels of the largest grid, doubled at each halving.
-        blocks: residual blocks; None: 9 for sides of 256 and more, else 6, as in the paper.
-        norm: `"instance"`, `"batch"` or None, after each convolution but the last.
+        blocks: number of residual blocks; None: 9 for sides of 256 or more, else 6, as in the paper.
+        norm: `"instance"`, `"batch"` or None, after each convolution except the last.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, C') in [0, 1].
 
     Raises:
-        UserError: for sizes that differ.
+        UserError: for different sizes.
     """
     check_sizes(source_shape, image_shape)
     blocks = default_blocks(source_shape) if blocks is None else blocks
@@ -103,15 +104,15 @@ def residual(source_shape, image_shape, filters=64, blocks=None, norm="instance"
 
 
 def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance"):
-    """Images -> a score for each overlapping patch (Isola et al., 2017, section 6.1.2).
+    """PatchGAN critic: one score per overlapping patch (Isola et al., 2017, section 6.1.2).
 
     `depth` 4x4 convolutions with stride 2, one with stride 1, one to the scores, each with one pixel of padding and
-    channels doubled up to 8 times `filters`. A score sees a patch of `receptive_field(depth)` pixels: depth 1 is
-    the paper's 16x16, 3 its 70x70, 5 its 286x286; depth 0 has 1x1 convolutions only and sees a single pixel.
+    channels doubled up to 8 times `filters`. The receptive field of a score is `receptive_field(depth)` pixels: depth 1 is
+    the paper's 16x16, 3 its 70x70, 5 its 286x286; depth 0 has only 1x1 convolutions, with a receptive field of one pixel.
 
     Args:
         image_shape: (H, W, C) of the images that the critic scores.
-        source_shape: (H, W, C') of what it was made from: the network then takes `[sources, images]`; None: images alone.
+        source_shape: (H, W, C') of the sources if the network takes `[sources, images]`; None: images alone.
         filters: channels of the first layer.
         depth: 0 ... 5 for any size at least `least_side(depth)`.
         norm: `"instance"`, `"batch"` or None; never in the first layer.
@@ -120,7 +121,7 @@ def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance
         A Functional model, (B, H, W, C) in [0, 1] (or `[sources, images]`) -> (B, h, w, 1).
 
     Raises:
-        UserError: for an image that is smaller than `least_side(depth)`.
+        UserError: for an image smaller than `least_side(depth)`.
     """
     if min(image_shape[:2]) < least_side(depth):
         raise UserError(f"a critic of depth {depth} expects images of at least {least_side(depth)} pixels a side, received "
@@ -146,27 +147,27 @@ def patchgan(image_shape, source_shape=None, filters=64, depth=3, norm="instance
 
 
 def receptive_field(depth):
-    """The side, in pixels, of the patch that one score of `patchgan` sees."""
+    """Receptive field of one score of `patchgan`: side in pixels."""
     return 9 * 2**depth - 2 if depth else 1
 
 
 def least_side(depth):
-    """The smallest side that `patchgan` takes: the last halved grid has 3 pixels, so that the scores have one."""
+    """Minimum image side of `patchgan`: the last halved grid then has 3 pixels, and the scores one."""
     return 3 * 2**depth if depth else 1
 
 
 def deepest(image_shape):
-    """The greatest depth up to the paper's 5 for images of this size."""
+    """Maximum depth for images of this size, at most the paper's 5."""
     return max(depth for depth in range(6) if least_side(depth) <= min(image_shape[:2]))
 
 
 def default_blocks(image_shape):
-    """9 residual blocks for images of 256 pixels and more, else 6 (Zhu et al., 2017, appendix 7.2)."""
+    """9 residual blocks for images of 256 pixels or more, else 6 (Zhu et al., 2017, appendix 7.2)."""
     return 9 if min(image_shape[:2]) >= 256 else 6
 
 
 def check_sizes(source_shape, image_shape):
-    """Raises a `UserError` unless both images have one height and width."""
+    """Raises a `UserError` unless both images have equal height and width."""
     if tuple(source_shape[:2]) != tuple(image_shape[:2]):
         raise UserError(f"a translation expects images of one size, received {source_shape[0]}x{source_shape[1]} -> "
                          f"{image_shape[0]}x{image_shape[1]}: resize one of them")

@@ -21,7 +21,7 @@ def conv_autoencoder(hp, spec, **parts):
 
 
 def one_layer_autoencoder(hp, spec, latent_dim, **parts):
-    """One sigmoid layer each way."""
+    """One sigmoid layer for the encoder and one for the decoder."""
     latent = hp.Int("latent_dim", 1, 4096, default=latent_dim)
     return compiled(Autoencoder(mlp.encoder(spec.image_shape, [], latent, output_activation="sigmoid"),
                                 mlp.decoder(latent, [], spec.image_shape), **parts), hp)
@@ -37,7 +37,7 @@ def autoencoder(hp, spec):
 
 @recipe(family="autoencoder", paper="doi:10.1561/2200000006", objective=OBJECTIVE)
 def overcomplete(hp, spec):
-    """Overcomplete autoencoder (Bengio, 2009): a code wider than the image, that copies unless held back."""
+    """Overcomplete autoencoder (Bengio, 2009): a code wider than the image, which learns to copy unless regularised."""
     pixels = spec.image_shape[0] * spec.image_shape[1] * spec.image_shape[2]
     return one_layer_autoencoder(hp, spec, latent_dim=min(4096, 2 * pixels))
 
@@ -65,7 +65,7 @@ def convolutional(hp, spec):
 @recipe(family="autoencoder", paper="https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf",
         objective=OBJECTIVE)
 def sparse(hp, spec):
-    """Sparse autoencoder (Ng, 2011): mean activations pulled towards rho by a KL penalty, or an L1 penalty."""
+    """Sparse autoencoder (Ng, 2011): a KL penalty that pulls mean activations towards rho, or an L1 penalty."""
     weight = hp.Float("penalty_weight", 1e-4, 100.0, default=0.1, sampling="log")
     if hp.Choice("penalty", ["kl", "l1"], default="kl") == "kl":
         penalty = KLSparsity(hp.Float("rho", 0.001, 0.5, default=0.05, sampling="log"), weight)
@@ -80,21 +80,21 @@ CORRUPTIONS = {"gaussian": lambda level: GaussianCorruption(level), "masking": l
 
 @recipe(family="autoencoder", paper="doi:10.1145/1390156.1390294", view="corrupted", objective=OBJECTIVE)
 def denoising(hp, spec):
-    """Denoising autoencoder (Vincent et al., 2008): the clean image from one with noise."""
+    """Denoising autoencoder (Vincent et al., 2008): reconstructs the clean image from a noisy one."""
     kind = hp.Choice("corruption", list(CORRUPTIONS), default="gaussian")
     return conv_autoencoder(hp, spec, corruption=CORRUPTIONS[kind](hp.Float("level", 0.01, 1.0, default=0.3)))
 
 
 @recipe(family="autoencoder", paper="arXiv:1604.07379", view="corrupted", objective=OBJECTIVE)
 def inpainting(hp, spec):
-    """Inpainting autoencoder (Pathak et al., 2016, without the critic): an erased region from what is around it."""
+    """Inpainting autoencoder (Pathak et al., 2016, without the critic): predicts an erased region from its surroundings."""
     largest = hp.Float("largest", 0.1, 0.9, default=0.5)
     return conv_autoencoder(hp, spec, corruption=EraseRegion(largest / 2, largest), likelihood=Gaussian(0.1))
 
 
 @recipe(family="autoencoder", paper="https://icml.cc/2011/papers/455_icmlpaper.pdf", objective=OBJECTIVE)
 def contractive(hp, spec):
-    """Contractive autoencoder (Rifai et al., 2011): the encoder's Jacobian is held small."""
+    """Contractive autoencoder (Rifai et al., 2011): penalises the norm of the encoder's Jacobian."""
     weight = hp.Float("penalty_weight", 1e-4, 100.0, default=0.1, sampling="log")
     depth, latent = hp.Int("hidden_layers", 0, 4, default=0), hp.Int("latent_dim", 1, 4096, default=64)
     hidden = [hp.Int("units", 4, 2048, default=256)] * depth

@@ -1,4 +1,4 @@
-"""Anomaly detectors: trained on normal images alone, they score how strange an image is."""
+"""Anomaly detectors: trained on normal images only, they score how anomalous an image is."""
 
 import keras
 
@@ -29,7 +29,7 @@ def difference(hp):
 
 
 def pooling(hp, top=1.0):
-    """Hyperparameters of smoothing a map and of pooling it to a score."""
+    """Hyperparameters of map smoothing and of pooling to a score."""
     return {"blur": hp.Float("blur", 0.0, 32.0, default=0.0), "top": hp.Float("top", 0.0, 1.0, default=top)}
 
 
@@ -40,7 +40,7 @@ def standardised(hp, spec, default):
 
 
 def weights(hp, contextual):
-    """Of the generator's terms that both GANomalies have."""
+    """Weights of the generator's terms of GANomaly and Skip-GANomaly."""
     return {"contextual_weight": hp.Float("contextual_weight", 0.0, 1000.0, default=contextual),
             "adversarial_weight": hp.Float("adversarial_weight", 0.0, 100.0, default=1.0)}
 
@@ -50,14 +50,14 @@ CORRUPTIONS = {"none": lambda level: None, "gaussian": lambda level: GaussianCor
 
 
 def corruption(hp):
-    """Of the input in training, against copying: noise of a standard deviation, or a region of a share of the sides."""
+    """Corruption of the training input against copying: Gaussian noise, or an erased region."""
     kind = hp.Choice("corruption", list(CORRUPTIONS), default="none")
     return CORRUPTIONS[kind](hp.Float("level", 0.01, 1.0, default=0.5))
 
 
 @recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
 def ae_anomaly(hp, spec):
-    """Autoencoder that judges by its reconstruction error and its code's Mahalanobis distance (Denouden et al., 2018)."""
+    """Autoencoder with reconstruction error and Mahalanobis distance of the code as score (Denouden et al., 2018)."""
     widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=16)
     model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
                                conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
@@ -68,14 +68,14 @@ def ae_anomaly(hp, spec):
 
 @recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
 def vae_anomaly(hp, spec):
-    """VAE that judges by its reconstruction error (An & Cho, 2015) or by its bound."""
+    """VAE with reconstruction error (An & Cho, 2015) or negative bound as score."""
     return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=standardised(hp, spec, default=False),
                     bound_samples=hp.Int("bound_samples", 0, 1000, default=0))
 
 
 @recipe(family="anomaly", paper="arXiv:1805.06725", objective=("val_mse", "min"), batch_size=64)
 def ganomaly(hp, spec):
-    """GANomaly (Akcay et al., 2018): encoder-decoder-encoder; normal images have two codes that agree."""
+    """GANomaly (Akcay et al., 2018): encoder-decoder-encoder; the score is the distance of the two codes."""
     shape, code, depth = spec.image_shape, latent_dim(hp), base_filters(hp)
     model = GANomaly(dcgan.encoder(shape, code, depth), dcgan.generator(shape, code, depth),
                      dcgan.encoder(shape, code, depth), dcgan.critic(shape, depth, "batch", features=True),
@@ -86,7 +86,7 @@ def ganomaly(hp, spec):
 
 @recipe(family="anomaly", paper="arXiv:1901.08954", objective=("val_mse", "min"), batch_size=64)
 def skip_ganomaly(hp, spec):
-    """Skip-GANomaly (Akcay et al., 2019): a U-Net reconstructs; pixels and the critic's features judge."""
+    """Skip-GANomaly (Akcay et al., 2019): U-Net; the score combines errors of pixels and of critic features."""
     shape, depth = spec.image_shape, base_filters(hp)
     model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
                          dcgan.critic(shape, depth, "batch", features=True),
@@ -98,7 +98,7 @@ def skip_ganomaly(hp, spec):
 @recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", objective=("val_distance", "min"),
         batch_size=200)
 def deep_svdd(hp, spec):
-    """Deep SVDD (Ruff et al., 2018): an encoder without biases, pre-trained, pulls normal images to one point."""
+    """Deep SVDD (Ruff et al., 2018): a pre-trained encoder without biases maps normal images near one point."""
     depth, code = hp.Int("filters", 2, 256, default=16), hp.Int("latent_dim", 1, 1024, default=64)
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
     levels = 1 if min(spec.image_shape[:2]) < 16 else 2
@@ -112,7 +112,7 @@ def deep_svdd(hp, spec):
 
 @recipe(family="anomaly", paper="doi:10.1016/j.media.2019.01.010", objective=("val_izi_f", "min"), batch_size=64)
 def fanogan(hp, spec):
-    """f-AnoGAN (Schlegl et al., 2019): an encoder onto the generator of a WGAN-GP trained before it."""
+    """f-AnoGAN (Schlegl et al., 2019): an encoder that inverts the generator of a WGAN-GP trained first."""
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), base_filters(hp)
     critic_steps = hp.Int("critic_steps", 1, 10, default=5)
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
@@ -125,7 +125,7 @@ def fanogan(hp, spec):
 
 @recipe(family="anomaly", paper="arXiv:2010.01942", objective=("val_l1", "min"), batch_size=16)
 def region_anomaly(hp, spec):
-    """Region-based detection (Nguyen et al., 2020): what differs from an adversarial inpainting of its surroundings."""
+    """Region-based detection (Nguyen et al., 2020): the score is the error of an adversarial inpainting."""
     height, width, channels = spec.image_shape
     # A quarter of the image's side at most, so that there is something to predict it from.
     side = hp.Int("region", 1, 64, default=max(1, min(8, min(height, width) // 4)))
@@ -142,7 +142,7 @@ def region_anomaly(hp, spec):
 
 @recipe(family="anomaly", paper="arXiv:2108.07610", objective=("val_segmentation", "min"), batch_size=16)
 def draem(hp, spec):
-    """DRAEM (Zavrtanik et al., 2021): simulated defects are repaired, and found by image and repair."""
+    """DRAEM (Zavrtanik et al., 2021): repairs simulated defects and segments them from image and repair."""
     height, width, channels = spec.image_shape
     units, levels = base_filters(hp, 32), hp.Int("levels", 1, 8, default=4)
     norm = {"none": None, "instance": "instance", "batch": "batch"}[

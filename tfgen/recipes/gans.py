@@ -47,14 +47,14 @@ def dcgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1411.1784", view="labelled", objective=OBJECTIVE)
 def cgan(hp, spec):
-    """Conditional GAN (Mirza & Osindero, 2014): the label, embedded, enters both networks."""
+    """Conditional GAN (Mirza & Osindero, 2014): the embedded label is an input of both networks."""
     model = conv_gan(hp, spec, NonSaturating(), critic_norm="batch", num_classes=classes(spec, "cgan", "dcgan"))
     return players(model, hp, 2e-4)
 
 
 @recipe(family="gan", paper="arXiv:1610.09585", view="labelled", objective=OBJECTIVE)
 def acgan(hp, spec):
-    """Auxiliary-classifier GAN (Odena et al., 2017): the critic also names the class."""
+    """Auxiliary-classifier GAN (Odena et al., 2017): the critic also predicts the class."""
     count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), base_filters(hp)
     model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
                   networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
@@ -64,7 +64,7 @@ def acgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1606.03657", objective=OBJECTIVE)
 def infogan(hp, spec):
-    """InfoGAN (Chen et al., 2016): part of the latent is a code that the critic must read back from the image."""
+    """InfoGAN (Chen et al., 2016): part of the latent is a code that a head of the critic predicts."""
     noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
@@ -90,7 +90,7 @@ def wgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)
 def wgan_gp(hp, spec):
-    """WGAN-GP (Gulrajani et al., 2017): Wasserstein critic held 1-Lipschitz by a gradient penalty."""
+    """WGAN-GP (Gulrajani et al., 2017): Wasserstein critic with a gradient penalty."""
     penalty = GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))
     model = conv_gan(hp, spec, Wasserstein(), critic_norm="layer", latent=128, penalties=[penalty],
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
@@ -99,7 +99,7 @@ def wgan_gp(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1902.05687", objective=OBJECTIVE)
 def lipschitz_gan(hp, spec):
-    """Lipschitz GAN (Zhou et al., 2019): softplus objective, the largest gradient of a batch is penalised."""
+    """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch."""
     penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"))
     model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
@@ -148,7 +148,7 @@ def ebgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1703.10717", objective=OBJECTIVE)
 def began(hp, spec):
-    """BEGAN (Berthelot et al., 2017): autoencoding critic, held in equilibrium by the control k."""
+    """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains."""
     width, depth = latent_dim(hp, 64), base_filters(hp)
     channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
     model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
@@ -161,7 +161,7 @@ def began(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1511.05644", objective=OBJECTIVE)
 def aae(hp, spec):
-    """Adversarial autoencoder (Makhzani et al., 2016): a critic of codes holds them to a normal prior."""
+    """Adversarial autoencoder (Makhzani et al., 2016): a critic matches the codes to a normal prior."""
     units, width = hp.Int("units", 4, 4096, default=512), latent_dim(hp, 8)
     model = AAE(networks.mlp.encoder(spec.image_shape, [units, units], width),
                 networks.mlp.decoder(width, [units, units], spec.image_shape),
@@ -175,7 +175,7 @@ def aae(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
 def progan(hp, spec):
-    """ProGAN (Karras et al., 2018): both networks grow, resolution by resolution, each faded in."""
+    """ProGAN (Karras et al., 2018): both networks grow by resolutions that fade in."""
     width, depth = latent_dim(hp, 512), base_filters(hp)
     critic_steps = hp.Int("critic_steps", 1, 10, default=1)
     generator = networks.progressive.generator(spec.image_shape, width, depth)
@@ -189,7 +189,7 @@ def progan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
 def stylegan(hp, spec):
-    """StyleGAN (Karras et al., 2019): a mapping network's styles steer every layer; mixing, noise, truncation."""
+    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; mixing, noise, truncation."""
     width, depth = latent_dim(hp, 512), base_filters(hp)
     layers = hp.Int("mapping_layers", 1, 16, default=8)
     model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
@@ -202,7 +202,7 @@ def stylegan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
 def stackgan(hp, spec):
-    """StackGAN (Zhang et al., 2017): a sketch from the augmented label at half the size, then the image from the sketch."""
+    """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images."""
     count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),

@@ -1,4 +1,4 @@
-"""What a recipe is handed as `hp`: KerasTuner's hyperparameters, some of whose values are given."""
+"""The `hp` of a recipe: KerasTuner's hyperparameters with given values."""
 
 import operator
 
@@ -10,15 +10,15 @@ STEPS = "total_steps"
 
 
 class Given:
-    """`keras_tuner.HyperParameters` some of whose values are given, and checked when the recipe asks for them.
+    """`keras_tuner.HyperParameters` with given values, each checked when the recipe asks for it.
 
-    A recipe so is built once, and may ask for a hyperparameter in one branch alone. Everything else of `hp` (`values`,
-    `space`, `conditional_scope` …) is KerasTuner's own.
+    A recipe is thus built once, and may ask for a hyperparameter in one branch only. All other attributes (`values`,
+    `space`, `conditional_scope` and so on) are those of `hp`.
 
     Args:
-        hp: `keras_tuner.HyperParameters`, of a search or with no values.
-        values: {hyperparameter: value}, perhaps as text; not searched.
-        steps: function of a model's `batches_per_step` that gives the steps of the training, >= 1; None: not known.
+        hp: `keras_tuner.HyperParameters` of a trial, or without values.
+        values: {hyperparameter: value or its text}; not searched.
+        steps: function batches_per_step -> number of training steps, >= 1; None: unknown.
     """
 
     def __init__(self, hp, values=None, steps=None):
@@ -52,7 +52,7 @@ class Given:
         return self._ask("Fixed", name, *arguments, **options)
 
     def Steps(self, name, default=0):
-        """A number of steps, 0 ... 100,000,000: as given, else `default`. No search varies it: most would outlast it."""
+        """A number of steps, 0 ... 100,000,000: the given value, else `default`. Searches do not vary it."""
         if name in self.given:
             return self.Int(name, 0, 100_000_000)
         self.Fixed(name, default)
@@ -61,28 +61,28 @@ class Given:
         return default
 
     def total_steps(self, batches_per_step=1, default=0):
-        """Steps of the training, where a recipe's schedules and stages end: hyperparameter `total_steps`.
+        """Number of training steps, at which schedules and stages end: the hyperparameter `total_steps`.
 
         Args:
-            batches_per_step: of the recipe's model, its `critic_steps`: a step that takes k batches comes 1/k as often.
-            default: where no training says how long it is and no value is given; 0: not known.
+            batches_per_step: batches per training step, the model's `critic_steps`.
+            default: value if neither the training nor the caller gives one; 0: unknown.
         """
         return self.Steps(STEPS, default if self.steps is None else self.steps(batches_per_step))
 
     def check(self, recipe):
-        """Raises a `UserError` for a given value that the recipe did not ask for, naming those that it did."""
+        """Raises a `UserError` for a given value that the recipe did not ask for."""
         asked = list(dict.fromkeys(self.asked))
         if unknown := [name for name in self.given if name not in asked]:
             raise UserError(f"recipe '{recipe}' has no hyperparameter '{unknown[0]}'{did_you_mean(unknown[0], asked)}; "
                             f"with these values it has {', '.join(asked)}")
 
     def chosen(self):
-        """{hyperparameter: value} of what the recipe asked for."""
+        """{hyperparameter: value} of all hyperparameters that the recipe asked for."""
         return {name: self.hp.values[name] for name in self.asked if name in self.hp.values}
 
 
 def parse(parameter, value):
-    """`value` (perhaps a string) as a value of a KerasTuner hyperparameter.
+    """Converts `value` (or its text) to the type of a KerasTuner hyperparameter.
 
     Raises:
         UserError: if it has the wrong type or lies outside the range.

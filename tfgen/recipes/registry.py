@@ -22,12 +22,12 @@ class Recipe:
     """A named system of the literature: `recipe(hp, spec)` returns a compiled model.
 
     Attributes:
-        name, family, paper: what it is and where it was published.
-        view: what its batches are: `images`, `labelled`, `binarised`, `corrupted` (trained on images,
+        name, family, paper: name, family and publication of the system.
+        view: content of its batches: `images`, `labelled`, `binarised`, `corrupted` (trained on images,
             validated on pairs of corrupted and clean ones), `paired` or `unpaired`.
-        objective: (quantity in the training logs, `"min"` or `"max"`) that tells a better model.
-        build: the function itself, `(hp, spec) -> compiled model`.
-        batch_size: the paper's where it matters, else 128.
+        objective: (quantity in the training logs, `"min"` or `"max"`) that searches optimise.
+        build: the function `(hp, spec) -> compiled model`.
+        batch_size: the paper's if it matters, else 128.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Recipe:
         return inspect.getdoc(self.build).splitlines()[0]
 
     def views(self, dataset, model):
-        """(view of the training data, view of held-out data) for one of its models, see `tfgen.data.views`.
+        """(view of the training data, view of held-out data) for a model of the recipe, see `tfgen.data.views`.
 
         Raises:
             UserError: for data that the recipe cannot use.
@@ -107,7 +107,7 @@ def find(name):
     """The recipe called `name`.
 
     Raises:
-        UserError: if there is none; names the nearest.
+        UserError: for an unknown name.
     """
     catalogue.check(name, RECIPES)
     return RECIPES[name]

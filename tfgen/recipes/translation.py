@@ -12,14 +12,14 @@ from tfgen.schedules import HoldThenDecay
 
 
 def jitter(hp, spec):
-    """The papers' augmentation: enlarged, cropped, mirrored; images under 64 pixels, which lose by that, only mirrored."""
+    """The papers' augmentation: enlarging, cropping, mirroring; images below 64 pixels, which it harms, are only mirrored."""
     small = min(spec.image_shape[:2]) < 64
     return Jitter(hp.Float("jitter", 1.0, 2.0, default=1.0 if small else 286 / 256), hp.Boolean("flip", default=True))
 
 
 @recipe(family="translation", paper="arXiv:1611.07004", view="paired", objective=("val_l1", "min"), batch_size=1)
 def pix2pix(hp, spec):
-    """pix2pix (Isola et al., 2017): U-Net with dropout as its noise, critic of patches, L1."""
+    """pix2pix (Isola et al., 2017): U-Net with dropout as noise, patch critic, L1 loss."""
     source, width, norm = spec.source_shape or spec.image_shape, base_filters(hp), hp.Choice(
         "norm", ["instance", "batch"], default="instance")
     model = Pix2Pix(translation.unet(source, spec.image_shape, width, norm, hp.Float("dropout", 0.0, 0.9, default=0.5)),
@@ -31,7 +31,7 @@ def pix2pix(hp, spec):
 
 @recipe(family="translation", paper="arXiv:1703.10593", view="unpaired", objective=OBJECTIVE, batch_size=1)
 def cyclegan(hp, spec):
-    """CycleGAN (Zhu et al., 2017): two residual generators that undo each other, critics of patches, pools of images."""
+    """CycleGAN (Zhu et al., 2017): two residual generators with cycle consistency, patch critics, image pools."""
     source, image, width = spec.source_shape or spec.image_shape, spec.image_shape, base_filters(hp)
     blocks = hp.Int("blocks", 1, 16, default=translation.default_blocks(image))
     make = {"residual": lambda *shapes: translation.residual(*shapes, width, blocks),

@@ -35,13 +35,13 @@ def vae(hp, spec):
 
 @recipe(family="vae", paper="https://openreview.net/forum?id=Sy2fzU9gl", objective=OBJECTIVE)
 def beta_vae(hp, spec):
-    """beta-VAE (Higgins et al., 2017): the KL term weighed by beta, for disentangled codes over 1."""
+    """beta-VAE (Higgins et al., 2017): KL term with weight beta; above 1 for disentangled codes."""
     return conv_vae(hp, spec, latent_dim=10, kl_weight=hp.Float("beta", 0.0, 250.0, default=4.0))
 
 
 @recipe(family="vae", paper="https://papers.nips.cc/paper/5775", view="labelled", objective=OBJECTIVE)
 def conditional_vae(hp, spec):
-    """Conditional VAE (Sohn et al., 2015): encoder and decoder are told the class."""
+    """Conditional VAE (Sohn et al., 2015): the label is an input of encoder and decoder."""
     if not spec.num_classes:
         raise UserError(f"conditional_vae expects labelled data, '{spec.name}' has no labels; use vae")
     return conv_vae(hp, spec, latent_dim=16, num_classes=spec.num_classes)

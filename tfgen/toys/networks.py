@@ -1,4 +1,4 @@
-"""Small fully connected networks for points in the plane, as large as `scale` on both coordinates."""
+"""Small fully connected networks for points in the plane with standard deviation `scale` per coordinate."""
 
 import keras
 
@@ -9,9 +9,9 @@ def generator(latent_dim=2, units=(128, 128, 128), scale=1.0):
     """Latents -> points.
 
     Args:
-        latent_dim: width of the latents.
-        units: widths of the hidden layers.
-        scale: what the last layer's outputs are multiplied by, about the standard deviation of a coordinate.
+        latent_dim: number of values per latent.
+        units: units per hidden layer.
+        scale: factor of the last layer's outputs, about the standard deviation of a coordinate.
 
     Returns:
         A Functional model, (B, latent_dim) -> (B, 2).
@@ -29,7 +29,7 @@ def critic(units=(128, 128, 128), scale=1.0, spectral=False, gain=1.0):
     Args:
         units, scale: as for `generator`; points are divided by the scale first.
         spectral: spectrally normalise every layer (Miyato et al., 2018).
-        gain: factor after every normalised layer, which raises the Lipschitz constant that the critic may reach to
+        gain: factor after every normalised layer, which raises the maximum Lipschitz constant of the critic to
             gain^layers.
 
     Returns:

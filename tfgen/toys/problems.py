@@ -10,7 +10,7 @@ ROWS = 2**40  # points per seed
 
 
 class ToyMixture:
-    """ToyMixture of K isotropic Gaussians of the same width and weight in the plane.
+    """Mixture of K isotropic Gaussians in the plane with equal widths and weights.
 
     Args:
         centres: float (K, 2).

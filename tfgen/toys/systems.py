@@ -1,8 +1,8 @@
-"""Adversarial systems for points in the plane (`data.toys`): small enough to be watched on one CPU core.
+"""Adversarial systems for points in the plane (`toys.problems`), small enough for one CPU core.
 
-No image recipes: not in the table of recipes, used by `apps/gan_failure_modes.py` and tests. Latents are as wide as
-the plane, so that the generator only bends it. Learning rates fall to 0 along a cosine and samples come from the
-averaged generator: both take the players' circling out of the result.
+These are not image recipes and are not registered; `apps/gan_failure_modes.py` and tests use them. Latents are two-
+dimensional, as the data. Cosine decay of the learning rates to 0 and averaging of the generator suppress the oscillation
+of the two players.
 """
 
 import keras
@@ -21,7 +21,7 @@ STEPS_BETWEEN_SAMPLES = 500  # steps between looks at the samples
 
 
 def compiled(model, steps, rate, critic_rate):
-    """The model with an Adam a player, whose rate falls to 0 over the player's own updates."""
+    """Compiles with one Adam optimizer per player, whose rate decays to 0 over the player's updates."""
     optimizers = [keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(first, updates), beta_1=0.0, beta_2=0.9)
                   for first, updates in ((rate, steps), (critic_rate, steps * model.critic_steps))]
     model.compile(*optimizers, steps_per_execution=50)
@@ -36,9 +36,9 @@ def gan(mixture, steps):
 
 
 def wgan_gp(mixture, steps, penalty_weight=0.1, critic_steps=1):
-    """WGAN-GP (Gulrajani et al., 2017), with one critic step where they take five: as good here, and faster.
+    """WGAN-GP (Gulrajani et al., 2017), with one critic step in place of their five: equally good here, and faster.
 
-    The critic is held to slope 1 / scale, that is 1 in the units in which its network sees the points.
+    The critic's slope is penalised towards 1 / scale, which is 1 in the units of its network's inputs.
     """
     scale = mixture.scale
     penalty = GradientPenalty(penalty_weight, target=1.0 / scale)
@@ -49,8 +49,8 @@ def wgan_gp(mixture, steps, penalty_weight=0.1, critic_steps=1):
 def sngan(mixture, steps, gain=1.5, critic_steps=2):
     """SN-GAN (Miyato et al., 2018), hinge loss.
 
-    Four layers of gain 1.5 let the critic's slope reach 5 (1: too blunt); with one critic step instead of two, some
-    seeds lose hold of a mode late in training.
+    Four layers of gain 1.5 allow a slope of 5 (1 is too small); with one critic step instead of two, some
+    seeds lose a mode late in training.
     """
     scale = mixture.scale
     return compiled(GAN(networks.generator(2, GENERATOR, scale), networks.critic(CRITIC, scale, spectral=True, gain=gain),
@@ -58,7 +58,7 @@ def sngan(mixture, steps, gain=1.5, critic_steps=2):
 
 
 def collapsing_gan(mixture, steps):
-    """A GAN as it should not be trained: wide latents, a constant rate, no average (after Metz et al., 2017)."""
+    """A GAN that collapses: high-dimensional latents, a constant learning rate, no averaging (after Metz et al., 2017)."""
     scale = mixture.scale
     model = GAN(networks.generator(64, (128, 128), scale), networks.critic((128, 128), scale), NonSaturating())
     model.compile(*(keras.optimizers.Adam(1e-3, 0.5) for _ in range(2)), steps_per_execution=50)
@@ -72,12 +72,12 @@ def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
     """Trains a system of `SYSTEMS` on a mixture.
 
     Args:
-        name: of the system.
+        name: name of the system.
         mixture: a `toys.problems.ToyMixture`.
-        steps: the generator's updates, a multiple of 500 (less: one look at the end).
-        seed: of weights, noise and data.
-        moments: steps, multiples of 500, after which samples are kept.
-        samples: how many.
+        steps: number of generator updates, a multiple of 500 or less than 500.
+        seed: seed of weights, noise and data.
+        moments: steps, multiples of 500, after which samples are drawn.
+        samples: number of samples.
 
     Returns:
         The model and {step: float32 (samples, 2)} for the moments and the end.

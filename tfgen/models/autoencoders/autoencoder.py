@@ -1,4 +1,4 @@
-"""Autoencoders: one procedure; under- and overcomplete, sparse, denoising, contractive … are its arguments."""
+"""Autoencoders: one training procedure; sparse, denoising, contractive and other variants are its arguments."""
 
 from keras import ops
 
@@ -17,7 +17,7 @@ def check_decoder(encoder, decoder, likelihood):
 
 
 class EncoderDecoder:
-    """Mixes into a model with `encoder`, `decoder` and `likelihood`: shapes, reconstruction losses, the verbs of codes."""
+    """Mixin for models with `encoder`, `decoder` and `likelihood`: shapes, reconstruction losses, encode and decode."""
 
     @property
     def image_shape(self):
@@ -28,7 +28,7 @@ class EncoderDecoder:
         return tuple(self.decoder.inputs[0].shape[1:])
 
     def reconstruction_losses(self, parameters, target):
-        """-log p in nats an image, and the mean squared error of the mean image."""
+        """Mean -log p in nats per image, and the mean squared error of the likelihood's mean."""
         return {"reconstruction": -ops.mean(self.likelihood.log_prob(parameters, target)),
                 "mse": ops.mean(ops.square(self.likelihood.mean(parameters) - target))}
 

@@ -13,18 +13,18 @@ from tfgen.serialization import serializable
 
 @serializable
 class StackedAutoencoder(Stages, Autoencoder):
-    """An autoencoder of blocks; for the first steps each block is trained alone, bottom up (Bengio et al., 2007).
+    """A stack of autoencoder blocks with greedy layer-wise pre-training, bottom up (Bengio et al., 2007).
 
     With h_0 = x and h_k = encoders[k](h_{k-1}), stage k (steps k S ... (k + 1) S - 1) minimises
-    ||h_k - decoders[k](encoders[k](h_k))||^2 / 2 in block k alone (stage 0: -log p), h_k held fixed. Only block k is
-    given to the optimizer, whose momentum else would go on moving the blocks before. After the last stage the whole stack
-    is fine-tuned on -log p(x). The stage follows from the optimizer's step, so a resumed run keeps it. Validation losses
-    are always those of the whole stack.
+    ||h_k - decoders[k](encoders[k](h_k))||^2 / 2 in block k alone (stage 0: -log p), with h_k fixed. Only the variables
+    of block k are passed to the optimizer, because its momentum would keep changing finished blocks. After the last stage
+    the whole stack is fine-tuned on -log p(x). The stage is a function of the optimizer's step, so that a resumed run
+    continues in it. Validation losses are always those of the whole stack.
 
     Args:
         encoders: Functional models, the first on images, each on the codes of the one before, of any shape.
         decoders: Functional models, `decoders[k]` inverts `encoders[k]`.
-        pretrain_steps: S, steps a block; 0 trains the whole stack at once.
+        pretrain_steps: S, pre-training steps per block; 0 trains the whole stack at once.
         likelihood, corruption, penalties: as for `Autoencoder`.
 
     Raises:

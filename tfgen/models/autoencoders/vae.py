@@ -30,12 +30,13 @@ class VAE(EncoderDecoder, GenerativeModel):
         decoder: Functional model, latents (B, d) (or [latents, labels]) -> parameters of `likelihood`.
         likelihood: a `tfgen.distributions.Likelihood`.
         kl_weight: a number >= 0 or a schedule of the step (`tfgen.schedules`, or Keras' own).
-        free_bits: nats of KL a dimension, averaged over the batch, under which the loss is flat
+        free_bits: KL in nats per latent dimension, averaged over the batch, below which the loss is constant
             (Kingma et al., 2016); 0: none.
         importance_samples: k >= 1.
-        num_classes: of a conditional model, whose networks take labels (Sohn et al., 2015); else None.
+        num_classes: number of classes of a conditional model, whose networks take labels (Sohn et al., 2015); None:
+            unconditional.
 
-    Reported: `reconstruction` and `kl` in nats an image, and `elbo` = -(reconstruction + kl), whatever the weight.
+    Reported: `reconstruction` and `kl` in nats per image, and `elbo` = -(reconstruction + kl), independent of `kl_weight`.
 
     Raises:
         UserError: if shapes do not fit, or `kl_weight` / `free_bits` are combined with k > 1.
@@ -79,7 +80,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return options
 
     def inputs_of(self, x, label):
-        """What a network takes: x, with the labels of a conditional model."""
+        """Inputs of a network: x, and the labels if the model is conditional."""
         return [ops.convert_to_tensor(x), ops.convert_to_tensor(label)] if self.num_classes else x
 
     def posterior(self, x, label=None, training=False):
@@ -153,7 +154,7 @@ class VAE(EncoderDecoder, GenerativeModel):
     def log_prob(self, x, label=None, k=1):
         """Importance-weighted lower bound on log p(x) in nats (Burda et al., 2016), the ELBO for k = 1.
 
-        Its noise is a function of the image, so the value is, too: one image has one value in every batch.
+        The noise is a hash of the image, so that the value of an image does not depend on its batch.
 
         Args:
             x: images (B, H, W, C).
@@ -161,8 +162,8 @@ class VAE(EncoderDecoder, GenerativeModel):
             k: samples, an int or int (B,); the bound tightens with k.
 
         Returns:
-            float32 (B,), below log p(x) in expectation and rising towards it; with a likelihood that is not `normalised` on
-            the images, a bound on what then stands for log p(x), for a Bernoulli on grey levels minus a cross-entropy.
+            float32 (B,), in expectation at most log p(x), increasing with k. If the likelihood is not `normalised` on
+            the images (a Bernoulli on grey levels), a bound on the negative cross-entropy instead.
         """
         seeds = noise.seeds_of(x)
         mean, log_var = self.posterior(x, label)

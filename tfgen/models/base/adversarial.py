@@ -1,4 +1,4 @@
-"""The base class of models of two players: one train step for both."""
+"""The base class of adversarial models: one train step for generator and critic."""
 
 import keras
 import tensorflow as tf
@@ -8,23 +8,23 @@ from tfgen.models.base.generative import GenerativeModel, batch_images, layer_lo
 
 
 class AdversarialModel(GenerativeModel):
-    """A model of two players, each with its own losses, variables and optimizer.
+    """A model of two players, generator and critic, each with its own losses, variables and optimizer.
 
-    A family writes `generate`, `critic_losses` and `generator_losses`; where its players are not one network each,
-    `generator` and `critic`, also `generator_networks` and `critic_networks`. In training the base adds to each player's
-    loss what the layers of its networks add (regularisers, `add_loss`); validation losses are without it.
+    A subclass defines `generate`, `critic_losses` and `generator_losses`. If a player is not the single network
+    `generator` or `critic`, it also defines `generator_networks` or `critic_networks`. In training, the base class adds
+    to each player's loss the losses of its layers (regularisers, `add_loss`); validation losses exclude them.
 
     Each training step runs `critic_steps` critic updates and one generator update (Goodfellow et al., 2014, algorithm 1).
     The last critic update and the generator update share one generator forward pass; the generator's gradient passes
     through the updated critic. The batch is split into `critic_steps` equal parts, one per critic update; with
     `critic_steps=5` and 64 images per update `fit` needs batches of 320.
 
-    Reported: `generator_loss`, `critic_loss`, the family's `loss_names`, and `generator_gradient`, the norm of the
+    Reported: `generator_loss`, `critic_loss`, the subclass' `loss_names`, and `generator_gradient`, the norm of the
     generator's gradient.
 
     Attributes:
         critic_steps: critic updates per training step.
-        critic_optimizer: the critic's optimizer; `optimizer` is the generator's, and its `iterations` count steps.
+        critic_optimizer: optimizer of the critic; `optimizer` is the generator's, whose `iterations` count training steps.
     """
 
     critic_steps = 1
@@ -70,18 +70,18 @@ class AdversarialModel(GenerativeModel):
         return [v for network in self.critic_networks for v in network.trainable_variables]
 
     def after_step(self, losses):
-        """Updates of the model's own state at the end of a step: running averages, controls."""
+        """Hook at the end of a training step for running averages and controls."""
 
     def compile(self, optimizer="adam", critic_optimizer=None, **flags):
         """Configures training.
 
         Args:
             optimizer: the generator's `keras.optimizers.Optimizer` or its name.
-            critic_optimizer: the critic's; None: one like the generator's.
+            critic_optimizer: the critic's optimizer; None copies the generator's.
             **flags: as for `GenerativeModel`.
 
         Raises:
-            UserError: for `loss` and `metrics`, which are part of the model, or one optimizer for both players.
+            UserError: for `loss` and `metrics`, which are part of the model, or if both players share one optimizer object.
         """
         optimizer = keras.optimizers.get(optimizer)
         critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
@@ -175,7 +175,7 @@ def judge_both(judge, real, fake, joint):
 
 
 def gradient_norm(optimizer, gradients):
-    """Global norm of a player's gradient, without the loss scale of mixed precision; 0 for a step that it skipped."""
+    """Global norm of a player's gradient, without the loss scale of mixed precision; 0 if the step was skipped."""
     norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)

@@ -1,4 +1,4 @@
-"""The base class: one train step, trackers made at birth, serialisation that survives `load_model`."""
+"""The base class of all models: one train step, loss trackers, a compile config that `load_model` restores."""
 
 import keras
 import tensorflow as tf
@@ -28,22 +28,21 @@ def unpack_keras_batch(data):
 class GenerativeModel(keras.Model):
     """A model with one optimizer whose objective is a dictionary of named losses.
 
-    A family writes `compute_losses(batch, training)`, names what it reports in `loss_names`, and has the verbs
-    that mean something for it. `compile` takes an optimizer and Keras' flags; everything that defines the
+    A subclass defines `compute_losses(batch, training)`, `loss_names`, and the verbs
+    that it supports. `compile` takes an optimizer and Keras' flags; everything that defines the
     objective is an argument of `__init__`.
 
     Attributes:
         loss_names: names of the losses that `compute_losses` returns in addition to `"loss"`.
         image_shape: (height, width, channels) of one image.
-        latent_shape: shape of one latent, where the model has one.
-        source_shape: (height, width, channels) of what `translate` takes, where the model has that verb.
+        latent_shape: shape of one latent; only for models with latents.
+        source_shape: (height, width, channels) of a translation source; only for models with `translate`.
         augmentation: a layer with `seeded(images, seeds)` for training images, or None; a part of the recipe that the
             data stream applies: `dataset.train(…, augment=model.augmentation)`.
-        batches_per_step: batches that one training step consumes.
+        batches_per_step: number of batches that one training step consumes.
     """
 
     loss_names = ()
-    # Batches of the size asked for that one step takes.
     batches_per_step = 1
     augmentation = None
 
@@ -57,56 +56,56 @@ class GenerativeModel(keras.Model):
         return ("loss", *self.loss_names)
 
     def compute_losses(self, batch, training):
-        """{"loss": scalar to minimise, …}: scalars averaged over the batch, one for each of `loss_names` too."""
+        """{"loss": scalar to minimise, …}: means over the batch, with one entry per name in `loss_names`."""
         raise NotImplementedError(f"{type(self).__name__} must define compute_losses(batch, training)")
 
     @property
     def bits_offset(self):
-        """What `log_prob` adds to bits/dim of 8-bit images: 8 for a density on [0, 1], 0 for a probability of levels."""
+        """Offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability of grey levels."""
         likelihood = getattr(self, "likelihood", None)
         return 8.0 if likelihood is None else likelihood.bits_offset
 
     @property
     def normalised(self):
-        """Whether `log_prob` is of a probability or density of grey levels, see `tfgen.distributions.Likelihood`."""
+        """Whether `log_prob` belongs to a normalised distribution of grey levels, see `tfgen.distributions.Likelihood`."""
         likelihood = getattr(self, "likelihood", None)
         return likelihood is None or likelihood.normalised
 
     def verb_options(self, name):
-        """{input name: Option} of the further inputs of the verb `name`."""
+        """{input name: Option} of the optional inputs of the verb `name`."""
         return {}
 
     def call(self, inputs, training=False):
-        """The model as a Keras layer, which `predict` applies: the verb `verbs.forward` of what it takes.
+        """Applies the model as a Keras layer: its first verb in `verbs.table.FORWARD`. `predict` calls it.
 
         Args:
-            inputs: a batch of the verb's first input, or a tuple of that and its options in order, such as labels, which are
-                held to their ranges.
-            training: ignored; a trained model is applied.
+            inputs: a batch of the verb's input, or a tuple of its inputs and options in order, such as (z, label).
+                Options are clipped to their ranges.
+            training: ignored; verbs always run in inference mode.
 
         Raises:
-            UserError: for inputs of another shape or number, and for a model without such a verb; names the verbs to call.
+            UserError: for inputs of another shape or number, and for a model without such a verb.
         """
         return graphs.apply(self, *graphs.forward(self, inputs))
 
     def predict(self, x, *arguments, **options):
-        """As Keras' `predict`: what `call` gives of every batch of x. Errors as there, before anything is computed."""
+        """Keras' `predict` with the outputs of `call`; raises the errors of `call` before any computation."""
         if hasattr(x, "shape") or isinstance(x, (tuple, list)):
             graphs.forward(self, x)
         return super().predict(x, *arguments, **options)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, about=None):
-        """Writes a SavedModel of all verbs, a signature each, as `tfgen export` does; verified before it has its name.
+        """Writes a verified SavedModel with one signature per verb, as `tfgen export` does.
 
         Args:
-            filepath: its folder. A SavedModel that is there is replaced.
+            filepath: folder of the SavedModel; replaces an existing SavedModel.
             format: `"tf_saved_model"`.
-            verbose: whether to print where it is; None, as False: no.
-            about: dict for JSON that is stored with the signatures.
+            verbose: whether to print the path; None means False.
+            about: metadata stored with the signatures, a dict of JSON types.
 
         Raises:
-            UserError: for another format, or a folder that holds something else.
-            Failure: if the written file does not compute what the model does.
+            UserError: for another format, or a folder with other contents.
+            Failure: if outputs of the SavedModel differ from those of the model.
         """
         from tfgen.serving import export  # it is built on Keras models, and verbs on neither
 
@@ -159,7 +158,7 @@ class GenerativeModel(keras.Model):
         return self.trainable_variables
 
     def total_loss(self, losses):
-        """The family's loss plus the layers' own (regularisers, `add_loss`)."""
+        """The loss of `compute_losses` plus the losses of layers (regularisers, `add_loss`)."""
         return losses["loss"] + layer_losses([self])
 
     def train_step(self, data):
@@ -180,7 +179,7 @@ class GenerativeModel(keras.Model):
         return self.update_trackers(losses, data)
 
     def update_trackers(self, losses, data):
-        """Adds a batch's losses, weighted by its size, to the epoch's means; returns the means."""
+        """Adds a batch's losses, weighted by the batch size, to the means of the epoch; returns the means."""
         rows = tf.shape(batch_images(data))[0]
         for tracker in self.trackers:
             tracker.update_state(losses[tracker.name], sample_weight=rows)
@@ -189,9 +188,9 @@ class GenerativeModel(keras.Model):
 
 
 def layer_losses(networks):
-    """Sum of the losses that layers of networks add (regularisers, `add_loss`): a float32 scalar, 0 without any.
+    """Sum of the losses that the layers of `networks` add (regularisers, `add_loss`): float32 scalar, 0 if there are none.
 
-    Keras forgets the `add_loss` of a network's call at its next call, so in a step it is the last call's.
+    Keras keeps only the `add_loss` values of a network's last call.
     """
     found = [tf.cast(loss, tf.float32) for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.zeros(())

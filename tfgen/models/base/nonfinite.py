@@ -18,7 +18,7 @@ class FirstBad(keras.metrics.Metric):
             self.add_variable((), "zeros", dtype="int32", name=name) for name in ("steps", "step", "which"))
 
     def update_state(self, losses):
-        """Losses: a scalar for each name."""
+        """losses: one scalar per name."""
         bad = tf.logical_not(tf.math.is_finite(tf.stack([tf.cast(loss, tf.float32) for loss in losses])))
         self.steps.assign_add(1)
         first = tf.logical_and(tf.reduce_any(bad), tf.equal(self.step, 0))
@@ -26,16 +26,16 @@ class FirstBad(keras.metrics.Metric):
         self.step.assign(tf.where(first, self.steps, self.step))
 
     def result(self):
-        """The step within the epoch, from 1; 0: every loss was finite."""
+        """The step within the epoch, counted from 1; 0 if all losses were finite."""
         return tf.convert_to_tensor(self.step)
 
     def found(self):
-        """(name of the loss, step within the epoch) or None; of several replicas the first to meet one."""
+        """(name of the loss, step within the epoch), or None; with several replicas, the earliest step."""
         met = [(step, which) for step, which in zip(on_replicas(self.step), on_replicas(self.which)) if step]
         return (self.names[min(met)[1]], min(met)[0]) if met else None
 
 
 def on_replicas(variable):
-    """The values of an integer variable: one, or under a `tf.distribute` strategy one a replica."""
+    """Values of an integer variable: one, or one per replica of a `tf.distribute` strategy."""
     held = variable.value
     return [int(one) for one in getattr(held, "values", [held])]

@@ -1,4 +1,4 @@
-"""Training one part of a model after another within one `fit`: the stage is a function of the step."""
+"""Training in stages within one `fit`: the stage is a function of the training step."""
 
 import tensorflow as tf
 
@@ -6,26 +6,26 @@ from tfgen.errors import require
 
 
 class Stages:
-    """Mixes into a model the training of one part after another: the stage is chosen in the graph.
+    """Mixin for models that train their parts one after another; the stage is selected in the graph.
 
-    A class with it calls `add_step` in its `__init__` or has a `step` of its own, writes `stage_at` and `stages`, and
-    computes with `by_stage` what differs. The step that decides the stage is saved with the model, so that training goes on
-    in its stage after a file is loaded. An optimizer goes on counting its steps, so where Adam's second moments are new, its
-    correction of their start is that of the whole training: the first steps of a later stage are larger than the rate.
+    A subclass calls `add_step` in its `__init__` (or has its own `step`), defines `stage_at` and `stages`, and
+    computes what depends on the stage with `by_stage`. The step is saved with the model, so that training continues
+    in the same stage after loading. The optimizer counts the steps of all stages, so that Adam's bias correction does not
+    restart with a stage: the first updates of a later stage are larger than the learning rate.
 
     Attributes:
-        step: int32 scalar, updates so far (the generator's, of two players).
-        stages: their number.
+        step: int32 scalar, number of training steps so far.
+        stages: number of stages.
     """
 
     # The stage whose branch is being traced.
     _stage = None
 
     def add_step(self):
-        """Makes `step`.
+        """Creates the weight `step`.
 
         Raises:
-            UserError: in a `tf.distribute` strategy of several replicas.
+            UserError: in a `tf.distribute` strategy with several replicas.
         """
         self.require_one_replica()
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
@@ -42,7 +42,7 @@ class Stages:
         raise NotImplementedError(f"{type(self).__name__} must define stage_at(step)")
 
     def by_stage(self, function, *arguments):
-        """What `function` gives in the stage of this step, chosen in the graph."""
+        """Result of `function` for the current stage, selected in the graph."""
         def branch(stage):
             def run():
                 before = self._stage
@@ -59,7 +59,7 @@ class Stages:
 
     @property
     def stage(self):
-        """The stage whose branch is being traced, outside of branches the last."""
+        """The stage whose branch is being traced; outside of branches, the last stage."""
         return self.stages - 1 if self._stage is None else self._stage
 
     def train_step(self, data):

@@ -11,15 +11,15 @@ from tfgen.serialization import serializable
 
 @serializable(inherit=True)
 class AnomalyAutoencoder(ReconstructionDetector, Autoencoder):
-    """An `Autoencoder` of normal images; what it reconstructs badly, or codes unusually, is strange.
+    """Anomaly detector: an `Autoencoder` of normal images; large reconstruction errors and unusual codes are anomalous.
 
     score(x) = difference of x and its reconstruction + code_weight * squared Mahalanobis distance of its code per
     dimension (Denouden et al., 2018).
 
     Args:
-        difference: of image and reconstruction, see `tfgen.layers.differences`.
-        code_weight: >= 0; once calibrated (`tfgen.detection.calibrate`) both terms are 1 on average over normal images that
-            were not trained on, with `StandardisedError` and `top` = 1.
+        difference: error map of image and reconstruction, see `tfgen.layers.differences`.
+        code_weight: weight of the code term, >= 0. After calibration (`tfgen.detection.calibrate`) both terms have mean 1
+            over normal images that were not used in training, for `StandardisedError` with `top` = 1.
         **arguments: as for `Autoencoder`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Mixins of anomaly detectors: a threshold; a map and a score from a reconstruction."""
+"""Mixins of anomaly detectors: the threshold, and map and score from a reconstruction."""
 
 import math
 
@@ -7,10 +7,10 @@ from keras import ops
 
 
 class Detector:
-    """Mixes into a model that has `score` its threshold, a weight that is saved and exported with it.
+    """Mixin for models with `score`: the threshold, a weight that is saved and exported with the model.
 
     Attributes:
-        threshold: float32 scalar; an image whose score is greater is called anomalous. Infinite until calibrated.
+        threshold: float32 scalar; images with a higher score count as anomalous. Infinite until calibrated.
     """
 
     def __init__(self, **kwargs):
@@ -19,13 +19,13 @@ class Detector:
                                          dtype="float32")
 
     def usual_terms(self):
-        """[(part with `rescale(factor)`, function of images)] of the terms whose mean over normal images
+        """[(object with `rescale(factor)`, function of images)]: the terms that calibration rescales to mean 1 over
         is to be 1."""
         return []
 
 
 class ReconstructionDetector(Detector):
-    """Mixes into a model with `reconstruct` the verbs `score` and `anomaly_map`, by an object `difference`.
+    """Mixin for models with `reconstruct`: the verbs `score` and `anomaly_map`, computed by an object `difference`.
 
     A difference is a function `(x, reconstruction) -> maps (B, H, W)` with `pool(maps) -> scores (B,)` and
     `update(x, reconstruction)`, which updates its running statistics in training.

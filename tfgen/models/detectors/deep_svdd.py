@@ -16,15 +16,15 @@ class DeepSVDD(Detector, GenerativeModel):
     """Minimises E ||encoder(x) - c||^2 + weight decay (Ruff et al., 2018, one-class Deep SVDD, equation 4).
 
     For the first `pretrain_steps` steps encoder and decoder are trained as an autoencoder on -E log p(x | decoder(code)).
-    The centre c is the mean code at the end of that, an exponential average over its last hundred or so batches, with
+    The centre c is the mean code at the end of this stage (an exponential average over about its last hundred batches), with
     |c_j| at least 0.1 (a code near zero could be met by weights of zero, section 3.3); from then on it is fixed. The stage
-    follows from the optimizer's step. Validation losses are always those of the distance.
+    is a function of the optimizer's step. Validation losses are always those of the distance.
 
     Args:
         encoder: Functional model without biases, images (B, H, W, C) -> codes (B, d).
         decoder: Functional model, codes -> parameters of `likelihood`.
         pretrain_steps: >= 0; with 0 the centre is the mean code of the first batch.
-        likelihood: of the pre-training, a `tfgen.distributions.Likelihood`.
+        likelihood: likelihood of the pre-training, a `tfgen.distributions.Likelihood`.
 
     Verbs: `score` is ||encoder(x) - c||^2, `encode`.
 
@@ -63,7 +63,7 @@ class DeepSVDD(Detector, GenerativeModel):
 
     @property
     def fixed_centre(self):
-        """c: the centre with components of at least `margin` in size."""
+        """c: the centre, with components of magnitude at least `margin`."""
         return ops.where(self.centre < 0, ops.minimum(self.centre, -self.margin), ops.maximum(self.centre, self.margin))
 
     def distance(self, codes):
@@ -84,7 +84,7 @@ class DeepSVDD(Detector, GenerativeModel):
         return tf.cond(step < self.pretrain_steps, lambda: self.pretraining(x, codes), lambda: self.description(codes))
 
     def centre_rate(self, step):
-        """How far a step moves the centre: an average that starts with the first batch, fixed after pre-training."""
+        """Update rate of the centre: that of a running average, 0 after pre-training."""
         moving = ops.cast(step < max(1, self.pretrain_steps), "float32")
         return moving * ops.maximum(0.01, 1.0 / (ops.cast(step, "float32") + 1.0))
 

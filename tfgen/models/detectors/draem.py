@@ -1,4 +1,4 @@
-"""Anomalies by repair: simulated defects are repaired, and told from what was there by a second network."""
+"""DRAEM: one network repairs simulated defects, a second one segments them from image and repair."""
 
 import keras
 from keras import ops
@@ -12,12 +12,12 @@ from tfgen.serialization import serializable
 
 @serializable
 class DRAEM(Detector, GenerativeModel):
-    """A network R that repairs simulated defects, and one S that finds them by image and repair (Zavrtanik et al., 2021).
+    """A network R that repairs simulated defects and a network S that segments them (Zavrtanik et al., 2021).
 
     With the blemished image x', its mask m and p = S(x', R(x')), minimises
     l1_weight * E |x - R(x')| + E [-m log p - (1 - m) log(1 - p)], means over pixels. The paper has squared error with
-    structural similarity in place of L1, and the focal loss in place of cross-entropy. Validation blemishes each image by
-    its hash. Batches are normal images, or (images, labels), whose labels are ignored.
+    structural similarity in place of L1, and the focal loss in place of cross-entropy. In validation, blemishes are a
+    function of the image's hash. Batches are normal images, or (images, labels), whose labels are ignored.
 
     `anomaly_map` is p of the image itself, smoothed; `score` the maximum, as the paper has it, or the mean of the highest
     pixels, as Zhang et al. (2023, arXiv:2211.11317) have it: one pixel may err, a defect has many.
@@ -27,8 +27,8 @@ class DRAEM(Detector, GenerativeModel):
         segmenter: Functional model, images and repairs as channels (B, H, W, 2 C) -> probabilities (B, H, W, 1).
         blemishes: a `tfgen.layers.Blemishes`.
         l1_weight: >= 0.
-        blur: standard deviation in pixels of the Gaussian that maps are smoothed with; 0: none.
-        top: share in [0, 1] of the pixels, the highest, whose mean is the score; 0: the maximum.
+        blur: standard deviation in pixels of the Gaussian that smooths maps; 0 disables smoothing.
+        top: fraction in [0, 1] of the highest pixels, whose mean is the score; 0 uses the maximum.
         augmentation: of training images, see `GenerativeModel`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""f-AnoGAN: an encoder onto the generator of a trained GAN."""
+"""f-AnoGAN: an encoder that inverts the generator of a trained GAN."""
 
 import tensorflow as tf
 from keras import ops
@@ -16,13 +16,13 @@ from tfgen.serialization import serializable
 
 @serializable(inherit=True)
 class FAnoGAN(ReconstructionDetector, Stages, GAN):
-    """A GAN of normal images for `gan_steps` steps, then an encoder E onto its generator G (Schlegl et al., 2019).
+    """A GAN of normal images for `gan_steps` steps, then an encoder E that inverts its generator G (Schlegl et al., 2019).
 
-    The encoder minimises, f being what the critic's score is made of, with n pixels and n_f features,
+    The encoder minimises, with f the critic's features, n pixels and n_f features,
 
         ||x - G(E(x))||^2 / n + kappa ||f(x) - f(G(E(x)))||^2 / n_f    (images in [-1, 1]; the paper's izi_f),
 
-    while generator and critic rest. `score` is the same sum for an image, `anomaly_map` the difference of x and G(E(x)).
+    with generator and critic fixed. `score` is this sum per image, `anomaly_map` the error map of x and G(E(x)).
 
     Args:
         generator: Functional model, latents (B, d) -> images (B, H, W, C) in [0, 1].
@@ -30,11 +30,11 @@ class FAnoGAN(ReconstructionDetector, Stages, GAN):
         encoder: Functional model, images -> latents.
         gan_steps: steps of the GAN, >= 1.
         feature_weight: kappa.
-        difference: of image and reconstruction, for `anomaly_map`, see `tfgen.layers.differences`.
+        difference: error map of image and reconstruction for `anomaly_map`, see `tfgen.layers.differences`.
         **arguments: as for `GAN`, without a condition or an average of the generator.
 
-    Reported as for `GAN`, and `stage` (0: the GAN is trained, 1: the encoder), and `izi_f` in validation. In stage 1
-    `generator_loss` is the encoder's in training, and the critic's figures are zero.
+    Reported as for `GAN`, and `stage` (0: the GAN trains, 1: the encoder trains), and `izi_f` in validation. In stage 1,
+    training's `generator_loss` is the encoder's loss, and the critic's values are zero.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides.
@@ -67,7 +67,7 @@ class FAnoGAN(ReconstructionDetector, Stages, GAN):
         return {0: [self.generator], 1: [self.encoder], None: [self.generator, self.encoder]}[self._stage]
 
     def izi_f(self, x, training):
-        """The encoder's loss of each image: (B,)."""
+        """The encoder's loss per image: (B,)."""
         z = ops.cast(self.encoder(x, training=training), "float32")
         made = self.make(z)
         features, found = (self.judge(images, None, training=False)[1] for images in (x, made))

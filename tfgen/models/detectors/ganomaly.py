@@ -19,19 +19,19 @@ def check_features(critic):
 
 @serializable
 class ReconstructingGAN(ReconstructionDetector, AdversarialModel):
-    """A generator that reconstructs normal images, and a critic whose features compare them with the originals.
+    """A generator that reconstructs normal images, and a critic whose features compare images and reconstructions.
 
-    A subclass writes `generate` (a dictionary with the reconstruction as `"image"`) and `comparison_losses`.
+    A subclass defines `generate` (a dictionary with the reconstruction as `"image"`) and `comparison_losses`.
 
     Args:
         critic: Functional model, images -> [scores (B, 1), features].
-        objective: of the critic, see `tfgen.losses.adversarial`.
-        adversarial_weight, contextual_weight: of the generator's adversarial term, and of the mean absolute error of images
-            in [-1, 1].
-        difference: of image and reconstruction, for `anomaly_map`, see `tfgen.layers.differences`.
+        objective: the critic's objective, see `tfgen.losses.adversarial`.
+        adversarial_weight, contextual_weight: weights of the generator's adversarial term and of the mean absolute error
+            of images in [-1, 1].
+        difference: error map of image and reconstruction for `anomaly_map`, see `tfgen.layers.differences`.
 
-    Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `mse`,
-    of images in [0, 1].
+    Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `mse` of images
+    in [0, 1].
     """
 
     loss_names = ("critic_real", "critic_fake", "mse")
@@ -91,20 +91,20 @@ class ReconstructingGAN(ReconstructionDetector, AdversarialModel):
 class GANomaly(ReconstructingGAN):
     """An encoder-decoder-encoder whose two codes of a normal image agree (Akcay et al., 2018).
 
-    z = encoder(x), x' = decoder(z), z' = second_encoder(x'). The generator minimises, f being the critic's features,
+    z = encoder(x), x' = decoder(z), z' = second_encoder(x'). The generator minimises, with f the critic's features,
 
         w_adv mean (f(x) - f(x'))^2 + w_con mean |x - x'| + w_enc mean (z - z')^2    (images in [-1, 1]),
 
-    and the critic tells x from x'. `score` is mean |z - z'|.
+    and the critic discriminates x from x'. `score` is mean |z - z'|.
 
     Args:
-        encoder, second_encoder: Functional models, images (B, H, W, C) -> codes (B, d), with weights of their own.
+        encoder, second_encoder: Functional models, images (B, H, W, C) -> codes (B, d), which share no weights.
         decoder: Functional model, codes -> images in [0, 1].
         critic: Functional model, images -> [scores (B, 1), features].
         encoder_weight: w_enc; `adversarial_weight` and `contextual_weight` are the others.
         **arguments: as for `ReconstructingGAN`.
 
-    Reported too: `encoder_loss`, mean (z - z')^2.
+    Also reported: `encoder_loss`, mean (z - z')^2.
 
     Raises:
         UserError: if the networks do not fit each other.
@@ -162,7 +162,7 @@ class GANomaly(ReconstructingGAN):
 class SkipGANomaly(ReconstructingGAN):
     """A U-Net that reconstructs normal images (Akcay et al., 2019).
 
-    x' = generator(x). The generator minimises, f being the critic's features,
+    x' = generator(x). The generator minimises, with f the critic's features,
 
         w_adv (adversarial term) + w_con mean |x - x'| + w_lat mean (f(x) - f(x'))^2    (images in [-1, 1]).
 
@@ -172,11 +172,12 @@ class SkipGANomaly(ReconstructingGAN):
         generator: Functional model, images (B, H, W, C) -> images in [0, 1].
         critic: Functional model, images -> [scores (B, 1), features].
         latent_weight: w_lat; `adversarial_weight` and `contextual_weight` are the others.
-        share: of the reconstruction in the score, in [0, 1].
-        corruption: a layer applied to the generator's input in training only: skips would copy the image. None: none.
+        share: weight of the reconstruction error in the score, in [0, 1].
+        corruption: a layer applied to the generator's input in training only, because skip connections would copy the image;
+            None disables it.
         **arguments: as for `ReconstructingGAN`.
 
-    Reported too: `latent_loss`, mean (f(x) - f(x'))^2.
+    Also reported: `latent_loss`, mean (f(x) - f(x'))^2.
 
     Raises:
         UserError: if the networks do not fit each other.

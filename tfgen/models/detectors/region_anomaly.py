@@ -1,4 +1,4 @@
-"""Anomalies by inpainting: what differs from the prediction that its surroundings give."""
+"""Anomaly detection by inpainting: regions that differ from their prediction from the surroundings."""
 
 import tensorflow as tf
 from keras import ops
@@ -15,14 +15,14 @@ from tfgen.serialization import serializable
 
 @serializable
 class RegionInpainter(ReconstructionDetector, AdversarialModel):
-    """A generator G(erased image, mask) of what erased regions held, against a critic of patches (Nguyen et al., 2020).
+    """A generator G(erased image, mask) that predicts erased regions, against a patch critic (Nguyen et al., 2020).
 
     With the mask m, 1 in a random lattice of squares, and x' = m G((1 - m) x + m fill, m) + (1 - m) x, the critic minimises
     1/2 objective.critic(D(x), D(x')), the generator l1_weight * sum m |x - x'| / sum m
     + adversarial_weight * objective.generator(D(x')). Batches are normal images, or (images, labels), whose labels are
-    ignored. Validation draws each image's lattice by a hash of the image.
+    ignored. In validation, an image's lattice is a function of its hash.
 
-    Applied, the lattice sweeps over the image in steps of `stride` pixels, ceil(period / stride)^2 passes, and
+    In inference, the lattice sweeps over the image in steps of `stride` pixels, ceil(period / stride)^2 passes, and
     `reconstruct` is, per pixel, the mean prediction over the passes in which that pixel was erased: no pixel is an input
     of its own prediction.
 
@@ -31,8 +31,8 @@ class RegionInpainter(ReconstructionDetector, AdversarialModel):
             [0, 1]; see `tfgen.networks.translation.unet`.
         critic: Functional model, images -> scores (B, …); see `tfgen.networks.translation.patchgan`.
         erasure: a `tfgen.layers.EraseLattice`.
-        stride: pixels, 1 ... the lattice's side.
-        difference: of an image and its prediction, see `tfgen.layers.differences`.
+        stride: pixels per step, 1 ... side of the lattice's squares.
+        difference: error map of an image and its prediction, see `tfgen.layers.differences`.
         objective: what both players minimise, see `tfgen.losses.adversarial`.
         l1_weight, adversarial_weight: >= 0.
 

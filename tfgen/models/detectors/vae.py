@@ -9,12 +9,12 @@ from tfgen.serialization import serializable
 
 @serializable(inherit=True)
 class AnomalyVAE(ReconstructionDetector, VAE):
-    """A `VAE` of normal images; `score` is its difference from the reconstruction, or minus its `log_prob`.
+    """Anomaly detector: a `VAE` of normal images; `score` is the reconstruction error, or minus `log_prob`.
 
     Args:
-        difference: of image and reconstruction, see `tfgen.layers.differences`.
-        bound_samples: k of the bound by which `score` judges, see `VAE.log_prob`; 0: the difference instead (An & Cho,
-            2015, judge by the reconstruction term alone).
+        difference: error map of image and reconstruction, see `tfgen.layers.differences`.
+        bound_samples: importance samples k of `VAE.log_prob`, minus which is the score; 0 uses the reconstruction error
+            (An & Cho, 2015, use the reconstruction term alone).
         **arguments: as for `VAE`, without a condition.
     """
 

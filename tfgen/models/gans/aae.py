@@ -1,4 +1,4 @@
-"""Adversarial autoencoders: a critic of codes holds them to a prior."""
+"""Adversarial autoencoders: a critic of codes matches their distribution to a prior."""
 
 import keras
 import tensorflow as tf
@@ -25,11 +25,11 @@ class AAE(EncoderDecoder, AdversarialModel):
         decoder: Functional model, codes -> parameters of `likelihood`.
         critic: Functional model, codes (B, d) -> scores (B, 1).
         likelihood: a `tfgen.distributions.Likelihood`.
-        prior: what the codes should be distributed as, see `tfgen.distributions.priors`.
-        objective: of both players, see `tfgen.losses.adversarial`.
-        adversarial_weight: nats that the generator's objective is worth.
+        prior: target distribution of the codes, see `tfgen.distributions.priors`.
+        objective: objective of both players, see `tfgen.losses.adversarial`.
+        adversarial_weight: weight of the generator's objective, in nats.
 
-    Reported: `reconstruction` in nats an image, `mse`, `critic_real` (of the prior), `critic_fake` (of codes).
+    Reported: `reconstruction` in nats per image, `mse`, `critic_real` (of the prior), `critic_fake` (of codes).
 
     Raises:
         UserError: if encoder, decoder and critic do not fit each other.
@@ -60,7 +60,7 @@ class AAE(EncoderDecoder, AdversarialModel):
         return [self.encoder, self.decoder]
 
     def generate(self, batch, training):
-        """The codes of a batch: what the critic takes for made."""
+        """Codes of a batch, the generated inputs of the critic."""
         return ops.cast(self.encoder(input_and_target(batch)[0], training=training), "float32")
 
     def judge(self, codes, training):

@@ -14,12 +14,12 @@ def class_loss(logits, label):
 
 @serializable(inherit=True)
 class ACGAN(GAN):
-    """The critic also names the class, of real and made images; both players want it named right (Odena et al., 2017).
+    """The critic also classifies images; both players minimise the classification loss (Odena et al., 2017).
 
     Args:
         generator: takes [latents, labels].
         critic: images -> [scores (B, 1), class logits (B, num_classes)].
-        num_classes: classes.
+        num_classes: number of classes.
         class_weight: weight of the cross-entropy in both losses.
         **arguments: as for `GAN`.
     """

@@ -11,13 +11,13 @@ from tfgen.serialization import serializable
 
 @serializable(inherit=True)
 class EBGAN(GAN):
-    """The critic is an autoencoder's reconstruction error, whose codes of made images are pulled apart (Zhao et al., 2017).
+    """The critic is an autoencoder's error; a pull-away term spreads the codes of generated images (Zhao et al., 2017).
 
     Args:
         generator: latents -> images.
         critic: images -> [energies (B, 1), codes (B, d)].
-        pull_away_weight: of the squared cosine between made images' codes, in the generator's loss.
-        objective: of energies.
+        pull_away_weight: weight of the squared cosine between codes of generated images, in the generator's loss.
+        objective: objective of energies.
         **arguments: as for `GAN`.
     """
 
@@ -32,19 +32,19 @@ class EBGAN(GAN):
 
 @serializable(inherit=True)
 class BEGAN(GAN):
-    """The critic's energies of real and made images are held at a ratio (Berthelot et al., 2017).
+    """Boundary equilibrium GAN: a control keeps the ratio of energies of generated and real images (Berthelot et al., 2017).
 
     critic: L(x) - k L(G(z)); generator: L(G(z)); k <- k + gain (diversity L(x) - L(G(z))), kept in [0, 1].
 
     Args:
         generator: latents -> images.
         critic: images -> energies (B, 1), an autoencoder's reconstruction error.
-        diversity: gamma in (0, 1], the ratio E L(G(z)) / E L(x) held.
-        gain: lambda_k, step of the control.
-        objective: of energies; k weighs its second term.
+        diversity: gamma in (0, 1], the ratio E L(G(z)) / E L(x).
+        gain: lambda_k, learning rate of the control.
+        objective: objective of energies; k weights its second term.
         **arguments: as for `GAN`.
 
-    Reported too: `control` (k) and `convergence` = L(x) + |diversity L(x) - L(G(z))|, which falls as images improve.
+    Also reported: `control` (k) and `convergence` = L(x) + |diversity L(x) - L(G(z))|, which decreases as images improve.
     """
 
     loss_names = (*GAN.loss_names, "control", "convergence")

@@ -32,11 +32,11 @@ class GAN(AdversarialModel):
         penalties: objects `(critic, real, fake) -> scalar`, added to the critic's loss in training, see
             `tfgen.losses.penalties`.
         critic_steps: critic updates per training step, each on its own part of the batch.
-        num_classes: of a conditional model, whose batches are (images, labels) and whose networks take labels
-            (Mirza & Osindero, 2014); else None.
-        prior: what latents are drawn from, see `tfgen.distributions.priors`.
-        ema: decay in [0, 1) of a running average of the generator's weights, which then makes the samples; 0: none.
-            Early steps decay faster, by (step + 1) / (step + 10).
+        num_classes: number of classes of a conditional model, whose batches are (images, labels) and whose networks take
+            labels (Mirza & Osindero, 2014); None: unconditional.
+        prior: distribution of the latents, see `tfgen.distributions.priors`.
+        ema: decay in [0, 1) of a running average of the generator's weights, which generates the samples; 0 disables it.
+            The decay of early steps is at most (step + 1) / (step + 10).
         historical_averaging: weight of ||theta - mean of theta so far||^2 in both losses (Salimans et al., 2016).
 
     Also reported: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
@@ -87,7 +87,7 @@ class GAN(AdversarialModel):
 
     @property
     def sampler(self):
-        """The network that makes samples: the averaged generator where there is one."""
+        """The network that generates samples: the averaged generator if there is one."""
         return self.ema_generator if self.ema else self.generator
 
     def images_and_labels(self, batch):
@@ -102,13 +102,13 @@ class GAN(AdversarialModel):
         return (batch[0], batch[1] if self.num_classes else None) if pair else (batch, None)
 
     def draw(self, x, training):
-        """Latents for a batch of images: fresh in training, else functions of each image alone."""
+        """Latents for a batch of images: random in training, else functions of each image alone."""
         if training:
             return self.prior.draw(ops.shape(x)[0], self.latent_shape[0], self.seed_generator)
         return self.prior.seeded(noise.seeds_of(x), self.latent_shape[0])
 
     def make(self, z, label=None, training=False):
-        """Images from latents: by the generator in training, else by the sampler."""
+        """Calls the network: images from latents, by the generator in training, else by the sampler."""
         network = self.generator if training else self.sampler
         return ops.cast(network(z if label is None else [z, label], training=training), "float32")
 
@@ -120,7 +120,7 @@ class GAN(AdversarialModel):
         return [ops.cast(output, "float32") for output in outputs]
 
     def judge_both(self, real, fake, label, training):
-        """The critic's outputs on real and on made images, in one pass unless its layers use batch statistics."""
+        """Critic outputs on real and generated images, in one pass unless layers use batch statistics."""
         told = [] if label is None else [label]
         return judge_both(lambda images, label=None: self.judge(images, label, training), [real, *told], [fake, *told],
                           self.joint_batches)
@@ -131,7 +131,7 @@ class GAN(AdversarialModel):
         return self.paint(z, label, training) | {"latent": z}
 
     def paint(self, z, label, training):
-        """{"image": images from latents, …}: what else of the generator the losses need."""
+        """Generator outputs that the losses need: {"image": images from latents, …}."""
         return {"image": self.make(z, label, training)}
 
     def critic_losses(self, batch, made, training):
@@ -154,19 +154,19 @@ class GAN(AdversarialModel):
         return {"generator_loss": loss} | self.head_reports(heads, made)
 
     def critic_head_loss(self, real, fake, label, made):
-        """What the critic minimises over its further outputs on real and made images."""
+        """Critic loss of the additional outputs on real and generated images."""
         return 0.0
 
     def generator_head_loss(self, fake, label, made):
-        """What the generator minimises over the critic's further outputs."""
+        """Generator loss of the critic's additional outputs."""
         return 0.0
 
     def head_reports(self, fake, made):
-        """What the critic's further outputs on made images report, by `loss_names`."""
+        """Reported values of the critic's additional outputs on generated images, by `loss_names`."""
         return {}
 
     def distance_from_past(self, network):
-        """What historical averaging adds to a player's loss."""
+        """Term of historical averaging in a player's loss."""
         total = 0.0
         for past, now in zip(self.past, (self.generator, self.critic)):
             if now is network:
@@ -183,7 +183,7 @@ class GAN(AdversarialModel):
             move_towards(past, now, 1.0 / (tf.cast(self.optimizer.iterations, tf.float32) + 1.0))
 
     def ema_decay(self, step):
-        """min(ema, (step + 1) / (step + 10)): the decay grows into `ema`."""
+        """min(ema, (step + 1) / (step + 10))."""
         step = tf.cast(step, tf.float32)
         return tf.minimum(self.ema, (step + 1.0) / (step + 10.0))
 
@@ -201,7 +201,7 @@ class GAN(AdversarialModel):
 
 
 def copy_of(network):
-    """A network of the same weights that no optimizer updates."""
+    """A copy of a network that no optimizer updates."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     copy.trainable = False
@@ -209,7 +209,7 @@ def copy_of(network):
 
 
 def move_towards(copy, network, rate):
-    """copy += rate * (network - copy) for weights; statistics and counters are taken over."""
+    """copy += rate * (network - copy) for weights; statistics and counters are copied."""
     for target, source in zip(copy.variables, network.variables):
         target.assign(target + ops.cast(rate, target.dtype) * (source - target) if source.trainable else source)
 

@@ -15,7 +15,7 @@ from tfgen.verbs import Option
 
 @serializable(inherit=True)
 class InfoGAN(GAN):
-    """Part of the latent is a code that a head of the critic reads back from the image (Chen et al., 2016).
+    """Part of the latent is a code that a head of the critic predicts from the image (Chen et al., 2016).
 
     The latent is [noise, one-hot of a category c ~ uniform, codes u ~ uniform in [-1, 1]]. Both players also minimise
     -information_weight * L, L = E log q(c|x) + log categories + E log q(u|x) + codes log 2, a lower bound on the
@@ -24,13 +24,13 @@ class InfoGAN(GAN):
     Args:
         generator: takes latents of width noise + categories + codes.
         critic: images -> [scores (B, 1), head (B, categories + 2 codes)]: logits, means, log standard deviations.
-        categories: of the discrete code; 0: none.
-        codes: continuous codes.
-        information_weight: lambda, for the category.
+        categories: number of categories of the discrete code; 0: no discrete code.
+        codes: number of continuous codes.
+        information_weight: lambda of the category.
         code_weight: lambda of the continuous codes.
         **arguments: as for `GAN`.
 
-    Reported too: `mutual_information`, the bound on made images in nats.
+    Also reported: `mutual_information`, the bound on generated images in nats.
     """
 
     loss_names = (*GAN.loss_names, "mutual_information")
@@ -66,7 +66,7 @@ class InfoGAN(GAN):
         return ops.concatenate(parts, axis=-1)
 
     def latents(self, seeds, category=None, chosen=(), **options):
-        """Latents of seeds: codes that are not given are drawn from the seed."""
+        """Latents of seeds; codes that are not given are drawn from the seed."""
         uniforms = noise.uniform(seeds, (1 + self.codes,), noise.CODES)
         drawn = tf.cast(uniforms[:, 0] * self.categories, tf.int32)
         if category is not None:

@@ -16,13 +16,14 @@ class ProGAN(StagedGAN):
     """A GAN that grows from the smallest images to full size within one `fit` (Karras et al., 2018).
 
     The first stage lasts `stage_steps`; each later one fades in over `stage_steps` (alpha from 0 to 1) and is then
-    stable for as many. The last goes on for ever. Real images fade alike: halved and doubled at alpha 0, sharp at 1.
+    stable for as many steps. The last stage has no end. Real images fade equally: reduced and enlarged at alpha 0, sharp
+    at 1.
 
     Args:
         generator: [latents (B, d), alpha (B, 1)] -> a list of images, see `tfgen.networks.progressive`.
         critic: [images of each size, alpha] -> a list of scores.
-        stage_steps: steps of a fade and of a stable phase, >= 1.
-        objective: of both players.
+        stage_steps: number of steps of a fade and of a stable phase, >= 1.
+        objective: objective of both players.
         **arguments: as for `GAN`, without a condition.
 
     Raises:
@@ -49,14 +50,14 @@ class ProGAN(StagedGAN):
         return tf.clip_by_value((step // self.stage_steps + 1) // 2, 0, self.stages - 1)
 
     def alpha(self, step, stage):
-        """Share of the new resolution, float32 in [0, 1], at a step (int32 tensor) in a stage (int)."""
+        """Weight of the new resolution, float32 in [0, 1], at a step (int32 tensor) in a stage (int)."""
         if stage == 0:
             return tf.ones(())
         begun = (2 * stage - 1) * self.stage_steps
         return tf.clip_by_value(tf.cast(step - begun, tf.float32) / self.stage_steps, 0.0, 1.0)
 
     def share(self, rows):
-        """The current alpha for each row, (rows, 1)."""
+        """The current alpha per row, (rows, 1)."""
         return self.alpha(tf.convert_to_tensor(self.step), self.stage) * ops.ones((rows, 1))
 
     def reduced(self, x):

@@ -1,4 +1,4 @@
-"""Stacked GANs: a sketch first, then, on the frozen sketcher, the image."""
+"""Stacked GANs: stage I generates small images; stage II, with stage I frozen, the full images."""
 
 import keras
 import tensorflow as tf
@@ -16,20 +16,21 @@ class StackGAN(StagedGAN):
     """Two conditional GANs within one `fit`: a sketch from the label, then the image from the sketch (Zhang et al., 2017).
 
     The label enters each stage as c ~ N(mean(label), diag variance(label)). A stage's generator minimises
-    objective.generator(fake) + kl_weight * KL(N(mean, variance) || N(0, 1)); in stage II stage I is frozen. To the critics
-    real images with a wrong label are made ones, too, and half of them (Reed et al., 2016, arXiv:1605.05396).
+    objective.generator(fake) + kl_weight * KL(N(mean, variance) || N(0, 1)); in stage II, stage I is frozen. For the
+    critics, half of the fake pairs are real images with wrong labels (Reed et al., 2016, arXiv:1605.05396).
 
     Args:
         generator: [latents, labels] -> [sketches, images, condition of stage I, of stage II], conditions as means and log
             variances (B, 2 n); its layers "sketcher" and "refiner" are the stages, see `tfgen.networks.stackgan`.
         critic: [sketches, images, labels] -> two scores.
-        num_classes: classes.
-        stage_one_steps: steps of stage I, >= 1; stage II follows for ever.
-        kl_weight: of the nats, >= 0. The paper's weight is 1, its authors' code 2 for the mean over 128 dimensions, which
-            is 2 / 128 here; at 1 a label is worth less than its nats, and is ignored.
+        num_classes: number of classes.
+        stage_one_steps: number of steps of stage I, >= 1; stage II has no end.
+        kl_weight: weight of the KL term in nats, >= 0. The paper's weight is 1, its authors' code has 2 for the mean over
+            128 dimensions, which is 2 / 128 here; at 1 the generator ignores the label, whose KL costs more than it
+            gains.
         **arguments: as for `GAN`.
 
-    Reported too: `kl`, in nats; `critic_fake` is of made images and of wrong labels.
+    Also reported: `kl` in nats; `critic_fake` averages over generated images and wrong labels.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides.
@@ -77,7 +78,7 @@ class StackGAN(StagedGAN):
         return [ops.cast(self.critics[self.stage]([images, label], training=training), "float32")]
 
     def wrong(self, label, images, training):
-        """Another class for each label (B,): random in training, else a function of each image."""
+        """Another class per label (B,): random in training, else a function of each image."""
         share = keras.random.uniform(ops.shape(label), seed=self.seed_generator) if training else (
             noise.uniform(noise.seeds_of(images), (), noise.CORRUPTION))
         label = tf.cast(label, tf.int32)

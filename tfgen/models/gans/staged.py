@@ -13,20 +13,20 @@ from tfgen.serialization import serializable
 
 @serializable(inherit=True)
 class StagedGAN(Stages, GAN):
-    """A GAN of `stages` stages, each with its own size of images, networks and variables; one is trained at a time.
+    """A GAN of `stages` stages, each with its own image size, networks and variables; one stage trains at a time.
 
-    A subclass writes `split`, `paint` and `stage_at`. Only the networks of a stage are computed, and only its variables
-    are given to the optimizers.
+    A subclass defines `split`, `paint` and `stage_at`. Only the networks of a stage are computed, and only its variables
+    are passed to the optimizers.
 
     Args:
-        generator: gives a list of images, the smallest first, each of twice the sides of the one before.
-        critic: takes a list of images of these sizes first.
+        generator: returns a list of images, the smallest first, each with twice the sides of the one before.
+        critic: its first inputs are images of these sizes.
         **arguments: as for `GAN`.
 
-    Reported too: `stage`, from 0.
+    Also reported: `stage`, counted from 0.
 
     Attributes:
-        grids: (height, width) of each stage's images.
+        grids: (height, width) of the images per stage.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
@@ -46,7 +46,7 @@ class StagedGAN(Stages, GAN):
         object.__setattr__(self, "critics", split_critic(critic, self.stages))
 
     def split(self, generator):
-        """[a model for each stage] of a generator; a stage's variables are its model's."""
+        """One model per stage of a generator; the variables of a stage are those of its model."""
         raise NotImplementedError(f"{type(self).__name__} must define split(generator)")
 
     def paint(self, z, label, training):
@@ -55,7 +55,7 @@ class StagedGAN(Stages, GAN):
 
     @staticmethod
     def image_shapes(generator):
-        """The shapes (h, w, C) of the images that a generator makes, the smallest first."""
+        """Shapes (h, w, C) of a generator's images, the smallest first."""
         return [tuple(output.shape[1:]) for output in generator.outputs]
 
     def check(self, generator, critic, num_classes):
@@ -111,5 +111,5 @@ class StagedGAN(Stages, GAN):
 
 
 def split_critic(critic, stages):
-    """[a model (images of one size, what else the critic takes) -> scores for each stage]."""
+    """One model per stage, (images of one size, the critic's other inputs) -> scores."""
     return [keras.Model([critic.inputs[stage], *critic.inputs[stages:]], critic.outputs[stage]) for stage in range(stages)]

@@ -13,9 +13,9 @@ from tfgen.verbs import Option
 
 @serializable(inherit=True)
 class StyleGAN(GAN):
-    """A GAN whose generator maps latents to styles w and paints with one style a layer (Karras et al., 2019).
+    """A GAN whose generator maps latents to styles w, one per layer of the synthesis network (Karras et al., 2019).
 
-    In training an image's layers take the style of one latent before a random layer, that of another from there on,
+    In training, layers before a random layer take the style of one latent and the others that of a second latent,
     with probability `mixing`. Samples are truncated: w' = mean w + psi (w - mean w).
 
     Args:
@@ -23,12 +23,12 @@ class StyleGAN(GAN):
             `tfgen.networks.style.generator`.
         critic: images -> scores (B, 1).
         mixing: probability in [0, 1] that an image has two styles.
-        style_decay: of the running mean of w, in [0, 1).
+        style_decay: decay of the running mean of w, in [0, 1).
         **arguments: as for `GAN`, without a condition.
 
     Attributes:
         style_mean: the running mean of w, (width,).
-        layers_of_noise: shapes (h, w, 1) of the layers' noise.
+        layers_of_noise: shapes (h, w, 1) of the noise per layer.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides.
@@ -105,7 +105,7 @@ class StyleGAN(GAN):
         return self.style_mean + psi * (w - self.style_mean)
 
     def decode(self, z):
-        """Latents -> images in [0, 1], untruncated, all with the layer noise of seed 0."""
+        """Latents -> images in [0, 1], without truncation, with the layer noise of seed 0."""
         return self.finished(self.styles(z), tf.zeros(tf.shape(z)[:1], tf.int64))
 
     def sample(self, seeds, psi=1.0, **options):

@@ -1,4 +1,4 @@
-"""Translation between two domains without pairs: two GANs that undo each other."""
+"""Translation between two domains without pairs: two GANs whose generators are inverse to each other."""
 
 from keras import ops
 
@@ -15,27 +15,27 @@ from tfgen.serialization import serializable
 class CycleGAN(Translator, AdversarialModel):
     """Generators G: A -> B and F: B -> A, critics D_A and D_B (Zhu et al., 2017).
 
-    The generators minimise, distances being means over pixels in [-1, 1],
+    The generators minimise, with distances as means over pixels in [-1, 1],
 
         adversarial_weight * (objective.generator(D_B(G(a))) + objective.generator(D_A(F(b))))
         + cycle_weight * (E ||F(G(a)) - a||_1 + E ||G(F(b)) - b||_1)
         + cycle_weight * identity_weight * (E ||G(b) - b||_1 + E ||F(a) - a||_1);
 
     each critic minimises 1/2 objective.critic on real images and on images of a pool of earlier and present
-    translations. One optimizer serves both generators, one both critics. Batches are (a, b), not aligned.
+    translations. One optimizer updates both generators, one both critics. Batches are (a, b), not aligned.
 
     Args:
         generator, back_generator: Functional models G, sources (B, H, W, C) -> images (B, H, W, C'), and F, the other
             way; in [0, 1]. See `tfgen.networks.translation`.
         source_critic, critic: Functional models D_A and D_B, images -> scores (B, …).
-        objective: what both players minimise, see `tfgen.losses.adversarial`.
+        objective: objective of both players, see `tfgen.losses.adversarial`.
         cycle_weight: lambda, >= 0.
-        identity_weight: as a share of `cycle_weight`, >= 0; needs domains with the same channels.
-        pool_size: made images that each pool keeps; 0: critics see only the present ones.
+        identity_weight: fraction of `cycle_weight`, >= 0; requires domains with equal numbers of channels.
+        pool_size: number of translations in each pool; 0: critics see only the current ones.
         adversarial_weight: >= 0.
-        augmentation: of training images of both domains, see `GenerativeModel`.
+        augmentation: augmentation of training images of both domains, see `GenerativeModel`.
 
-    Also reported: `critic_real`, `critic_fake`, the objective's readings, means over both critics; `cycle`
+    Also reported: `critic_real` and `critic_fake`, means of the objective's readings over both critics; `cycle`
     and `identity`, mean absolute differences of images in [0, 1], means over both directions.
 
     Raises:
@@ -81,7 +81,7 @@ class CycleGAN(Translator, AdversarialModel):
         return ops.cast(network(x, training=training), "float32")
 
     def translate_and_keep(self, network, x, own, training):
-        """(translations of x, what the network makes of images that are already its own domain's, or None)."""
+        """(translations of x, outputs for images of the network's own target domain or None)."""
         if not self.identity_weight:
             return self.apply(network, x, training), None
         (made,), (same,) = judge_both(lambda images: [self.apply(network, images, training)], [x], [own],

@@ -14,7 +14,7 @@ from tfgen.verbs import Option
 
 
 class Translator:
-    """Mixes into a model whose `generator` makes images from sources: the shapes of both."""
+    """Mixin for models whose `generator` maps sources to images: the shapes of both."""
 
     @property
     def image_shape(self):
@@ -27,7 +27,7 @@ class Translator:
 
 @serializable
 class Pix2Pix(Translator, AdversarialModel):
-    """A generator G(x, noise) of images y, judged with what they were made from (Isola et al., 2017).
+    """A generator G(x, noise) of images y and a critic of pairs (x, y) (Isola et al., 2017).
 
     The critic minimises 1/2 objective.critic(D(x, y), D(x, G(x))), the generator
     adversarial_weight * objective.generator(D(x, G(x))) + l1_weight * E ||y - G(x)||_1, a mean over pixels in [-1, 1].
@@ -37,10 +37,10 @@ class Pix2Pix(Translator, AdversarialModel):
         generator: Functional model, sources (B, H, W, C) (or [sources, seeds int64 (B,)]) -> images (B, H, W, C') in
             [0, 1]; see `tfgen.networks.translation.unet`.
         critic: Functional model, [sources, images] -> scores (B, …); see `tfgen.networks.translation.patchgan`.
-        objective: what both players minimise, see `tfgen.losses.adversarial`.
+        objective: objective of both players, see `tfgen.losses.adversarial`.
         l1_weight: >= 0.
-        adversarial_weight: >= 0; 0: plain regression.
-        augmentation: of training pairs, see `GenerativeModel`.
+        adversarial_weight: >= 0; 0: regression without a critic term.
+        augmentation: augmentation of training pairs, see `GenerativeModel`.
 
     Also reported: `critic_real`, `critic_fake`, the objective's reading of the critic's scores, and `l1`,
     the mean absolute difference of images in [0, 1].
