@@ -27,7 +27,7 @@ test: venv
 	$(BIN)/python -m pytest -n 2
 # The oldest versions that pyproject.toml allows: the command line, and a recipe of each kind.
 oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest tests/cli/test_cli.py tests/test_seeds.py tests/test_disks.py
+	.venv-oldest/bin/python -m pytest tests/cli tests/test_seeds.py tests/test_disks.py
 	.venv-oldest/bin/python -m pytest tests/test_conformance.py -k "$(OLDEST)"
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest

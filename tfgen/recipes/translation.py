@@ -12,7 +12,7 @@ from tfgen.schedules import HoldThenDecay
 
 
 def jitter(hp, spec):
-    """The papers' augmentation: enlarging, cropping, mirroring; images below 64 pixels, which it harms, are only mirrored."""
+    """The papers' augmentation: enlarging, cropping, mirroring; under 64 pixels mirroring only."""
     small = min(spec.image_shape[:2]) < 64
     return Jitter(hp.Float("jitter", 1.0, 2.0, default=1.0 if small else 286 / 256), hp.Boolean("flip", default=True))
 

@@ -1,0 +1,126 @@
+"""Commands of runs and their models."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from cases import SMALL
+from PIL import Image
+
+
+def test_from_training_to_a_served_model(tfgen):
+    seed = 99999999999  # wider than Keras' own
+    assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--seed", seed, "--out", "run", *SMALL)[0] == 0
+    assert tfgen("sample", "run", "--n", 16, "--seed", seed, "--out", "a.png")[0] == 0
+    code, out, _ = tfgen("export", "run", "--to", "served")
+    assert code == 0 and "served/1" in out
+    assert tfgen("sample", "served", "--n", 16, "--seed", seed, "--out", "b.png")[0] == 0
+    a, b = (np.asarray(Image.open(name)).astype(int) for name in ("a.png", "b.png"))
+    assert a.shape == b.shape and np.abs(a - b).max() <= 1
+    assert tfgen("sample", "run", "--n", 16, "--seed", 2, "--out", "c.png")[0] == 0
+    assert np.abs(a - np.asarray(Image.open("c.png")).astype(int)).max() > 1
+    for model in ("run", "served", "served/1"):
+        assert tfgen("reconstruct", model, "--n", 5, "--out", "r.npy")[0] == 0
+        assert np.load("r.npy").shape == (5, 8, 8, 1)
+        assert tfgen("encode", model, "--n", 30, "--out", "codes.npy")[0] == 0
+        assert np.load("codes.npy").shape == (30, 3)
+        for out in ("decoded.npy", "decoded.png"):
+            assert tfgen("decode", model, "--latents", "codes.npy", "--out", out)[0] == 0
+        assert np.load("decoded.npy").shape == (30, 8, 8, 1) and Image.open("decoded.png").size[0] > 64
+        code, out, _ = tfgen("log_prob", model, "--n", 7, "--option", "k=2", "--out", f"{pathlib.Path(model).name}.csv")
+        assert code == 0 and "wrote" in out and "mean log_prob -" in out
+    rows = [pathlib.Path(f"{name}.csv").read_text().splitlines() for name in ("run", "1")]
+    assert rows[0][0] == rows[1][0] == "image,log_prob" and [row.split(",")[0] for row in rows[0][1:]] == list("0123456")
+    values = [[float(row.split(",")[1]) for row in one[1:]] for one in rows]
+    np.testing.assert_allclose(*values, rtol=1e-4)
+    np.save("wide.npy", np.zeros((2, 4), "f4"))
+    pathlib.Path("text.npy").write_text("no array")
+    for arguments, message in (
+            (["decode", "run", "--latents", "wide.npy"], "finite latents of shape (N, 3) in wide.npy, received float32"),
+            (["decode", "run", "--latents", "text.npy"], "it cannot be read"), (["decode", "run"], "--latents"),
+            (["decode", "run", "--latents", "none.npy"], "none.npy"), (["anomaly_map", "run"], "has no verb 'anomaly_map'"),
+            (["log_prob", "run", "--out", "x.png"], "to end in .npy or .csv"),
+            (["log_prob", "run", "--option", "k=0"], "option 'k' expects values in 1 ... 100000")):
+        code, _, err = tfgen(*arguments)
+        assert code == 2 and message in err and err.count("\n") == 1, err
+    assert tfgen("encode", "run", "--n", 60, "--out", "codes.png")[0] == 0 and pathlib.Path("codes.png").exists()
+    code, out, _ = tfgen("evaluate", "run", "--k", 5, "--limit", 100)
+    assert code == 0 and json.loads(out)["k"] == 5
+    assert {"validation", "test"} <= set(json.loads(pathlib.Path("run/metrics.json").read_text()))
+    code, _, err = tfgen("export", "run", "--to", "served", "--fpr", 0.1)
+    assert code == 2 and "--fpr expects a model with score" in err
+    code, _, err = tfgen("sample", "run", "--label", 3)
+    assert code == 2 and "takes no option 'label'" in err
+    for command in (["evaluate", "served"], ["export", "served", "--to", "other"], ["train", "--resume", "served"]):
+        code, _, err = tfgen(*command)
+        assert code == 2 and "expected a run folder, served is a SavedModel" in err and err.count("\n") == 1
+    code, _, err = tfgen("export", "run", "--to", "run")
+    assert code == 2 and "holds a run" in err
+    code, _, err = tfgen("train", "vae", "--out", "run")
+    assert code == 2 and "--resume" in err
+    assert tfgen("train", "--resume", "run", "--epochs", 2, "--quiet")[0] == 0
+    assert len(pathlib.Path("run/history.csv").read_text().splitlines()) == 3
+
+
+def test_conditional_samples_take_a_label(tfgen):
+    assert tfgen("train", "conditional_vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    assert tfgen("sample", "run", "--n", 4, "--label", 3, "--out", "a.npy")[0] == 0
+    assert tfgen("sample", "run", "--n", 4, "--option", "label=3", "--out", "b.npy")[0] == 0
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    code, _, err = tfgen("sample", "run", "--label", 10, "--out", "a.npy")
+    assert code == 2 and "0 ... 9" in err
+
+
+def test_sheets_of_a_conditional_gan(tfgen):
+    small = ["--set", "latent_dim=3", "--set", "filters=4", "--batch-size", "256", "--quiet"]
+    assert tfgen("train", "biggan", "--epochs", 1, "--out", "run", *small)[0] == 0
+    for sheet, columns in ((["--interpolate"], 8), (["--sweep", "truncation"], 8), (["--class-rows"], 8),
+                           (["--sweep", "label", "--truncation", 0.5], 10)):
+        code, out, err = tfgen("sample", "run", "--n", 16, *sheet, "--out", "a.npy")
+        assert code == 0, err
+        assert np.load("a.npy").shape[0] % columns == 0
+    code, out, _ = tfgen("evaluate", "run", "--samples", 100, "--limit", 50)
+    assert code == 0 and json.loads(out)["samples"]["n_fake"] == 100
+    for wrong, message in ((["--sweep", "psi"], "no option 'psi'"), (["--interpolate", "--class-rows"], "one of"),
+                           (["--truncation", 9], "0.01 ... 6")):
+        code, _, err = tfgen("sample", "run", *wrong)
+        assert code == 2 and message in err and err.count("\n") == 1
+    assert tfgen("evaluate", "run", "--extractor", "vgg")[0] == 2
+
+
+def test_one_class_data(tfgen, tmp_path):
+    code, _, err = tfgen("train", "vae", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
+    assert code == 0, err
+    settings = json.loads(pathlib.Path("run/run.json").read_text())
+    assert settings["data"]["normal"] == ["3"] and settings["spec"]["view"] == "one_class"
+    code, out, err = tfgen("evaluate", "run", "--samples", 0)
+    assert code == 0 and json.loads(out)["images"] == 250, err
+    # A split for validation of two images, and of one.
+    for name, count in (("nut", 22), ("bolt", 12)):
+        good = tmp_path / name / "train" / "good"
+        good.mkdir(parents=True)
+        for i, x in enumerate(np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8)):
+            Image.fromarray(x).save(good / f"{i}.png")
+        code, _, err = tfgen("train", "vae", "--data", name, "--epochs", 1, "--out", f"run-{name}", *SMALL)
+        assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
+
+
+def test_an_autoencoder_samples_from_a_mixture(tfgen):
+    assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
+    for name in ("a.npy", "b.npy"):
+        assert tfgen("sample", "run", "--n", 4, "--seed", 3, "--out", name)[0] == 0
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    assert np.load("a.npy").shape == (4, 8, 8, 1)
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_tune(tfgen, tuner):
+    code, out, err = tfgen("tune", "autoencoder", "--trials", 2, "--tuner", tuner, "--epochs", 1, "--steps", 2,
+                           "--set", "latent_dim=3", "--batch-size", 256, "--quiet", "--out", "search")
+    assert code == 0, err
+    search = json.loads(pathlib.Path("search/search.json").read_text())
+    assert 1 <= len(search["trials"]) <= 2 and search["best"]["latent_dim"] == 3
+    settings = json.loads(pathlib.Path("search/best/run.json").read_text())
+    assert settings["hyperparameters"] == search["best"]
+    assert pathlib.Path("search/best/model.keras").exists()
