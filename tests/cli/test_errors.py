@@ -46,7 +46,7 @@ def test_only_a_users_mistake_is_called_one(tfgen, monkeypatch, error, code, lin
     def broken(path):
         raise error
 
-    monkeypatch.setattr(lazy.serving, "open_verbs", broken)
+    monkeypatch.setattr(lazy.opening, "open_verbs", broken)
     ended, _, err = tfgen("sample", "run")
     assert ended == code and err.startswith(line) and err.count("\n") == 1
     monkeypatch.setenv("TFGEN_DEBUG", "1")
@@ -69,7 +69,7 @@ def test_option_values_and_endings_in_any_spelling(tmp_path, capsys):
 @pytest.mark.parametrize("command", ["train vae --out x", "tune vae --out x", "sample run --out x.png"])
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_a_seed_out_of_range_is_refused(tfgen, monkeypatch, command, seed):
-    monkeypatch.setattr(lazy.serving, "open_verbs", lambda path: None)
+    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: None)
     code, _, err = tfgen(*command.split(), "--seed", seed)
     assert code == 2 and "seed" in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
 

@@ -101,7 +101,7 @@ class Bright:
 
 def test_score_a_folder(tfgen, tmp_path, monkeypatch):
     write_photos(tmp_path / "photos")
-    monkeypatch.setattr(lazy.serving, "open_verbs", lambda path: Bright(0.25 if path.name == "run" else np.inf))
+    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: Bright(0.25 if path.name == "run" else np.inf))
     code, out, err = tfgen("score", "run", "--images", "photos", "--out", "report")
     assert code == 1 and out == "scored 3 images, 3 anomalous at threshold 0.25: report/index.html\n"
     assert err.count("passed over: ") == err.count("\n") == 1 and "broken.png" in err

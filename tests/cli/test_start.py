@@ -119,6 +119,28 @@ def test_the_catalogue_is_what_the_recipes_are():
     assert catalogue.rows() == json.loads(json.dumps(catalogue.made()))
 
 
+def test_any_module_of_the_commands_may_be_the_first():
+    """Each in a process of its own, forked after TensorFlow is there: an import cycle shows with some orders only."""
+    code = """
+import os, sys
+sys.argv = ["tfgen"]
+from tfgen import _start
+from tfgen.cli import lazy
+_start.libraries()
+for module in [one for one in vars(lazy).values() if isinstance(one, lazy.Lazy)]:
+    child = os.fork()
+    if not child:
+        try:
+            getattr(module, "__name__")
+        except BaseException as error:
+            print(module._name, error, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "" and done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_command_registers_every_class():
     """A .keras file loads only registered classes; the command imports what a run needs, not all of tfgen."""
     code = ("import sys; sys.argv = [sys.argv[1]]; import tfgen; from tfgen import runs; import keras; "

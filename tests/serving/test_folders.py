@@ -173,7 +173,7 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, tmp_path, mo
     # All images of a folder, whatever they are; one image suffices.
     write_images(tmp_path / "grey", 3, (9, 9))
     (tmp_path / "grey" / "broken.png").write_bytes(b"no image")
-    monkeypatch.setattr(lazy.serving, "open_verbs", lambda path: live)
+    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: live)
     np.savez(tmp_path / "one.npz", x=pixels(1, 8, 10, 3))
     for verb in ("encode", "reconstruct"):
         code, _, err = tfgen(verb, "run", "--images", "parts", "--out", "x.npy")

@@ -36,6 +36,7 @@ class Filler(GenerativeModel):
 
     def complete(self, x, mask, seeds, level=1.0):
         filled = noise.uniform(seeds, self.image_shape) * tf.reshape(level, (-1, 1, 1, 1))
+        mask = mask[..., None]
         return self.scale * (mask * x + (1.0 - mask) * filled)
 
 
@@ -46,7 +47,7 @@ def model(monkeypatch):
 
 
 def inputs(rows=3):
-    mask = np.zeros((rows, 8, 8, 1), np.float32)
+    mask = np.zeros((rows, 8, 8), np.float32)
     mask[:, :4] = 1.0
     return images(rows), mask, np.arange(rows)
 
@@ -70,7 +71,7 @@ def test_signature_and_outputs_of_several_inputs(model, tmp_path):
     np.testing.assert_allclose(made[:, 4:], 0.5 * noise.uniform(seeds, (8, 8, 1)).numpy()[:, 4:], atol=1e-6)
     np.testing.assert_array_equal(live("complete", x, mask, seeds, batch_size=2, level=0.5), made)
     served = saved_model.Served(export.export(model, tmp_path / "served"))
-    assert served.shapes == live.shapes == {"complete": {"x": (8, 8, 1), "mask": (8, 8, 1), "seeds": ()}}
+    assert served.shapes == live.shapes == {"complete": {"x": (8, 8, 1), "mask": (8, 8), "seeds": ()}}
     np.testing.assert_allclose(served("complete", x, mask, seeds, level=0.5), made, atol=1e-6)
     for wrong in ((x,), (x, mask, seeds[:2]), ()):
         with pytest.raises(errors.UserError, match=r"expected complete\(x, mask, seeds\) with as many rows of each"):
@@ -82,7 +83,7 @@ def test_predict_takes_a_tuple_of_several_inputs(model, monkeypatch):
     x, mask, seeds = map(tf.convert_to_tensor, inputs())
     wanted = Live(model)("complete", x, mask, seeds)
     np.testing.assert_allclose(model.predict((x, mask, seeds), verbose=0), wanted, atol=1e-6)
-    with pytest.raises(errors.UserError, match=r"expects masks of shape \(B, 8, 8, 1\), received \(3, 4, 4, 1\)"):
+    with pytest.raises(errors.UserError, match=r"expects masks of shape \(B, 8, 8\), received \(3, 4, 4\)"):
         model.predict((x, mask[:, :4, :4], seeds), verbose=0)
     with pytest.raises(errors.UserError, match=r"complete\(x, mask, seeds, level=1\), received 2 of these"):
         model.predict((x, mask), verbose=0)
@@ -90,7 +91,7 @@ def test_predict_takes_a_tuple_of_several_inputs(model, monkeypatch):
 
 def test_command_of_several_inputs(model, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lazy.serving, "open_verbs", lambda path: Live(model))
+    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: Live(model))
     command = typer.Typer()
     command.command("complete")(inference.derived(COMPLETE))
     x, mask, _ = inputs(4)
@@ -107,7 +108,7 @@ def test_command_of_several_inputs(model, monkeypatch, tmp_path, capsys):
     call("--masks", "mask.npy", "--out", "made.png")
     assert pathlib.Path("made.png").stat().st_size and "wrote made.png: 4 x (8, 8, 1)" in capsys.readouterr().out
     np.save("mask.npy", mask[:, :, :4])
-    with pytest.raises(errors.UserError, match=r"finite masks of shape \(N, 8, 8, 1\) in mask.npy, received float32"):
+    with pytest.raises(errors.UserError, match=r"finite masks of shape \(N, 8, 8\) in mask.npy, received float32"):
         call("--masks", "mask.npy")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write
-from tfgen.cli.lazy import drawing, folders, latent, pictures, report, seeds, serving, sheets
+from tfgen.cli.lazy import drawing, folders, latent, opening, pictures, report, seeds, sheets
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, numbers
 from tfgen.errors import UserError
 from tfgen.verbs.table import KINDS, VERBS
@@ -40,7 +40,7 @@ def derived(verb):
     """The command of a verb: reads its inputs, runs it, writes its main output."""
 
     def command(**given):
-        request = Request(verb, given["model"], serving.open_verbs(given["model"]), given)
+        request = Request(verb, given["model"], opening.open_verbs(given["model"]), given)
         if verb.name not in request.live.names:
             raise UserError(f"this model has no verb '{verb.name}'; it has {', '.join(request.live.names)}")
         read(request)
@@ -75,7 +75,7 @@ def translating(verb):
                     help="Folder for the translations, which keep the images' names.")],
                 option: Options = None, resize_back: Annotated[bool, typer.Option(
                     "--resize-back", help="Resize each translation to its image's size.")] = False):
-        live = serving.open_verbs(model)
+        live = opening.open_verbs(model)
         written, unreadable = folders.translate(live, images, out, verb.name, resize_back, **numbers(option))
         print(f"wrote {written} translations to {out}")
         return passed_over(unreadable)
@@ -100,7 +100,7 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
                help="One row per sample, one column per value of this option.")] = None,
            class_rows: Annotated[bool, typer.Option("--class-rows", help="One row per class.")] = False,
            out: Out = pathlib.Path("samples.png")):
-    live = serving.open_verbs(model)
+    live = opening.open_verbs(model)
     drawn = seeds.of_samples(seed, n)
     given = {"label": label, "truncation": truncation, "psi": psi}
     options = numbers(option) | {key: value for key, value in given.items() if value is not None}
@@ -134,7 +134,7 @@ def score(model: Model, images: ImageFiles,
           threshold: Annotated[float | None, typer.Option(
               help="Images with a higher score count as anomalous; default: the model's threshold.")] = None,
           top: Annotated[int, typer.Option(min=1, help="Number of images on the page, most anomalous first.")] = 100):
-    made = report.write(serving.open_verbs(model), images, out, threshold, top)
+    made = report.write(opening.open_verbs(model), images, out, threshold, top)
     print(f"scored {made.scored} images, {made.anomalous} anomalous at threshold {made.threshold:.4g}"
           f"{'' if np.isfinite(made.threshold) else f' ({report.NOT_CALIBRATED})'}: {out / 'index.html'}")
     return passed_over(made.unreadable)

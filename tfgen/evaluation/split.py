@@ -89,7 +89,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     """Compares translations of a split with the target images (paired data) or with the target domain (unpaired data).
 
     Args:
-        live: the verbs of a model, see `tfgen.serving.open_verbs`.
+        live: the verbs of a model, see `tfgen.serving.opening.open_verbs`.
         dataset: a `tfgen.data.Dataset` of paired or unpaired data.
         split: `train`, `validation` or `test`.
         limit: maximum number of images; None uses all.

@@ -1,4 +1,4 @@
-"""Training callbacks: history, checkpoints, pictures, sample quality, CPU budget, stop on NaN or Ctrl-C."""
+"""Training callbacks: history, checkpoints, stop on NaN or Ctrl-C."""
 
 import csv
 import io

@@ -26,7 +26,7 @@ class Kind:
 KINDS = {
     "images": Kind("float32", lambda model: model.image_shape, "images (B, H, W, C)"),
     "sources": Kind("float32", lambda model: model.source_shape, "images of the source domain (B, H, W, C)"),
-    "masks": Kind("float32", lambda model: (*model.image_shape[:2], 1), "masks (B, H, W, 1), 1 at given pixels"),
+    "masks": Kind("float32", lambda model: model.image_shape[:2], "masks (B, H, W), 1 at given pixels"),
     "latents": Kind("float32", lambda model: model.latent_shape, "latents (B, ...)"),
     "seeds": Kind("int64", lambda model: (), "one seed per image (B,); a negative seed draws new noise"),
     "labels": Kind("int64", lambda model: (), "one class per image (B,)"),
