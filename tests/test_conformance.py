@@ -213,11 +213,13 @@ def test_models_export_writes_what_tfgen_export_writes(tmp_path):
 
 
 @each(ALL)
-def test_options_out_of_range_count_as_the_ends(case):
+def test_options_out_of_range_count_as_the_ends_and_unknown_ones_are_refused(case):
     """What a client serves beyond a range is held to it: finite, and as the range's end gives."""
     for verb in case.live.names:
         call = case.live.call(verb, case.live.options[verb])
         inputs = list(export.example_inputs(case.model, verb, 2).values())
+        with pytest.raises(errors.UserError, match=f"'{verb}' of this model takes no option 'unknown'; it takes "):
+            case.live(verb, inputs[0], unknown=1)
         for place, option in enumerate(case.live.options[verb].values(), 1):
             # Bounds of 100,000 importance samples are left to the user.
             for bad, end in [(-(2**40), option.low), (2**40, option.high)] + [(np.nan, option.low)] * (
