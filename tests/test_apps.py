@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import data, figures, metrics
+from tfgen import data, metrics
 from tfgen.errors import UserError
 from tfgen.evaluation import features
+from tfgen.figures import records
 
 APPS = pathlib.Path(__file__).parents[1] / "apps"
 
@@ -20,7 +21,7 @@ APPS = pathlib.Path(__file__).parents[1] / "apps"
 @pytest.fixture
 def app(monkeypatch, tmp_path):
     """Loads apps/NAME.py with records going to a temporary folder."""
-    monkeypatch.setattr(figures, "RESULTS", tmp_path)
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
 
     def load(name):
         spec = importlib.util.spec_from_file_location(name, APPS / f"{name}.py")

@@ -12,16 +12,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SPEC, batch, images, same_starts, spec_of, start_of, tiny
+from cases import SPEC, VALUES, batch, images, same_starts, spec_of, start_of, tiny
 
-from tfgen import AdversarialModel, GenerativeModel, errors, recipes, verbs
+from tfgen import AdversarialModel, GenerativeModel, catalogue, errors, recipes, verbs
 from tfgen.serving import export, saved_model
-from tfgen.verbs import graphs, table
+from tfgen.verbs import table
 from tfgen.verbs.live import Live
 
 ALL = sorted(recipes.RECIPES)
-MADE = {name: tiny(name) for name in ALL}
-ADVERSARIAL = [name for name, model in MADE.items() if isinstance(model, AdversarialModel)]
+# From the catalogue, so that collection builds no model; `test_recipe_describes_itself` holds them to the models.
+ADVERSARIAL = [name for name in ALL if "critic_learning_rate" in VALUES[name]]
+SAMPLERS = sorted(row["name"] for row in catalogue.rows() if "sample" in row["verbs"])
 
 
 def dataset(name, steps):
@@ -50,9 +51,10 @@ class Case:
     def __init__(self, name, **values):
         keras.utils.set_random_seed(3)
         self.name = name
-        rates = {key: 0.01 for key in ("learning_rate", "critic_learning_rate")
-                 if key in recipes.find(name).hyperparameters(spec_of(name))}
-        self.model = tiny(name, **rates, **values)
+        rates = {key: 0.01 for key in ("learning_rate", "critic_learning_rate") if key in VALUES[name]}
+        self.model, self.summary = tiny(name, **rates, **values), []
+        # Before a call could build what the recipe left unbuilt.
+        self.model.summary(print_fn=self.summary.append)
         self.variables = {id(v): v for owner in (self.model, *optimizers(self.model)) for v in owner.variables}.values()
         self.born = [v.numpy() for v in self.variables]
 
@@ -69,8 +71,9 @@ class Case:
         return self.model.fit(dataset(self.name, steps), epochs=epochs, verbose=0).history
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # the tests of one recipe run together, and its graphs are let go after them
 def case_of(name):
+    keras.backend.clear_session(free_memory=False)
     return Case(name)
 
 
@@ -82,20 +85,23 @@ def case(name):
 
 
 def each(names):
-    """A test for each recipe; the tests of one recipe share a process, and so its traces."""
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names])
+    """A test for each recipe; the tests of one recipe run together in one process, and so share its traces."""
+    groups = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    return pytest.mark.parametrize("name", groups, scope="module")
 
 
 @each(ALL)
-def test_recipe_describes_itself(name):
-    recipe = recipes.find(name)
+def test_recipe_describes_itself(case):
+    recipe = recipes.find(case.name)
     assert recipe.summary.endswith(".") and recipe.paper and recipe.family
     assert recipe.objective[1] in ("min", "max")
+    assert isinstance(case.model, AdversarialModel) == (case.name in ADVERSARIAL)
+    assert ("sample" in verbs.verbs_of(case.model)) == (case.name in SAMPLERS)
 
 
 @each(ALL)
-def test_no_two_kernels_start_equal(name):
-    assert not same_starts(MADE[name].trainable_variables)
+def test_no_two_kernels_start_equal(case):
+    assert not same_starts(case.model.trainable_variables)
 
 
 def test_one_seed_starts_alike_in_two_processes_and_another_does_not():
@@ -104,6 +110,12 @@ def test_one_seed_starts_alike_in_two_processes_and_another_does_not():
                            capture_output=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
     assert json.loads(other.stdout.splitlines()[-1]) == {name: start_of(name, 5) for name in recipes.RECIPES}
     assert not any(start_of(name, 6) == start_of(name, 5) for name in ("pix2pix", "cyclegan", "vae", "dcgan"))
+
+
+@each(ALL)
+def test_a_seed_repeats_the_start(case):
+    for ours, theirs in zip(case.born, Case(case.name).born, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @each(ALL)
@@ -134,30 +146,29 @@ def test_verbs_and_export(case, tmp_path):
     served = saved_model.Served(tmp_path / "served")
     assert served.names == live.names and served.image_shape == SPEC.image_shape
     for verb in live.names:
-        about = verbs.VERBS[verb]
+        output = verbs.VERBS[verb].output
         for rows in (1, 5):
-            first, *options = export.example_inputs(model, verb, rows).items()
-            out = live(verb, first[1], **dict(options))
+            inputs = export.example_inputs(model, verb, rows)
+            ours, theirs = (export.run(which, verb, inputs)[output.name] for which in (live, served))
             shape = {"images": SPEC.image_shape, "sources": spec_of(case.name).source_shape, "values": (),
-                     "latents": live.latent_shape, "maps": SPEC.image_shape[:2]}[about.gives]
-            assert out.shape == (rows, *shape) and out.dtype == np.float32
-            assert np.all(np.isfinite(out))
-            if about.gives in ("images", "sources"):
-                assert out.min() >= 0 and out.max() <= 1
-            np.testing.assert_allclose(served(verb, first[1], **dict(options)), out, rtol=1e-5, atol=1e-5)
+                     "latents": live.latent_shape, "maps": SPEC.image_shape[:2]}[output.kind]
+            assert ours.shape == (rows, *shape) and ours.dtype == np.float32
+            assert np.all(np.isfinite(ours))
+            if output.kind in ("images", "sources"):
+                assert ours.min() >= 0 and ours.max() <= 1
+            np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
 
 
 @each(ALL)
-def test_keras_own_calls(name):
+def test_keras_own_calls(case):
     """`summary` shows built networks, `predict` is a verb, or says which to call."""
-    model, lines = MADE[name], []
-    model.summary(print_fn=lines.append)
-    text = "\n".join(lines)
+    model, text = case.model, "\n".join(case.summary)
     assert "unbuilt" not in text and "Functional" in text and "Trainable params" in text
     verb = next(verb for verb in table.FORWARD if verb in verbs.verbs_of(model))
-    first, *options = export.example_inputs(model, verb, 3).values()
-    made = model.predict((first, *options) if options else first, batch_size=2, verbose=0)
-    wanted = graphs.function(model, verb)(*map(tf.convert_to_tensor, (first, *options)))[verbs.VERBS[verb].output]
+    inputs = export.example_inputs(model, verb, 3)
+    given = tuple(inputs.values())
+    made = model.predict(given if len(given) > 1 else given[0], batch_size=2, verbose=0)
+    wanted = export.run(case.live, verb, inputs)[verbs.VERBS[verb].output.name]
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(errors.UserError, match=rf"predict of .* is {verb}, which expects .*: give those, or call") as caught:
         model.predict(np.zeros((2, 5, 7, 1), np.float32), verbose=0)
@@ -165,11 +176,12 @@ def test_keras_own_calls(name):
 
 
 def test_predict_takes_the_options_of_its_verb_and_holds_them_to_their_ranges():
-    model, z, labels = MADE["cgan"], np.ones((2, 3), np.float32), np.array([0, SPEC.num_classes - 1])
+    made = {name: tiny(name) for name in ("cgan", "dcgan")}
+    model, z, labels = made["cgan"], np.ones((2, 3), np.float32), np.array([0, SPEC.num_classes - 1])
     np.testing.assert_array_equal(model.predict((z, np.array([-7, 99])), verbose=0), model.predict((z, labels), verbose=0))
-    for call, made, given in ((r"decode\(z, label\), received 1 of these: give a tuple \(z, label\)", "cgan", z),
+    for call, name, given in ((r"decode\(z, label\), received 1 of these: give a tuple \(z, label\)", "cgan", z),
                               (r"decode\(z\), received 2 of these: give z alone", "dcgan", (z, labels))):
-        for way in (MADE[made], lambda x, made=made: MADE[made].predict(x, verbose=0)):
+        for way in (made[name], lambda x, name=name: made[name].predict(x, verbose=0)):
             with pytest.raises(errors.UserError, match=f"predict of GAN is {call}") as caught:
                 way(given)
             assert "\n" not in str(caught.value)
@@ -185,7 +197,7 @@ def test_a_model_without_a_forward_pass_says_which_verb_to_call():
 
 
 def test_models_export_writes_what_tfgen_export_writes(tmp_path):
-    model = MADE["conditional_vae"]
+    model = tiny("conditional_vae")
     model.export(tmp_path / "own")
     by_us = saved_model.Served(export.export(model, tmp_path / "versions"))
     own = saved_model.Served(tmp_path / "own")
@@ -203,12 +215,14 @@ def test_models_export_writes_what_tfgen_export_writes(tmp_path):
         model.export(tmp_path / "mine")
 
 
-@each([name for name, model in MADE.items() if any(model.verb_options(verb) for verb in verbs.verbs_of(model))])
-def test_options_out_of_range_count_as_the_ends(case):
+@each(ALL)
+def test_options_out_of_range_count_as_the_ends_and_unknown_ones_are_refused(case):
     """What a client serves beyond a range is held to it: finite, and as the range's end gives."""
     for verb in case.live.names:
         call = case.live.call(verb, case.live.options[verb])
         inputs = list(export.example_inputs(case.model, verb, 2).values())
+        with pytest.raises(errors.UserError, match=f"'{verb}' of this model takes no option 'unknown'; it takes "):
+            case.live(verb, inputs[0], unknown=1)
         for place, option in enumerate(case.live.options[verb].values(), 1):
             # Bounds of 100,000 importance samples are left to the user.
             for bad, end in [(-(2**40), option.low), (2**40, option.high)] + [(np.nan, option.low)] * (
@@ -230,19 +244,35 @@ def test_loss_falls_and_a_seed_repeats_the_run(case):
     assert set(first) == set(case.model.tracked_names())
     if case.name not in ADVERSARIAL:
         assert first["loss"][1] < first["loss"][0]
-    again = Case(case.name)
-    for ours, theirs in zip(case.born, again.born, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
     # A few steps: in a game, differences of rounding (sums of gradients run in any order) grow from step to step.
     runs = [(case.restart(), case.fit(3, epochs=2))[1] for _ in range(2)]
     for key, values in runs[0].items():
         np.testing.assert_allclose(values, runs[1][key], rtol=1e-4 if case.name in ADVERSARIAL else 0, atol=1e-6)
 
 
+@each(ALL)
+def test_evaluation_is_a_function_of_the_data(case):
+    first, second = (case.model.evaluate(dataset(case.name, 1), verbose=0, return_dict=True) for _ in range(2))
+    assert first == second
+
+
+@each(SAMPLERS)
+def test_a_sample_depends_on_its_seed_alone(case):
+    case.fit(20)
+    live = case.live
+    options = {"label": 1} if "label" in live.options["sample"] else {}
+    whole = live("sample", np.array([7, 8, 7, 9]), **options)
+    np.testing.assert_array_equal(whole[0], whole[2])
+    assert np.abs(whole[0] - whole[1]).max() > 1e-6
+    np.testing.assert_allclose(live("sample", np.array([9]), **options)[0], whole[3], atol=1e-6)
+    fresh = live("sample", np.array([-1, -1]), **options)
+    assert np.abs(fresh[0] - fresh[1]).max() > 1e-6
+
+
 @each(ADVERSARIAL)
 def test_each_player_learns_and_only_its_own_weights(case):
     """A resting opponent is beaten: a player's loss falls, and it alone moves."""
-    if "total_steps" in recipes.find(case.name).hyperparameters(spec_of(case.name)):
+    if "total_steps" in VALUES[case.name]:
         # Of no known end: a schedule's rate cannot be set to 0, and another stage has other players.
         case = Case(case.name, total_steps=0)
     rates = [float(optimizer.learning_rate) for optimizer in optimizers(case.model)]
@@ -256,25 +286,6 @@ def test_each_player_learns_and_only_its_own_weights(case):
                  for key, old in before.items()}
         assert moved[other] == 0 and moved[player] > 1e-3
         assert history[1] < history[0]
-
-
-@each(ALL)
-def test_evaluation_is_a_function_of_the_data(case):
-    first, second = (case.model.evaluate(dataset(case.name, 1), verbose=0, return_dict=True) for _ in range(2))
-    assert first == second
-
-
-@each([name for name, model in MADE.items() if "sample" in verbs.verbs_of(model)])
-def test_a_sample_depends_on_its_seed_alone(case):
-    case.fit(20)
-    live = case.live
-    options = {"label": 1} if "label" in live.options["sample"] else {}
-    whole = live("sample", np.array([7, 8, 7, 9]), **options)
-    np.testing.assert_array_equal(whole[0], whole[2])
-    assert np.abs(whole[0] - whole[1]).max() > 1e-6
-    np.testing.assert_allclose(live("sample", np.array([9]), **options)[0], whole[3], atol=1e-6)
-    fresh = live("sample", np.array([-1, -1]), **options)
-    assert np.abs(fresh[0] - fresh[1]).max() > 1e-6
 
 
 def test_partial_batches_weigh_by_their_size():
