@@ -2,14 +2,14 @@ import importlib.util
 
 import pytest
 
-from benchmarks import bench, timing
+from benchmarks import bench, jobs, timing
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep"]
 
 
 def test_fast_run_has_a_job_of_every_kind():
-    assert list(bench.jobs(fast=True)) == FAST and set(FAST) < set(bench.jobs(fast=False))
+    assert list(jobs.jobs(fast=True)) == FAST and set(FAST) < set(jobs.jobs(fast=False))
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -26,13 +26,13 @@ def test_check_finds_a_peer_with_another_loss(recipe, monkeypatch):
 
     from benchmarks import torch_loop
 
-    model = bench.build(recipe)
+    model = jobs.build(recipe)
     images = np.random.default_rng(1).random((3, 28, 28, 1), np.float32)
-    bench.check(recipe, model, images)
+    jobs.check(recipe, model, images)
     loss = torch_loop.LOSSES[recipe]
     monkeypatch.setitem(torch_loop.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
     with pytest.raises(AssertionError, match="torch against fit"):
-        bench.check(recipe, model, images)
+        jobs.check(recipe, model, images)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
@@ -43,7 +43,7 @@ def test_check_finds_a_gan_with_another_loss(recipe, monkeypatch):
     loss = gan_loops.LOSSES[recipe]
     monkeypatch.setitem(gan_loops.LOSSES, recipe, lambda *scores: [1.01 * value for value in loss(*scores)])
     with pytest.raises(AssertionError, match="bare against fit"):
-        bench.adversarial(recipe, 10, 8)
+        jobs.adversarial(recipe, 10, 8)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
@@ -52,7 +52,7 @@ def test_check_finds_a_translation_with_another_loss(monkeypatch):
 
     monkeypatch.setattr(torch_translation, "L1", 1.01 * torch_translation.L1)
     with pytest.raises(AssertionError, match="torch against fit"):
-        bench.translation("pix2pix", 16, 1, 2, bench.TINY["pix2pix"])
+        jobs.translation("pix2pix", 16, 1, 2, jobs.TINY["pix2pix"])
 
 
 def test_interleave_rotates_and_excludes_the_warm_up():

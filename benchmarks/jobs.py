@@ -1,0 +1,221 @@
+"""The benchmarks of training speed: one job per system, checked against its peers before anything is timed."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import gan_loops, keras_loop, penalties, translation_loops
+from tfgen import data, noise, recipes
+
+try:
+    import torch
+
+    from benchmarks import torch_gan, torch_loop, torch_translation
+except ImportError:
+    torch = None
+
+SPEC = data.DataSpec("random", (28, 28, 1))
+RATE = 1e-3
+# What the checks of a recipe leave out, because two libraries cannot share it.
+QUIET = {"pix2pix": {"dropout": 0.0}}
+# Hyperparameters for tests.
+TINY = {"pix2pix": {"filters": 4}, "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
+
+
+@dataclasses.dataclass
+class Job:
+    """One benchmark.
+
+    Attributes:
+        make: function without arguments that checks and gives {variant: function without arguments}.
+        batch_size, steps: images a step takes; steps, or batches, a round.
+        marks: {peer: how many times as fast ours is to be}.
+        unit: what is counted: images or steps.
+        ours: the variants that are ours.
+        limit: seconds after which no further round begins.
+    """
+
+    title: str
+    make: Callable
+    batch_size: int
+    steps: int
+    marks: dict
+    image_shape: tuple = SPEC.image_shape
+    unit: str = "images_per_s"
+    ours: tuple = ("fit", "fit_16")
+    limit: float = 100.0
+
+
+def build(recipe, weights=None, **flags):
+    """A compiled model of a recipe as a user makes it, with given weights."""
+    model = recipes.find(recipe).model(SPEC)
+    model.compile(keras.optimizers.Adam(RATE), **flags)
+    if weights:
+        model.set_weights(weights)
+    return model
+
+
+def check(recipe, model, images):
+    """Asserts that all peers compute one loss with one gradient on these weights and a given noise."""
+    x = tf.constant(images)
+    zeros = tf.zeros((len(images), *SPEC.image_shape))
+    epsilon = model.posterior_noise(noise.seeds_of(x), 0) if recipe == "vae" else zeros
+    found = {"fit": lambda: model.compute_losses(x, training=False)["loss"],
+             "bare": lambda: keras_loop.LOSSES[recipe](model, x, epsilon)}
+    pairs = {name: keras_loop.loss_and_norm(loss_of, model.trainable_variables) for name, loss_of in found.items()}
+    if torch:
+        twin, count = torch_loop.build(recipe, model), sum(int(tf.size(v)) for v in model.trainable_variables)
+        assert torch_loop.parameters(twin) == count, (torch_loop.parameters(twin), count)
+        shaped = epsilon if recipe == "vae" else tf.transpose(epsilon, (0, 3, 1, 2))
+        pairs["torch"] = torch_loop.loss_and_gradient(recipe, twin, images, shaped.numpy())
+    for name, pair in pairs.items():
+        np.testing.assert_allclose(pair, pairs["fit"], rtol=1e-4, err_msg=f"{recipe}: {name} against fit")
+
+
+def training(recipe, steps, batch_size):
+    """{variant: function without arguments that takes `steps` training steps}, checked against each other."""
+    images = np.random.default_rng(0).random((steps * batch_size, *SPEC.image_shape), np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(batch_size, drop_remainder=True)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    keras.utils.set_random_seed(0)
+    first = build(recipe)
+    check(recipe, first, images[:batch_size])
+    weights = first.get_weights()
+    models = {"fit": first, "fit_16": build(recipe, weights, steps_per_execution=min(16, steps))}
+    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
+    variants["bare"] = keras_loop.trainer(recipe, build(recipe, weights), dataset, RATE)
+    if torch:
+        for name, last in (("torch", False), ("torch_channels_last", True)):
+            variants[name] = torch_loop.trainer(recipe, first, images, batch_size, RATE, last)
+    return variants
+
+
+def check_players(recipe, model, twins, batch, make, found):
+    """Asserts that all peers compute both players' losses with the same gradients.
+
+    Args:
+        twins: {variant: the model in PyTorch}.
+        make: function without arguments: what the generators make of the batch.
+        found: {variant: (critic's loss, its gradient's norm, generator's loss, its gradient's norm)}.
+    """
+    wanted = keras_loop.loss_and_norm(lambda: model.critic_losses(batch, make(), True)["critic_loss"],
+                                      model.critic_variables)
+    wanted += keras_loop.loss_and_norm(lambda: model.generator_losses(batch, make(), True)["generator_loss"],
+                                       model.generator_variables)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, wanted, rtol=1e-3, err_msg=f"{recipe}: {name} against fit")
+    count = [sum(int(tf.size(v)) for v in player) for player in (model.generator_variables, model.critic_variables)]
+    for twin in twins.values():
+        assert twin.parameters() == count, (twin.parameters(), count)
+
+
+def check_gan(recipe, model, twins, images):
+    """As `check_players`, on given latents and shares."""
+    x, z = tf.constant(images), gan_loops.draw(model, len(images))
+    share = np.full((len(images), 1, 1, 1), 0.3, np.float32)
+    found = {"bare": gan_loops.losses(recipe, model, x, z, share)}
+    found |= {name: twin.losses(images, z.numpy(), share) for name, twin in twins.items()}
+    for penalty in model.penalties:
+        penalty.between = lambda real, fake: share * real + (1.0 - share) * fake
+    check_players(recipe, model, twins, x, lambda: {"image": model.make(z, training=True), "latent": z}, found)
+    for penalty in model.penalties:
+        del penalty.between
+
+
+def check_translation(recipe, model, images):
+    """As `check_players`, for a model without dropout; pools fill, so that images pass."""
+    batch = tuple(map(tf.constant, images))
+    twins = twins_of(torch and torch_translation.TWINS[recipe], model)
+    found = {"bare": translation_loops.losses(recipe, model, batch)}
+    found |= {name: twin.losses(images) for name, twin in twins.items()}
+    check_players(recipe, model, twins, batch, lambda: model.generate(batch, training=True), found)
+
+
+def twins_of(make, model):
+    """{variant: the model in PyTorch}, where that is installed; make(model, channels_last) gives one."""
+    return {name: make(model, last) for name, last in (("torch", False), ("torch_channels_last", True))} if torch else {}
+
+
+def two_players(make, first, images, rows, bare, twins, **others):
+    """{variant: function without arguments that trains for one pass over the images}.
+
+    Args:
+        make: function without arguments: a compiled model.
+        first: one of them, whose weights all take.
+        images: array (N, …), or a tuple of such.
+        rows: images that a step takes.
+        bare: function (model, dataset) -> the variant "bare".
+        twins: {variant: function}, as they are.
+        **others: {variant: function of a model that gives something with `fit`}.
+    """
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    def another(steps_per_execution=1):
+        model = make()
+        model.set_weights(first.get_weights())
+        model.steps_per_execution = steps_per_execution
+        return model
+
+    models = {"fit": first, "fit_16": another(min(16, len(dataset)))}
+    models |= {name: change(another()) for name, change in others.items()}
+    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
+    return variants | {"bare": bare(another(), dataset)} | twins
+
+
+def adversarial(recipe, steps, batch_size):
+    """As `training`, for a GAN; `steps` batches, of which a step takes as many as the critic's updates."""
+    keras.utils.set_random_seed(0)
+    make = functools.partial(recipes.find(recipe).model, SPEC)
+    first = make()
+    rows = batch_size * first.batches_per_step
+    images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
+    twins = twins_of(lambda *given: torch_gan.Twin(recipe, *given), first)
+    check_gan(recipe, first, twins, images[:batch_size])
+    return two_players(make, first, images, rows, functools.partial(gan_loops.bare, recipe),
+                       {name: twin.trainer(images, batch_size) for name, twin in twins.items()},
+                       example=functools.partial(gan_loops.Example, recipe))
+
+
+def translation(recipe, side, steps, batch_size, values):
+    """As `training`, for square RGB images translated to such, by the recipe with hyperparameters `values`."""
+    keras.utils.set_random_seed(0)
+    entry, shape = recipes.find(recipe), (side, side, 3)
+    make = functools.partial(entry.model, data.DataSpec("random", shape, view=entry.view, source_shape=shape), **values)
+    first, quiet = make(), make(**QUIET.get(recipe, {}))
+    quiet.set_weights(first.get_weights())
+    images = tuple(np.random.default_rng(0).random((2, steps * batch_size, *shape), np.float32))
+    check_translation(recipe, quiet, [x[:batch_size] for x in images])
+    twins = twins_of(torch and torch_translation.TWINS[recipe], first)
+    return two_players(make, first, images, batch_size, functools.partial(translation_loops.bare, recipe),
+                       {name: twin.trainer(images, batch_size) for name, twin in twins.items()})
+
+
+def jobs(fast):
+    """{name: Job}; fast: tiny ones, and one of those that differ only in the images' size."""
+    steps, batch_size = (2, 8) if fast else (64, 128)
+    gan_steps, gan_batch = (10, 8) if fast else (20, 64)
+    marks, found = {"bare": 0.97, "torch": 1.5}, {}
+    for recipe in ("vae", "denoising"):
+        found[f"bench-{recipe}"] = Job(f"Training speed of {recipe}", functools.partial(training, recipe, steps, batch_size),
+                                       batch_size, steps, marks)
+    for recipe in ("dcgan", "wgan_gp"):
+        found[f"bench-{recipe.replace('_', '-')}"] = Job(
+            f"Training speed of {recipe}", functools.partial(adversarial, recipe, gan_steps, gan_batch),
+            gan_batch, gan_steps, marks)
+    marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
+    for recipe, usual, values in (("pix2pix", 8, {"filters": 32}), ("cyclegan", 4, {"filters": 16, "total_steps": 0})):
+        for side in (32,) if fast else (32, 64):
+            size, batch, taken = (16, 2, 1) if fast else (side, usual * 32 // side, 48)
+            make = functools.partial(translation, recipe, size, taken, batch, TINY[recipe] if fast else values)
+            found[f"bench-{recipe}-{side}"] = Job(f"Training speed of {recipe}, {side}x{side}", make, batch, taken, marks,
+                                                  (size, size, 3), limit=60.0)
+    for kind in penalties.ENCODERS:
+        found[f"bench-contractive-{kind.replace('_', '-')}"] = Job(
+            f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
+            functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
+            {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
+    return found
