@@ -43,7 +43,7 @@ def draw_ring(path, steps, moments, seed=0):
     """A badly trained GAN, a well trained one and WGAN-GP, samples at several steps in a row; returns what each found."""
     mixture, rows, table = problems.ring(), {}, []
     for name, label in RING_SYSTEMS.items():
-        kept = systems.trained(name, mixture, steps, seed, moments)[1]
+        kept = systems.train(name, mixture, steps, seed, moments)[1]
         rows[label], found = panels(kept, mixture), mixture.coverage(kept[steps])
         table.append({"system": name, "seed": seed, "modes": found["modes"], "high_quality": found["high_quality"]})
         print(f"ring, {name}: {said(found)}")
@@ -58,7 +58,7 @@ def draw_grid(path, steps, moments, seeds):
     for name, label in GRID_SYSTEMS.items():
         for seed in seeds:
             busy = time.process_time()
-            _, kept = systems.trained(name, mixture, steps, seed, moments)
+            _, kept = systems.train(name, mixture, steps, seed, moments)
             found = mixture.coverage(kept[steps])
             table.append({"system": name, "seed": seed, "modes": found["modes"], "high_quality": found["high_quality"],
                           "least_of_a_mode": int(found["counts"].min()), "cpu_seconds": time.process_time() - busy})

@@ -30,7 +30,7 @@ from tfgen.verbs.live import Live
 WEIGHTS = (0.0, 0.02, 0.1, 0.5, 1.0, 2.0)
 
 
-def trained(dataset, weight, units, epochs, seed):
+def train(dataset, weight, units, epochs, seed):
     """A VAE with a 2-D latent whose KL term has `weight`; the learning rate falls to 0 along a cosine."""
     keras.utils.set_random_seed(seed)
     shape = dataset.spec.image_shape
@@ -92,7 +92,7 @@ def main(
     draws = noise.normal(np.arange(36), (2,), noise.LATENT).numpy()  # the same for all weights
     start, busy, columns, table = time.perf_counter(), time.process_time(), [], []
     for weight in WEIGHTS[::4] if fast else WEIGHTS:
-        model = trained(dataset, weight, units, epochs, seed)
+        model = train(dataset, weight, units, epochs, seed)
         live, numbers = Live(model), bounds(model, dataset, "validation")
         codes = live("encode", images)
         columns.append((weight, numbers, codes, live("decode", draws)))

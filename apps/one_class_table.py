@@ -100,7 +100,7 @@ BASELINES = {
 }
 
 
-def trained(method, dataset, seed, fast):
+def train(method, dataset, seed, fast):
     """(function of float32 images (N, H, W, C) that scores them, threshold, CPU minutes) of a detector or a baseline."""
     if method in BASELINES:
         start, (fit, _, settings) = time.process_time(), BASELINES[method]
@@ -123,7 +123,7 @@ def trained(method, dataset, seed, fast):
 def measure(method, full, normal, split, seed, fast):
     """Figures of one training: AUROC in percent, and the share of normal images over the calibrated threshold."""
     keras.backend.clear_session()
-    score, threshold, minutes = trained(method, data.one_class(full, normal=normal), seed, fast)
+    score, threshold, minutes = train(method, data.one_class(full, normal=normal), seed, fast)
     found = metrics.detection(full.labels(split) != normal, score(full.images(split).astype("float32") / 255.0), threshold)
     return {"class": normal, "seed": seed, "auroc": 100 * found["auroc"], "fpr": found["fpr"], "recall": found["recall"],
             "cpu_minutes": round(minutes, 3)}

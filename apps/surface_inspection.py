@@ -78,7 +78,7 @@ def statistics(train):
     return lambda images: np.einsum("nhwi,ij,nhwj->nhw", away := features(images) - centre, precision, away)
 
 
-def trained(method, dataset, seed, fast):
+def train(method, dataset, seed, fast):
     """Of a method: (images -> maps (N, H, W) and what a score holds beside them (N,); held-out images; budget)."""
     held = dataset.images("validation")
     if method == BASELINE:
@@ -108,7 +108,7 @@ def seen(path, method, places, seed, fast):
     if path.exists() and files.read_json(path)["about"] == about:
         return dict(np.load(path.with_suffix(".npz"))), files.read_json(path)["budget"]
     sets = {part: data.load(str(place)) for part, place in places.items()}
-    look, held, budget = trained(method, sets["test"], seed, fast)
+    look, held, budget = train(method, sets["test"], seed, fast)
     looked_at, found = {part: of.images("test") for part, of in sets.items()}, {}
     for name, images in {"held_out": held, **looked_at}.items():
         found[f"maps {name}"], found[f"rest {name}"] = look(images.astype("float32") / 255.0)

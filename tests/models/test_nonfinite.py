@@ -1,4 +1,4 @@
-"""Losses that are no number, on one replica and on several."""
+"""NaN and infinite losses, on one replica and on several."""
 
 import os
 import subprocess

@@ -138,7 +138,7 @@ def test_mixture_modes_counts_what_samples_reach():
 
 
 class Doomed(GAN):
-    """A GAN whose generator's loss is no number from step `at` on, counted from 1."""
+    """A GAN whose generator's loss is NaN from step `at` on, counted from 1."""
 
     at = 6
 

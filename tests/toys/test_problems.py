@@ -84,7 +84,7 @@ def test_minmax_steps_do_what_theory_says():
 
 def test_a_training_keeps_the_samples_of_its_moments(monkeypatch):
     monkeypatch.setattr(systems, "STEPS_BETWEEN_SAMPLES", 2)
-    model, kept = systems.trained("gan", problems.ring(), 6, moments=[2], samples=5)
+    model, kept = systems.train("gan", problems.ring(), 6, moments=[2], samples=5)
     assert {step: made.shape for step, made in kept.items()} == {2: (5, 2), 6: (5, 2)}
     assert int(model.optimizer.iterations) == 6
 
@@ -94,7 +94,7 @@ def test_a_training_keeps_the_samples_of_its_moments(monkeypatch):
 @pytest.mark.parametrize("name", ["wgan_gp", "sngan"])
 def test_the_grid_is_covered_within_two_cpu_minutes(name, seed):
     start = time.process_time()
-    model, _ = systems.trained(name, problems.grid(), seed=seed)
+    model, _ = systems.train(name, problems.grid(), seed=seed)
     busy = time.process_time() - start
     found = problems.grid().coverage(model.sample(np.arange(2500) + 10**6))
     assert found["modes"] >= 24 and found["high_quality"] >= 0.9 and busy < 120

@@ -202,7 +202,7 @@ def _loaded(path, image_shape, answers):
     return both if shapes == (image_shape, [(None, FEATURES), (None, answers)]) else None
 
 
-def trained(dataset, task, seed=0, epochs=None, cache=None):
+def load_or_train(dataset, task, seed=0, epochs=None, cache=None):
     """Loads the network of a data set from the cache, or trains it and writes it there.
 
     Raises:

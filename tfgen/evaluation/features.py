@@ -95,7 +95,7 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
         UserError: for images with a side below 4.
     """
     task = extractor_training.task_of(dataset)
-    network = extractor_training.trained(dataset, task, seed, epochs, cache)
+    network = extractor_training.load_or_train(dataset, task, seed, epochs, cache)
     with_classes = task.num_classes is not None
 
     def forward(images):

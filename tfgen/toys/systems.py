@@ -68,7 +68,7 @@ def collapsing_gan(mixture, steps):
 SYSTEMS = {"gan": gan, "wgan_gp": wgan_gp, "sngan": sngan, "collapsing_gan": collapsing_gan}
 
 
-def trained(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
+def train(name, mixture, steps=10000, seed=0, moments=(), samples=2500):
     """Trains a system of `SYSTEMS` on a mixture.
 
     Args:
