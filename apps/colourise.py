@@ -14,8 +14,6 @@ The network translates patches of 64x64 pixels; of a larger part, overlapping on
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -27,18 +25,11 @@ import typer  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 from sklearn.datasets import load_sample_image  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    metrics,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
-from tfgen.data.pairings import (
-    Grey,  # noqa: E402
-    luminance,  # noqa: E402
-)
+from tfgen import data, metrics, pictures, recipes  # noqa: E402
+from tfgen.data.pairings import Grey, luminance  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 WIDTH, HEIGHT, PATCH = 384, 256, 64
 # The part of each photograph that is held out begins where the one that is trained on ends, and is a quarter wide.

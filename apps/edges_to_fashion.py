@@ -10,8 +10,6 @@ are Canny's edges of the images; the hand-drawn ones below no network has seen. 
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -24,15 +22,11 @@ import typer  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from sklearn.linear_model import Ridge  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    metrics,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
+from tfgen import data, metrics, pictures, recipes  # noqa: E402
 from tfgen.evaluation import features  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 # Chosen on the validation split. The second network has no use for its critic, which is made as small as it can be.
 PIX2PIX = {"filters": 32, "critic_layers": 1, "dropout": 0.0, "learning_rate": 1e-3,

@@ -10,8 +10,6 @@ defaults but for SETTINGS, which were chosen on the validation split; figures ar
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -21,18 +19,11 @@ import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    files,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
-from tfgen.evaluation import (
-    features,  # noqa: E402
-    samples,  # noqa: E402
-)
+from tfgen import data, files, pictures, recipes  # noqa: E402
+from tfgen.evaluation import features, samples  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 # What a small budget needs beside the papers' values: narrower networks, faster rates, faster controls.
 QUICK = {"learning_rate": 1e-3}

@@ -15,8 +15,6 @@ are kept in OUT/<method>.json, so that an interrupted table goes on; those of ot
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import itertools  # noqa: E402
@@ -32,19 +30,12 @@ from sklearn.ensemble import IsolationForest  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    files,  # noqa: E402
-    metrics,  # noqa: E402
-    recipes,  # noqa: E402
-    )
-from tfgen.detection import (
-    calibration,  # noqa: E402
-    thresholds,  # noqa: E402
-)
+from tfgen import data, files, metrics, recipes  # noqa: E402
+from tfgen.detection import calibration, thresholds  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 # (settings, batch size, steps): settings that differ from the recipe's.
 DETECTORS = {

@@ -11,8 +11,6 @@ real images: a translation is accepted if it takes it for the class asked for.
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -21,15 +19,11 @@ from typing import Annotated  # noqa: E402
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    metrics,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
+from tfgen import data, metrics, pictures, recipes  # noqa: E402
 from tfgen.evaluation import features  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 # Chosen on the validation split: shoes of Fashion-MNIST all point to the left.
 SETTINGS = {"filters": 24, "critic_layers": 2, "flip": False, "learning_rate": 4e-4,

@@ -11,8 +11,6 @@ PULSE searches the latents of a WGAN-GP, which has never seen a low-resolution i
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -23,19 +21,12 @@ import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    metrics,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
-from tfgen.data.pairings import (
-    downscale,  # noqa: E402
-    upscale,  # noqa: E402
-)
+from tfgen import data, metrics, pictures, recipes  # noqa: E402
+from tfgen.data.pairings import downscale, upscale  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.latent.pulse import pulse  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 FACTOR = 4
 # Chosen on the validation split. The L1 network has no use for its critic, which is made as small as it can be.

@@ -21,8 +21,6 @@ they are of the same kinds, which favours it over detectors that are told of non
 
 import os
 
-from tfgen.verbs.live import Live
-
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
@@ -35,23 +33,14 @@ import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from tfgen import (
-    data,  # noqa: E402
-    files,  # noqa: E402
-    metrics,  # noqa: E402
-    pictures,  # noqa: E402
-    recipes,  # noqa: E402
-    )
+from tfgen import data, files, metrics, pictures, recipes  # noqa: E402
 from tfgen.data import surfaces  # noqa: E402
-from tfgen.detection import (
-    calibration,  # noqa: E402
-    heat,  # noqa: E402
-    thresholds,  # noqa: E402
-)
+from tfgen.detection import calibration, heat, thresholds  # noqa: E402
 from tfgen.errors import UserError  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.layers import differences  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 FPR, BASELINE = 0.05, "local statistics"
 # (settings that differ from the recipe's, steps).

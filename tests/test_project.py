@@ -29,3 +29,12 @@ def test_the_oldest_set_has_the_lower_bounds(name, low):
     found = pins("constraints-oldest.txt").get(name.lower())
     assert found and (found + ".0.0").startswith(low + "."), (name, found)
     assert name.lower() in pins("constraints.txt")
+
+
+@pytest.mark.parametrize("app", sorted(path.name for path in (ROOT / "apps").glob("*.py")))
+def test_apps_set_the_number_of_threads_before_they_import(app):
+    """TensorFlow reads the variable once, at its import."""
+    code = (ROOT / "apps" / app).read_text("utf-8")
+    if "os.environ.setdefault" in code:
+        before = re.findall(r"^(?:import|from) (\w+)", code.partition("os.environ.setdefault")[0], re.M)
+        assert before == ["os"]
