@@ -9,6 +9,7 @@ from tfgen.networks import (
     grids,
     lenet,
     mlp,
+    pixelcnn,
     progressive,
     resnet,
     stackgan,
@@ -16,5 +17,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "progressive", "resnet", "stackgan",
-           "style", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "pixelcnn", "progressive",
+           "resnet", "stackgan", "style", "translation"]

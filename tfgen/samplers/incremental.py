@@ -1,0 +1,163 @@
+"""A causal network evaluated row by row and pixel by pixel, derived from its Functional graph."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers.causal import PIXEL, ROW, CausalLayer
+
+BATCH = "batch"
+_RATES = (BATCH, ROW, PIXEL)
+
+# Operations whose output at a pixel is a function of the inputs at that pixel, by name of their class.
+_POINTWISE = {"Activation", "Add", "Subtract", "Multiply", "Divide", "Maximum", "Minimum", "Average", "Negative", "Dense",
+              "ReLU", "LeakyReLU", "ELU", "Relu", "Elu", "Gelu", "Silu", "Tanh", "Sigmoid", "Softplus", "Exp", "Square",
+              "Dropout", "Rescaling", "Identity", "Cast"}
+_ON_CHANNELS = {"Concatenate", "Split", "LayerNormalization", "Softmax"}
+
+
+def pointwise(operation):
+    """Whether an operation of a Functional model treats each pixel alone, so that it may be applied to any part of a map."""
+    kind = type(operation).__name__
+    if getattr(operation, "pointwise", False) or kind in _POINTWISE:
+        return True
+    if kind in _ON_CHANNELS:
+        axis = operation.axis
+        return (axis[0] if isinstance(axis, (tuple, list)) and len(axis) == 1 else axis) in (-1, 3)
+    return isinstance(operation, keras.layers.Conv2D) and operation.kernel_size == operation.strides == (1, 1)
+
+
+class NotIncremental(Exception):
+    """A network with an operation whose incremental form is not known."""
+
+
+class Incremental:
+    """The incremental form of a Functional model of causal layers and pointwise operations.
+
+    Each tensor has a rate, at which its values become known: once per batch (what depends on labels alone), row by row
+    (the vertical stack of a PixelCNN) or pixel by pixel. Causal layers determine the rate of their outputs; the output of a
+    pointwise operation has the highest rate of its inputs.
+
+    Args:
+        network: Functional model, images (B, H, W, C) or [images, labels] -> (B, H, W, parameters).
+
+    Raises:
+        NotIncremental: for another operation, or a layer on the image that is not strict.
+    """
+
+    def __init__(self, network):
+        self.image, *self.labels = network.inputs
+        self.output = network.outputs[0]
+        self.rate = {id(self.image): PIXEL} | {id(label): BATCH for label in self.labels}
+        # Tensors that depend on the pixel itself: complete when it has been drawn.
+        self.open = {id(self.image)}
+        self.nodes = {name: [] for name in _RATES}
+        for depth in sorted(network._nodes_by_depth, reverse=True):
+            for node in network._nodes_by_depth[depth]:
+                if node.operation and not node.is_input:
+                    self._add(node)
+        if id(self.output) in self.open:
+            raise NotIncremental("the parameters of a pixel depend on the pixel itself")
+        used = {id(x) for node in self.nodes[PIXEL] for x in node.input_tensors} | {id(self.output)}
+        # Tensors known by the row that pixels need, and tensors known by the pixel that layers of rows need.
+        self.row_values = [key for key in used if self.rate[key] == ROW]
+        self.buffered = {id(x): x for node in self.nodes[ROW] for x in node.input_tensors if self.rate[id(x)] == PIXEL}
+
+    def _add(self, node):
+        layer, keys = node.operation, [id(x) for x in node.input_tensors]
+        highest = max((self.rate[key] for key in keys), key=_RATES.index)
+        late = self.open.intersection(keys)
+        if isinstance(layer, CausalLayer):
+            if not layer.strict and (late or (layer.rate == ROW and highest == PIXEL)):
+                raise NotIncremental(f"{layer.name} takes pixels that are not yet known")
+            rate = layer.rate
+        elif highest != BATCH and not pointwise(layer):
+            raise NotIncremental(f"{layer.name} is neither causal nor pointwise")
+        else:
+            rate = highest
+            self.open |= {id(x) for x in node.outputs if late}
+        self.nodes[rate].append(node)
+        self.rate |= {id(x): rate for x in node.outputs}
+
+    def _causal(self, name):
+        """[(number of the node, node)] of the causal layers of a rate; the numbers are the keys of their states."""
+        return [(index, node) for index, node in enumerate(self.nodes[name]) if isinstance(node.operation, CausalLayer)]
+
+    def _late(self, name, node):
+        """Whether the input of a causal layer is complete only after its output was used."""
+        key = id(node.input_tensors[0])
+        return key in self.open or (name == ROW and self.rate[key] == PIXEL)
+
+    def start(self, batch):
+        """(states of the layers of rows, states of the layers of pixels) before the first pixel of `batch` images."""
+        return tuple({index: node.operation.start(batch) for index, node in self._causal(name)} for name in (ROW, PIXEL))
+
+    def begin_row(self, states):
+        """States of the layers of pixels before the first pixel of a row."""
+        return {index: node.operation.begin_row(states[index]) for index, node in self._causal(PIXEL)}
+
+    def per_batch(self, labels):
+        """{tensor: value} of what depends on labels alone. labels: int (B,), or None without."""
+        values = {id(x): labels for x in self.labels}
+        for node in self.nodes[BATCH]:
+            _apply(node, values)
+        return values
+
+    def row(self, constants, states, row, batch):
+        """({tensor: (B, 1, W, channels)} of what pixels need, new states) at a row whose pixels are not yet known."""
+        # Strict layers take nothing of the row itself.
+        values = constants | {key: tf.zeros((batch, 1, *x.shape[2:])) for key, x in self.buffered.items()}
+        states = self._run(ROW, values, states, (row,))
+        return {key: values[key] for key in self.row_values}, states
+
+    def end_row(self, states, rows):
+        """New states of the layers of rows. rows: {tensor: (B, 1, W, channels)} of the `buffered` tensors."""
+        return states | {index: _step(node, rows, states[index], ())[1]
+                         for index, node in self._causal(ROW) if self._late(ROW, node)}
+
+    def pixel(self, constants, row_values, states, pixel, at):
+        """Output and states at one pixel.
+
+        Args:
+            constants, row_values, states: of `per_batch`, `row` and the previous pixel.
+            pixel: the image there, (B, 1, 1, C); channels that are not yet known are arbitrary.
+            at: (row, column).
+
+        Returns:
+            (parameters (B, 1, 1, channels), {tensor: value}, new states).
+        """
+        values = constants | {key: value[:, :, at[1]:at[1] + 1] for key, value in row_values.items()}
+        values[id(self.image)] = pixel
+        states = self._run(PIXEL, values, states, at)
+        return values[id(self.output)], values, states
+
+    def end_pixel(self, values, states, pixel, at):
+        """({tensor: value}, new states) after a pixel was drawn. values, states: of `pixel`; pixel: all its channels."""
+        values = values | {id(self.image): pixel}
+        for node in self.nodes[PIXEL]:
+            if not isinstance(node.operation, CausalLayer) and id(node.outputs[0]) in self.open:
+                _apply(node, values)
+        return values, states | {index: _step(node, values, states[index], at)[1]
+                                 for index, node in self._causal(PIXEL) if self._late(PIXEL, node)}
+
+    def _run(self, name, values, states, at):
+        """Adds the outputs of a rate's operations to `values`; returns the new states of layers with complete inputs."""
+        made = dict(states)
+        for index, node in enumerate(self.nodes[name]):
+            if isinstance(node.operation, CausalLayer):
+                values[id(node.outputs[0])], state = _step(node, values, states[index], at)
+                if not self._late(name, node):
+                    made[index] = state
+            else:
+                _apply(node, values)
+        return made
+
+
+def _step(node, values, state, at):
+    layer = node.operation
+    return layer.step(tf.cast(values[id(node.input_tensors[0])], layer.compute_dtype), state, at)
+
+
+def _apply(node, values):
+    args, kwargs = node.arguments.fill_in(values)
+    outputs = tf.nest.flatten(node.operation(*args, **kwargs))
+    values |= {id(x): value for x, value in zip(node.outputs, outputs, strict=True)}
