@@ -32,8 +32,12 @@ class CausalLayer(keras.layers.Layer):
         """The state before the first pixel, for `batch` images (int tensor): a nest of tensors, () for none."""
         return ()
 
-    def begin_row(self, state):
-        """The state before the first pixel of a row; layers of rate "pixel" only."""
+    def begin_row(self, state, row):
+        """The state before the first pixel of row `row` (int32 scalar); layers of rate "pixel" only."""
+        return state
+
+    def end_row(self, state, row):
+        """The state after the last pixel of row `row`, of the structure and shapes of `start`; as `begin_row`."""
         return state
 
     def step(self, x, state, at):
@@ -158,7 +162,7 @@ class HorizontalConv(_CausalConv):
     def start(self, batch):
         return tf.zeros((batch, 1, self.reach, self.kernel.shape[2]), self.compute_dtype) if self.reach else ()
 
-    def begin_row(self, state):
+    def begin_row(self, state, row):
         return tf.nest.map_structure(tf.zeros_like, state)
 
     def step(self, x, state, at):

@@ -14,8 +14,9 @@ from tfgen.networks import (
     resnet,
     stackgan,
     style,
+    transformer,
     translation,
 )
 
 __all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "pixelcnn", "progressive",
-           "resnet", "stackgan", "style", "translation"]
+           "resnet", "stackgan", "style", "transformer", "translation"]

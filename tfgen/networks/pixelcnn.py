@@ -23,8 +23,8 @@ def pixelcnn(image_shape, parameters, filters=16, blocks=15, head=32, groups=Non
         filters: h; maps have 2 h channels, and blocks narrow them to h.
         blocks: number of residual blocks: ReLU, 1x1 to h, ReLU, 3x3, ReLU, 1x1 to 2 h.
         head: channels of the two last hidden layers of 1x1.
-        groups: colours within a pixel that see earlier ones: channel i of a map belongs to colour i mod groups, and widths are
-            rounded up to multiples. None: C; 1 for a likelihood that joins the channels of a pixel.
+        groups: number of colours within a pixel, each of which sees the earlier ones: channel i of a map belongs to colour
+            i mod groups, and widths are rounded up to multiples. None: C; 1 for a likelihood that joins the channels.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, parameters).

@@ -71,8 +71,8 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
     def joined(array):
         return tf.transpose(array.stack()[:, :, 0, 0], (1, 0, 2))[:, None]  # (B, 1, W, k)
 
-    def one_row(row, row_states, pixel_states, images):
-        row_values, row_states = form.row(constants, row_states, row, batch)
+    def one_row(row, states, images):
+        row_values, of_rows, of_pixels = form.begin_row(constants, states, row, batch)
 
         def one_pixel(column, states, pixels, buffers):
             at, mask, made = (row, column), masks[row, column], tf.where(masks[row, column], given[row, column], 0.0)
@@ -85,12 +85,11 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
             return column + 1, found, pixels.write(column, made), buffers
 
         pixels = tf.TensorArray(tf.float32, width, element_shape=(None, 1, 1, channels))
-        _, pixel_states, pixels, buffers = tf.while_loop(
-            lambda column, *_: column < width, one_pixel, (0, form.begin_row(pixel_states), pixels, arrays()),
-            parallel_iterations=1)
-        row_states = form.end_row(row_states, {key: joined(array) for key, array in buffers.items()})
-        return row + 1, row_states, pixel_states, images.write(row, joined(pixels)[:, 0])
+        _, of_pixels, pixels, buffers = tf.while_loop(lambda column, *_: column < width, one_pixel,
+                                                      (0, of_pixels, pixels, arrays()), parallel_iterations=1)
+        states = form.end_row(of_rows, of_pixels, {key: joined(array) for key, array in buffers.items()}, row)
+        return row + 1, states, images.write(row, joined(pixels)[:, 0])
 
     images = tf.TensorArray(tf.float32, height, element_shape=(None, width, channels))
-    made = tf.while_loop(lambda row, *_: row < height, one_row, (0, *form.start(batch), images), parallel_iterations=1)[-1]
+    made = tf.while_loop(lambda row, *_: row < height, one_row, (0, form.start(batch), images), parallel_iterations=1)[-1]
     return tf.transpose(made.stack(), (1, 0, 2, 3))

@@ -91,10 +91,6 @@ class Incremental:
         """(states of the layers of rows, states of the layers of pixels) before the first pixel of `batch` images."""
         return tuple({index: node.operation.start(batch) for index, node in self._causal(name)} for name in (ROW, PIXEL))
 
-    def begin_row(self, states):
-        """States of the layers of pixels before the first pixel of a row."""
-        return {index: node.operation.begin_row(states[index]) for index, node in self._causal(PIXEL)}
-
     def per_batch(self, labels):
         """{tensor: value} of what depends on labels alone. labels: int (B,), or None without."""
         values = {id(x): labels for x in self.labels}
@@ -102,23 +98,35 @@ class Incremental:
             _apply(node, values)
         return values
 
-    def row(self, constants, states, row, batch):
-        """({tensor: (B, 1, W, channels)} of what pixels need, new states) at a row whose pixels are not yet known."""
+    def begin_row(self, constants, states, row, batch):
+        """What is known of a row before its pixels.
+
+        Args:
+            constants, states: of `per_batch`, and of `start` or the previous row's `end_row`.
+            row: int32 scalar.
+            batch: number of images.
+
+        Returns:
+            ({tensor: (B, 1, W, channels)} of what pixels need, states of the layers of rows, and of those of pixels).
+        """
+        of_rows, of_pixels = states
         # Strict layers take nothing of the row itself.
         values = constants | {key: tf.zeros((batch, 1, *x.shape[2:])) for key, x in self.buffered.items()}
-        states = self._run(ROW, values, states, (row,))
-        return {key: values[key] for key in self.row_values}, states
+        of_rows = self._run(ROW, values, of_rows, (row,))
+        of_pixels = {index: node.operation.begin_row(of_pixels[index], row) for index, node in self._causal(PIXEL)}
+        return {key: values[key] for key in self.row_values}, of_rows, of_pixels
 
-    def end_row(self, states, rows):
-        """New states of the layers of rows. rows: {tensor: (B, 1, W, channels)} of the `buffered` tensors."""
-        return states | {index: _step(node, rows, states[index], ())[1]
-                         for index, node in self._causal(ROW) if self._late(ROW, node)}
+    def end_row(self, of_rows, of_pixels, buffered, row):
+        """States after a row. buffered: {tensor: (B, 1, W, channels)} of the `buffered` tensors."""
+        of_rows = of_rows | {index: _step(node, buffered, of_rows[index], (row,))[1]
+                             for index, node in self._causal(ROW) if self._late(ROW, node)}
+        return of_rows, {index: node.operation.end_row(of_pixels[index], row) for index, node in self._causal(PIXEL)}
 
     def pixel(self, constants, row_values, states, pixel, at):
         """Output and states at one pixel.
 
         Args:
-            constants, row_values, states: of `per_batch`, `row` and the previous pixel.
+            constants, row_values, states: of `per_batch`, of `begin_row`, and of that or the previous pixel.
             pixel: the image there, (B, 1, 1, C); channels that are not yet known are arbitrary.
             at: (row, column).
 
