@@ -8,6 +8,7 @@ from tfgen.networks import (
     energy,
     grids,
     lenet,
+    made,
     mlp,
     pixelcnn,
     progressive,
@@ -18,5 +19,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "pixelcnn", "progressive",
+__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "made", "mlp", "pixelcnn", "progressive",
            "resnet", "stackgan", "style", "transformer", "translation"]
