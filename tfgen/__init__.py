@@ -44,6 +44,7 @@ if not _start.COMMAND:
         AnomalyAutoencoder,
         AnomalyVAE,
         Autoencoder,
+        Autoregressive,
         CycleGAN,
         DeepSVDD,
         FAnoGAN,
@@ -61,9 +62,9 @@ if not _start.COMMAND:
     )
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
-           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "layers", "losses", "metrics",
-           "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "serving", "toys", "tuning",
-           "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
+           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel",
+           "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation",
+           "layers", "losses", "metrics", "models", "networks", "noise", "recipes", "runs", "schedules", "serializable",
+           "serving", "toys", "tuning", "verbs"]

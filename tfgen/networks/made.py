@@ -27,7 +27,7 @@ def made(image_shape, units=(500,), per_value=1, activation="relu", direct=True,
     """MADE, a masked autoencoder with values in raster order (Germain et al., 2015).
 
     Each hidden unit has a degree, drawn uniformly from the smallest degree of the layer before to D - 1. It takes the values
-    (or the units of degrees) up to it; outputs of value d take the units of degrees below d and, directly, the earlier values.
+    (or the units of degrees) up to it. Outputs of value d take the units of degrees below d and, directly, earlier values.
 
     Args:
         image_shape: (H, W, C), of at least two values.

@@ -43,7 +43,8 @@ def pixelcnn(image_shape, parameters, filters=16, blocks=15, head=32, groups=Non
     return keras.Model(image, x, name="network")
 
 
-def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5, head=64, num_classes=None, groups=None):
+def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5, head=64, dropout=0.0, num_classes=None,
+                   groups=None):
     """Gated PixelCNN (van den Oord et al., 2016, Conditional Image Generation, figure 2), which has no blind spot.
 
     The vertical stack sees all rows above, the horizontal stack the pixels to the left and, by 1x1, the vertical stack; each
@@ -57,6 +58,7 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
         blocks: number of gated layers, of which the first has kernels of 7x7 and masks A.
         kernel_size: of the other layers, odd.
         head: channels of the last hidden layer, of 1x1.
+        dropout: rate after each gate, in training.
         num_classes: if given, the network takes `[images, labels]`.
         groups: as for `pixelcnn`.
 
@@ -75,8 +77,8 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
         left = layers.Add()([left, layers.Dense(2 * filters, use_bias=False)(above)])
         if label:
             above, left = (layers.Add()([x, class_bias(label[1], num_classes, 2 * filters)]) for x in (above, left))
-        vertical = Gate()(above)
-        made = HorizontalConv(filters, 1, groups=groups)(Gate()(left))
+        vertical, left = (layers.Dropout(dropout)(Gate()(x)) if dropout else Gate()(x) for x in (above, left))
+        made = HorizontalConv(filters, 1, groups=groups)(left)
         horizontal = made if first else layers.Add()([horizontal, made])
     x = horizontal
     for width in (head, parameters):

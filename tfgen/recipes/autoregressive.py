@@ -63,7 +63,7 @@ def gated(hp, spec, num_classes=None):
     network = convolutional.gated_pixelcnn(
         spec.image_shape, filters=hp.Int("filters", 2, 512, default=64), blocks=hp.Int("blocks", 1, 50, default=7),
         kernel_size=hp.Int("kernel_size", 3, 9, step=2, default=5), head=hp.Int("head_filters", 2, 2048, default=64),
-        num_classes=num_classes, **colours(spec, likelihood))
+        dropout=hp.Float("dropout", 0.0, 0.9, default=0.0), num_classes=num_classes, **colours(spec, likelihood))
     return compiled(Autoregressive(network, likelihood, num_classes), hp, 1e-3)
 
 

@@ -102,7 +102,7 @@ class Autoregressive(GenerativeModel):
         Returns:
             Images (B, H, W, C).
         """
-        form = self.incremental
+        form, seeds = self.incremental, tf.cast(seeds, tf.int64)
         sampler, network = (autoregressive.naive, self.network) if form is None else (autoregressive.incremental, form)
         uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds)
         temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), tf.shape(seeds))
