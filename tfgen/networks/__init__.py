@@ -11,6 +11,7 @@ from tfgen.networks import (
     made,
     mlp,
     pixelcnn,
+    pixelcnnpp,
     progressive,
     resnet,
     stackgan,
@@ -19,5 +20,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "made", "mlp", "pixelcnn", "progressive",
-           "resnet", "stackgan", "style", "transformer", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "made", "mlp", "pixelcnn", "pixelcnnpp",
+           "progressive", "resnet", "stackgan", "style", "transformer", "translation"]

@@ -1,17 +1,18 @@
-"""PixelCNN and Gated PixelCNN: causal convolutions, images -> parameters of a discrete likelihood per value."""
+"""PixelCNN, PixelRNN and Gated PixelCNN: causal convolutions, images -> parameters of a discrete likelihood per value."""
 
 import keras
 from keras import layers
 
-from tfgen.layers import Gate, HorizontalConv, VerticalConv
+from tfgen.layers import Gate, HorizontalConv, RowLSTM, VerticalConv
 from tfgen.networks.blocks import from_unit
 from tfgen.networks.conditioning import label_input
 
 
 def masked_conv(x, filters, kernel_size, strict, groups):
     """Convolution with mask A (strict) or B: the sum of one over the rows above and one over the pixels to the left."""
-    y = HorizontalConv(filters, kernel_size, strict=strict, groups=groups)(x)
-    return y if kernel_size == 1 else layers.Add()([VerticalConv(filters, kernel_size, strict=True, use_bias=False)(x), y])
+    reach = kernel_size // 2
+    y = HorizontalConv(filters, reach, strict, groups)(x)
+    return layers.Add()([VerticalConv(filters, reach, reach, reach, strict=True, use_bias=False)(x), y]) if reach else y
 
 
 def pixelcnn(image_shape, parameters, filters=16, blocks=15, head=32, groups=None):
@@ -38,6 +39,32 @@ def pixelcnn(image_shape, parameters, filters=16, blocks=15, head=32, groups=Non
         for width, size in ((filters, 1), (filters, 3), (2 * filters, 1)):
             y = masked_conv(layers.ReLU()(y), width, size, False, groups)
         x = layers.Add()([x, y])
+    for width in (head, head, parameters):
+        x = masked_conv(layers.ReLU()(x), width, 1, False, groups)
+    return keras.Model(image, x, name="network")
+
+
+def pixelrnn(image_shape, parameters, units=16, blocks=7, head=32, groups=None):
+    """PixelRNN with Row LSTMs (van den Oord et al., 2016, PixelRNN, table 1): mask A of 7x7, then residual Row LSTMs.
+
+    Args:
+        image_shape: (H, W, C).
+        parameters: channels of the output.
+        units: h, channels of each LSTM; maps have 2 h channels.
+        blocks: number of LSTMs: input-to-state with mask B over 3 columns, state-to-state over 3 columns, 1x1 to 2 h.
+        head: channels of the two last hidden layers of 1x1.
+        groups: as for `pixelcnn`.
+
+    Returns:
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, parameters).
+    """
+    groups = groups or image_shape[-1]
+    units, head = multiple(units, groups), multiple(head, groups)
+    image = keras.Input(image_shape, name="x")
+    x = masked_conv(from_unit(image), 2 * units, 7, True, groups)
+    for _ in range(blocks):
+        y = RowLSTM(units)(HorizontalConv(4 * units, 1, groups=groups)(x))
+        x = layers.Add()([x, masked_conv(y, 2 * units, 1, False, groups)])
     for width in (head, head, parameters):
         x = masked_conv(layers.ReLU()(x), width, 1, False, groups)
     return keras.Model(image, x, name="network")
@@ -71,18 +98,18 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
     inputs, label = (image, None) if not num_classes else ([image, label_input()],) * 2
     vertical = horizontal = from_unit(image)
     for block in range(blocks):
-        first, size = block == 0, 7 if block == 0 else kernel_size
-        above = VerticalConv(2 * filters, size, strict=first)(vertical)
-        left = HorizontalConv(2 * filters, size, strict=first, groups=groups)(horizontal)
+        first, reach = block == 0, 3 if block == 0 else kernel_size // 2
+        above = VerticalConv(2 * filters, reach, reach, reach, strict=first)(vertical)
+        left = HorizontalConv(2 * filters, reach, first, groups)(horizontal)
         left = layers.Add()([left, layers.Dense(2 * filters, use_bias=False)(above)])
         if label:
             above, left = (layers.Add()([x, class_bias(label[1], num_classes, 2 * filters)]) for x in (above, left))
         vertical, left = (layers.Dropout(dropout)(Gate()(x)) if dropout else Gate()(x) for x in (above, left))
-        made = HorizontalConv(filters, 1, groups=groups)(left)
+        made = HorizontalConv(filters, 0, groups=groups)(left)
         horizontal = made if first else layers.Add()([horizontal, made])
     x = horizontal
     for width in (head, parameters):
-        x = HorizontalConv(width, 1, groups=groups)(layers.ReLU()(x))
+        x = HorizontalConv(width, 0, groups=groups)(layers.ReLU()(x))
     return keras.Model(inputs, x, name="network")
 
 

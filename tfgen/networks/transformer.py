@@ -48,6 +48,6 @@ def image_transformer(image_shape, parameters, levels=256, units=512, blocks=12,
         x = added(x, layers.Dense(units)(layers.Dense(hidden, "relu")(x)))
     if groups > 1:
         width = multiple(units, groups)
-        own = HorizontalConv(width, 1, strict=True, groups=groups, use_bias=False)(image)
+        own = HorizontalConv(width, 0, strict=True, groups=groups, use_bias=False)(image)
         x = layers.ReLU()(layers.Add()([layers.Dense(width)(x), own]))
-    return keras.Model(inputs, HorizontalConv(parameters, 1, groups=groups)(x), name="network")
+    return keras.Model(inputs, HorizontalConv(parameters, 0, groups=groups)(x), name="network")

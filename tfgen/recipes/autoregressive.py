@@ -6,6 +6,7 @@ from tfgen.distributions import Bernoulli, Categorical, MixtureOfLogistics
 from tfgen.models import Autoregressive
 from tfgen.networks import made as fully_connected
 from tfgen.networks import pixelcnn as convolutional
+from tfgen.networks import pixelcnnpp as multi_scale
 from tfgen.networks import transformer
 from tfgen.recipes.hyperparameters import classes
 from tfgen.recipes.registry import recipe
@@ -58,6 +59,16 @@ def pixelcnn(hp, spec):
     return compiled(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
 
 
+@recipe(family="autoregressive", paper="arXiv:1601.06759", objective=BITS, batch_size=16)
+def pixelrnn(hp, spec):
+    """PixelRNN (van den Oord et al., 2016): seven Row LSTMs of 16 units, recurrent from row to row."""
+    likelihood = categorical(spec)
+    network = convolutional.pixelrnn(
+        spec.image_shape, units=hp.Int("units", 2, 512, default=16), blocks=hp.Int("blocks", 1, 20, default=7),
+        head=hp.Int("head_filters", 2, 2048, default=32), **colours(spec, likelihood))
+    return compiled(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
+
+
 def gated(hp, spec, num_classes=None):
     likelihood = categorical(spec)
     network = convolutional.gated_pixelcnn(
@@ -80,6 +91,22 @@ def gated_pixelcnn(hp, spec):
 def conditional_gated_pixelcnn(hp, spec):
     """Conditional Gated PixelCNN (van den Oord et al., 2016): each gated layer is told the class."""
     return gated(hp, spec, classes(spec, "conditional_gated_pixelcnn", "gated_pixelcnn"))
+
+
+@recipe(family="autoregressive", paper="arXiv:1701.05517", objective=BITS, batch_size=16)
+def pixelcnnpp(hp, spec):
+    """PixelCNN++ (Salimans et al., 2017): a mixture of discretised logistics, two streams at three resolutions."""
+    likelihood = MixtureOfLogistics(hp.Int("components", 1, 50, default=10), spec.levels)
+    deepest = max(n for n in (1, 2, 3) if all(side % 2 ** (n - 1) == 0 for side in spec.image_shape[:2]))
+    network = multi_scale.pixelcnnpp(
+        spec.image_shape, likelihood.parameters(spec.image_shape[-1]), filters=hp.Int("filters", 2, 512, default=160),
+        blocks=hp.Int("blocks", 1, 10, default=5), levels=hp.Int("levels", 1, deepest, default=deepest),
+        dropout=hp.Float("dropout", 0.0, 0.9, default=0.5))
+    model = Autoregressive(network, likelihood)
+    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
+    decay = keras.optimizers.schedules.ExponentialDecay(rate, 1, 0.999995)
+    model.compile(keras.optimizers.Adam(decay, 0.95, 0.9995))
+    return model
 
 
 @recipe(family="autoregressive", paper="arXiv:1802.05751", objective=BITS, batch_size=16)

@@ -57,8 +57,6 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
     height, width, channels = given.shape[1:]
     batch = tf.shape(given)[0]
     constants, turns = form.per_batch(labels), _turns(likelihood, channels)
-    shapes = {key: x.shape[-1] for key, x in form.buffered.items()}
-
     def by_row(x):
         """(B, H, W, k) -> (H, W, B, 1, 1, k), read by row and pixel."""
         return tf.transpose(x, (1, 2, 0, 3))[:, :, :, None, None]
@@ -66,10 +64,16 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
     uniforms, given, masks = by_row(uniforms), by_row(given), by_row(masks)
 
     def arrays():
-        return {key: tf.TensorArray(tf.float32, width, element_shape=(None, 1, 1, size)) for key, size in shapes.items()}
+        # One more element takes what columns between the cells of a coarser grid write.
+        return {key: tf.TensorArray(tf.float32, x.shape[2] + 1, element_shape=(None, 1, 1, x.shape[-1]))
+                for key, x in form.buffered.items()}
 
-    def joined(array):
-        return tf.transpose(array.stack()[:, :, 0, 0], (1, 0, 2))[:, None]  # (B, 1, W, k)
+    def written(array, x, column, value):
+        stride = form.stride(x)
+        return array.write(tf.where(column % stride == 0, column // stride, x.shape[2]), tf.cast(value, tf.float32))
+
+    def joined(array, size):
+        return tf.transpose(array.stack()[:size, :, 0, 0], (1, 0, 2))[:, None]  # (B, 1, size, k)
 
     def one_row(row, states, images):
         row_values, of_rows, of_pixels = form.begin_row(constants, states, row, batch)
@@ -81,14 +85,14 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
                 drawn = likelihood.draw(tf.cast(parameters, tf.float32), uniforms[row, column], temperature)
                 made = tf.where(turn & ~mask, drawn, made)
             values, found = form.end_pixel(values, found, made, at)
-            buffers = {key: array.write(column, tf.cast(values[key], tf.float32)) for key, array in buffers.items()}
+            buffers = {key: written(buffers[key], x, column, values[key]) for key, x in form.buffered.items()}
             return column + 1, found, pixels.write(column, made), buffers
 
         pixels = tf.TensorArray(tf.float32, width, element_shape=(None, 1, 1, channels))
         _, of_pixels, pixels, buffers = tf.while_loop(lambda column, *_: column < width, one_pixel,
                                                       (0, of_pixels, pixels, arrays()), parallel_iterations=1)
-        states = form.end_row(of_rows, of_pixels, {key: joined(array) for key, array in buffers.items()}, row)
-        return row + 1, states, images.write(row, joined(pixels)[:, 0])
+        rows = {key: joined(buffers[key], x.shape[2]) for key, x in form.buffered.items()}
+        return row + 1, form.end_row(of_rows, of_pixels, rows, row), images.write(row, joined(pixels, width)[:, 0])
 
     images = tf.TensorArray(tf.float32, height, element_shape=(None, width, channels))
     made = tf.while_loop(lambda row, *_: row < height, one_row, (0, form.start(batch), images), parallel_iterations=1)[-1]

@@ -35,7 +35,8 @@ class Incremental:
 
     Each tensor has a rate, at which its values become known: once per batch (what depends on labels alone), row by row
     (the vertical stack of a PixelCNN) or pixel by pixel. Causal layers determine the rate of their outputs; the output of a
-    pointwise operation has the highest rate of its inputs.
+    pointwise operation has the highest rate of its inputs. On a coarser grid, values count at the first pixel of each cell;
+    in between they are arbitrary, and states stay.
 
     Args:
         network: Functional model, images (B, H, W, C) or [images, labels] -> (B, H, W, parameters).
@@ -60,6 +61,8 @@ class Incremental:
         used = {id(x) for node in self.nodes[PIXEL] for x in node.input_tensors} | {id(self.output)}
         # Tensors known by the row that pixels need, and tensors known by the pixel that layers of rows need.
         self.row_values = [key for key in used if self.rate[key] == ROW]
+        outputs = [self.output, *(x for node in self.nodes[ROW] for x in node.outputs)]
+        self.strides = {id(x): self.stride(x) for x in outputs}
         self.buffered = {id(x): x for node in self.nodes[ROW] for x in node.input_tensors if self.rate[id(x)] == PIXEL}
 
     def _add(self, node):
@@ -67,6 +70,8 @@ class Incremental:
         highest = max((self.rate[key] for key in keys), key=_RATES.index)
         late = self.open.intersection(keys)
         if isinstance(layer, CausalLayer):
+            if self._step_size(node) > 1 and type(layer).end_row is not CausalLayer.end_row:
+                raise NotIncremental(f"{layer.name} expects the grid of the image")
             if not layer.strict and (late or (layer.rate == ROW and highest == PIXEL)):
                 raise NotIncremental(f"{layer.name} takes pixels that are not yet known")
             rate = layer.rate
@@ -86,6 +91,17 @@ class Incremental:
         """Whether the input of a causal layer is complete only after its output was used."""
         key = id(node.input_tensors[0])
         return key in self.open or (name == ROW and self.rate[key] == PIXEL)
+
+    def stride(self, x):
+        """Pixels of the image per cell of the tensor's grid, in each direction."""
+        grid, image = tuple(x.shape[1:3]), self.image.shape[1:3]
+        strides = (2**power for power in range(10))
+        coarser = len(x.shape) == 4 and self.rate.get(id(x)) != BATCH
+        return next((s for s in strides if tuple(-(-side // s) for side in image) == grid), 1) if coarser else 1
+
+    def _step_size(self, node):
+        """Pixels from one step of a causal layer to the next."""
+        return min(self.stride(x) for x in (node.input_tensors[0], node.outputs[0]))
 
     def start(self, batch):
         """(states of the layers of rows, states of the layers of pixels) before the first pixel of `batch` images."""
@@ -118,7 +134,7 @@ class Incremental:
 
     def end_row(self, of_rows, of_pixels, buffered, row):
         """States after a row. buffered: {tensor: (B, 1, W, channels)} of the `buffered` tensors."""
-        of_rows = of_rows | {index: _step(node, buffered, of_rows[index], (row,))[1]
+        of_rows = of_rows | {index: self._step(node, buffered, of_rows[index], (row,))[1]
                              for index, node in self._causal(ROW) if self._late(ROW, node)}
         return of_rows, {index: node.operation.end_row(of_pixels[index], row) for index, node in self._causal(PIXEL)}
 
@@ -133,7 +149,7 @@ class Incremental:
         Returns:
             (parameters (B, 1, 1, channels), {tensor: value}, new states).
         """
-        values = constants | {key: value[:, :, at[1]:at[1] + 1] for key, value in row_values.items()}
+        values = constants | {key: value[:, :, at[1] // self.strides[key], None] for key, value in row_values.items()}
         values[id(self.image)] = pixel
         states = self._run(PIXEL, values, states, at)
         return values[id(self.output)], values, states
@@ -144,7 +160,7 @@ class Incremental:
         for node in self.nodes[PIXEL]:
             if not isinstance(node.operation, CausalLayer) and id(node.outputs[0]) in self.open:
                 _apply(node, values)
-        return values, states | {index: _step(node, values, states[index], at)[1]
+        return values, states | {index: self._step(node, values, states[index], at)[1]
                                  for index, node in self._causal(PIXEL) if self._late(PIXEL, node)}
 
     def _run(self, name, values, states, at):
@@ -152,17 +168,22 @@ class Incremental:
         made = dict(states)
         for index, node in enumerate(self.nodes[name]):
             if isinstance(node.operation, CausalLayer):
-                values[id(node.outputs[0])], state = _step(node, values, states[index], at)
+                values[id(node.outputs[0])], state = self._step(node, values, states[index], at)
                 if not self._late(name, node):
                     made[index] = state
             else:
                 _apply(node, values)
         return made
 
-
-def _step(node, values, state, at):
-    layer = node.operation
-    return layer.step(tf.cast(values[id(node.input_tensors[0])], layer.compute_dtype), state, at)
+    def _step(self, node, values, state, at):
+        """(output, new state) of a causal layer; between its steps on a coarser grid the state stays."""
+        layer, size = node.operation, self._step_size(node)
+        x = tf.cast(values[id(node.input_tensors[0])], layer.compute_dtype)
+        output, new = layer.step(x, state, tuple(place // size for place in at))
+        if size > 1:
+            due = tf.reduce_all([place % size == 0 for place in at])
+            new = tf.nest.map_structure(lambda new, old: tf.where(due, new, old), new, state)
+        return output, new
 
 
 def _apply(node, values):
