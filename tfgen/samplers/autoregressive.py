@@ -19,7 +19,7 @@ def _turns(likelihood, channels):
     return [tf.ones(channels, bool)] if likelihood.joint else [tf.range(channels) == c for c in range(channels)]
 
 
-def naive(network, likelihood, uniforms, temperature, given, masks, labels=None):
+def naive(network, likelihood, uniforms, temperature, given, masks, labels=None, pixels=None):
     """Samples with one run of the whole network per pixel (and channel): the reference.
 
     Args:
@@ -30,11 +30,13 @@ def naive(network, likelihood, uniforms, temperature, given, masks, labels=None)
         given: images (B, H, W, C), of which the pixels with mask 1 are kept.
         masks: bool (B, H, W, 1).
         labels: int (B,), for a network that takes them.
+        pixels: number of pixels after which to stop, for timing; None: all.
 
     Returns:
         Images (B, H, W, C).
     """
     height, width, channels = given.shape[1:]
+    end = height * width if pixels is None else pixels
 
     def body(index, images):
         for turn in _turns(likelihood, channels):
@@ -45,7 +47,7 @@ def naive(network, likelihood, uniforms, temperature, given, masks, labels=None)
         return index + 1, images
 
     start = tf.where(masks, given, 0.0)
-    return tf.while_loop(lambda index, _: index < height * width, body, (0, start), parallel_iterations=1)[1]
+    return tf.while_loop(lambda index, _: index < end, body, (0, start), parallel_iterations=1)[1]
 
 
 def incremental(form, likelihood, uniforms, temperature, given, masks, labels=None):
