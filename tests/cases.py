@@ -16,7 +16,7 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "codes": 2, "code_dim": 3, "critic_steps": 1, "clip": 1.0, "stage_steps": 5, "stage_one_steps": 5,
         "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
         "pretrain_share": 0.25, "head_filters": 4, "head_units": 4, "hidden_units": 8, "block_length": 10, "memory": 7,
-        "warmup_steps": 1, "dropout": 0.0}
+        "warmup_steps": 1, "components": 2, "dropout": 0.0}
 
 
 def spec_of(name):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
-from cases import TINY, tiny_values
+from cases import SPEC, TINY, tiny_values
 
 from tfgen import Autoregressive, data, recipes, verbs
 from tfgen.data import DataSpec
@@ -25,7 +25,7 @@ NAMES = sorted(name for name, recipe in recipes.RECIPES.items() if recipe.family
 @functools.cache
 def known_to(name):
     """The hyperparameters of a recipe."""
-    return set(tiny_values(name))
+    return set(recipes.find(name).hyperparameters(SPEC, tiny_values(name)))
 
 
 def tiny(name, shape, levels, seed=0, **values):
@@ -185,6 +185,25 @@ def test_complete_keeps_given_pixels_and_draws_the_others_given_them(name):
     np.testing.assert_allclose(made[masks == 1], given[masks == 1], atol=1e-6)
     same_levels(drawn_again(model, made, [1, 2, 3])[masks == 0], made[masks == 0], levels)
     assert np.any(made != given)
+
+
+def test_another_order_of_pixels():
+    """Probabilities sum to 1; a value is drawn given those before it in the order, by hand for the first two."""
+    model, x = tiny("made", (2, 2, 1), 2, order="random", mask_seed=3), all_images((2, 2, 1), 2)
+    log_prob = model.log_prob(x).numpy()
+    assert sorted(model.order) == [0, 1, 2, 3] and model.order != [0, 1, 2, 3]
+    assert np.exp(log_prob.astype(float)).sum() == pytest.approx(1.0, abs=1e-5)
+    first = x.reshape(-1, 4)[:, model.order[0]]
+    bias = float(model.parameters(0 * x[:1])[0, 0, 0, 0])
+    assert np.exp(log_prob)[first == 1].sum() == pytest.approx(scipy.special.expit(bias), abs=1e-5)
+    made = tf.function(model.sample)(tf.constant([1, 2, 3]))
+    same_levels(drawn_again(model, model.ordered(made), [1, 2, 3]), model.ordered(made), 2)
+    masks = np.zeros((3, 2, 2), np.float32)
+    masks.reshape(3, 4)[:, model.order[0]] = 1
+    done = model.complete(1 - made, masks, tf.constant([1, 2, 3])).numpy()
+    np.testing.assert_array_equal(done.reshape(3, 4)[:, model.order[0]], 1 - made.numpy().reshape(3, 4)[:, model.order[0]])
+    with pytest.raises(UserError, match=r"permutation of 0 \.\.\. 3, received \[0, 1\]"):
+        Autoregressive(model.network, order=[0, 1])
 
 
 def test_a_network_with_other_operations_is_sampled_naively():

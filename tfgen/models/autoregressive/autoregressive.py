@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -28,16 +29,18 @@ class Autoregressive(GenerativeModel):
         likelihood: a `tfgen.distributions.Likelihood` of discrete images with `draw`: Bernoulli, Categorical,
             DiscretisedLogistic or MixtureOfLogistics.
         num_classes: number of classes of a conditional model, whose network takes labels; else None.
+        order: the pixels in the order of the product, numbered from 0 in raster order: a permutation of H W ints, by which
+            images are rearranged before they enter the network. None: raster order.
 
     Reported: `bits_per_dim` = loss / (D log 2), with D values per image.
 
     Raises:
-        UserError: if the network does not fit the likelihood or `num_classes`.
+        UserError: if the network does not fit the likelihood, `num_classes` or `order`.
     """
 
     loss_names = ("bits_per_dim",)
 
-    def __init__(self, network, likelihood=Bernoulli(), num_classes=None, **kwargs):
+    def __init__(self, network, likelihood=Bernoulli(), num_classes=None, order=None, **kwargs):
         super().__init__(**kwargs)
         image, made = tuple(network.inputs[0].shape[1:]), tuple(network.outputs[0].shape[1:])
         wanted = (*image[:-1], likelihood.parameters(image[-1]))
@@ -46,9 +49,12 @@ class Autoregressive(GenerativeModel):
         expected = 2 if num_classes else 1
         require(len(network.inputs) == expected, f"with num_classes={num_classes} the network must take {expected} "
                                                  f"input(s), it takes {len(network.inputs)}")
+        require(order is None or sorted(order) == list(range(image[0] * image[1])),
+                f"order expects a permutation of 0 ... {image[0] * image[1] - 1}, received {order}")
         self.network = network
         self.likelihood = likelihood
         self.num_classes = num_classes
+        self.order = None if order is None else [int(pixel) for pixel in order]
         self.built = True
 
     @property
@@ -64,18 +70,26 @@ class Autoregressive(GenerativeModel):
         return options
 
     def parameters(self, x, label=None, training=False):
-        """Parameters of the conditional distributions of all values: float32 (B, H, W, `likelihood.parameters(C)`)."""
+        """Parameters of the conditional distributions of all values: float32 (B, H, W, `likelihood.parameters(C)`).
+
+        With an `order`, x are rearranged images (`ordered`), and so are the parameters.
+        """
         inputs = [ops.convert_to_tensor(x), ops.convert_to_tensor(label)] if self.num_classes else x
         return ops.cast(self.network(inputs, training=training), "float32")
 
+    def ordered(self, maps):
+        """Maps (B, H, W, k) with their pixels in the order of the product."""
+        return maps if self.order is None else rearranged(maps, self.order)
+
     def compute_losses(self, batch, training):
         x, label = batch if isinstance(batch, (tuple, list)) else (batch, None)
-        nats = -ops.mean(self.likelihood.log_prob(self.parameters(x, label, training), x))
+        nats = -ops.mean(self.log_prob(x, label, training))
         return {"loss": nats, "bits_per_dim": nats / (math.prod(self.image_shape) * math.log(2.0))}
 
-    def log_prob(self, x, label=None):
+    def log_prob(self, x, label=None, training=False):
         """log p(x) in nats, exact: float32 (B,). x: images (B, H, W, C); label: int (B,), for a conditional model."""
-        return self.likelihood.log_prob(self.parameters(x, label), ops.convert_to_tensor(x))
+        x = self.ordered(ops.convert_to_tensor(x))
+        return self.likelihood.log_prob(self.parameters(x, label, training), x)
 
     def sample(self, seeds, label=None, temperature=1.0):
         """Images (B, H, W, C), drawn value by value; image i is a function of seed i (and its options) alone.
@@ -89,10 +103,10 @@ class Autoregressive(GenerativeModel):
         return self.complete(empty, empty[..., 0], seeds, label, temperature)
 
     def complete(self, images, masks, seeds, label=None, temperature=1.0):
-        """Images of which some pixels are given, the others drawn in raster order given all pixels before them.
+        """Images of which some pixels are given, the others drawn in the model's order given all pixels before them.
 
-        Given pixels that come later have no influence: below a given upper half the samples are exact, above a given lower
-        half they ignore it.
+        Given pixels that come later have no influence: in raster order, samples below a given upper half are exact, samples
+        above a given lower half ignore it.
 
         Args:
             images: (B, H, W, C), of which the given pixels are used.
@@ -106,8 +120,9 @@ class Autoregressive(GenerativeModel):
         sampler, network = (autoregressive.naive, self.network) if form is None else (autoregressive.incremental, form)
         uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds)
         temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), tf.shape(seeds))
-        return sampler(network, self.likelihood, uniforms, temperature, tf.cast(images, tf.float32),
-                       tf.cast(masks, tf.float32)[..., None] > 0.5, label)
+        given, masks = (self.ordered(tf.cast(maps, tf.float32)) for maps in (images, masks[..., None]))
+        made = sampler(network, self.likelihood, uniforms, temperature, given, masks > 0.5, label)
+        return made if self.order is None else rearranged(made, np.argsort(self.order))
 
     @property
     def incremental(self):
@@ -118,3 +133,8 @@ class Autoregressive(GenerativeModel):
             return None
 
 
+def rearranged(maps, order):
+    """Maps (B, H, W, k) whose pixel i, in raster order, is pixel order[i]."""
+    height, width, channels = maps.shape[1:]
+    flat = ops.take(ops.reshape(maps, (-1, height * width, channels)), order, axis=1)
+    return ops.reshape(flat, (-1, height, width, channels))
