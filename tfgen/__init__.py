@@ -51,6 +51,7 @@ if not _start.COMMAND:
         GANomaly,
         GenerativeModel,
         InfoGAN,
+        MaskEnsemble,
         Pix2Pix,
         ProGAN,
         RegionInpainter,
@@ -63,8 +64,8 @@ if not _start.COMMAND:
     from tfgen.serialization import serializable
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
-           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel",
-           "InfoGAN", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
+           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN",
+           "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
            "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation",
            "layers", "losses", "metrics", "models", "networks", "noise", "recipes", "runs", "schedules", "serializable",
            "serving", "toys", "tuning", "verbs"]

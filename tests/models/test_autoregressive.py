@@ -11,11 +11,12 @@ import scipy.special
 import tensorflow as tf
 from cases import SPEC, TINY, tiny_values
 
-from tfgen import Autoregressive, data, recipes, verbs
+from tfgen import Autoregressive, MaskEnsemble, data, recipes, verbs
 from tfgen.data import DataSpec
 from tfgen.distributions import Bernoulli, Categorical, DiscretisedLogistic, MixtureOfLogistics
 from tfgen.errors import UserError
 from tfgen.layers import HorizontalConv, VerticalConv
+from tfgen.models.autoregressive.autoregressive import incremental_form
 from tfgen.networks import pixelcnn
 from tfgen.samplers import autoregressive
 
@@ -138,7 +139,7 @@ def test_one_parallel_pass_draws_the_samples_again(name, shape):
     levels = 2 if recipes.find(name).view == "binarised" else 4
     model, seeds = tiny(name, shape, levels), np.array([3, 4, 5, 6, 2**40])
     label, live = labels(model, 5), verbs.Live(model)
-    assert model.incremental is not None
+    assert incremental_form(model.network) is not None
     made = live("sample", seeds, **({"label": 1} if label else {}))
     np.testing.assert_allclose(made, np.rint(made * (levels - 1)) / (levels - 1), atol=1e-6)
     same_levels(drawn_again(model, made, seeds, **label), made, levels)
@@ -206,11 +207,31 @@ def test_another_order_of_pixels():
         Autoregressive(model.network, order=[0, 1])
 
 
+@pytest.mark.parametrize("hidden_layers", [1, 2])
+def test_masks_make_a_mixture(hidden_layers, tmp_path):
+    """Each mask's model is causal and its probabilities sum to 1; log_prob is of the mixture, which samples follow."""
+    model = tiny("made", (2, 2, 1), 2, masks=3, hidden_layers=hidden_layers, order="random")
+    x = all_images((2, 2, 1), 2)
+    each = np.exp(model.log_probs(x).numpy().astype(float))
+    np.testing.assert_allclose(each.sum(1), 1.0, atol=1e-5)
+    assert np.abs(each[0] - each[1]).max() > 1e-3 and np.abs(each[1] - each[2]).max() > 1e-3
+    np.testing.assert_allclose(np.exp(model.log_prob(x)), each.mean(0), rtol=1e-4)
+    assert float(model.compute_losses(x, True)["loss"]) == pytest.approx(-np.log(each).mean(), rel=1e-4)
+    count = 20_000
+    made = verbs.Live(model)("sample", np.arange(count), batch_size=count).reshape(count, 4)
+    found = np.bincount((made @ [8, 4, 2, 1]).astype(int), minlength=16) / count
+    assert np.abs(found - each.mean(0)).max() < 4 * np.sqrt(0.25 / count)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras").log_prob(x), model.log_prob(x))
+    with pytest.raises(UserError, match="several outputs"):
+        MaskEnsemble(tiny("made", (2, 2, 1), 2).network)
+
+
 def test_a_network_with_other_operations_is_sampled_naively():
     image = keras.Input((3, 3, 1))
     x = keras.layers.Reshape((3, 3, 4))(HorizontalConv(4, 1, strict=True)(image))
     model = Autoregressive(keras.Model(image, x), Categorical(4))
-    assert model.incremental is None
+    assert incremental_form(model.network) is None
     x = model.sample(tf.constant([1, 2]))
     same_levels(drawn_again(model, x, [1, 2]), x, 4)
 
@@ -219,7 +240,7 @@ def test_a_network_with_other_operations_is_sampled_naively():
                                    lambda: keras.layers.Conv2D(2, 3, padding="same")])
 def test_networks_that_are_not_causal_have_no_incremental_form(layer):
     image = keras.Input((3, 3, 1))
-    assert Autoregressive(keras.Model(image, layer()(image)), Categorical(2)).incremental is None
+    assert incremental_form(keras.Model(image, layer()(image))) is None
 
 
 def test_one_trace_serves_all_batch_sizes():

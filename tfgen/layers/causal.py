@@ -49,6 +49,8 @@ class CausalLayer(keras.layers.Layer):
             x: input there; where it is not yet complete, the rest is arbitrary, and the output does not depend on it.
             state: of `start`, or of the previous pixel's or row's `step`.
             at: (row, column), or (row,) for layers of rate "row": int32 scalar tensors.
+
+        A layer whose `call` has further arguments takes those with which it was called in the network.
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(x, state, at)")
 

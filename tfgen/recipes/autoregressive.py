@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tfgen.distributions import Bernoulli, Categorical, MixtureOfLogistics
-from tfgen.models import Autoregressive
+from tfgen.models import Autoregressive, MaskEnsemble
 from tfgen.networks import made as fully_connected
 from tfgen.networks import pixelcnn as convolutional
 from tfgen.networks import pixelcnnpp as multi_scale
@@ -47,15 +47,17 @@ def fvbn(hp, spec):
 def made(hp, spec):
     """MADE (Germain et al., 2015): a masked autoencoder, one hidden layer of 500, one mask; binarised images.
 
-    The paper's order of pixels is order=random; raster order gives a likelihood comparable with those of the other recipes.
+    The paper's order of pixels is order=random; in raster order the model is comparable with those of the other recipes.
+    With masks=K, the same weights are trained under K masks of hidden units in one order, and the model is their mixture.
     """
     units = [hp.Int("units", 4, 8192, default=500)] * hp.Int("hidden_layers", 1, 4, default=1)
     seed, pixels = hp.Int("mask_seed", 0, 1000, default=0), math.prod(spec.image_shape[:2])
-    network = fully_connected.made(spec.image_shape, units, direct=hp.Boolean("direct", default=True), seed=seed)
+    masks, direct = hp.Int("masks", 1, 32, default=1), hp.Boolean("direct", default=True)
+    network = fully_connected.made(spec.image_shape, units, direct=direct, masks=masks, seed=seed)
     random = hp.Choice("order", ["raster", "random"], default="raster") == "random"
     order = np.random.default_rng(seed).permutation(pixels).tolist() if random else None
-    return compiled(Autoregressive(network, order=order), hp, 1e-2, keras.optimizers.Adagrad, initial_accumulator_value=0.0,
-                    epsilon=1e-6)
+    model = (Autoregressive if masks == 1 else MaskEnsemble)(network, order=order)
+    return compiled(model, hp, 1e-2, keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-6)
 
 
 @recipe(family="autoregressive", paper="arXiv:1601.06759", objective=BITS, batch_size=16)

@@ -179,7 +179,7 @@ class Incremental:
         """(output, new state) of a causal layer; between its steps on a coarser grid the state stays."""
         layer, size = node.operation, self._step_size(node)
         x = tf.cast(values[id(node.input_tensors[0])], layer.compute_dtype)
-        output, new = layer.step(x, state, tuple(place // size for place in at))
+        output, new = layer.step(x, state, tuple(place // size for place in at), **node.arguments.kwargs)
         if size > 1:
             due = tf.reduce_all([place % size == 0 for place in at])
             new = tf.nest.map_structure(lambda new, old: tf.where(due, new, old), new, state)

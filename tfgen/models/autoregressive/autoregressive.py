@@ -116,21 +116,25 @@ class Autoregressive(GenerativeModel):
         Returns:
             Images (B, H, W, C).
         """
-        form, seeds = self.incremental, tf.cast(seeds, tf.int64)
-        sampler, network = (autoregressive.naive, self.network) if form is None else (autoregressive.incremental, form)
+        return self.completed(self.network, images, masks, seeds, label, temperature)
+
+    def completed(self, network, images, masks, seeds, label, temperature):
+        """`complete` with one network of conditional distributions."""
+        form, seeds = incremental_form(network), tf.cast(seeds, tf.int64)
+        sampler, network = (autoregressive.naive, network) if form is None else (autoregressive.incremental, form)
         uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds)
         temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), tf.shape(seeds))
         given, masks = (self.ordered(tf.cast(maps, tf.float32)) for maps in (images, masks[..., None]))
         made = sampler(network, self.likelihood, uniforms, temperature, given, masks > 0.5, label)
         return made if self.order is None else rearranged(made, np.argsort(self.order))
 
-    @property
-    def incremental(self):
-        """The network's `tfgen.samplers.Incremental` form, or None if it has an operation without one."""
-        try:
-            return Incremental(self.network)
-        except NotIncremental:
-            return None
+
+def incremental_form(network):
+    """The network's `tfgen.samplers.Incremental` form, or None if it has an operation without one."""
+    try:
+        return Incremental(network)
+    except NotIncremental:
+        return None
 
 
 def rearranged(maps, order):
