@@ -237,8 +237,9 @@ def test_a_network_with_other_operations_is_sampled_naively():
 
 
 @pytest.mark.parametrize("layer", [lambda: HorizontalConv(2, 1), lambda: keras.layers.Conv2D(2, 1),
-                                   lambda: keras.layers.Conv2D(2, 3, padding="same")])
-def test_networks_that_are_not_causal_have_no_incremental_form(layer):
+                                   lambda: keras.layers.Conv2D(2, 3, padding="same"),
+                                   lambda: lambda x: HorizontalConv(2, 1, strict=True)(x) + np.ones((3, 3, 1), "float32")])
+def test_networks_that_are_not_causal_or_hold_maps_have_no_incremental_form(layer):
     image = keras.Input((3, 3, 1))
     assert incremental_form(keras.Model(image, layer()(image))) is None
 

@@ -59,6 +59,7 @@ def incremental(form, likelihood, uniforms, temperature, given, masks, labels=No
     height, width, channels = given.shape[1:]
     batch = tf.shape(given)[0]
     constants, turns = form.per_batch(labels), _turns(likelihood, channels)
+
     def by_row(x):
         """(B, H, W, k) -> (H, W, B, 1, 1, k), read by row and pixel."""
         return tf.transpose(x, (1, 2, 0, 3))[:, :, :, None, None]

@@ -26,6 +26,13 @@ def pointwise(operation):
     return isinstance(operation, keras.layers.Conv2D) and operation.kernel_size == operation.strides == (1, 1)
 
 
+def _takes_no_maps(node):
+    """Whether the constants among the arguments of an operation are the same for all pixels."""
+    given = tf.nest.flatten([list(node.arguments.args), dict(node.arguments.kwargs)])
+    constants = [x for x in given if hasattr(x, "shape") and not isinstance(x, keras.KerasTensor)]
+    return all(len(x.shape) < 2 or set(x.shape[:-1]) == {1} for x in constants)
+
+
 class NotIncremental(Exception):
     """A network with an operation whose incremental form is not known."""
 
@@ -75,7 +82,7 @@ class Incremental:
             if not layer.strict and (late or (layer.rate == ROW and highest == PIXEL)):
                 raise NotIncremental(f"{layer.name} takes pixels that are not yet known")
             rate = layer.rate
-        elif highest != BATCH and not pointwise(layer):
+        elif highest != BATCH and not (pointwise(layer) and _takes_no_maps(node)):
             raise NotIncremental(f"{layer.name} is neither causal nor pointwise")
         else:
             rate = highest

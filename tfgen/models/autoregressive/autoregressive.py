@@ -84,7 +84,8 @@ class Autoregressive(GenerativeModel):
     def compute_losses(self, batch, training):
         x, label = batch if isinstance(batch, (tuple, list)) else (batch, None)
         nats = -ops.mean(self.log_prob(x, label, training))
-        return {"loss": nats, "bits_per_dim": nats / (math.prod(self.image_shape) * math.log(2.0))}
+        bits = nats / (math.prod(self.image_shape) * math.log(2.0)) + self.bits_offset
+        return {"loss": nats, "bits_per_dim": bits}
 
     def log_prob(self, x, label=None, training=False):
         """log p(x) in nats, exact: float32 (B,). x: images (B, H, W, C); label: int (B,), for a conditional model."""
