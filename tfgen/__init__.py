@@ -28,6 +28,7 @@ if not _start.COMMAND:
         pictures,
         recipes,
         runs,
+        samplers,
         schedules,
         serving,
         toys,
@@ -45,12 +46,14 @@ if not _start.COMMAND:
         AnomalyAutoencoder,
         AnomalyVAE,
         Autoencoder,
+        Autoregressive,
         CycleGAN,
         DeepSVDD,
         FAnoGAN,
         GANomaly,
         GenerativeModel,
         InfoGAN,
+        MaskEnsemble,
         Pix2Pix,
         ProGAN,
         RegionInpainter,
@@ -63,9 +66,9 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix",
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN", "CycleGAN",
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "MaskEnsemble", "Pix2Pix",
            "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
            "VAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent",
-           "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "schedules",
+           "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers", "schedules",
            "serializable", "serving", "toys", "tuning", "verbs"]

@@ -54,6 +54,26 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         return self.start * ops.clip(2.0 * left, 0.0, 1.0)
 
 
+@serializable
+class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `peak` at `warmup` steps, then decay with 1 / sqrt(step) (Vaswani et al., 2017, equation 3).
+
+    Args:
+        peak: largest learning rate, >= 0.
+        warmup: number of steps of the warm-up, >= 1.
+    """
+
+    def __init__(self, peak, warmup):
+        if warmup < 1:
+            raise UserError(f"InverseSquareRoot(warmup) expects at least 1 step, received {warmup}")
+        self.peak = peak
+        self.warmup = warmup
+
+    def __call__(self, step):
+        share = (ops.cast(step, "float32") + 1.0) / self.warmup
+        return self.peak * ops.minimum(share, 1.0 / ops.sqrt(share))
+
+
 def value(weight, step):
     """Value of a weight at `step`: of a schedule, or the constant itself."""
     return weight(step) if callable(weight) else weight

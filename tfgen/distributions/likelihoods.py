@@ -14,6 +14,16 @@ def sum_pixels(values):
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
 
+def per_image(values):
+    """(B,) -> (B, 1, 1, 1), which broadcasts with images."""
+    return ops.reshape(values, (-1, 1, 1, 1))
+
+
+def logit(u):
+    """log(u / (1 - u)): a standard logistic variate from a uniform one in (0, 1)."""
+    return ops.log(u) - ops.log1p(-u)
+
+
 class Likelihood:
     """A distribution over images in [0, 1], independent per value given its parameters, the decoder's output.
 
@@ -23,11 +33,22 @@ class Likelihood:
         bits_offset: offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability.
         normalised: whether it sums or integrates to 1 over grey levels (a Bernoulli does so over binary images only). If
             not, its `log_prob` of grey-level images is not a log-likelihood, and their bits/dim are undefined.
+        joint: whether the channels of a pixel have a joint distribution given the parameters; else each channel is
+            independent of the others given its own parameters.
     """
 
     parameters_per_value = 1
     bits_offset = 0.0
     normalised = True
+    joint = False
+
+    def parameters(self, channels):
+        """Number of channels of the decoder's output for images with `channels`."""
+        return channels * self.parameters_per_value
+
+    def uniforms(self, channels):
+        """Number of uniform variates per pixel that `draw` takes."""
+        return channels
 
     def log_prob(self, parameters, x):
         """log p(x | parameters) in nats summed over pixels and channels: (B, H, W, C k), (B, H, W, C) -> (B,)."""
@@ -36,6 +57,19 @@ class Likelihood:
     def mean(self, parameters):
         """Mean image in [0, 1]: (B, H, W, C k) -> (B, H, W, C)."""
         raise NotImplementedError(f"{type(self).__name__} must define mean(parameters)")
+
+    def draw(self, parameters, uniforms, temperature):
+        """A sample x from p(x | parameters), a function of the uniform noise.
+
+        Args:
+            parameters: (B, H, W, `parameters(C)`).
+            uniforms: (B, H, W, `uniforms(C)`) in (0, 1).
+            temperature: (B,), >= 0: logits are divided and scales multiplied by it; 1 samples p, 0 gives its mode.
+
+        Returns:
+            float32 (B, H, W, C) in [0, 1].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define draw(parameters, uniforms, temperature)")
 
 
 @serializable
@@ -56,6 +90,10 @@ class Bernoulli(Likelihood):
 
     def mean(self, parameters):
         return ops.sigmoid(parameters)
+
+    def draw(self, parameters, uniforms, temperature):
+        # u < sigmoid(l / T), without the division.
+        return ops.cast(per_image(temperature) * logit(uniforms) < parameters, "float32")
 
 
 @serializable
@@ -119,6 +157,12 @@ class DiscretisedLogistic(Likelihood):
 
     def mean(self, parameters):
         return ops.clip(ops.split(parameters, 2, axis=-1)[0], 0.0, 1.0)
+
+    def draw(self, parameters, uniforms, temperature):
+        mean, log_scale = ops.split(parameters, 2, axis=-1)
+        x = mean + per_image(temperature) * ops.exp(_bounded_log_scale(log_scale)) * logit(uniforms)
+        top = 2**self.bits - 1
+        return ops.round(ops.clip(x, 0.0, 1.0) * top) / top
 
 
 def _bounded_log_scale(raw, lowest=-6.0):

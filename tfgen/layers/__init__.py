@@ -3,14 +3,21 @@
 from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
 from tfgen.layers.augmentation import Jitter, Rotation
 from tfgen.layers.blemishes import Blemishes
+from tfgen.layers.causal import AppendOnes, CausalLayer, Gate, HorizontalConv, VerticalConv
+from tfgen.layers.causal_attention import CausalSelfAttention, LevelEmbedding, PixelShift, PositionEmbedding
+from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
+from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
 from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
+from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
-__all__ = ["Blemishes", "Clip", "CodeDistance", "Corruption", "EqualisedConv2D", "EqualisedDense", "EraseLattice",
-           "EraseRegion", "GaussianCorruption", "ImagePool", "Jitter", "Learned", "MaskPixels", "MinibatchStdDev",
-           "OffDiagonalOrthogonality", "PixelNorm", "ReflectionPadding2D", "Rotation", "RunningMean", "SaltAndPepper",
-           "Scale", "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense", "SquaredError", "StandardisedError",
-           "uses_batch_statistics"]
+__all__ = ["AppendOnes", "Blemishes", "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance",
+           "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D", "EqualisedDense", "EraseLattice",
+           "EraseRegion", "Gate", "GaussianCorruption", "HorizontalConv", "ImagePool", "Jitter", "Learned",
+           "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
+           "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM",
+           "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense",
+           "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling", "uses_batch_statistics"]

@@ -1,6 +1,7 @@
 """One file per training procedure, one folder per family."""
 
 from tfgen.models.autoencoders import VAE, Autoencoder, StackedAutoencoder
+from tfgen.models.autoregressive import Autoregressive, MaskEnsemble
 from tfgen.models.base import AdversarialModel, GenerativeModel
 from tfgen.models.detectors import (
     DRAEM,
@@ -26,6 +27,7 @@ from tfgen.models.gans import (
 )
 from tfgen.models.translation import CycleGAN, Pix2Pix
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
+           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN",
+           "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE"]

@@ -8,13 +8,17 @@ from tfgen.networks import (
     energy,
     grids,
     lenet,
+    made,
     mlp,
+    pixelcnn,
+    pixelcnnpp,
     progressive,
     resnet,
     stackgan,
     style,
+    transformer,
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "progressive", "resnet", "stackgan",
-           "style", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "made", "mlp", "pixelcnn", "pixelcnnpp",
+           "progressive", "resnet", "stackgan", "style", "transformer", "translation"]
