@@ -15,7 +15,7 @@ SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8}
 TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samples": 3, "categories": 3,
         "codes": 2, "code_dim": 3, "critic_steps": 1, "clip": 1.0, "stage_steps": 5, "stage_one_steps": 5,
         "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
-        "pretrain_share": 0.25}
+        "pretrain_share": 0.25, "flow_steps": 2, "hidden_layers": 1, "couplings": 1}
 
 
 def spec_of(name):
@@ -27,10 +27,14 @@ def spec_of(name):
 
 
 @functools.cache
+def hyperparameters(name):
+    """The names of the hyperparameters of recipe `name`; builds a model at its first call."""
+    return set(recipes.find(name).hyperparameters(spec_of(name)))
+
+
 def tiny_values(name):
     """The tiny values that recipe `name` has."""
-    space = recipes.find(name).hyperparameters(SPEC)
-    return {key: value for key, value in TINY.items() if key in space}
+    return {key: value for key, value in TINY.items() if key in hyperparameters(name)}
 
 
 def tiny(name, **values):

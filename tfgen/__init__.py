@@ -47,6 +47,7 @@ if not _start.COMMAND:
         CycleGAN,
         DeepSVDD,
         FAnoGAN,
+        Flow,
         GANomaly,
         GenerativeModel,
         InfoGAN,
@@ -62,8 +63,8 @@ if not _start.COMMAND:
     from tfgen.serialization import serializable
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix",
+           "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE",
            "__version__", "data", "detection", "distributions", "doctor", "evaluation", "layers", "losses", "metrics",
            "models", "networks", "noise", "recipes", "runs", "schedules", "serializable", "serving", "toys", "tuning",
            "verbs"]

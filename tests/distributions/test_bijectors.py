@@ -62,8 +62,8 @@ def built(name, dtype="float32", move=0.3):
     rng = np.random.default_rng(0)
     for weight in made.trainable_variables:
         weight.assign(weight.numpy() + move * rng.normal(size=weight.shape))
-    for norm in (made.mean, getattr(made, "deviation", getattr(made, "variance", None))) if hasattr(made, "mean") else ():
-        norm.assign(rng.uniform(0.5, 2.0, norm.shape))
+    for weight in (made.mean, made.variance) if isinstance(made, b.BatchNorm) else ():
+        weight.assign(rng.uniform(0.5, 2.0, weight.shape))
     return made, rng.uniform(0.02, 0.98, (3, *event)).astype(dtype)
 
 

@@ -12,6 +12,7 @@ from tfgen.models.detectors import (
     RegionInpainter,
     SkipGANomaly,
 )
+from tfgen.models.flows import Flow
 from tfgen.models.gans import (
     AAE,
     ACGAN,
@@ -27,5 +28,5 @@ from tfgen.models.gans import (
 from tfgen.models.translation import CycleGAN, Pix2Pix
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "BEGAN", "CycleGAN",
-           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix", "ProGAN",
-           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]
+           "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel", "InfoGAN", "Pix2Pix",
+           "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

@@ -4,6 +4,7 @@ from tfgen.networks import (
     blocks,
     conditioning,
     conv,
+    coupling,
     dcgan,
     energy,
     grids,
@@ -16,5 +17,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "mlp", "progressive", "resnet", "stackgan",
-           "style", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "lenet", "mlp", "progressive",
+           "resnet", "stackgan", "style", "translation"]

@@ -1,6 +1,6 @@
 """One small function per system of the literature, grouped by family."""
 
-from tfgen.recipes import autoencoders, detectors, gans, translation, vaes
+from tfgen.recipes import autoencoders, detectors, flows, gans, translation, vaes
 from tfgen.recipes.registry import RECIPES, Recipe, find, recipe
 
-__all__ = ["RECIPES", "Recipe", "autoencoders", "detectors", "find", "gans", "recipe", "translation", "vaes"]
+__all__ = ["RECIPES", "Recipe", "autoencoders", "detectors", "find", "flows", "gans", "recipe", "translation", "vaes"]

@@ -78,7 +78,7 @@ class Coupling(Bijector):
 
 @serializable
 class AdditiveCoupling(Coupling):
-    """z_moved = x_moved + shift(x_held), with log |det| = 0 (Dinh et al., 2015, section 3.2). Arguments as for `Coupling`."""
+    """z_moved = x_moved + shift(x_held); log |det| = 0 (Dinh et al., 2015, section 3.2). Arguments as for `Coupling`."""
 
     def __init__(self, network, mask="channels", invert=False, **kwargs):
         super().__init__(network, mask, invert, **kwargs)

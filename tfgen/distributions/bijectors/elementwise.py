@@ -73,55 +73,45 @@ class Scaling(Bijector):
 
 @serializable
 class ActNorm(Bijector):
-    """z = exp(log_scale) (x - mean) / deviation + bias per channel (Kingma & Dhariwal, 2018, section 3.1).
+    """z = exp(log_scale) x + bias per channel (Kingma & Dhariwal, 2018, section 3.1).
 
-    The first training batch sets mean and deviation to its own, so that its z has mean 0 and deviation 1 per channel; they
-    then stay, and `log_scale` and `bias`, from 0, are trained: the paper's y = s x + b with s = exp(log_scale) / deviation
-    and b = bias - s mean. Before that batch, mean = 0 and deviation = 1.
-
-    log |det dz/dx| = H W sum_c (log_scale_c - log deviation_c).
+    The first training batch sets the weights so that its z has mean 0 and deviation 1 per channel; from then on they are
+    trained as any. Before it, z = x. log |det dz/dx| = H W sum log_scale.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        # Statistics of replicas are averaged.
-        about = {"trainable": False, "aggregation": "mean"}
-        self.mean = self.add_weight(shape, "zeros", name="mean", **about)
-        self.deviation = self.add_weight(shape, "ones", name="deviation", **about)
-        self.initialised = self.add_weight((), "zeros", name="initialised", **about)
-        self.log_scale = self.add_weight(shape, "zeros", name="log_scale")
-        self.bias = self.add_weight(shape, "zeros", name="bias")
+        # Replicas assign the average of what they find in their parts of the first batch.
+        shape, about = (input_shape[-1],), {"aggregation": "mean"}
+        self.log_scale = self.add_weight(shape, "zeros", name="log_scale", **about)
+        self.bias = self.add_weight(shape, "zeros", name="bias", **about)
+        self.initialised = self.add_weight((), "zeros", name="initialised", trainable=False, **about)
 
-    def statistics(self, x, training):
-        """Mean and deviation per channel; those of x, from then on, at the first training batch."""
-        stored = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.deviation)
-        if not training:
-            return stored
-
+    def initialise(self, x):
+        """Sets the weights by the batch x, unless one has."""
         def measured():
             mean, variance = tf.nn.moments(x, axes=tuple(range(len(x.shape) - 1)))
-            return mean, tf.sqrt(variance) + 1e-6
+            log_scale = -tf.math.log(tf.sqrt(variance) + 1e-6)
+            return log_scale, -mean * tf.exp(log_scale)
 
         # Assigned outside of the condition, which then may run on replicas.
-        mean, deviation = (tf.stop_gradient(value) for value in
-                           tf.cond(tf.convert_to_tensor(self.initialised) > 0, lambda: stored, measured))
-        self.mean.assign(mean)
-        self.deviation.assign(deviation)
+        log_scale, bias = tf.cond(tf.convert_to_tensor(self.initialised) > 0, lambda: (
+            tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.bias)), measured)
+        self.log_scale.assign(tf.stop_gradient(log_scale))
+        self.bias.assign(tf.stop_gradient(bias))
         self.initialised.assign(tf.ones((), self.initialised.dtype))
-        return mean, deviation
 
     def forward_and_log_det(self, x, context=None, training=False):
-        mean, deviation = self.statistics(x, training)
+        if training:
+            self.initialise(tf.cast(x, self.log_scale.dtype))
         log_scale = ops.convert_to_tensor(self.log_scale)
-        scale = ops.cast(ops.exp(log_scale) / deviation, x.dtype)
-        log_det = positions(x.shape) * ops.sum(log_scale - ops.log(deviation))
-        return (x - ops.cast(mean, x.dtype)) * scale + ops.cast(self.bias, x.dtype), per_row(log_det, x)
+        log_det = per_row(positions(x.shape) * ops.sum(log_scale), x)
+        return x * ops.cast(ops.exp(log_scale), x.dtype) + ops.cast(self.bias, x.dtype), log_det
 
     def inverse(self, z, context=None):
-        return (z - self.bias) * (self.deviation * ops.exp(-ops.convert_to_tensor(self.log_scale))) + self.mean
+        return (z - self.bias) * ops.exp(-ops.convert_to_tensor(self.log_scale))
 
 
 @serializable

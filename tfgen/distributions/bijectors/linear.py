@@ -27,7 +27,8 @@ class InvertibleConv(Bijector):
         permutation, lower, upper = scipy.linalg.lu(rotation)
         diagonal = np.diag(upper)
         stays = {"permutation": permutation, "sign": np.sign(diagonal)}
-        learns = {"lower": np.tril(lower, -1), "upper": np.triu(upper, 1), "log_s": np.log(np.abs(diagonal))}
+        # L below the diagonal and U above it, in one matrix.
+        learns = {"lower_upper": np.tril(lower, -1) + np.triu(upper, 1), "log_s": np.log(np.abs(diagonal))}
         for name, value in (stays | learns).items():
             weight = self.add_weight(value.shape, "zeros", name=name, trainable=name in learns)
             weight.assign(value)
@@ -36,9 +37,9 @@ class InvertibleConv(Bijector):
     def factors(self, dtype):
         """L and U + diag(s): two (C, C)."""
         count = self.log_s.shape[0]
-        below = ops.convert_to_tensor(np.tril(np.ones((count, count)), -1), self.lower.dtype)
-        lower = self.lower * below + ops.eye(count, dtype=self.lower.dtype)
-        upper = self.upper * ops.transpose(below) + ops.diag(self.sign * ops.exp(ops.convert_to_tensor(self.log_s)))
+        below = np.tril(np.ones((count, count), self.log_s.dtype), -1)
+        lower = self.lower_upper * below + np.eye(count, dtype=below.dtype)
+        upper = self.lower_upper * below.T + ops.diag(self.sign * ops.exp(ops.convert_to_tensor(self.log_s)))
         return ops.cast(lower, dtype), ops.cast(upper, dtype)
 
     def forward_and_log_det(self, x, context=None, training=False):
