@@ -38,10 +38,11 @@ def dense_affine(taken, moved, units, activation="relu"):
 
 
 def residual(shape, moved, filters=32, blocks=4, regularizer=None):
-    """Images -> shifts and log scales: residual blocks whose outputs all reach the last layer (Dinh et al., 2017).
+    """Images -> shifts and log scales: residual blocks whose outputs all reach the last layers (Dinh et al., 2017).
 
-    Pre-activation blocks of two 3x3 convolutions with batch and weight normalisation; every block's output is added to
-    the sum through a 1x1 convolution. Log scales are gamma tanh(…) with gamma from 0, and shifts start at 0.
+    Pre-activation blocks of two 3x3 convolutions with batch and weight normalisation; the paper's sum of a 1x1 convolution
+    of each block's output is computed as one of their concatenation. Log scales are gamma tanh(…), gamma from 1, and the
+    last kernel starts at 0, so that the coupling starts as the identity.
 
     Args:
         shape: (H, W, C) of the input.
@@ -53,8 +54,8 @@ def residual(shape, moved, filters=32, blocks=4, regularizer=None):
     Returns:
         A Functional model, (B, H, W, C) -> (B, H, W, 2 moved).
     """
-    def conv(x, size=3, count=filters, bias=False):
-        return WeightNormConv2D(count, size, padding="same", use_bias=bias, kernel_initializer=keras.initializers.HeNormal(),
+    def conv(x, size=3, bias=False):
+        return WeightNormConv2D(filters, size, padding="same", use_bias=bias, kernel_initializer="he_normal",
                                 kernel_regularizer=regularizer and regularizer())(x)
 
     def norm(x):
@@ -63,15 +64,14 @@ def residual(shape, moved, filters=32, blocks=4, regularizer=None):
     inputs = keras.Input(shape)
     x = norm(inputs)
     x = conv(layers.ReLU()(layers.Concatenate()([x, -x])), bias=True)
-    total = conv(x, 1, bias=True)
+    every = [x]
     for _ in range(blocks):
         y = conv(layers.ReLU()(norm(x)))
         x = x + conv(layers.ReLU()(norm(y)), bias=True)
-        total = total + conv(x, 1, bias=True)
-    x = layers.ReLU()(norm(total))
-    shift = layers.Conv2D(moved, 1, kernel_initializer="zeros")(x)
-    log_scale = Scale()(ops.tanh(conv(x, 1, moved, bias=True)))
-    return keras.Model(inputs, layers.Concatenate()([shift, log_scale]), name="coupling")
+        every.append(x)
+    x = layers.ReLU()(norm(conv(layers.Concatenate()(every), 1)))
+    shift, raw = ops.split(layers.Conv2D(2 * moved, 1, kernel_initializer="zeros")(x), 2, axis=-1)
+    return keras.Model(inputs, ops.concatenate([shift, Scale(1.0)(ops.tanh(raw))], axis=-1), name="coupling")
 
 
 def convolutional(shape, moved, filters=512, context=None):
