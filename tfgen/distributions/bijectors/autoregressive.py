@@ -37,20 +37,22 @@ class MaskedAutoregressive(Bijector):
         ranks = np.arange(1, count + 1)[::-1] if self.reverse else np.arange(1, count + 1)
         self.order = np.argsort(ranks).astype(np.int32)
         self.degrees = [1 + np.arange(width) * max(0, count - 1) // width for width in self.units]
-        degrees, self.kernels, self.biases, self.masks = [ranks, *self.degrees], [], [], []
-        for index, (before, after) in enumerate(zip(degrees, degrees[1:])):
-            self._layer(f"hidden_{index}", before[:, None] <= after, "glorot_uniform")
-        self._layer("output", np.tile(degrees[-1][:, None] < ranks, 2), "zeros")
-
-    def _layer(self, name, mask, initializer):
-        self.kernels.append(self.add_weight(mask.shape, initializer, regularizer=self.kernel_regularizer,
-                                            name=f"{name}_kernel"))
-        self.biases.append(self.add_weight(mask.shape[1:], "zeros", name=f"{name}_bias"))
-        self.masks.append(mask)
+        degrees = [ranks, *self.degrees, np.tile(ranks, 2)]
+        # (degrees of the inputs, of the outputs) per layer; the mean and alpha of x_i see degrees below i.
+        self.seen = [(before, after) for before, after in zip(degrees, degrees[1:])]
+        self.seen[-1] = (degrees[-2], degrees[-1] - 1)
+        self.kernels, self.biases = [], []
+        for index, (before, after) in enumerate(self.seen):
+            last = index == len(self.units)
+            name = "output" if last else f"hidden_{index}"
+            self.kernels.append(self.add_weight((len(before), len(after)), "zeros" if last else "glorot_uniform",
+                                                regularizer=self.kernel_regularizer, name=f"{name}_kernel"))
+            self.biases.append(self.add_weight((len(after),), "zeros", name=f"{name}_bias"))
 
     def connections(self):
-        """The kernels in use, zero where connections are cut."""
-        return [kernel * ops.cast(mask, kernel.dtype) for kernel, mask in zip(self.kernels, self.masks)]
+        """The kernels in use, zero where connections are cut: an output of degree m sees inputs of degree <= m."""
+        masks = (tf.constant(before, tf.int32)[:, None] <= tf.constant(after, tf.int32) for before, after in self.seen)
+        return [kernel * tf.cast(mask, kernel.dtype) for kernel, mask in zip(self.kernels, masks)]
 
     def mean_and_alpha(self, x):
         """Two (B, D)."""
