@@ -15,7 +15,8 @@ SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8}
 TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samples": 3, "categories": 3,
         "codes": 2, "code_dim": 3, "critic_steps": 1, "clip": 1.0, "stage_steps": 5, "stage_one_steps": 5,
         "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
-        "pretrain_share": 0.25, "flow_steps": 2, "hidden_layers": 1, "couplings": 1}
+        "pretrain_share": 0.25, "flow_steps": 2, "hidden_layers": 1, "couplings": 1,
+        "residual_blocks": 0}
 
 
 def spec_of(name):

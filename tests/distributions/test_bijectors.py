@@ -41,7 +41,7 @@ CASES = {
     "additive": (lambda: b.AdditiveCoupling(convolution(2, 2)), IMAGE),
     "additive, checkerboard": (lambda: b.AdditiveCoupling(convolution(5, 4), "checkerboard"), IMAGE),
     "affine": (lambda: b.AffineCoupling(convolution(2, 4)), IMAGE),
-    "affine, inverted, odd": (lambda: b.AffineCoupling(dense(4, 6), invert=True), VECTOR),
+    "affine, inverted, odd": (lambda: b.AffineCoupling(dense(3, 8), invert=True), VECTOR),
     "affine, odd": (lambda: b.AffineCoupling(dense(4, 6)), VECTOR),
     "affine, checkerboard": (lambda: b.AffineCoupling(convolution(5, 8), "checkerboard", invert=True), IMAGE),
     "masked autoregressive": (lambda: b.MaskedAutoregressive([9]), VECTOR),
@@ -184,6 +184,20 @@ def test_an_invertible_conv_starts_as_a_rotation():
     z, log_det = made.forward_and_log_det(tf.constant(x))
     np.testing.assert_allclose(np.square(z).sum(-1), np.square(x).sum(-1), rtol=1e-4)
     np.testing.assert_allclose(log_det, 0, atol=1e-5)
+
+
+def test_two_couplings_move_every_value_of_an_odd_number():
+    for mask, event in (("channels", (5,)), ("checkerboard", (3, 5, 1))):
+        moved = np.zeros(event, bool)
+        for invert in (False, True):
+            network = dense(*((2, 3) if invert else (3, 2))) if mask == "channels" else convolution(2, 1)
+            made = b.AdditiveCoupling(network, mask, invert)
+            made.build((None, *event))
+            x = np.ones((1, *event), "float32")
+            held = made(x)[0].numpy() == 1
+            assert not (moved & ~held).any()
+            moved |= ~held
+        assert moved.all()
 
 
 def test_a_conditional_coupling_takes_its_context():

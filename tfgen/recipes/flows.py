@@ -5,6 +5,7 @@ import math
 import keras
 from keras import initializers, regularizers
 
+from tfgen import schedules
 from tfgen.distributions import Logistic, Normal, UniformDequantisation, VariationalDequantisation
 from tfgen.distributions.bijectors import (
     ActNorm,
@@ -59,17 +60,18 @@ def dequantised(hp, spec):
     return VariationalDequantisation(spec.levels, Chain([ActNorm(), *steps]), context)
 
 
-def compiled(model, hp, default, warmup_steps=0, kind=keras.optimizers.Adam, **options):
-    """Compiles with a learning rate that rises linearly over `warmup_steps` and, on request, falls to 0 along a cosine."""
+def compiled_flow(model, hp, default, **options):
+    """Compiles with Adam, whose rate rises linearly over `warmup_steps` and, with `cosine_decay`, falls to 0 at the end."""
     rate = hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log")
-    warmup, steps = hp.Steps("warmup_steps", warmup_steps), hp.total_steps()
-    if hp.Boolean("cosine_decay", default=False) and steps:
-        warmup = min(warmup, steps // 10)
-        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, 0.0,
-                                                      warmup_target=rate if warmup else None, warmup_steps=warmup)
+    warmup = hp.Steps("warmup_steps")
+    steps = hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
+    if steps:
+        warmup = min(warmup, steps // 2)
+        rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **rising)
     elif warmup:
-        rate = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, rate, power=1.0)
-    model.compile(kind(rate, **options))
+        rate = schedules.warmup(warmup, rate)
+    model.compile(keras.optimizers.Adam(rate, **options))
     return model
 
 
@@ -91,15 +93,15 @@ def nice(hp, spec):
     steps = [step(index) for index in range(hp.Int("couplings", 1, 12, default=4))]
     flow = Chain([Flatten(), Permutation("even_odd"), *steps, Scaling()])
     # AdaM's second-moment rate of 0.01 in the paper is the weight of the new value.
-    return compiled(Flow(flow, spec.image_shape, Logistic(), UniformDequantisation(spec.levels)), hp, 1e-3,
-                    beta_2=0.99, epsilon=1e-4)
+    return compiled_flow(Flow(flow, spec.image_shape, Logistic(), UniformDequantisation(spec.levels)), hp, 1e-3,
+                         beta_2=0.99, epsilon=1e-4)
 
 
 @recipe(family="flow", paper="arXiv:1605.08803", objective=OBJECTIVE, batch_size=64)
 def realnvp(hp, spec):
     """RealNVP (Dinh et al., 2016): multi-scale affine couplings with checkerboard and channel masks, residual networks."""
     levels = squeezes(hp, spec, "realnvp", 5)
-    filters, blocks = hp.Int("filters", 2, 512, default=32), hp.Int("blocks", 1, 16, default=4)
+    filters, blocks = hp.Int("filters", 2, 512, default=32), hp.Int("residual_blocks", 0, 16, default=4)
     couplings, decay = hp.Int("couplings", 1, 8, default=3), hp.Float("weight_decay", 0.0, 1e-2, default=5e-5)
 
     def steps(shape, width, mask, count):
@@ -120,7 +122,7 @@ def realnvp(hp, spec):
                       Split(scale((*small[:2], 2 * channels), level + 1, 2 * width))])
 
     flow = Chain([Logit(0.05), scale(spec.image_shape, 0, filters)])
-    return compiled(Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec)), hp, 1e-3, global_clipnorm=100.0)
+    return compiled_flow(Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec)), hp, 1e-3, global_clipnorm=100.0)
 
 
 @recipe(family="flow", paper="arXiv:1807.03039", objective=OBJECTIVE, batch_size=64)
@@ -142,7 +144,7 @@ def glow(hp, spec):
         return Chain([*parts, Split(scale((height, width, half), level + 1), learned)])
 
     flow = Flow(scale(spec.image_shape, 1), spec.image_shape, Normal(), dequantised(hp, spec))
-    return compiled(flow, hp, 1e-3, warmup_steps=0)
+    return compiled_flow(flow, hp, 1e-3)
 
 
 @recipe(family="flow", paper="arXiv:1705.07057", objective=OBJECTIVE, batch_size=100)
@@ -154,4 +156,4 @@ def maf(hp, spec):
     for index in range(hp.Int("flow_steps", 1, 20, default=5)):
         parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay)),
                   BatchNorm(affine=True)]
-    return compiled(Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels)), hp, 1e-4)
+    return compiled_flow(Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels)), hp, 1e-4)

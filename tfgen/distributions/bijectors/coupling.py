@@ -16,7 +16,7 @@ class Coupling(Bijector):
             `parameters` times the moved channels. With `mask="checkerboard"` it takes (B, H, W, C + 1), the images with
             zeros where pixels move and the mask, and gives (B, H, W, `parameters` C). A conditional one takes
             [those, context].
-        mask: `"channels"`: halves of the last axis, of which the first is held (the larger one, if the number is odd);
+        mask: `"channels"`: halves of the last axis, of which the first is held (the larger one, of an odd number);
             `"checkerboard"`: pixels with an even sum of row and column are held.
         invert: exchange held and moved values.
 
@@ -44,7 +44,7 @@ class Coupling(Bijector):
         else:
             require(channels > 1, f"{type(self).__name__} expects at least 2 channels to halve, received {channels}: "
                                   f"squeeze first, or use mask='checkerboard'")
-            self.first = channels // 2 if self.invert else (channels + 1) // 2
+            self.first = (channels + 1) // 2
             first, second = self.first, channels - self.first
             taken, moved = (second, first) if self.invert else (first, second)
         shapes = self.network.inputs[0].shape[-1], self.network.outputs[0].shape[-1]
