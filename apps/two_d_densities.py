@@ -24,7 +24,7 @@ from tfgen.distributions.bijectors import ActNorm, AffineCoupling, Chain, Invert
 from tfgen.networks import coupling
 from tfgen.toys import densities
 
-PROBLEMS = {"moons": densities.Moons(0.1), "rings": densities.Rings((1.0, 2.0, 3.0), 0.1),
+PROBLEMS = {"moons": densities.Moons(0.1), "rings": densities.Rings((1.0, 2.0), 0.15),
             "checkerboard": densities.Checkerboard()}
 
 
