@@ -80,6 +80,22 @@ def test_gan_failure_modes(app, tmp_path):
     assert not list(tmp_path.glob("*.json"))
 
 
+def test_two_d_densities(app, tmp_path):
+    made = app("two_d_densities").main(fast=True, out=tmp_path / "densities.png")
+    assert [row["problem"] for row in made["table"]] == ["moons", "rings", "checkerboard"]
+    # A density is no nearer to the truth than the truth, and integrates to 1.
+    assert all(row["divergence"] > 0 and row["mass_on_the_grid"] < 1.01 for row in made["table"])
+    assert made["checkerboard_entropy"] == pytest.approx(np.log(8)) and Image.open(tmp_path / "densities.png").size[0] > 400
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_likelihood_is_not_typicality(app, tmp_path):
+    rows = app("likelihood_is_not_typicality").main(fast=True, out=tmp_path / "bits.png")
+    assert list(rows) == ["its own", "inverted", "half the contrast", "their mean grey", "uniform noise"]
+    assert all(0 <= row["auroc"] <= 1 and 0 <= row["share_likelier"] <= 1 for row in list(rows.values())[1:])
+    assert Image.open(tmp_path / "bits.png").size[0] > 400 and not list(tmp_path.glob("*.json"))
+
+
 def test_super_resolution(app, tmp_path):
     rows = app("super_resolution").main(fast=True, out=tmp_path)
     assert list(rows) == ["nearest", "bicubic", "U-Net, L1 alone", "pix2pix", "PULSE"]

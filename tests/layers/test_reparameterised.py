@@ -67,7 +67,8 @@ def test_gradient_passes_through_sigma():
 
 
 def test_a_file_holds_the_vector(tmp_path):
-    model = keras.Sequential([keras.Input((6, 6, 3)), layers.SpectralConv2D(4, 3), keras.layers.Flatten(),
+    model = keras.Sequential([keras.Input((6, 6, 3)), layers.SpectralConv2D(4, 3), layers.WeightNormConv2D(4, 3),
+                              layers.ZeroConv2D(2, 1, kernel_initializer="he_normal"), keras.layers.Flatten(),
                               layers.SpectralDense(2), layers.EqualisedDense(3, gain=1.0)])
     for _ in range(3):
         model(np.ones((1, 6, 6, 3), "float32"), training=True)
@@ -86,3 +87,26 @@ def test_equalised_kernel_is_scaled_by_the_fan_in(make, fan_in, shape):
     assert np.std(layer._kernel.numpy()) == pytest.approx(1.0, rel=0.1)
     effective = layer.effective(tf.convert_to_tensor(layer._kernel), False)
     np.testing.assert_allclose(effective, layer._kernel.numpy() * layer.gain / np.sqrt(fan_in), rtol=1e-6)
+
+
+def test_weight_normalised_kernel_has_the_norm_of_its_gain():
+    layer = layers.WeightNormConv2D(5, 3, kernel_regularizer=keras.regularizers.L2(0.1))
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32"))
+    layer(x)
+    layer.gain.assign(np.arange(1.0, 6.0))
+    norms = np.sqrt(np.square(layer.effective(tf.convert_to_tensor(layer._kernel), True)).sum((0, 1, 2)))
+    np.testing.assert_allclose(norms, np.arange(1.0, 6.0), rtol=1e-5)
+    # The gain alone is regularised; a longer kernel changes nothing.
+    assert float(sum(layer.losses)) == pytest.approx(0.1 * 55)
+    before = layer(x).numpy()
+    layer._kernel.assign(3 * layer._kernel)
+    np.testing.assert_allclose(layer(x), before, rtol=1e-4, atol=1e-5)
+
+
+def test_zero_convolution_starts_at_zero_and_learns_its_scale_three_times_as_fast():
+    layer = layers.ZeroConv2D(2, 3, padding="same")
+    x = tf.ones((1, 4, 4, 3))
+    np.testing.assert_array_equal(layer(x), np.zeros((1, 4, 4, 2)))
+    layer.bias.assign([1.0, 2.0])
+    layer.log_scale.assign([0.5, -0.5])
+    np.testing.assert_allclose(layer(x)[0, 0, 0], [np.exp(1.5), 2 * np.exp(-1.5)], rtol=1e-5)

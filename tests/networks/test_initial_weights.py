@@ -7,12 +7,16 @@ import pytest
 from cases import same_starts
 
 from tfgen import networks, toys
-from tfgen.networks import conv, dcgan, energy, lenet, mlp, progressive, resnet, stackgan, style, translation
+from tfgen.networks import conv, coupling, dcgan, energy, lenet, mlp, progressive, resnet, stackgan, style, translation
 
 SHAPE = (16, 16, 1)
 BUILDERS = {
     conv.encoder: [lambda: conv.encoder(SHAPE, [4, 4, 4], 8)],
     conv.decoder: [lambda: conv.decoder(8, [4, 4, 4], SHAPE)],
+    coupling.dense: [lambda: coupling.dense(16, 16, [16, 16, 16], last_initializer="glorot_uniform")],
+    coupling.dense_affine: [lambda: coupling.dense_affine(16, 16, [16, 16, 16])],
+    coupling.residual: [lambda: coupling.residual(SHAPE, 2, 4, 2)],
+    coupling.convolutional: [lambda: coupling.convolutional(SHAPE, 2, 4), lambda: coupling.convolutional(SHAPE, 2, 4, 3)],
     dcgan.generator: [lambda: dcgan.generator(SHAPE, 8, 4), lambda: dcgan.generator(SHAPE, 8, 4, None, 3)],
     dcgan.critic: [lambda: dcgan.critic(SHAPE, 4, "batch", head=3), lambda: dcgan.critic(SHAPE, 4, spectral=True)],
     dcgan.encoder: [lambda: dcgan.encoder(SHAPE, 8, 4)],

@@ -2,8 +2,10 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from tfgen import noise
+from tfgen.distributions.divergences import gaussian_log_prob
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
@@ -12,7 +14,8 @@ class Prior:
     """A distribution over latents.
 
     A prior has `draw(rows, dim, seed_generator)` and `seeded(seeds, dim, **options)`, both giving float32
-    (rows, dim), and `options`, the optional inputs of `seeded` as {name: `verbs.Option`}.
+    (rows, dim), and `options`, the optional inputs of `seeded` as {name: `verbs.Option`}. The prior of a flow also has
+    `log_prob(z)`, (B, dim) -> (B,) in nats.
     """
 
     options = {}
@@ -30,6 +33,31 @@ class Normal(Prior):
 
     def seeded(self, seeds, dim):
         return noise.normal(seeds, (dim,), noise.LATENT)
+
+    def log_prob(self, z):
+        return ops.sum(gaussian_log_prob(z), axis=-1)
+
+
+@serializable
+class Logistic(Prior):
+    """Standard logistic latents: log p(z) = -sum_i softplus(z_i) + softplus(-z_i) (Dinh et al., 2015, section 3.4)."""
+
+    def __init__(self):
+        pass
+
+    def draw(self, rows, dim, seed_generator):
+        return logit(keras.random.uniform((rows, dim), 1e-7, 1.0 - 1e-7, seed=seed_generator))
+
+    def seeded(self, seeds, dim):
+        return logit(noise.uniform(seeds, (dim,), noise.LATENT))
+
+    def log_prob(self, z):
+        return -ops.sum(ops.softplus(z) + ops.softplus(-z), axis=-1)
+
+
+def logit(u):
+    """log(u / (1 - u)) of u in (0, 1)."""
+    return ops.log(u) - ops.log1p(-u)
 
 
 @serializable

@@ -9,7 +9,14 @@ from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
-from tfgen.layers.reparameterised import EqualisedConv2D, EqualisedDense, SpectralConv2D, SpectralDense
+from tfgen.layers.reparameterised import (
+    EqualisedConv2D,
+    EqualisedDense,
+    SpectralConv2D,
+    SpectralDense,
+    WeightNormConv2D,
+    ZeroConv2D,
+)
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
@@ -20,4 +27,5 @@ __all__ = ["AppendOnes", "Blemishes", "CausalDense", "CausalLayer", "CausalSelfA
            "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
            "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM",
            "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense",
-           "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling", "uses_batch_statistics"]
+           "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
+           "uses_batch_statistics"]

@@ -1,4 +1,4 @@
-"""Layers whose kernel is a function of a stored weight: spectral normalisation, equalised learning rate."""
+"""Layers whose kernel is a function of a stored weight: spectral and weight normalisation, equalised or zero-initialised."""
 
 import math
 
@@ -84,6 +84,55 @@ class _Equalised(_Reparameterised):
 
 
 register = keras.saving.register_keras_serializable(package="tfgen")
+
+
+@register
+class WeightNormConv2D(_Reparameterised, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with kernel gain W / |W| per filter, gain from 1 (Salimans & Kingma, 2016); arguments as there.
+
+    A `kernel_regularizer` is that of the gain, as the norm of W has no effect.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.gain = self.add_weight((self.filters,), "ones", regularizer=self.kernel_regularizer, name="gain")
+        self._kernel.regularizer = None
+
+    def effective(self, kernel, training):
+        norm = ops.sqrt(ops.sum(ops.square(kernel), axis=(0, 1, 2)) + 1e-12)
+        return kernel * (ops.cast(self.gain, kernel.dtype) / norm)
+
+    # Conv2D writes only the variables that it knows.
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+
+@register
+class ZeroConv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with kernel and bias from 0, its outputs times exp(3 log_scale), log_scale per channel from 0.
+
+    The factor 3 speeds up the learning of the scale (Kingma & Dhariwal, 2018, in their code). Arguments as for `Conv2D`.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **{"kernel_initializer": "zeros", **options})
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.log_scale = self.add_weight((self.filters,), "zeros", name="log_scale")
+
+    def call(self, inputs):
+        made = super().call(inputs)
+        return made * ops.cast(ops.exp(3.0 * ops.convert_to_tensor(self.log_scale)), made.dtype)
+
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
 
 
 @register

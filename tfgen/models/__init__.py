@@ -13,6 +13,7 @@ from tfgen.models.detectors import (
     RegionInpainter,
     SkipGANomaly,
 )
+from tfgen.models.flows import Flow
 from tfgen.models.gans import (
     AAE,
     ACGAN,
@@ -28,6 +29,6 @@ from tfgen.models.gans import (
 from tfgen.models.translation import CycleGAN, Pix2Pix
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
-           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "GAN", "GANomaly", "GenerativeModel", "InfoGAN",
-           "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE"]
+           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel",
+           "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
+           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE"]

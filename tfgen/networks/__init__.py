@@ -4,6 +4,7 @@ from tfgen.networks import (
     blocks,
     conditioning,
     conv,
+    coupling,
     dcgan,
     energy,
     grids,
@@ -20,5 +21,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "dcgan", "energy", "grids", "lenet", "made", "mlp", "pixelcnn", "pixelcnnpp",
-           "progressive", "resnet", "stackgan", "style", "transformer", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "lenet", "made", "mlp",
+           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation"]

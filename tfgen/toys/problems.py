@@ -5,11 +5,10 @@ import tensorflow as tf
 
 from tfgen import noise
 from tfgen.errors import UserError
+from tfgen.toys.densities import ROWS, PlanarDensity, checked, choice, mixture_log_prob, seeds_of_rows
 
-ROWS = 2**40  # points per seed
 
-
-class ToyMixture:
+class ToyMixture(PlanarDensity):
     """Mixture of K isotropic Gaussians in the plane with equal widths and weights.
 
     Args:
@@ -36,40 +35,16 @@ class ToyMixture:
 
     def rows(self, first, count, seed):
         """Points first … first + count - 1 of a seed's sequence: float32 tensor (count, 2)."""
-        seeds = tf.range(count, dtype=tf.int64) + first + seed * ROWS
-        chosen = tf.cast(noise.uniform(seeds, (1,), noise.CODES)[:, 0] * len(self.centres), tf.int32)
-        return tf.gather(self.centres, chosen) + self.sigma * noise.normal(seeds, (2,), noise.LATENT)
+        seeds = seeds_of_rows(first, count, seed)
+        centres = tf.gather(self.centres, choice(seeds, len(self.centres)))
+        return centres + self.sigma * noise.normal(seeds, (2,), noise.LATENT)
 
-    def draw(self, n, seed=0):
-        """The first n points of a seed.
+    def log_prob(self, points):
+        return mixture_log_prob(points, self.centres, self.sigma)
 
-        Args:
-            n: number of points, >= 1.
-            seed: whole number in [0, 2^22).
-
-        Returns:
-            float32 (n, 2).
-
-        Raises:
-            UserError: for another seed.
-        """
-        return self.rows(tf.constant(0, tf.int64), n, checked(seed)).numpy()
-
-    def stream(self, batch_size, seed=0, chunk=64):
-        """Infinite stream of batches of a seed's points: batch k is a pure function of (seed, k).
-
-        Args:
-            batch_size: points per batch.
-            seed: as for `draw`, which gives the same points.
-            chunk: number of batches computed at once, for speed; does not change the values.
-
-        Returns:
-            A `tf.data.Dataset` of float32 (batch_size, 2).
-        """
-        seed, many = checked(seed), batch_size * chunk
-        made = tf.data.Dataset.range(ROWS // many).map(
-            lambda k: tf.reshape(self.rows(k * many, many, seed), (chunk, batch_size, 2)))
-        return made.unbatch().prefetch(2)
+    @property
+    def reach(self):
+        return float(np.abs(self.centres).max() + 8 * self.sigma)
 
     def coverage(self, points, radius=3.0, share=0.0):
         """Mode coverage of generated points (Srivastava et al., 2017, arXiv:1705.07761, section 4.1).
@@ -100,13 +75,6 @@ class ToyMixture:
         counts = np.bincount(distances.argmin(1)[good], minlength=len(self.centres))
         return {"modes": int(np.sum(counts >= max(1.0, share * counts.sum()))), "high_quality": float(good.mean()),
                 "counts": counts}
-
-
-def checked(seed):
-    """The seed; raises a UserError unless it is a whole number in [0, 2^22)."""
-    if not 0 <= seed < 2**22 or int(seed) != seed:
-        raise UserError(f"seed expects a whole number in [0, {2**22}), received {seed}; choose a smaller one")
-    return int(seed)
 
 
 def ring(modes=8, radius=1.0, sigma=0.01):
