@@ -23,7 +23,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tfgen import data, figures, files, metrics, noise, recipes, verbs  # noqa: E402
+from tfgen import data, files, metrics, noise, recipes  # noqa: E402
+from tfgen.figures import records  # noqa: E402
+from tfgen.runs import budget  # noqa: E402
+from tfgen.verbs.live import Live  # noqa: E402
 
 VALUES = {"flow_steps": 8, "filters": 64}
 
@@ -93,16 +96,16 @@ def main(
     own = dataset.images("test")[:count] / np.float32(255)
     digits = None if fast else data.load("digits", image_size=own.shape[1])
     other = None if fast else np.concatenate([digits.images(split) for split in ("test", "train")])[:count] / np.float32(255)
-    model, budget = figures.trained_within(minutes, recipes.find("glow"), dataset, 64, values)
+    model, cost = budget.train_for_budget(minutes, recipes.find("glow"), dataset, 64, values)
     others = alternatives(own, other)
-    rows, bits = measure(verbs.Live(model), own, others, k)
+    rows, bits = measure(Live(model), own, others, k)
     for name, row in rows.items():
         print(f"{name:18}", "  ".join(f"{key} {value:8.3f}" for key, value in row.items()))
     draw(out, bits, [x[:3] for x in (own, *others.values())], source)
     found = {f"{key} {name}": row[key] for name, row in rows.items() for key in ("bits_per_dim", "auroc") if key in row}
     if not fast:
-        figures.record("likelihood_is_not_typicality", found, title=f"Images under a flow trained on {source}: bits per "
-                       "dimension, and AUROC of -log p for telling other images", budget=budget | {"threads": 1}, seeds=[0],
+        records.record("likelihood_is_not_typicality", found, title=f"Images under a flow trained on {source}: bits per "
+                       "dimension, and AUROC of -log p for telling other images", budget=cost | {"threads": 1}, seeds=[0],
                        command="python apps/likelihood_is_not_typicality.py", settings=values, picture=out.name,
                        data={"name": source, "split": "test", "images": count, "levels": dataset.spec.levels, "k": k},
                        table=[{"images": name, **row} for name, row in rows.items()],

@@ -19,10 +19,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tfgen import Flow, figures, files, seeds, verbs
+from tfgen import Flow, files, seeds
 from tfgen.distributions.bijectors import ActNorm, AffineCoupling, Chain, InvertibleConv
+from tfgen.figures import records
 from tfgen.networks import coupling
 from tfgen.toys import densities
+from tfgen.verbs.live import Live
 
 PROBLEMS = {"moons": densities.Moons(0.1), "rings": densities.Rings((1.0, 2.0), 0.15),
             "checkerboard": densities.Checkerboard()}
@@ -90,7 +92,7 @@ def main(
         seeds.set_random(seed)
         model = planar_flow(steps, units, couplings)
         model.fit(problem.stream(512, seed), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
-        live = verbs.Live(model)
+        live = Live(model)
         log_prob, reach = lambda points, live=live: live("log_prob", points, 4096), 1.25 * problem.reach
         found = measure(log_prob, problem, count, seed + 1)
         (truth, _), (learned, mass) = (density_on_a_grid(p, reach, side) for p in (problem.log_prob, log_prob))
@@ -101,7 +103,7 @@ def main(
         print(f"{name:<13}" + "".join(f"  {key} {value:7.4f}" for key, value in found.items()) + f"  mass {mass:.4f}")
     draw(out, rows)
     if not fast:
-        figures.record("two_d_densities", values, title="Flows of points in the plane: cross-entropy on new points and "
+        records.record("two_d_densities", values, title="Flows of points in the plane: cross-entropy on new points and "
                        "entropy of the truth, nats", command="python apps/two_d_densities.py", seeds=[seed],
                        budget={"steps": steps, "batch_size": 512, "couplings": couplings, "units": units,
                                "cpu_minutes": round((time.process_time() - busy) / 60, 2),

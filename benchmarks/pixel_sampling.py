@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from tfgen import verbs
 from tfgen.distributions import Categorical
 from tfgen.models import Autoregressive
 from tfgen.networks import pixelcnn, transformer
 from tfgen.samplers import autoregressive
+from tfgen.verbs import graphs
 
 LEVELS = 16
 MARKS = {"gated_pixelcnn": 150, "image_transformer": 80}
@@ -51,7 +51,7 @@ def measure(name, build, batch_size=16, naive_pixels=4, rounds=3):
     model = Autoregressive(build(), Categorical(LEVELS))
     height, width, _ = model.image_shape
     seeds, ones = tf.range(batch_size, dtype=tf.int64), tf.ones(batch_size)
-    call = verbs.function(model, "sample")
+    call = graphs.function(model, "sample")
     images = call(seeds, ones)["images"]
     noise = autoregressive.noise_of(model.likelihood, model.image_shape, seeds)
     again = model.likelihood.draw(model.parameters(images), noise, ones)

@@ -11,7 +11,7 @@ import scipy.special
 import tensorflow as tf
 from cases import SPEC, TINY, tiny_values
 
-from tfgen import Autoregressive, MaskEnsemble, data, recipes, verbs
+from tfgen import Autoregressive, MaskEnsemble, data, recipes
 from tfgen.data import DataSpec
 from tfgen.distributions import Bernoulli, Categorical, DiscretisedLogistic, MixtureOfLogistics
 from tfgen.errors import UserError
@@ -19,6 +19,8 @@ from tfgen.layers import HorizontalConv, VerticalConv
 from tfgen.models.autoregressive.autoregressive import incremental_form
 from tfgen.networks import pixelcnn
 from tfgen.samplers import autoregressive
+from tfgen.verbs import graphs
+from tfgen.verbs.live import Live
 
 NAMES = sorted(name for name, recipe in recipes.RECIPES.items() if recipe.family == "autoregressive")
 
@@ -138,7 +140,7 @@ def test_one_parallel_pass_draws_the_samples_again(name, shape):
     """The samples are those of the naive sampler: on integer levels 0 mismatches; and a row's depends on its seed alone."""
     levels = 2 if recipes.find(name).view == "binarised" else 4
     model, seeds = tiny(name, shape, levels), np.array([3, 4, 5, 6, 2**40])
-    label, live = labels(model, 5), verbs.Live(model)
+    label, live = labels(model, 5), Live(model)
     assert incremental_form(model.network) is not None
     made = live("sample", seeds, **({"label": 1} if label else {}))
     np.testing.assert_allclose(made, np.rint(made * (levels - 1)) / (levels - 1), atol=1e-6)
@@ -161,7 +163,7 @@ def test_the_naive_sampler_gives_the_same_images(name, shape):
 def test_sample_frequencies_are_the_probabilities():
     model = tiny("gated_pixelcnn", (2, 1, 1), 3)
     x, count = all_images((2, 1, 1), 3), 20_000
-    made = np.rint(verbs.Live(model)("sample", np.arange(count), batch_size=count) * 2).reshape(count, 2)
+    made = np.rint(Live(model)("sample", np.arange(count), batch_size=count) * 2).reshape(count, 2)
     found = np.bincount((made @ [3, 1]).astype(int), minlength=9) / count
     assert np.abs(found - np.exp(model.log_prob(x))).max() < 4 * np.sqrt(0.25 / count)
 
@@ -218,7 +220,7 @@ def test_masks_make_a_mixture(hidden_layers, tmp_path):
     np.testing.assert_allclose(np.exp(model.log_prob(x)), each.mean(0), rtol=1e-4)
     assert float(model.compute_losses(x, True)["loss"]) == pytest.approx(-np.log(each).mean(), rel=1e-4)
     count = 20_000
-    made = verbs.Live(model)("sample", np.arange(count), batch_size=count).reshape(count, 4)
+    made = Live(model)("sample", np.arange(count), batch_size=count).reshape(count, 4)
     found = np.bincount((made @ [8, 4, 2, 1]).astype(int), minlength=16) / count
     assert np.abs(found - each.mean(0)).max() < 4 * np.sqrt(0.25 / count)
     model.save(tmp_path / "model.keras")
@@ -246,7 +248,7 @@ def test_networks_that_are_not_causal_or_hold_maps_have_no_incremental_form(laye
 
 def test_one_trace_serves_all_batch_sizes():
     model = tiny("gated_pixelcnn", (3, 3, 1), 4)
-    call = verbs.function(model, "sample")
+    call = graphs.function(model, "sample")
     for rows in (1, 3, 2):
         call(tf.range(rows, dtype=tf.int64), tf.fill((rows,), 0.5 * rows))
     assert call.experimental_get_tracing_count() == 1

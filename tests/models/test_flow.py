@@ -25,7 +25,7 @@ from tfgen.distributions.bijectors import (
 )
 from tfgen.errors import UserError
 from tfgen.networks import coupling
-from tfgen.serving import export
+from tfgen.serving import saved_model
 
 SHAPE = (8, 8, 1)
 RECIPES = ("nice", "realnvp", "glow", "maf")
@@ -176,7 +176,7 @@ def test_actnorm_set_by_fit_survives_a_file_and_an_export(tmp_path):
     # One step at rate 1e-3, and no second initialisation.
     np.testing.assert_allclose(loaded.bijector.bijectors[1].log_scale, kept, atol=2e-3)
     model.export(tmp_path / "served")
-    served = export.Served(tmp_path / "served")
+    served = saved_model.Served(tmp_path / "served")
     np.testing.assert_allclose(served("encode", x), model.encode(x), atol=1e-4)
     assert served.options["sample"]["temperature"].default == 1.0
 

@@ -122,6 +122,9 @@ VERBS = {verb.name: verb for verb in (
          "runs/x --latents codes.npy --out decoded.png"),
     Verb("sample", (Field("seeds", "seeds"),), Field("images", "images"),
          "samples images; image i depends on seed i alone", "runs/x --n 16 --seed 1 --out samples.png"),
+    Verb("complete", (IMAGES, Field("masks", "masks"), Field("seeds", "seeds")), Field("images", "images"),
+         "completes images: draws the pixels where masks are 0 given those where they are 1",
+         "runs/x --masks masks.npy --n 10 --out completed.png"),
     Verb("translate", (SOURCES,), Field("images", "images"), "translates images of the source domain to the target domain",
          "runs/x --images photos --out translated"),
     Verb("translate_back", (IMAGES,), Field("images", "sources"),
@@ -135,7 +138,7 @@ VERBS = {verb.name: verb for verb in (
 )}
 
 # A model called as a Keras layer runs the first of these verbs that it has.
-FORWARD = ("reconstruct", "translate", "score", "decode")
+FORWARD = ("reconstruct", "translate", "score", "decode", "log_prob")
 
 
 def verbs_of(model):

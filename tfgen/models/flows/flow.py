@@ -11,7 +11,7 @@ from tfgen.distributions.bijectors import Bijector
 from tfgen.distributions.bijectors.base import build_once
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
-from tfgen.models.base.generative import GenerativeModel, first_tensor
+from tfgen.models.base.generative import GenerativeModel, batch_images
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
@@ -82,7 +82,7 @@ class Flow(GenerativeModel):
         return ops.max(ops.abs(self.bijector.inverse(self.bijector.forward_and_log_det(y)[0]) - y))
 
     def compute_losses(self, batch, training):
-        y, weight = tf.cast(first_tensor(batch), tf.float32), 0.0
+        y, weight = tf.cast(batch_images(batch), tf.float32), 0.0
         if self.dequantisation:
             if training:
                 drawn = self.dequantisation.draw(ops.shape(y), self.seed_generator)
