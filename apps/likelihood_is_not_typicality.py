@@ -38,10 +38,17 @@ def alternatives(own, other):
         own: test images of the flow's data.
         other: images of another data set of the same shape, or None.
     """
-    flat = np.broadcast_to(own.mean((1, 2, 3), keepdims=True), own.shape)
-    found = {"inverted": 1.0 - own, "half the contrast": 0.5 * own + 0.25, "their mean grey": flat,
+    found = {"half as bright": 0.5 * own, "black": 0.0 * own, "inverted": 1.0 - own,
              "uniform noise": noise.uniform(np.arange(len(own)), own.shape[1:], noise.CORRUPTION).numpy()}
-    return found if other is None else {"enlarged digits": other} | found
+    return found if other is None else {"digits": other} | found
+
+
+def digits_like_mnist(count, side):
+    """Digits of scikit-learn at 5/7 of the side in a black frame, the layout of MNIST: float32 (count, side, side, 1)."""
+    frame = side // 7
+    digits = data.load("digits", image_size=side - 2 * frame)
+    found = np.concatenate([digits.images(split) for split in ("test", "validation", "train")])[:count]
+    return np.pad(found, ((0, 0), (frame, frame), (frame, frame), (0, 0))) / np.float32(255)
 
 
 def measure(live, own, others, k):
@@ -74,9 +81,10 @@ def draw(path, bits, examples, source):
         left.axis("off")
         right.hist(values, np.linspace(low, high, 90), color="C0" if name == "its own" else "C1", density=True)
         right.axvline(np.median(bits["its own"]), color="black", linewidth=1.0, linestyle=":")
-        right.set(yticks=[], xlim=(low, high), xticks=() if (left, right) is not tuple(axes[-1]) else right.get_xticks())
+        right.set(yticks=[], xlim=(low, high))
+        right.tick_params(labelbottom=right is axes[-1, 1])
         right.set_ylabel(name.replace(" ", "\n", 1), rotation=0, ha="right", va="center", fontsize=11)
-    axes[-1, 1].set(xlabel=f"bits per dimension under a flow trained on {source}; left: likelier", xlim=(low, high))
+    axes[-1, 1].set(xlabel=f"bits per dimension under a flow trained on {source}; left: likelier")
     with files.written_aside(path) as aside:
         canvas.draw()
         Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(method=Image.Quantize.FASTOCTREE).save(aside)
@@ -94,8 +102,7 @@ def main(
     out = out or pathlib.Path("runs" if fast else "results/pictures") / "likelihood_is_not_typicality.png"
     dataset, values = data.load(source), {"flow_steps": 1, "filters": 8} if fast else VALUES
     own = dataset.images("test")[:count] / np.float32(255)
-    digits = None if fast else data.load("digits", image_size=own.shape[1])
-    other = None if fast else np.concatenate([digits.images(split) for split in ("test", "train")])[:count] / np.float32(255)
+    other = None if fast else digits_like_mnist(count, own.shape[1])
     model, cost = budget.train_for_budget(minutes, recipes.find("glow"), dataset, 64, values)
     others = alternatives(own, other)
     rows, bits = measure(Live(model), own, others, k)
