@@ -6,6 +6,7 @@ import itertools
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen import catalogue, recipes
 from tfgen.data import DataSpec
@@ -70,3 +71,12 @@ def same_starts(variables):
     return [(a, b) for a, b in itertools.combinations(drawn, 2)
             for n in [min(len(drawn[a]), len(drawn[b]))]
             if abs(np.corrcoef(drawn[a][:n], drawn[b][:n])[0, 1]) > 0.999]
+
+
+def dataset(name, steps):
+    return tf.data.Dataset.from_tensors(batch(name)).repeat(steps)
+
+
+def optimizers(model):
+    """The optimizers of a model, a player each."""
+    return [getattr(model, key) for key in ("optimizer", "critic_optimizer") if hasattr(model, key)]

@@ -59,7 +59,7 @@ def verbs_page():
     for verb in VERBS.values():
         taken = "; ".join(f"`{field.name}`: {KINDS[field.kind].help}" for field in verb.inputs)
         having = [f"`{row['name']}`" for row in rows() if verb.name in row["verbs"]]
-        lines += [f"## `{verb.call}`", "", f"{verb.help[0].upper()}{verb.help[1:]}.", "",
+        lines += [f"## `{verb.call}`", "", verb.sentence, "",
                   f"- Takes {taken}.", f"- Gives `{verb.output.name}`: {KINDS[verb.output.kind].help}.",
                   f"- Command: `tfgen {verb.name} {verb.example}`",
                   f"- Recipes: {', '.join(having)}", ""]

@@ -2,27 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from helpers import Pixels
 
 from tfgen import data
-from tfgen.errors import UserError
 from tfgen.evaluation import features
 from tfgen.evaluation.samples import of_samples
 from tfgen.metrics import Moments, compare, frechet_distance, precision_recall
-
-
-class Pixels:
-    """Pixels as features, and two classes by their brightness where asked."""
-
-    def __init__(self, classes=False):
-        self.classes = classes
-
-    def __call__(self, images):
-        rows = images.reshape(len(images), -1)
-        bright = rows.mean(axis=1, keepdims=True)
-        return rows, np.concatenate([bright, 1 - bright], axis=1) if self.classes else None
-
-    def describe(self):
-        return {"extractor": "pixels", "checksum": "0", "resize": "none"}
 
 
 def batches(images, size):
@@ -106,19 +91,3 @@ def test_real_images_are_near_and_noise_is_far(digits, tmp_path):
     assert far["precision"] < near["precision"] and far["coverage"] < near["coverage"]
     same = of_samples(real, digits, extractor, split="train", n=len(train), seed=3)
     assert same["frechet_distance"] < 1e-6 and same["precision"] > 0.99 and same["recall"] > 0.99
-
-
-def test_of_samples_takes_a_permutation_of_the_split_and_refuses_bad_samples(digits):
-    fine = np.random.default_rng(0).random((20, 8, 8, 1))
-    values = of_samples(lambda seeds: fine[seeds], digits, Pixels(), n=20, batch_size=6)
-    assert values["n_real"] == values["n_fake"] == 20
-    with pytest.raises(UserError, match="finite pixels, received NaN or infinity among images 6 to 11"):
-        of_samples(lambda seeds: np.where(seeds[0] < 6, fine[seeds], np.nan), digits, Pixels(), n=20, batch_size=6)
-    with pytest.raises(UserError, match=r"shape \(6, 8, 8, 1\), as the data set's images, received \(6, 4, 4, 1\)"):
-        of_samples(lambda seeds: fine[seeds][:, ::2, ::2], digits, Pixels(), n=20, batch_size=6)
-    with pytest.raises(UserError, match="n expects an int in 6"):
-        of_samples(lambda seeds: fine[seeds], digits, Pixels(), n=5)
-    with pytest.raises(UserError, match="seed expects"):
-        of_samples(lambda seeds: fine[seeds], digits, Pixels(), n=20, seed=-1)
-    with pytest.raises(UserError, match="split"):
-        of_samples(lambda seeds: fine[seeds], digits, Pixels(), split="nowhere")

@@ -57,7 +57,7 @@ def test_entries_are_of_known_kinds_and_have_a_command_with_their_example():
     assert set(FORWARD) <= set(VERBS) == {name for name in commands if name in VERBS}
     for verb in VERBS.values():
         assert {field.kind for field in (*verb.inputs, verb.output)} <= set(KINDS)
-        assert commands[verb.name].__doc__.startswith(f"{verb.help.capitalize()}"[:9])
+        assert commands[verb.name].__doc__.startswith(verb.sentence)
         assert commands[verb.name].__doc__.endswith(f"Example: tfgen {verb.name} {verb.example}")
         assert not verb.help.endswith(".") and shlex.split(verb.example)[0] == "runs/x"
 

@@ -18,7 +18,7 @@ def list_():
 
 
 def prepare(name: Annotated[str, typer.Argument(help="fashion_mnist, mnist or kmnist.")],
-                 source: Annotated[pathlib.Path, typer.Option("--from", help="Folder with the four IDX files.")]):
+            source: Annotated[pathlib.Path, typer.Option("--from", help="Folder with the four IDX files.")]):
     """Builds a TFDS data set from files on disk.
 
     Example: tfgen data prepare fashion_mnist --from /usr/share/dataset-fashion-mnist

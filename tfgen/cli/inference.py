@@ -11,7 +11,7 @@ from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, r
 from tfgen.cli.lazy import drawing, folders, latent, opening, pictures, report, seeds, sheets
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, numbers
 from tfgen.errors import UserError
-from tfgen.verbs.table import KINDS, VERBS
+from tfgen.verbs.table import KINDS, VERBS, require_verb
 
 Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png (a picture) or .npy.")]
 Table = Annotated[pathlib.Path, typer.Option(help="File to write: .csv or .npy.")]
@@ -41,8 +41,7 @@ def derived(verb):
 
     def command(**given):
         request = Request(verb, given["model"], opening.open_verbs(given["model"]), given)
-        if verb.name not in request.live.names:
-            raise UserError(f"this model has no verb '{verb.name}'; it has {', '.join(request.live.names)}")
+        require_verb(request.live, verb.name)
         read(request)
         options = numbers(given["option"])
         if "label" in request.live.options[verb.name] and request.labels is not None:
@@ -62,8 +61,7 @@ def derived(verb):
 
 def described(verb, command, *text):
     """Gives a command its help: the verb's description, `text`, and the verb's example."""
-    about = f"{verb.help[0].upper()}{verb.help[1:]}."
-    command.__doc__ = "\n\n".join([about, *text, f"Example: tfgen {verb.name} {verb.example}"])
+    command.__doc__ = "\n\n".join([verb.sentence, *text, f"Example: tfgen {verb.name} {verb.example}"])
     return command
 
 

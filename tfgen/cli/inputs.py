@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfgen import files
-from tfgen.cli.lazy import data, drawing, folders, heat, latent, paths, pictures, runs, saved_model, seeds
+from tfgen.cli.lazy import data, drawing, folders, heat, latent, likelihood, paths, pictures, runs, saved_model, seeds
 from tfgen.errors import UserError
 
 # Number of images without --n, by the kind of the output.
@@ -103,7 +103,8 @@ def read_array(request, field):
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"expected {field.kind} in the .npy file {path}, it cannot be read "
                         f"({' '.join(str(error).split())[:100]}): write it with np.save or `tfgen encode`") from None
-    if not (isinstance(rows, np.ndarray) and np.issubdtype(rows.dtype, np.number) and len(rows.shape) == len(shape) + 1
+    kind = np.integer if field.dtype == "int64" else np.number
+    if not (isinstance(rows, np.ndarray) and np.issubdtype(rows.dtype, kind) and rows.ndim == len(shape) + 1
             and rows.shape[1:] == tuple(shape) and len(rows) and np.isfinite(rows).all()):
         expected = ", ".join(map(str, ("N", *shape)))
         raise UserError(f"expected finite {field.kind} of shape ({expected}) in {path}, received "
@@ -142,13 +143,13 @@ def write(out, values, draw=None, table=None):
     else:
         endings = [".npy", *[".png"] * (draw is not None), *[".csv"] * (table is not None)]
         raise UserError(f"expected --out to end in {' or '.join(endings)}, received {out}")
-    print(f"wrote {out}: {values.shape[0]} x {values.shape[1:]}")
+    print(f"wrote {out}: {len(values)} {f'x {values.shape[1:]}' if values.ndim > 1 else 'values'}")
 
 
 def write_images(request, made, options):
     x = request.images()
     write(request.given["out"], made, lambda path: pictures.save_grid(path, made) if x is None else
-          pictures.save_rows(path, {"original": x, request.verb.name: made}))
+          pictures.save_rows(path, {"x": x, request.verb.call: made}))
 
 
 def write_latents(request, made, options):
@@ -158,16 +159,18 @@ def write_latents(request, made, options):
 
 
 def write_values(request, made, options):
-    names = request.names or range(len(made))
-    write(request.given["out"], made, table=lambda rows: rows.writerows(
-        [("image", request.verb.output.name), *zip(names, made.tolist())]))
-    print(f"mean {request.verb.output.name} {made.mean(dtype=float):.6g}")
+    names, name = request.names or range(len(made)), request.verb.output.name
+    # As `evaluate` says it: a Bernoulli of grey levels is no probability.
+    if name == "log_prob" and not likelihood.is_probability(request.live.normalised, request.images()):
+        name = likelihood.UNNORMALISED
+    write(request.given["out"], made, table=lambda rows: rows.writerows([("image", name), *zip(names, made.tolist())]))
+    print(f"mean {name} {made.mean(dtype=float):.6g}")
 
 
 def write_maps(request, made, options):
     x = request.images()
     write(request.given["out"], made, lambda path: pictures.save_rows(
-        path, {"original": x, request.verb.name: heat.overlays(x, made)}))
+        path, {"x": x, request.verb.call: heat.overlays(x, made)}))
 
 
 WRITERS = {"images": write_images, "sources": write_images, "latents": write_latents, "values": write_values,

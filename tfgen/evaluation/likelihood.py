@@ -1,5 +1,7 @@
 """Log-likelihoods, or their bounds, of the images of a split."""
 
+import math
+
 import numpy as np
 
 from tfgen import metrics
@@ -8,7 +10,12 @@ from tfgen import metrics
 UNNORMALISED = "negative_cross_entropy_bound"
 
 
-def of_log_prob(model, live, batches, batch_size=128, k=1):
+def is_probability(normalised, x):
+    """Whether `log_prob` of images x belongs to a normalised distribution: `normalised`, or all values are 0 or 1."""
+    return normalised or bool(np.isin(x, (0.0, 1.0)).all())
+
+
+def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
     """Log-likelihood (or its bound) of images under a model.
 
     Args:
@@ -17,6 +24,7 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
         batches: batches of images, or of tuples (images, labels, …).
         batch_size: images per batch.
         k: number of importance samples, used if `log_prob` has the option.
+        levels: grey levels per value; a density on [0, 1] has log2(levels) bits per value more at these levels.
 
     Returns:
         {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and "active_units" of the codes.
@@ -32,9 +40,10 @@ def of_log_prob(model, live, batches, batch_size=128, k=1):
         totals.append(live("log_prob", x.numpy(), batch_size=batch_size, **samples, **options))
         if "encode" in live.names:
             codes.append(live("encode", x.numpy(), batch_size=batch_size, **options))
-        probability = probability and (model.normalised or bool(np.isin(x, (0.0, 1.0)).all()))
+        probability = probability and is_probability(model.normalised, x)
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
     figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
     if probability:
-        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+        offset = model.bits_offset * math.log2(levels) / 8.0  # `bits_offset` is that of 8-bit images
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})

@@ -50,7 +50,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         if measure and (found := attempt(name, measure)) is not None:
             figures[name] = found
     if "log_prob" in live.names:
-        figures |= attempt("log_prob", of_log_prob, model, live, batches, batch_size, k, default={})
+        figures |= attempt("log_prob", of_log_prob, model, live, batches, batch_size, k, dataset.spec.levels,
+                           default={})
     if UNNORMALISED in figures:
         figures.pop("elbo", None)
     return figures | ({"left_out": attempt.left_out} if attempt.left_out else {})

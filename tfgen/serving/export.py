@@ -73,7 +73,8 @@ def written(model, folder, about=None):
             archive.add_endpoint(name, live.function(name))
         archive.write_out(aside, verbose=False)
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
-                                         "source_shape": live.source_shape, "verbs": describe(live), **(about or {})})
+                                         "source_shape": live.source_shape, "normalised": live.normalised,
+                                         "verbs": describe(live), **(about or {})})
         verify(aside, live)
         os.chmod(aside, 0o755)
         yield aside

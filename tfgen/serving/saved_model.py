@@ -36,6 +36,7 @@ class Served(Verbs):
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None
+        self.normalised = self.about.get("normalised", True)
         self.tell(self.about)
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
         self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}

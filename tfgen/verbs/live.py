@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen.data.readers.image_files import small_sources
 from tfgen.errors import UserError
 from tfgen.verbs.graphs import function
-from tfgen.verbs.table import VERBS, verbs_of
+from tfgen.verbs.table import VERBS, require_verb, verbs_of
 
 
 def in_batches(call, columns, batch_size):
@@ -31,9 +31,10 @@ class Verbs:
         resize, small_sources: arguments `mode` and `enlarge` of `tfgen.data.readers.resize.resize` for image files of
             another size; `small_sources` applies to sources smaller than `source_shape`.
         class_names: class names of the data, or empty.
+        normalised: whether `log_prob` belongs to a normalised distribution of grey levels.
     """
 
-    resize, small_sources, class_names = "stretch", "bilinear", ()
+    resize, small_sources, class_names, normalised = "stretch", "bilinear", (), True
 
     def tell(self, record):
         """Sets the data-dependent attributes from the record of a run or export."""
@@ -87,6 +88,7 @@ class Live(Verbs):
         self.image_shape = model.image_shape
         self.latent_shape = getattr(model, "latent_shape", None)
         self.source_shape = getattr(model, "source_shape", None)
+        self.normalised = getattr(model, "normalised", True)
         self.options = {name: model.verb_options(name) for name in self.names}
         self.shapes = {name: {field.name: field.shape(model) for field in VERBS[name].inputs} for name in self.names}
         self.function = functools.cache(functools.partial(function, model))
@@ -101,8 +103,7 @@ def resolve_options(model, name, rows, given):
     Raises:
         UserError: for an unknown verb or option, a wrong length or a value out of range.
     """
-    if name not in model.names:
-        raise UserError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")
+    require_verb(model, name)
     about = model.options[name]
     if unknown := sorted(set(given) - set(about)):
         raise UserError(f"'{name}' of this model takes no option '{unknown[0]}'; "

@@ -6,6 +6,8 @@ Imports no TensorFlow, so that the command line can build its commands and their
 import dataclasses
 from collections.abc import Callable
 
+from tfgen.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
@@ -80,6 +82,11 @@ class Verb:
     further: Callable = lambda model, made: {}
 
     @property
+    def sentence(self):
+        """The description as a sentence."""
+        return f"{self.help[0].upper()}{self.help[1:]}."
+
+    @property
     def call(self):
         """The method with its arguments, such as `decode(z)`."""
         return f"{self.name}({', '.join(field.name for field in self.inputs)})"
@@ -144,3 +151,9 @@ FORWARD = ("reconstruct", "translate", "score", "decode", "log_prob")
 def verbs_of(model):
     """Names of the verbs of `model`, in the order of the table."""
     return [name for name in VERBS if callable(getattr(model, name, None))]
+
+
+def require_verb(model, name):
+    """Raises a `UserError` unless the verbs `model.names` of a `live.Verbs` include `name`."""
+    if name not in model.names:
+        raise UserError(f"this model has no verb '{name}'; it has {', '.join(model.names)}")

@@ -1,0 +1,87 @@
+"""The length of a run: where stages and schedules end."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from cases import tiny_values
+
+from tfgen import data, recipes, runs
+from tfgen.runs import training
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+STAGED = {"progan": {"critic_steps": 2}, "stackgan": {}, "fanogan": {"critic_steps": 2}}
+
+
+def unmeasured(recipe):
+    """A recipe whose runs measure no samples, which takes longer than a short training."""
+    return dataclasses.replace(recipes.find(recipe), objective=("val_generator_loss", "min"))
+
+
+@pytest.mark.parametrize("recipe", STAGED)
+def test_stages_end_where_the_run_ends(digits, tmp_path, recipe):
+    # The default lengths of stages, which follow from the run's.
+    values = {key: value for key, value in tiny_values(recipe).items() if not key.endswith("_steps")} | STAGED[recipe]
+    model = runs.train(unmeasured(recipe), digits, tmp_path / "run", 4, values, batch_size=128, verbose=0, picture_every=4)
+    steps = int(model.optimizer.iterations)
+    assert steps == 4 * digits.steps(128 * model.batches_per_step)
+    assert runs.read(tmp_path / "run")["hyperparameters"]["total_steps"] == steps
+    stage = [row["stage"] for row in runs.read_history(tmp_path / "run")]
+    assert stage[0] < 0.5 and stage[-1] == model.stages - 1
+    # What the last stage trains moved.
+    born = recipes.find(recipe)
+    keras.utils.set_random_seed(0)
+    before = born.model(digits.spec, **runs.read(tmp_path / "run")["hyperparameters"]).generator_variables
+    moved = [np.abs(ours.numpy() - theirs.numpy()).max() for ours, theirs in zip(model.generator_variables, before)]
+    assert np.mean(np.array(moved) > 0) > 0.9
+
+
+@pytest.mark.parametrize("recipe", ["ae_anomaly", "cyclegan", "deep_svdd"])
+def test_schedules_end_where_the_run_ends(tmp_path, recipe):
+    dataset = data.load("digits", domains=(0, 1)) if recipe == "cyclegan" else data.load("digits", normal=0)
+    values = {key: value for key, value in tiny_values(recipe).items() if key not in ("total_steps", "pretrain_share")}
+    model = runs.train(unmeasured(recipe), dataset, tmp_path / "run", 2, values, batch_size=64, verbose=0)
+    steps = int(model.optimizer.iterations)
+    assert steps == 2 * dataset.steps(64) == runs.read(tmp_path / "run")["hyperparameters"]["total_steps"]
+    if recipe == "deep_svdd":
+        assert model.pretrain_steps == steps // 2
+    else:
+        assert float(model.optimizer.learning_rate) == 0.0
+        schedule = model.optimizer._learning_rate
+        assert float(schedule(steps - 1)) > 0.0
+
+
+def test_the_length_of_a_run_may_be_set(tmp_path):
+    dataset = data.load("digits", domains=(0, 1))
+    values = {"filters": 2, "blocks": 1, "pool_size": 8}
+    runs.train("cyclegan", dataset, tmp_path / "run", 1, values | {"total_steps": 9}, batch_size=64, verbose=0)
+    assert runs.read(tmp_path / "run")["hyperparameters"] | values | {"total_steps": 9} == runs.read(
+        tmp_path / "run")["hyperparameters"]
+    assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
+
+
+def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys):
+    dataset, out = data.load("digits", normal=0), tmp_path / "run"
+    values = tiny_values("ae_anomaly") | {"total_steps": 4}
+    model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
+    before, settings = training.state(model), runs.read(out)
+    with pytest.raises(ValueError, match="end with step 4, 4 epochs with step 8: add --extend"):
+        runs.resume(out, epochs=4, verbose=0)
+    assert runs.read(out) == settings
+    keras.utils.set_random_seed(0)
+    stretched = training.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
+    for ours, theirs in zip(training.state(stretched), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert float(stretched.optimizer.learning_rate) > 0.0
+    model = runs.resume(out, epochs=4, verbose=0, extend=True)
+    assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
+    assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
+    # What a shorter run leaves out of them is said.
+    assert int(runs.resume(out, epochs=3, verbose=0).optimizer.iterations) == 8
+    assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err
