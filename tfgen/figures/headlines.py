@@ -56,6 +56,7 @@ VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execu
             "naive": "`batch_jacobian`"}
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
+INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
 TEXTURES, COUNTS = ("brick", "grass", "gravel"), (100, 500, 1000)
 
 
@@ -81,6 +82,16 @@ def penalty(title):
         targets={"naive": "ours_over_naive"})
 
 
+def densities(title, measure, key, ours, baselines, targets):
+    """The headline of explicit densities of one kind of images; `key`: of a value, with `{}` for the model."""
+    return Headline(
+        title, f"negative log-likelihood, {measure}, test split; lower is better",
+        {name: key.format(name) for name in ours}, {name: key.format(name) for name in baselines},
+        grids=(Grid("model", {f"test, {measure}": key, f"validation, {measure}": "validation {}", "parameters": "parameters {}",
+                              "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),),
+        targets={name: "<=" + key.format(name) for name in targets})
+
+
 def each(keys, names):
     """The keys of a headline value of several parts."""
     return tuple(keys.format(name) for name in names)
@@ -104,6 +115,17 @@ HEADLINES = {
             "cross-entropy, validation": "validation reconstruction {}", "KL, validation": "validation kl {}"}),),
         labels={"best_kl_weight_on_validation": "KL weight of the best validation bound",
                 "test_bound_of_best": "test bound with that weight, nats per image"}),
+    "explicit_densities_digits_16": densities(
+        "Explicit densities: digits, 16 grey levels", "bits per dimension", "bits_per_dim {}", ("gated_pixelcnn", "glow"),
+        INDEPENDENT, ("gated_pixelcnn", "glow")),
+    "explicit_densities_fashion_8bit": densities(
+        "Explicit densities: Fashion-MNIST, 256 grey levels", "bits per dimension", "bits_per_dim {}",
+        ("pixelcnnpp", "realnvp", "glow, 10 minutes", "glow, 60 minutes"), INDEPENDENT,
+        ("pixelcnnpp", "realnvp", "glow, 10 minutes")),
+    "explicit_densities_fashion_binarised": densities(
+        "Explicit densities: Fashion-MNIST, dynamically binarised",
+        "nats per image (a VAE's bound: importance-weighted, 500 samples)", "nats {}", ("fvbn", "made", "pixelcnn"),
+        ("vae", "iwae", "per-pixel categorical"), ()),
     "denoising": Headline(
         "Denoising autoencoder, Fashion-MNIST, Gaussian noise of sigma 0.3", "PSNR, dB, mean over test images; higher is "
         "better", {"": "psnr_denoised_db"},

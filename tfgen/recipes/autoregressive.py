@@ -11,7 +11,7 @@ from tfgen.networks import made as fully_connected
 from tfgen.networks import pixelcnn as convolutional
 from tfgen.networks import pixelcnnpp as multi_scale
 from tfgen.networks import transformer
-from tfgen.recipes.hyperparameters import classes
+from tfgen.recipes.hyperparameters import classes, compiled_with_schedule, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import InverseSquareRoot
 
@@ -31,16 +31,11 @@ def colours(spec, likelihood):
     return {"parameters": likelihood.parameters(channels), "groups": 1 if likelihood.joint else channels}
 
 
-def compiled(model, hp, rate, optimizer=keras.optimizers.Adam, **options):
-    model.compile(optimizer(hp.Float("learning_rate", 1e-5, 1e-1, default=rate, sampling="log"), **options))
-    return model
-
-
 @recipe(family="autoregressive", paper="https://mitpress.mit.edu/9780262062022", view="binarised", objective=NATS,
         batch_size=512)
 def fvbn(hp, spec):
     """Fully visible belief net (Frey, 1998): each pixel is a logistic regression on those before it; binarised images."""
-    return compiled(Autoregressive(fully_connected.fvbn(spec.image_shape)), hp, 1e-3)
+    return compiled_with_schedule(Autoregressive(fully_connected.fvbn(spec.image_shape)), hp, 1e-3)
 
 
 @recipe(family="autoregressive", paper="arXiv:1502.03509", view="binarised", objective=NATS, batch_size=100)
@@ -57,7 +52,7 @@ def made(hp, spec):
     random = hp.Choice("order", ["raster", "random"], default="raster") == "random"
     order = np.random.default_rng(seed).permutation(pixels).tolist() if random else None
     model = (Autoregressive if masks == 1 else MaskEnsemble)(network, order=order)
-    return compiled(model, hp, 1e-2, keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-6)
+    return compiled_with_schedule(model, hp, 1e-2, keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-6)
 
 
 @recipe(family="autoregressive", paper="arXiv:1601.06759", objective=BITS, batch_size=16)
@@ -67,7 +62,7 @@ def pixelcnn(hp, spec):
     network = convolutional.pixelcnn(
         spec.image_shape, filters=hp.Int("filters", 2, 512, default=16), blocks=hp.Int("blocks", 1, 50, default=15),
         head=hp.Int("head_filters", 2, 2048, default=32), **colours(spec, likelihood))
-    return compiled(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
+    return compiled_with_schedule(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
 
 
 @recipe(family="autoregressive", paper="arXiv:1601.06759", objective=BITS, batch_size=16)
@@ -77,7 +72,7 @@ def pixelrnn(hp, spec):
     network = convolutional.pixelrnn(
         spec.image_shape, units=hp.Int("units", 2, 512, default=16), blocks=hp.Int("blocks", 1, 20, default=7),
         head=hp.Int("head_filters", 2, 2048, default=32), **colours(spec, likelihood))
-    return compiled(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
+    return compiled_with_schedule(Autoregressive(network, likelihood), hp, 1e-3, keras.optimizers.RMSprop)
 
 
 def gated(hp, spec, num_classes=None):
@@ -86,7 +81,7 @@ def gated(hp, spec, num_classes=None):
         spec.image_shape, filters=hp.Int("filters", 2, 512, default=64), blocks=hp.Int("blocks", 1, 50, default=7),
         kernel_size=hp.Int("kernel_size", 3, 9, step=2, default=5), head=hp.Int("head_filters", 2, 2048, default=64),
         dropout=hp.Float("dropout", 0.0, 0.9, default=0.0), num_classes=num_classes, **colours(spec, likelihood))
-    return compiled(Autoregressive(network, likelihood, num_classes), hp, 1e-3)
+    return compiled_with_schedule(Autoregressive(network, likelihood, num_classes), hp, 1e-3)
 
 
 @recipe(family="autoregressive", paper="arXiv:1606.05328", objective=BITS)
@@ -114,9 +109,10 @@ def pixelcnnpp(hp, spec):
         blocks=hp.Int("blocks", 1, 10, default=5), levels=hp.Int("levels", 1, deepest, default=deepest),
         dropout=hp.Float("dropout", 0.0, 0.9, default=0.5))
     model = Autoregressive(network, likelihood)
-    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
-    decay = keras.optimizers.schedules.ExponentialDecay(rate, 1, 0.999995)
-    model.compile(keras.optimizers.Adam(decay, 0.95, 0.9995))
+    rate = scheduled_rate(hp, 1e-3)
+    if isinstance(rate, float):
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, 1, 0.999995)
+    model.compile(keras.optimizers.Adam(rate, 0.95, 0.9995))
     return model
 
 

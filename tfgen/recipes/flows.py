@@ -5,7 +5,6 @@ import math
 import keras
 from keras import initializers, regularizers
 
-from tfgen import schedules
 from tfgen.distributions import Logistic, Normal, UniformDequantisation, VariationalDequantisation
 from tfgen.distributions.bijectors import (
     ActNorm,
@@ -26,6 +25,7 @@ from tfgen.errors import require
 from tfgen.layers import ZeroConv2D
 from tfgen.models import Flow
 from tfgen.networks import coupling
+from tfgen.recipes.hyperparameters import compiled_with_schedule
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_bits_per_dim", "min")
@@ -60,21 +60,6 @@ def dequantised(hp, spec):
     return VariationalDequantisation(spec.levels, Chain([ActNorm(), *steps]), context)
 
 
-def compiled_flow(model, hp, default, **options):
-    """Compiles with Adam, whose rate rises linearly over `warmup_steps` and, with `cosine_decay`, falls to 0 at the end."""
-    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log")
-    warmup = hp.Steps("warmup_steps")
-    steps = hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
-    if steps:
-        warmup = min(warmup, steps // 2)
-        rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
-        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **rising)
-    elif warmup:
-        rate = schedules.warmup(warmup, rate)
-    model.compile(keras.optimizers.Adam(rate, **options))
-    return model
-
-
 @recipe(family="flow", paper="arXiv:1410.8516", objective=OBJECTIVE, batch_size=200)
 def nice(hp, spec):
     """NICE (Dinh et al., 2014): additive couplings of alternating halves and a scale per value, logistic prior."""
@@ -93,7 +78,7 @@ def nice(hp, spec):
     steps = [step(index) for index in range(hp.Int("couplings", 1, 12, default=4))]
     flow = Chain([Flatten(), Permutation("even_odd"), *steps, Scaling()])
     # AdaM's second-moment rate of 0.01 in the paper is the weight of the new value.
-    return compiled_flow(Flow(flow, spec.image_shape, Logistic(), UniformDequantisation(spec.levels)), hp, 1e-3,
+    return compiled_with_schedule(Flow(flow, spec.image_shape, Logistic(), UniformDequantisation(spec.levels)), hp, 1e-3,
                          beta_2=0.99, epsilon=1e-4)
 
 
@@ -122,7 +107,7 @@ def realnvp(hp, spec):
                       Split(scale((*small[:2], 2 * channels), level + 1, 2 * width))])
 
     flow = Chain([Logit(0.05), scale(spec.image_shape, 0, filters)])
-    return compiled_flow(Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec)), hp, 1e-3, global_clipnorm=100.0)
+    return compiled_with_schedule(Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec)), hp, 1e-3, global_clipnorm=100.0)
 
 
 @recipe(family="flow", paper="arXiv:1807.03039", objective=OBJECTIVE, batch_size=64)
@@ -144,7 +129,7 @@ def glow(hp, spec):
         return Chain([*parts, Split(scale((height, width, half), level + 1), learned)])
 
     flow = Flow(scale(spec.image_shape, 1), spec.image_shape, Normal(), dequantised(hp, spec))
-    return compiled_flow(flow, hp, 1e-3)
+    return compiled_with_schedule(flow, hp, 1e-3)
 
 
 @recipe(family="flow", paper="arXiv:1705.07057", objective=OBJECTIVE, batch_size=100)
@@ -156,4 +141,4 @@ def maf(hp, spec):
     for index in range(hp.Int("flow_steps", 1, 20, default=5)):
         parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay)),
                   BatchNorm(affine=True)]
-    return compiled_flow(Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels)), hp, 1e-4)
+    return compiled_with_schedule(Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels)), hp, 1e-4)

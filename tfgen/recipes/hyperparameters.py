@@ -2,6 +2,7 @@
 
 import keras
 
+from tfgen import schedules
 from tfgen.errors import UserError
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.networks import translation
@@ -25,10 +26,27 @@ def phase_steps(hp, name, phases, usual, batches_per_step=1):
     return hp.Steps(name) or (max(1, total // phases) if total else usual)
 
 
-def compiled(model, hp):
-    """Compiles with Adam; its learning rate is a hyperparameter."""
-    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log")
-    model.compile(keras.optimizers.Adam(rate))
+def compiled(model, hp, default=1e-3, optimizer=keras.optimizers.Adam, **options):
+    """Compiles with an optimizer that has these options; its learning rate is a hyperparameter."""
+    model.compile(optimizer(hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log"), **options))
+    return model
+
+
+def scheduled_rate(hp, default):
+    """Hyperparameter `learning_rate`, constant, but for a linear warm-up over `warmup_steps` from 0 and, with
+    `cosine_decay`, a decay to 0 at `total_steps` (Loshchilov & Hutter, 2017), if that is known."""
+    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log")
+    warmup, steps = hp.Steps("warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
+    if not steps:
+        return schedules.warmup(warmup, rate) if warmup else rate
+    warmup = min(warmup, steps // 2)
+    rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+    return keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **rising)
+
+
+def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, **options):
+    """Compiles with an optimizer that has these options and the rate of `scheduled_rate`."""
+    model.compile(optimizer(scheduled_rate(hp, default), **options))
     return model
 
 
