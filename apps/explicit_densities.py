@@ -101,10 +101,11 @@ WORKS = {
         "iwae": Training("iwae", 5, 2000, 128, {"importance_samples": 5}, 500),
     }, ("per-pixel categorical",), {}),
 }
-TINY = {"gated_pixelcnn": {"filters": 4, "blocks": 2, "head_filters": 4}, "glow": {"levels": 2, "flow_steps": 1, "filters": 4},
-        "fvbn": {}, "made": {"units": 8}, "pixelcnn": {"filters": 4, "blocks": 1, "head_filters": 4},
-        "iwae": {"units": 8, "latent_dim": 2}, "realnvp": {"filters": 2, "residual_blocks": 1, "couplings": 1},
-        "pixelcnnpp": {"filters": 4, "blocks": 1, "levels": 2, "components": 2}}
+TINY = {"gated_pixelcnn": {"filters": 4, "blocks": 2, "head_filters": 4}, "fvbn": {}, "made": {"units": 8},
+        "glow": {"levels": 2, "flow_steps": 1, "filters": 4},
+        "pixelcnn": {"filters": 4, "blocks": 1, "head_filters": 4}, "iwae": {"units": 8, "latent_dim": 2},
+        "pixelcnnpp": {"filters": 4, "blocks": 1, "levels": 2, "components": 2},
+        "realnvp": {"filters": 2, "residual_blocks": 1, "couplings": 1}}
 
 
 def levels_of(dataset, split):

@@ -38,3 +38,8 @@ def test_apps_set_the_number_of_threads_before_they_import(app):
     if "os.environ.setdefault" in code:
         before = re.findall(r"^(?:import|from) (\w+)", code.partition("os.environ.setdefault")[0], re.M)
         assert before == ["os"]
+
+
+def test_every_app_has_a_test():
+    text = "".join(path.read_text() for path in (ROOT / "tests" / "apps").glob("test_*.py"))
+    assert all(f'app("{path.stem}")' in text for path in (ROOT / "apps").glob("*.py"))

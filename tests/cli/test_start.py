@@ -108,7 +108,7 @@ def test_help_lists_and_typos_need_no_tensorflow(arguments, code, text):
 def test_completion_needs_no_tensorflow():
     code = "import sys; sys.argv = ['tfgen']; from tfgen.cli.app import app; app(prog_name='tfgen')"
     done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, cwd=ROOT,
-                          env=os.environ | {"_TFGEN_COMPLETE": "complete_bash", "COMP_WORDS": "tfgen train cond",
+                          env=os.environ | {"_TFGEN_COMPLETE": "complete_bash", "COMP_WORDS": "tfgen train conditional_v",
                                             "COMP_CWORD": "2"})
     assert done.stdout.split() == ["conditional_vae"]
     assert "tensorflow" not in done.stderr and "keras" not in done.stderr

@@ -43,9 +43,14 @@ def test_exact_and_hutchinson_for_a_deep_encoder(x):
     np.testing.assert_allclose(penalties.jacobian_norm(encoder, x), wanted, rtol=1e-4)
     assert float(penalties.Contractive(2.0, probes=None)(encoder, x, encoder(x))) == pytest.approx(
         2 * wanted.mean(), rel=1e-4)
-    seeds = keras.random.SeedGenerator(0)
-    estimate = penalties.hutchinson_jacobian_norm(encoder, tf.repeat(x, 20_000, axis=0), 1, seeds)
+    many = tf.repeat(x, 20_000, axis=0)
+    estimate = penalties.hutchinson_jacobian_norm(encoder, many, [keras.random.uniform((len(many), 7), seed=0)])
     np.testing.assert_allclose(tf.reduce_mean(tf.reshape(estimate, (5, -1)), 1), wanted, rtol=0.03)
+    # In evaluation the signs are those of the seeds.
+    penalty = penalties.Contractive(2.0, probes=3)
+    found = [float(penalty.seeded(encoder, many, encoder(many), start + tf.range(len(many), dtype="int64")))
+             for start in (0, 0, 1)]
+    assert found[0] == found[1] != found[2] and found[0] == pytest.approx(2 * wanted.mean(), rel=0.02)
 
 
 def test_gradients_flow_to_the_weights(x):

@@ -7,7 +7,23 @@ import pytest
 from cases import same_starts
 
 from tfgen import networks, toys
-from tfgen.networks import conv, coupling, dcgan, energy, lenet, mlp, progressive, resnet, stackgan, style, translation
+from tfgen.networks import (
+    conv,
+    coupling,
+    dcgan,
+    energy,
+    lenet,
+    made,
+    mlp,
+    pixelcnn,
+    pixelcnnpp,
+    progressive,
+    resnet,
+    stackgan,
+    style,
+    transformer,
+    translation,
+)
 
 SHAPE = (16, 16, 1)
 BUILDERS = {
@@ -23,11 +39,17 @@ BUILDERS = {
     energy.energy: [lambda: energy.energy(SHAPE, [4, 4], 8)],
     lenet.encoder: [lambda: lenet.encoder(SHAPE, 8, 4)],
     lenet.decoder: [lambda: lenet.decoder(8, SHAPE, 4)],
+    made.fvbn: [lambda: made.fvbn(SHAPE)],
+    made.made: [lambda: made.made(SHAPE, [16, 16]), lambda: made.made(SHAPE, [16], masks=2)],
     mlp.encoder: [lambda: mlp.encoder(SHAPE, [16, 16, 16], 16)],
     mlp.decoder: [lambda: mlp.decoder(16, [16, 16, 16], SHAPE)],
     toys.networks.generator: [lambda: toys.networks.generator(2, (16, 16, 16))],
     toys.networks.critic: [lambda: toys.networks.critic((16, 16, 16)),
                            lambda: toys.networks.critic((16, 16, 16), spectral=True)],
+    pixelcnn.pixelcnn: [lambda: pixelcnn.pixelcnn(SHAPE, 1, 4, 2, 4)],
+    pixelcnn.pixelrnn: [lambda: pixelcnn.pixelrnn(SHAPE, 1, 4, 2, 4)],
+    pixelcnn.gated_pixelcnn: [lambda: pixelcnn.gated_pixelcnn(SHAPE, 1, 4, 3, num_classes=3)],
+    pixelcnnpp.pixelcnnpp: [lambda: pixelcnnpp.pixelcnnpp(SHAPE, 6, 4, 1, 2)],
     progressive.generator: [lambda: progressive.generator(SHAPE, 8, 8)],
     progressive.critic: [lambda: progressive.critic(SHAPE, 8)],
     progressive.whole_critic: [lambda: progressive.whole_critic(SHAPE, 8)],
@@ -38,6 +60,7 @@ BUILDERS = {
     style.mapping: [lambda: style.mapping(8, 8, 4)],
     style.synthesis: [lambda: style.synthesis(SHAPE, 8, 8)],
     style.generator: [lambda: style.generator(SHAPE, 8, 8, 8, 4)],
+    transformer.image_transformer: [lambda: transformer.image_transformer(SHAPE, 1, 2, 8, 2, 2, 16)],
     translation.unet: [lambda: translation.unet(SHAPE, SHAPE, 4), lambda: translation.unet(SHAPE, SHAPE, 4, None)],
     translation.residual: [lambda: translation.residual(SHAPE, SHAPE, 4, 3)],
     translation.patchgan: [lambda: translation.patchgan(SHAPE, None, 4, 2), lambda: translation.patchgan(SHAPE, None, 8, 0)],

@@ -87,8 +87,8 @@ def densities(title, measure, key, ours, baselines, targets):
     return Headline(
         title, f"negative log-likelihood, {measure}, test split; lower is better",
         {name: key.format(name) for name in ours}, {name: key.format(name) for name in baselines},
-        grids=(Grid("model", {f"test, {measure}": key, f"validation, {measure}": "validation {}", "parameters": "parameters {}",
-                              "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),),
+        grids=(Grid("model", {f"test, {measure}": key, f"validation, {measure}": "validation {}",
+                              "parameters": "parameters {}", "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),),
         targets={name: "<=" + key.format(name) for name in targets})
 
 

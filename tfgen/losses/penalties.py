@@ -1,5 +1,7 @@
 """Penalties: on an encoder, exactly `(encoder, x, codes) -> scalar`; on a critic, `(critic, real, fake) -> scalar`.
 
+One that draws noise also has `seeded(encoder, x, codes, seeds)` for evaluation, whose noise is a function of the seeds (B,).
+
 A critic's penalty gets the critic as a function of images alone, whatever else the network takes.
 """
 
@@ -7,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import noise
 from tfgen.distributions.divergences import bernoulli_kl
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
@@ -76,8 +79,15 @@ class Contractive:
         elif self.probes is None:
             norm = jacobian_norm(encoder, x)
         else:
-            norm = hutchinson_jacobian_norm(encoder, x, self.probes, self.seed_generator)
+            uniforms = [keras.random.uniform(ops.shape(codes), seed=self.seed_generator) for _ in range(self.probes)]
+            norm = hutchinson_jacobian_norm(encoder, x, uniforms)
         return self.weight * ops.mean(norm)
+
+    def seeded(self, encoder, x, codes, seeds):
+        if self.probes is None or sigmoid_layer(encoder) is not None:
+            return self(encoder, x, codes)
+        uniforms = noise.uniform(seeds, (self.probes, codes.shape[-1]), noise.PROBES)
+        return self.weight * ops.mean(hutchinson_jacobian_norm(encoder, x, ops.unstack(uniforms, axis=1), training=False))
 
 
 def sigmoid_layer(encoder):
@@ -106,17 +116,15 @@ def jacobian_norm(encoder, x):
     return _flat_squared_norm(tape.batch_jacobian(codes, x))
 
 
-def hutchinson_jacobian_norm(encoder, x, probes, seed_generator):
-    """Unbiased estimate of ||J||_F^2 from `probes` random signs: (B,)."""
+def hutchinson_jacobian_norm(encoder, x, uniforms, training=True):
+    """Unbiased estimate of ||J||_F^2, (B,), from random signs: of uniform numbers in [0, 1) less 0.5, (B, d) each."""
     total = 0.0
-    for _ in range(probes):
+    for uniform in uniforms:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            codes = encoder(x, training=True)
-            uniform = keras.random.uniform(ops.shape(codes), seed=seed_generator)
-            projected = ops.sum(codes * ops.sign(uniform - 0.5))
+            projected = ops.sum(encoder(x, training=training) * ops.sign(uniform - 0.5))
         total += _flat_squared_norm(tape.gradient(projected, x))
-    return total / probes
+    return total / len(uniforms)
 
 
 def input_gradient(critic, x):

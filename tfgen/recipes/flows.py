@@ -107,7 +107,8 @@ def realnvp(hp, spec):
                       Split(scale((*small[:2], 2 * channels), level + 1, 2 * width))])
 
     flow = Chain([Logit(0.05), scale(spec.image_shape, 0, filters)])
-    return compiled_with_schedule(Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec)), hp, 1e-3, global_clipnorm=100.0)
+    model = Flow(flow, spec.image_shape, Normal(), dequantised(hp, spec))
+    return compiled_with_schedule(model, hp, 1e-3, global_clipnorm=100.0)
 
 
 @recipe(family="flow", paper="arXiv:1807.03039", objective=OBJECTIVE, batch_size=64)
@@ -141,4 +142,5 @@ def maf(hp, spec):
     for index in range(hp.Int("flow_steps", 1, 20, default=5)):
         parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay)),
                   BatchNorm(affine=True)]
-    return compiled_with_schedule(Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels)), hp, 1e-4)
+    model = Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels))
+    return compiled_with_schedule(model, hp, 1e-4)

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from tfgen import noise
 from tfgen.distributions import Bernoulli
 from tfgen.errors import require
 from tfgen.models.base.generative import GenerativeModel
@@ -81,9 +82,14 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         losses = self.reconstruction_losses(parameters, target)
         if training:
             self.update_statistics(target, codes, parameters)
-        penalties = [penalty(self.encoder, corrupted, codes) for penalty in self.penalties]
-        losses["penalty"] = sum(penalties, ops.zeros(()))
+        losses["penalty"] = sum((self.penalty(each, corrupted, codes, training) for each in self.penalties), ops.zeros(()))
         return losses | {"loss": losses["reconstruction"] + losses["penalty"]}
+
+    def penalty(self, penalty, x, codes, training):
+        """A penalty, whose noise is a function of the images in evaluation."""
+        if training or not hasattr(penalty, "seeded"):
+            return penalty(self.encoder, x, codes)
+        return penalty.seeded(self.encoder, x, codes, noise.seeds_of(x))
 
     def update_statistics(self, x, codes, parameters):
         """Hook for running statistics, called once per training batch."""

@@ -1,0 +1,59 @@
+"""Apps of explicit densities, by their fast paths, in this process."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import data, recipes
+from tfgen.errors import UserError
+
+
+def test_two_d_densities(app, tmp_path):
+    made = app("two_d_densities").main(fast=True, out=tmp_path / "densities.png")
+    assert [row["problem"] for row in made["table"]] == ["moons", "rings", "checkerboard"]
+    # A density is no nearer to the truth than the truth, and integrates to 1.
+    assert all(row["divergence"] > 0 and row["mass_on_the_grid"] < 1.01 for row in made["table"])
+    assert made["checkerboard_entropy"] == pytest.approx(np.log(8)) and Image.open(tmp_path / "densities.png").size[0] > 400
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_likelihood_is_not_typicality(app, tmp_path):
+    typicality = app("likelihood_is_not_typicality")
+    digits = typicality.digits_like_mnist(3, 28)
+    assert digits.shape == (3, 28, 28, 1) and digits[:, :4].max() == 0 and digits[:, 4:24, 4:24].max() > 0.9
+    rows = typicality.main(fast=True, out=tmp_path / "bits.png")
+    assert list(rows) == ["its own", "half as bright", "black", "inverted", "uniform noise"]
+    assert all(0 <= row["auroc"] <= 1 and 0 <= row["share_likelier"] <= 1 for row in list(rows.values())[1:])
+    assert Image.open(tmp_path / "bits.png").size[0] > 400 and not list(tmp_path.glob("*.json"))
+
+
+def test_explicit_densities(app, tmp_path):
+    densities = app("explicit_densities")
+    with pytest.raises(UserError, match="expected one of digits_16, fashion_8bit, fashion_binarised, received 'fashion'"):
+        densities.main("fashion", fast=True)
+    rows = densities.main("digits_16", fast=True, folder=tmp_path)
+    assert list(rows) == ["gated_pixelcnn", "glow", "per-pixel categorical", "full-covariance Gaussian"]
+    # 16 levels have at most 4 bits, which a density that has not been trained exceeds.
+    assert all(0 < row["test"] < 6 for row in rows.values()) and rows["per-pixel categorical"]["test"] < 3
+    assert Image.open(tmp_path / "digits_16" / "explicit_densities_digits_16.png").size[0] > 400
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits_16").glob("*.json")}
+    densities.main("digits_16", fast=True, folder=tmp_path)  # nothing is trained again
+    assert {path: path.stat().st_mtime_ns for path in before} == before and not list(tmp_path.glob("*.json"))
+
+
+def test_explicit_densities_have_baselines_that_are_known(app):
+    densities, random = app("explicit_densities"), np.random.default_rng(0)
+    train, test = random.integers(0, 2, (4000, 3)), random.integers(0, 2, (1000, 3))
+    # Fair coins: one bit per value; a Gaussian of uniform noise loses at least log sqrt(2 pi e / 12) nats per value.
+    assert densities.per_pixel_categorical(train, test, 2).mean() == pytest.approx(-3 * np.log(2), abs=0.01)
+    bound = -3 * (np.log(2) + 0.5 * np.log(2 * np.pi * np.e / 12))
+    assert densities.full_covariance_gaussian(train, test, 2).mean() == pytest.approx(bound, abs=0.02)
+
+
+def test_explicit_densities_name_trainings_that_recipes_can_build(app):
+    for work in app("explicit_densities").WORKS.values():
+        dataset = data.load("digits", **work.discretisation)
+        for training in work.trainings.values():
+            given = {name: value for name, value in training.values.items() if name != "levels"}
+            chosen = recipes.find(training.recipe).hyperparameters(dataset.spec, given)
+            assert {name: chosen[name] for name in given} == given

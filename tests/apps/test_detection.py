@@ -1,0 +1,134 @@
+"""Apps of anomaly detection, by their fast paths, in this process."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import data, files, metrics
+
+
+def test_surface_inspection(app, tmp_path):
+    pytest.importorskip("skimage")
+    surface = app("surface_inspection")
+    rows = surface.main(fast=True, folder=tmp_path / "surfaces", out=tmp_path)["brick"]
+    assert list(rows) == ["local statistics", *surface.DETECTORS] and {len(of) for of in rows.values()} == {1}
+    for row, in rows.values():
+        assert all(0 <= value <= 1 for key, value in row.items() if key != "threshold")
+    assert rows["local statistics"][0]["aupro"] > 0.8
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "surfaces").rglob("*") if path.is_file()}
+    assert surface.main(fast=True, folder=tmp_path / "surfaces", out=tmp_path)["brick"] == rows  # nothing is trained again
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert Image.open(tmp_path / "pictures" / "surface_inspection.png").size[0] > 900
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_surface_inspection_knows_the_mean_of_millions_of_pixels(app):
+    """Added up in float32, the centre is off by more than a hundredth after a million rows, by a deviation after 16."""
+    train = np.random.default_rng(0).uniform(0.4, 0.6, (512, 64, 64, 1)).astype("float32")
+    maps = app("surface_inspection").statistics(train)(train[:64])
+    # The mean Mahalanobis distance over what mean and covariance are of is their number of dimensions.
+    seen = app("surface_inspection").statistics(train[:64])(train[:64])
+    assert np.mean(seen) == pytest.approx(6.0, rel=1e-3)
+    np.testing.assert_allclose(maps.mean(), 6.0, rtol=5e-3)
+
+
+def test_surface_inspection_chooses_poolings_by_the_validation_part(app):
+    """Maps with one noisy pixel, which a blur takes away, and a mean over many pixels, which loses a small defect."""
+    surface, random = app("surface_inspection"), np.random.default_rng(0)
+
+    class Part:
+        def __init__(self):
+            self.flags = np.arange(40) % 2 == 1
+
+        def anomalous(self, split):
+            return self.flags
+
+        def masks(self, split):
+            masks = np.zeros((40, 32, 32), bool)
+            masks[self.flags, 10:16, 10:16] = True
+            return masks
+
+    maps = 0.2 * random.random((40, 32, 32))
+    maps[np.arange(40), random.integers(32, size=40), random.integers(32, size=40)] += 3.0
+    maps[Part().masks("test")] += 0.5
+    sights = {("brick", 0, "one"): {"maps validation": maps, "rest validation": np.zeros(40)}}
+    (blur, top), tried = surface.choose("one", sights, {("brick", 0): Part()})
+    assert blur > 0 and top < 0.16 and len(tried) == len(surface.BLURS) * len(surface.TOPS)
+    assert max(row["worth"] for row in tried) > 0.95
+
+
+def test_one_class_table(app, tmp_path, monkeypatch):
+    table = app("one_class_table")
+    monkeypatch.setattr(table, "data", FewDigits)
+    monkeypatch.setattr(table, "DETECTORS", {name: table.DETECTORS[name] for name in ("ae_anomaly", "deep_svdd")})
+    made = table.main(fast=True, seeds=1, out=tmp_path)
+    assert set(made) == {*table.DETECTORS, *table.BASELINES}
+    assert all(0 <= value <= 100 for row in made.values() for value in row["classes"]) and made["one-class SVM"]["mean"] > 80
+    assert Image.open(tmp_path / "pictures" / "one_class_table.png").size[0] > 400
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert len(files) == len(made)
+    assert table.main(fast=True, seeds=1, out=tmp_path) == made  # nothing is trained again
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == files
+    table.DETECTORS["ae_anomaly"] = ({}, 16, 21)
+    table.main(fast=True, seeds=1, out=tmp_path)  # but what has other settings
+    assert [name for name, when in files.items() if (tmp_path / name).stat().st_mtime_ns != when] == ["ae_anomaly.json"]
+
+
+def test_one_class_baselines_are_what_their_grids_are_best_at(app, tmp_path, monkeypatch):
+    """The grid is measured by a command, and its best is what the table takes."""
+    table = app("one_class_table")
+    recorded = files.read_json(pathlib.Path(__file__).parents[2] / "results" / "one_class_baselines.json")["table"]
+    for method, (_, grid, chosen) in table.BASELINES.items():
+        assert recorded[method][0]["settings"] == chosen
+        assert len(recorded[method]) == np.prod([len(values) for values in grid.values()])
+    monkeypatch.setattr(table, "data", FewDigits)
+    monkeypatch.setattr(table, "BASELINES", {"PCA": (table.pca, {"components": (1, 16)}, {})})
+    found = table.main(choose=True, fast=True, out=tmp_path)["PCA"]
+    assert {row["settings"]["components"] for row in found} == {16, 1} and found[0]["auroc"] >= found[1]["auroc"]
+    digits = FewDigits.load("digits")
+    x, aurocs = table.flat(digits.images("validation")), []
+    for normal in (0, 1):
+        score = table.pca(table.flat(data.one_class(digits, normal=normal).images("train")), 0, **found[0]["settings"])
+        aurocs.append(metrics.auroc(digits.labels("validation") != normal, score(x)))
+    assert found[0]["auroc"] == pytest.approx(100 * np.mean(aurocs))
+
+
+def test_one_class_svm_is_scikit_learns(app):
+    from sklearn.svm import OneClassSVM
+
+    train, x = (np.random.default_rng(seed).normal(size=(60, 8)).astype("float32") for seed in (0, 1))
+    found = app("one_class_table").svm(train, 0, gamma=1, nu=0.3, images=60)(x)
+    np.testing.assert_allclose(found, -OneClassSVM(gamma="scale", nu=0.3).fit(train).score_samples(x), rtol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method, mark", [("ganomaly", 93), ("deep_svdd", 89)])
+def test_one_class_marks(app, tmp_path, fashion, method, mark):
+    """Mean AUROC over the ten classes of Fashion-MNIST's validation split, after about 5 CPU minutes."""
+    assert app("one_class_table").main("validation", 1, method, tmp_path)[method]["mean"] >= mark
+
+
+@pytest.mark.slow
+def test_defects_on_grass_are_found(app, tmp_path):
+    """draem on the hardest texture: image AUROC and AUPRO on the validation part, after about 4 CPU minutes."""
+    pytest.importorskip("skimage")
+    found, = app("surface_inspection").main("validation", "draem", "grass", 1, tmp_path, tmp_path)["grass"]["draem"]
+    assert found["auroc"] >= 0.95 and found["aupro"] >= 0.8
+
+
+class FewDigits:
+    """`tfgen.data` whose digits have two classes."""
+
+    one_class = staticmethod(data.one_class)
+
+    @staticmethod
+    def load(name):
+        full = data.load(name)
+        kept = {split: full.labels(split) < 2 for split in full.spec.sizes}
+        spec = dataclasses.replace(full.spec, num_classes=2, class_names=("0", "1"),
+                                   sizes={split: int(rows.sum()) for split, rows in kept.items()})
+        return data.Dataset(spec, {split: (full.images(split)[rows], full.labels(split)[rows])
+                                   for split, rows in kept.items()})

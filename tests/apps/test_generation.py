@@ -1,0 +1,74 @@
+"""Apps of generation and representation, by their fast paths, in this process."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen.evaluation import features
+
+
+def test_few_labels(app, tmp_path):
+    scores = app("few_labels").main(fast=True, out=tmp_path)
+    assert set(scores) == {"from scratch", "pre-trained"}
+    assert all(0 <= value <= 1 for arm in scores.values() for seeds in arm.values() for value in seeds)
+    assert Image.open(tmp_path / "pictures" / "few_labels.png").size[0] > 400
+
+
+def test_few_labels_looks_for_rates_until_the_best_is_within(app):
+    few = app("few_labels")
+    for peak in (2e-5, 1e-3, 7e-2):
+        best, found = few.best_rate(lambda rate, peak=peak: -abs(np.log(rate / peak)), few.RATES)
+        assert abs(np.log10(best / peak)) < 0.3 and min(found) < best < max(found)
+
+
+def test_few_labels_compares_seed_by_seed(app):
+    scores = {"from scratch": {100: [0.5, 0.6, 0.7]}, "pre-trained": {100: [0.52, 0.61, 0.73]}}
+    mean, error = app("few_labels").gain(scores, 100)
+    assert mean == pytest.approx(0.02) and error == pytest.approx(0.01 / np.sqrt(3))
+
+
+def test_few_labels_subsets_are_balanced(app):
+    labels = np.arange(1000) % 10
+    chosen = app("few_labels").subset(labels, 100, 3)
+    assert len(set(chosen)) == 100 and np.bincount(labels[chosen]).tolist() == [10] * 10
+
+
+def test_kl_weight_sweep(app, tmp_path):
+    made = app("kl_weight_sweep").main(fast=True, out=tmp_path / "sweep.png")
+    assert made and Image.open(tmp_path / "sweep.png").size[0] > 400
+
+
+def test_gan_failure_modes(app, tmp_path):
+    made = app("gan_failure_modes").main(fast=True, out=tmp_path)
+    assert 0 <= made["wgan_gp_high_quality"] <= 1 and [row["system"] for row in made["table"]] == ["gan", "wgan_gp", "sngan"]
+    # The cure is told from the networks and the schedule that come with it.
+    assert [row["system"] for row in made["ring"]] == ["collapsing_gan", "gan", "wgan_gp"]
+    assert all(Image.open(tmp_path / f"{name}.png").size[0] > 400 for name in ("ring", "grid", "faces", "minmax"))
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_gan_zoo(app, tmp_path):
+    rows = app("gan_zoo").main(fast=True, folder=tmp_path, only=["acgan", "aae"])
+    assert set(rows) == {"acgan", "aae"} and (tmp_path / "acgan.npy").exists()
+    assert rows["aae"]["label_agreement"] is None and 0 <= rows["acgan"]["label_agreement"] <= 1
+    for row in rows.values():
+        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["images_per_cpu_s"] > 0 and row["split"] == "test"
+
+
+def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
+    zoo = app("gan_zoo")
+    monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae"])
+    zoo.main(fast=True, folder=tmp_path)
+    assert Image.open(tmp_path / "gan_zoo.png").size[0] > 100
+    # What was trained is not trained again.
+    before = (tmp_path / "gan.json").stat().st_mtime_ns
+    zoo.main(fast=True, folder=tmp_path)
+    assert (tmp_path / "gan.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_conditional_samples_show_the_class_asked_for(app, tmp_path, fashion):
+    """ACGAN on Fashion-MNIST: at least 90 % of 1,000 samples, after three minutes of CPU time."""
+    extractor = features.classifier(fashion, cache="~/.cache/tfgen/extractors")
+    row = app("gan_zoo").measure("acgan", fashion, extractor, 3.0, 64, tmp_path, 1000)
+    assert row["label_agreement"] >= 0.9
