@@ -27,6 +27,8 @@ def fvbn(image_shape, per_value=1):
 def made(image_shape, units=(500,), per_value=1, activation="relu", direct=True, masks=1, seed=0, orders=None):
     """MADE, a masked autoencoder of one order of pixels per mask (Germain et al., 2015).
 
+    The paper's conditioning weights, which tell units which values they take, are left out.
+
     Each hidden unit has a degree, drawn uniformly from the smallest degree of the layer before to D - 1. It takes the values
     (or the units of degrees) up to it. Outputs of value d take the units of degrees below d and, directly, earlier values.
 
