@@ -103,6 +103,26 @@ def test_made_masks_follow_degrees():
         layers.DenseFromImage([1, 4])(x)
 
 
+def test_weights_belong_to_pixels_in_each_order():
+    """Under orders of the pixels, a layer is that of raster order with the rows and columns of its kernel rearranged."""
+    x, hidden, orders = image(2, 2, 2, 2), image(2, 3), [[2, 0, 3, 1], [0, 1, 2, 3]]
+    degrees = [[1, 4, 7], [3, 3, 2]]
+    into, out = layers.DenseFromImage(degrees, orders), layers.DenseToImage(degrees, (2, 2, 2), 2, orders)
+    direct = layers.CausalDense(2, orders)
+    (k_in, b_in), (k_out, b_out), (k, b) = (random_weights(*pair) for pair in ((into, x), (out, hidden), (direct, x)))
+    for which, order in enumerate(orders):
+        # Values of two colours per pixel, and two parameters of each: channel i of a pixel belongs to colour i mod 2.
+        values, units = ([n * pixel + i for pixel in order for i in range(n)] for n in (2, 4))
+        of_value, degree = np.repeat(2 * np.arange(4), 4) + np.tile([1, 2], 8), np.array(degrees[which])
+        flat, number = x.reshape(2, 8).astype(float), np.arange(1, 9)[:, None]
+        wanted = flat @ (k_in[values] * (number <= degree)) + b_in
+        np.testing.assert_allclose(into(x, which=which), wanted, rtol=1e-4, atol=1e-5)
+        wanted = hidden @ (k_out[units] * (degree < of_value[:, None])).T + b_out[units]
+        np.testing.assert_allclose(np.reshape(out(hidden, which=which), (2, 16)), wanted, rtol=1e-4, atol=1e-5)
+        wanted = flat @ (k[values][:, units] * (number < of_value)) + b[units]
+        np.testing.assert_allclose(np.reshape(direct(x, which=which), (2, 16)), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_previous_pixel_and_levels():
     x = np.arange(6, dtype="float32").reshape(1, 2, 3, 1)
     np.testing.assert_array_equal(np.ravel(layers.PixelShift()(x)), [0, 0, 1, 2, 3, 4])

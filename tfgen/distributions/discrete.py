@@ -73,6 +73,9 @@ class MixtureOfLogistics(Likelihood):
     p(x) = sum_i w_i prod_c [F((x_c + h - m_ic) / s_ic) - F((x_c - h - m_ic) / s_ic)], the tails in the first and the last
     level, and means that depend linearly on the earlier channels: m_ic = mean_ic + sum_{j < c} tanh(a_icj) x_j.
 
+    `draw` chooses a component from softmax(logits / temperature) and multiplies its scales by the temperature: at 0, the
+    means of the likeliest component, which need not be the mode of the mixture.
+
     The network gives (B, H, W, K (1 + 2 C + C (C - 1) / 2)): K logits of w, then K means for each channel, K log scales
     (at least -7) for each channel, and K coefficients for each pair of channels (1 0), (2 0), (2 1) …
 

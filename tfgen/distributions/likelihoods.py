@@ -64,7 +64,8 @@ class Likelihood:
         Args:
             parameters: (B, H, W, `parameters(C)`).
             uniforms: (B, H, W, `uniforms(C)`) in (0, 1).
-            temperature: (B,), >= 0: logits are divided and scales multiplied by it; 1 samples p, 0 gives its mode.
+            temperature: (B,), >= 0: logits are divided and scales multiplied by it; 1 samples p, 0 gives its
+                mode, or of a mixture the mean of the likeliest component.
 
         Returns:
             float32 (B, H, W, C) in [0, 1].

@@ -47,6 +47,8 @@ def pixelcnn(image_shape, parameters, filters=16, blocks=15, head=32, groups=Non
 def pixelrnn(image_shape, parameters, units=16, blocks=7, head=32, groups=None):
     """PixelRNN with Row LSTMs (van den Oord et al., 2016, PixelRNN, table 1): mask A of 7x7, then residual Row LSTMs.
 
+    The paper's optional skip connections from each layer to the output are left out, as in `pixelcnn`.
+
     Args:
         image_shape: (H, W, C).
         parameters: channels of the output.
@@ -76,7 +78,7 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
 
     The vertical stack sees all rows above, the horizontal stack the pixels to the left and, by 1x1, the vertical stack; each
     block is gated, tanh(W_f x + V_f y) sigmoid(W_g x + V_g y) with the label y of a conditional network, and residual in the
-    horizontal stack.
+    horizontal stack, except for the first, which would pass on the pixel itself.
 
     Args:
         image_shape: (H, W, C).

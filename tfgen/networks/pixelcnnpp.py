@@ -24,8 +24,8 @@ def pixelcnnpp(image_shape, parameters, filters=160, blocks=5, levels=3, dropout
         dropout: rate in each block, in training.
 
     Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, parameters). Weights are not normalised (the official code
-        normalises them).
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, parameters). Unlike in the official code, weights are neither
+        normalised nor initialised from data.
 
     Raises:
         UserError: for images that cannot be halved.

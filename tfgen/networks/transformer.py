@@ -16,6 +16,9 @@ def image_transformer(image_shape, parameters, levels=256, units=512, blocks=12,
     rectified hidden layer, both followed by dropout, a residual connection and layer normalisation. The last layer adds the
     earlier channels of the pixel itself.
 
+    For a softmax, the paper makes each colour value an element of the sequence, 3 H W in all; here an element is a pixel,
+    whatever the likelihood, and block lengths count pixels. Positions have the paper's learned embeddings, not its sines.
+
     Args:
         image_shape: (H, W, C).
         parameters: channels of the output.

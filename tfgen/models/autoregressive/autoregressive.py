@@ -46,16 +46,25 @@ class Autoregressive(GenerativeModel):
         wanted = (*image[:-1], likelihood.parameters(image[-1]))
         require(made == wanted, f"the network must give {wanted} for images of {image} under {type(likelihood).__name__}, "
                                 f"it gives {made}")
-        expected = 2 if num_classes else 1
+        expected = self.expected_inputs(network, num_classes)
         require(len(network.inputs) == expected, f"with num_classes={num_classes} the network must take {expected} "
                                                  f"input(s), it takes {len(network.inputs)}")
-        require(order is None or sorted(order) == list(range(image[0] * image[1])),
-                f"order expects a permutation of 0 ... {image[0] * image[1] - 1}, received {order}")
         self.network = network
         self.likelihood = likelihood
         self.num_classes = num_classes
-        self.order = None if order is None else [int(pixel) for pixel in order]
+        self.order = self.checked(order, image[0] * image[1])
         self.built = True
+
+    @staticmethod
+    def expected_inputs(network, num_classes):
+        """Number of inputs that the network must take."""
+        return 2 if num_classes else 1
+
+    def checked(self, order, pixels):
+        """An order of `pixels` pixels, or None, as ints."""
+        require(order is None or sorted(order) == list(range(pixels)),
+                f"order expects a permutation of 0 ... {pixels - 1}, received {order}")
+        return order if order is None else [int(pixel) for pixel in order]
 
     @property
     def image_shape(self):
@@ -79,7 +88,7 @@ class Autoregressive(GenerativeModel):
 
     def ordered(self, maps):
         """Maps (B, H, W, k) with their pixels in the order of the product."""
-        return maps if self.order is None else rearranged(maps, self.order)
+        return rearranged(maps, self.order)
 
     def compute_losses(self, batch, training):
         x, label = batch if isinstance(batch, (tuple, list)) else (batch, None)
@@ -117,17 +126,17 @@ class Autoregressive(GenerativeModel):
         Returns:
             Images (B, H, W, C).
         """
-        return self.completed(self.network, images, masks, seeds, label, temperature)
+        return self.completed(self.network, self.order, images, masks, seeds, label, temperature)
 
-    def completed(self, network, images, masks, seeds, label, temperature):
-        """`complete` with one network of conditional distributions."""
+    def completed(self, network, order, images, masks, seeds, label, temperature):
+        """`complete` with one network of conditional distributions and its order of pixels."""
         form, seeds = incremental_form(network), tf.cast(seeds, tf.int64)
         sampler, network = (autoregressive.naive, network) if form is None else (autoregressive.incremental, form)
         uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds)
         temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), tf.shape(seeds))
-        given, masks = (self.ordered(tf.cast(maps, tf.float32)) for maps in (images, masks[..., None]))
+        given, masks = (rearranged(tf.cast(maps, tf.float32), order) for maps in (images, masks[..., None]))
         made = sampler(network, self.likelihood, uniforms, temperature, given, masks > 0.5, label)
-        return made if self.order is None else rearranged(made, np.argsort(self.order))
+        return rearranged(made, order and np.argsort(order))
 
 
 def incremental_form(network):
@@ -139,7 +148,9 @@ def incremental_form(network):
 
 
 def rearranged(maps, order):
-    """Maps (B, H, W, k) whose pixel i, in raster order, is pixel order[i]."""
+    """Maps (B, H, W, k) whose pixel i, in raster order, is pixel order[i]; as they are for None."""
+    if order is None:
+        return maps
     height, width, channels = maps.shape[1:]
     flat = ops.take(ops.reshape(maps, (-1, height * width, channels)), order, axis=1)
     return ops.reshape(flat, (-1, height, width, channels))
