@@ -210,7 +210,7 @@ def test_options_out_of_range_count_as_the_ends_and_unknown_ones_are_refused(cas
         inputs = list(export.example_inputs(case.model, verb, 2).values())
         with pytest.raises(errors.UserError, match=f"'{verb}' of this model takes no option 'unknown'; it takes "):
             case.live(verb, *inputs[:len(table.VERBS[verb].inputs)], unknown=1)
-        for place, option in enumerate(case.live.options[verb].values(), 1):
+        for place, option in enumerate(case.live.options[verb].values(), len(table.VERBS[verb].inputs)):
             # Bounds of 100,000 importance samples are left to the user.
             for bad, end in [(-(2**40), option.low), (2**40, option.high)] + [(np.nan, option.low)] * (
                     option.dtype == "float32") if option.high < 1000 else [(-(2**40), option.low), (0, max(0, option.low))]:
