@@ -93,7 +93,7 @@ def main(
         model = planar_flow(steps, units, couplings)
         model.fit(problem.stream(512, seed), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
         live = Live(model)
-        log_prob, reach = lambda points, live=live: live("log_prob", points, 4096), 1.25 * problem.reach
+        log_prob, reach = lambda points, live=live: live("log_prob", points, batch_size=4096), 1.25 * problem.reach
         found = measure(log_prob, problem, count, seed + 1)
         (truth, _), (learned, mass) = (density_on_a_grid(p, reach, side) for p in (problem.log_prob, log_prob))
         rows.append((f"{name}, entropy {found['entropy']:.3f} nats", reach, truth, learned,
