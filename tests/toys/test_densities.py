@@ -32,6 +32,12 @@ def test_entropy_of_the_checkerboard_is_log_8():
     assert ALL["checkerboard"].entropy(400) == pytest.approx(np.log(8))
 
 
+@pytest.mark.parametrize("name, value", [("moons", 1.0075846), ("rings", 2.3945300)])
+def test_entropies_are_those_of_other_quadratures(name, value):
+    """By averages of Gaussians over 3,000 and 4,000 angles, and Gauss-Legendre rules in the plane and along the radius."""
+    assert ALL[name].entropy() == pytest.approx(value, abs=1e-5)
+
+
 def test_batches_of_a_stream_are_the_points_of_draw():
     for density in ALL.values():
         batches = [part.numpy() for part in density.stream(10, 2, chunk=4).take(6)]

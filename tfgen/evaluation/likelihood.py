@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tfgen import metrics
+from tfgen.models import VAE
 
 # Replaces "elbo", "log_prob" and "bits_per_dim" if the likelihood is not a normalised probability of the images.
 UNNORMALISED = "negative_cross_entropy_bound"
@@ -27,18 +28,20 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         levels: grey levels per value; a density on [0, 1] has log2(levels) bits per value more at these levels.
 
     Returns:
-        {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and "active_units" of the codes.
+        {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and, of a VAE, "active_units":
+        a flow has none, as all of its latents are active.
         If the likelihood is not normalised on these images, "negative_cross_entropy_bound" replaces the first two: a
         Bernoulli is a probability of binary images, but not of grey levels (Loaiza-Ganem & Cunningham, 2019).
     """
     about, totals, codes, probability = live.options["log_prob"], [], [], True
+    has_posterior = isinstance(model, VAE)
     for batch in batches:
         x, options = batch, {}
         if isinstance(batch, tuple):
             x, options = batch[0], {"label": batch[1].numpy()} if "label" in about else {}
         samples = {"k": k} if "k" in about else {}
         totals.append(live("log_prob", x.numpy(), batch_size=batch_size, **samples, **options))
-        if "encode" in live.names:
+        if has_posterior:
             codes.append(live("encode", x.numpy(), batch_size=batch_size, **options))
         probability = probability and is_probability(model.normalised, x)
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))

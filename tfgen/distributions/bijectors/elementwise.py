@@ -123,8 +123,8 @@ class BatchNorm(Bijector):
 
     Args:
         momentum: of the running averages, in [0, 1).
-        epsilon: > 0; 1e-4 in Dinh et al.'s code.
-        affine: whether log_gamma and beta are trained from 0 (Papamakarios et al., 2017, equations 19 to 21), else 0.
+        epsilon: > 0; 1e-4 in Dinh et al.'s code, 1e-5 in that of Papamakarios et al.
+        affine: whether log_gamma and beta are trained from 0 (Papamakarios et al., 2017), else 0.
     """
 
     def __init__(self, momentum=0.9, epsilon=1e-4, affine=False, **kwargs):

@@ -1,0 +1,23 @@
+"""Likelihoods of the images of a split."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import images, tiny
+
+from tfgen.evaluation import of_log_prob
+from tfgen.verbs.live import Live
+
+
+@pytest.mark.parametrize("name, keys", [("vae", {"active_units"}), ("nice", set())])
+def test_active_units_are_those_of_a_posterior(name, keys):
+    """Of a flow, whose latents are as many as the pixels, all are active: none are reported."""
+    model = tiny(name)
+    x = np.round(images(6))
+    found = of_log_prob(model, Live(model), [tf.constant(x[:4]), tf.constant(x[4:])], k=2)
+    assert set(found) == {"k", "log_prob", "bits_per_dim"} | keys and found["k"] == 2
+    exact = float(np.mean(Live(model)("log_prob", x, k=2)))
+    assert found["log_prob"] == pytest.approx(exact, rel=1e-5)
+    assert found["bits_per_dim"] == pytest.approx(model.bits_offset - exact / (64 * math.log(2)), rel=1e-5)
