@@ -47,7 +47,7 @@ def gate(x):
 
 
 class Network(nn.Module):
-    """Images (B, 1, H, W) in [0, 1] -> logits (B, levels, H, W); arguments as for `tfgen.networks.pixelcnn.gated_pixelcnn`."""
+    """Images (B, 1, H, W) in [0, 1] -> logits (B, levels, H, W); arguments as for tfgen's `gated_pixelcnn`."""
 
     def __init__(self, levels, filters, blocks, kernel_size, head):
         super().__init__()
@@ -98,7 +98,7 @@ class Twin:
     def parameters(self):
         return parameters(self.network)
 
-    def loss(self, x):
+    def loss(self, x, _):
         """(loss, norm of its gradient) at images (B, H, W, 1)."""
         return norm(self.loss_of(self.images(x)), list(self.network.parameters()))
 
@@ -130,3 +130,19 @@ def copy(module, weight, bias):
     else:
         with torch.no_grad():
             module.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+
+
+def twins(model, x):
+    """{variant: `Twin`} for batches of the shape of x (B, H, W, 1).
+
+    Where `torch.compile` does not run, prints a line that says why and leaves its row out.
+    """
+    found = {"torch": Twin(model), "torch_channels_last": Twin(model, channels_last=True)}
+    try:
+        compiled = Twin(model, channels_last=True, compiled=True)
+        compiled.loss(x, None)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        print(f"torch.compile does not run, its row is left out: {type(error).__name__}: {reason}")
+        return found
+    return found | {"torch_compiled": compiled}
