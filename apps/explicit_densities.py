@@ -78,27 +78,28 @@ class Work:
 
 
 DECAY = {"cosine_decay": True}
-GLOW = DECAY | {"levels": 2, "flow_steps": 8, "filters": 64}
+GLOW = DECAY | {"levels": 2, "flow_steps": 10, "filters": 96, "warmup_steps": 1000}
 WORKS = {
     "digits_16": Work("digits, 16 grey levels", "digits", {"levels": 16}, "bits_per_dim", {
-        "gated_pixelcnn": Training("gated_pixelcnn", 2, 2000, 64, DECAY | {
+        "gated_pixelcnn": Training("gated_pixelcnn", 2, 2200, 64, DECAY | {
             "filters": 48, "blocks": 5, "kernel_size": 3, "dropout": 0.5, "learning_rate": 2e-3}),
-        "glow": Training("glow", 2, 2000, 64, DECAY | {"levels": 3, "flow_steps": 12, "filters": 16}),
+        "glow": Training("glow", 2, 2400, 64, DECAY | {
+            "levels": 3, "flow_steps": 12, "filters": 8, "dequantisation": "variational", "dequantisation_filters": 8}),
     }, ("per-pixel categorical", "full-covariance Gaussian"), {"gated_pixelcnn": 1.75, "glow": 2.43}),
     "fashion_8bit": Work("Fashion-MNIST, 256 grey levels", "fashion_mnist", {}, "bits_per_dim", {
         "pixelcnnpp": Training("pixelcnnpp", 10, 2000, 32, DECAY | {
             "filters": 24, "levels": 2, "dropout": 0.0, "learning_rate": 3e-3}),
         "realnvp": Training("realnvp", 10, 2000, 32, DECAY | {
             "filters": 16, "residual_blocks": 1, "couplings": 2, "learning_rate": 2e-3}),
-        "glow, 10 minutes": Training("glow", 10, 2000, 32, GLOW),
-        "glow, 60 minutes": Training("glow", 60, 12000, 32, GLOW),
+        "glow, 10 minutes": Training("glow", 10, 4600, 32, GLOW),
+        "glow, 60 minutes": Training("glow", 60, 27600, 32, GLOW),
     }, ("per-pixel categorical", "full-covariance Gaussian"), {"pixelcnnpp": 3.1, "realnvp": 3.9, "glow, 10 minutes": 3.9}),
     "fashion_binarised": Work("Fashion-MNIST, dynamically binarised", "fashion_mnist", {"binarise": "dynamic"}, "nats", {
-        "fvbn": Training("fvbn", 5, 2000, 512, DECAY),
-        "made": Training("made", 5, 2000, 100, {}),
-        "pixelcnn": Training("pixelcnn", 5, 2000, 16, DECAY),
-        "vae": Training("iwae", 5, 2000, 128, {"importance_samples": 1}, 500),
-        "iwae": Training("iwae", 5, 2000, 128, {"importance_samples": 5}, 500),
+        "fvbn": Training("fvbn", 5, 15000, 512, DECAY | {"learning_rate": 3e-3}),
+        "made": Training("made", 5, 34000, 100, DECAY),
+        "pixelcnn": Training("pixelcnn", 5, 3800, 16, DECAY | {"learning_rate": 3e-3}),
+        "vae": Training("iwae", 5, 42000, 128, {"importance_samples": 1}, 500),
+        "iwae": Training("iwae", 5, 22000, 128, {"importance_samples": 5}, 500),
     }, ("per-pixel categorical",), {}),
 }
 TINY = {"gated_pixelcnn": {"filters": 4, "blocks": 2, "head_filters": 4}, "fvbn": {}, "made": {"units": 8},

@@ -1,25 +1,31 @@
 """Speed of training, side by side with peers in one run, on the CPU.
 
 `python -m benchmarks.bench` measures images/s of `model.fit` beside a bare TensorFlow loop over the same networks and
-beside the same networks in PyTorch, and the contractive penalty beside a naive one; it prints a table and writes
-`results/bench-*.json`. Before anything is timed, losses, gradients and parameter counts are asserted to be equal.
+beside the same networks in PyTorch, the contractive penalty beside a naive one, and the incremental sampler beside a naive
+one; it prints a table and writes `results/bench-*.json`. Before anything is timed, losses, gradients and parameter counts,
+or samples, are asserted to be equal.
 Both libraries get one thread each unless told otherwise: with more, a neighbour on the machine stalls whole steps.
 Ratios are of wall time; those of CPU time stand beside them, because with one thread they hardly feel neighbours.
 """
 
 import argparse
 import os
+from importlib import metadata
 
 import tensorflow as tf
 
 from benchmarks import timing
+from benchmarks.explicit_jobs import normflows
 from benchmarks.jobs import jobs, torch
 from tfgen.figures import records
 
 TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare tf.function loop",
           "example": "the step of Keras' public example", "torch": "PyTorch, default layout",
           "torch_channels_last": "PyTorch, channels_last",
-          "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian"}
+          "torch_compiled": "PyTorch, torch.compile", "normflows": "normflows, default layout",
+          "normflows_channels_last": "normflows, channels_last",
+          "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
+          "incremental": "incremental sampler", "naive_sampler": "the network once per pixel"}
 
 
 def summary(wall, cpu, per_round, ours, unit):
@@ -68,23 +74,27 @@ def run(fast=False, threads=1, only=()):
     """
     about = {"command": "make bench", "seeds": [0],
              "published": "none; ratios within one run: medians over rounds, with ranges",
-             "peer": {"torch": torch.__version__ if torch else None}}
-    if not torch:
-        print("PyTorch is not installed: its rows are left out (pip install '.[bench]')")
+             "peer": {name: metadata.version(name) if module else None
+                      for name, module in (("torch", torch), ("normflows", normflows))}}
+    for name, module in (("PyTorch", torch), ("normflows", normflows)):
+        if not module:
+            print(f"{name} is not installed: its rows are left out (pip install '.[bench]')")
     made = {}
     for name, job in jobs(fast).items():
         if only and name not in only:
             continue
         variants = job.make()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        wall, cpu = timing.interleave(variants, 1 if fast else 11, job.limit)
+        wall, cpu = ({name: [second / job.shares.get(name, 1.0) for second in seconds] for name, seconds in clock.items()}
+                     for clock in job.clock(variants, 1 if fast else job.rounds, job.limit))
         counted = job.steps * (job.batch_size if job.unit == "images_per_s" else 1)
         values = summary(wall, cpu, counted, job.ours, job.unit)
         show(f"{job.title} ({name})", values, list(variants), job.ours, job.unit, job.marks)
         made[name] = flat(values)
         if not fast:
             rounds = len(next(iter(wall.values())))
-            records.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps},
+            records.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps}
+                           | {f"share_{name}": share for name, share in job.shares.items()},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
                            machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads,
                                     "load_before": load}, marks=job.marks, **about)

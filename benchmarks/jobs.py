@@ -1,14 +1,13 @@
 """The benchmarks of training speed: one job per system, checked against its peers before anything is timed."""
 
-import dataclasses
 import functools
-from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import gan_loops, keras_loop, penalties, translation_loops
+from benchmarks import explicit_jobs, gan_loops, keras_loop, penalties, translation_loops
+from benchmarks.job import SHAPE, Job, fit_beside
 from tfgen import data, noise, recipes
 
 try:
@@ -18,36 +17,12 @@ try:
 except ImportError:
     torch = None
 
-SPEC = data.DataSpec("random", (28, 28, 1))
+SPEC = data.DataSpec("random", SHAPE)
 RATE = 1e-3
 # What the checks of a recipe leave out, because two libraries cannot share it.
 QUIET = {"pix2pix": {"dropout": 0.0}}
 # Hyperparameters for tests.
 TINY = {"pix2pix": {"filters": 4}, "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
-
-
-@dataclasses.dataclass
-class Job:
-    """One benchmark.
-
-    Attributes:
-        make: function without arguments that checks and gives {variant: function without arguments}.
-        batch_size, steps: images a step takes; steps, or batches, a round.
-        marks: {peer: how many times as fast ours is to be}.
-        unit: what is counted: images or steps.
-        ours: the variants that are ours.
-        limit: seconds after which no further round begins.
-    """
-
-    title: str
-    make: Callable
-    batch_size: int
-    steps: int
-    marks: dict
-    image_shape: tuple = SPEC.image_shape
-    unit: str = "images_per_s"
-    ours: tuple = ("fit", "fit_16")
-    limit: float = 100.0
 
 
 def build(recipe, weights=None, **flags):
@@ -140,32 +115,6 @@ def twins_of(make, model):
     return {name: make(model, last) for name, last in (("torch", False), ("torch_channels_last", True))} if torch else {}
 
 
-def two_players(make, first, images, rows, bare, twins, **others):
-    """{variant: function without arguments that trains for one pass over the images}.
-
-    Args:
-        make: function without arguments: a compiled model.
-        first: one of them, whose weights all take.
-        images: array (N, …), or a tuple of such.
-        rows: images that a step takes.
-        bare: function (model, dataset) -> the variant "bare".
-        twins: {variant: function}, as they are.
-        **others: {variant: function of a model that gives something with `fit`}.
-    """
-    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-
-    def another(steps_per_execution=1):
-        model = make()
-        model.set_weights(first.get_weights())
-        model.steps_per_execution = steps_per_execution
-        return model
-
-    models = {"fit": first, "fit_16": another(min(16, len(dataset)))}
-    models |= {name: change(another()) for name, change in others.items()}
-    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
-    return variants | {"bare": bare(another(), dataset)} | twins
-
-
 def adversarial(recipe, steps, batch_size):
     """As `training`, for a GAN; `steps` batches, of which a step takes as many as the critic's updates."""
     keras.utils.set_random_seed(0)
@@ -175,7 +124,7 @@ def adversarial(recipe, steps, batch_size):
     images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
     twins = twins_of(lambda *given: torch_gan.Twin(recipe, *given), first)
     check_gan(recipe, first, twins, images[:batch_size])
-    return two_players(make, first, images, rows, functools.partial(gan_loops.bare, recipe),
+    return fit_beside(make, first, images, rows, functools.partial(gan_loops.bare, recipe),
                        {name: twin.trainer(images, batch_size) for name, twin in twins.items()},
                        example=functools.partial(gan_loops.Example, recipe))
 
@@ -190,7 +139,7 @@ def translation(recipe, side, steps, batch_size, values):
     images = tuple(np.random.default_rng(0).random((2, steps * batch_size, *shape), np.float32))
     check_translation(recipe, quiet, [x[:batch_size] for x in images])
     twins = twins_of(torch and torch_translation.TWINS[recipe], first)
-    return two_players(make, first, images, batch_size, functools.partial(translation_loops.bare, recipe),
+    return fit_beside(make, first, images, batch_size, functools.partial(translation_loops.bare, recipe),
                        {name: twin.trainer(images, batch_size) for name, twin in twins.items()})
 
 
@@ -218,4 +167,4 @@ def jobs(fast):
             f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
             functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
             {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
-    return found
+    return found | explicit_jobs.jobs(fast)

@@ -33,6 +33,26 @@ def interleave(variants, repetitions, limit=float("inf")):
     return wall, cpu
 
 
+def once_between(variants, repetitions, limit=float("inf")):
+    """As `interleave`, for a last variant that takes minutes: it runs once, uncounted calls included, between the halves of
+    the others' repetitions, and its time stands for each of them.
+
+    Args:
+        variants: {name: function without arguments}, of which the last is timed at its first call.
+        repetitions: of the others, >= 1.
+        limit: ignored.
+    """
+    *others, slow = variants
+    halves = repetitions // 2, repetitions - repetitions // 2
+    found = [interleave({name: variants[name] for name in others}, halves[0])]
+    begin, busy = time.perf_counter(), time.process_time()
+    variants[slow]()
+    taken = time.perf_counter() - begin, time.process_time() - busy
+    found.append(interleave({name: variants[name] for name in others}, halves[1]))
+    return tuple({name: first[name] + second[name] for name in others} | {slow: [seconds] * repetitions}
+                 for first, second, seconds in zip(*found, taken, strict=True))
+
+
 def spread(numbers):
     """{"median", "min", "max"} to four digits."""
     numbers = list(numbers)

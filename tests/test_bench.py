@@ -5,7 +5,9 @@ import pytest
 from benchmarks import bench, jobs, timing
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
-        "bench-contractive-one-layer", "bench-contractive-deep"]
+        "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
+        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer"]
+RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler"}
 
 
 def test_fast_run_has_a_job_of_every_kind():
@@ -16,7 +18,7 @@ def test_fast_run_has_a_job_of_every_kind():
 def test_fast_run_checks_and_measures(name):
     made = bench.run(fast=True, only=[name])
     assert list(made) == [name]
-    assert made[name]["ours_over_naive" if "contractive" in name else "fit_over_bare"] > 0
+    assert made[name][next((key for kind, key in RATIOS.items() if kind in name), "fit_over_bare")] > 0
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
@@ -53,6 +55,32 @@ def test_check_finds_a_translation_with_another_loss(monkeypatch):
     monkeypatch.setattr(torch_translation, "L1", 1.01 * torch_translation.L1)
     with pytest.raises(AssertionError, match="torch against fit"):
         jobs.translation("pix2pix", 16, 1, 2, jobs.TINY["pix2pix"])
+
+
+@pytest.mark.parametrize("recipe", ["realnvp", "gated_pixelcnn"])
+def test_check_finds_an_explicit_density_with_another_loss(recipe, monkeypatch):
+    from benchmarks import explicit, explicit_jobs
+
+    loss = explicit.LOSSES[recipe]
+    monkeypatch.setitem(explicit.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
+    with pytest.raises(AssertionError, match="bare against fit"):
+        explicit_jobs.jobs(fast=True)[f"bench-{recipe.replace('_', '-')}"].make()
+
+
+def test_samplers_that_differ_are_found(monkeypatch):
+    from benchmarks import pixel_sampling
+
+    draw = pixel_sampling.autoregressive.naive
+    monkeypatch.setattr(pixel_sampling.autoregressive, "naive", lambda *given, **options: 1.0 - draw(*given, **options))
+    with pytest.raises(AssertionError, match="values differ between the samplers"):
+        pixel_sampling.variants("gated_pixelcnn", fast=True, batch_size=2)
+
+
+def test_once_between_calls_the_slow_variant_once():
+    calls = []
+    wall, cpu = timing.once_between({name: lambda name=name: calls.append(name) for name in "as"}, 5)
+    assert "".join(calls) == "aaa" + "s" + "aaaa" and len(wall["a"]) == 5
+    assert wall["s"] == [wall["s"][0]] * 5 and cpu["s"] == [cpu["s"][0]] * 5
 
 
 def test_interleave_rotates_and_excludes_the_warm_up():

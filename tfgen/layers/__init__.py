@@ -2,6 +2,7 @@
 
 from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
 from tfgen.layers.augmentation import Jitter, Rotation
+from tfgen.layers.batch_norm import FusedBatchNorm
 from tfgen.layers.blemishes import Blemishes
 from tfgen.layers.causal import AppendOnes, CausalLayer, Gate, HorizontalConv, VerticalConv
 from tfgen.layers.causal_attention import CausalSelfAttention, LevelEmbedding, PixelShift, PositionEmbedding
@@ -23,9 +24,9 @@ from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropo
 
 __all__ = ["AppendOnes", "Blemishes", "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance",
            "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D", "EqualisedDense", "EraseLattice",
-           "EraseRegion", "Gate", "GaussianCorruption", "HorizontalConv", "ImagePool", "Jitter", "Learned",
-           "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
-           "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM",
-           "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D", "SpectralDense",
-           "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
-           "uses_batch_statistics"]
+           "EraseRegion", "FusedBatchNorm", "Gate", "GaussianCorruption", "HorizontalConv", "ImagePool", "Jitter",
+           "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality",
+           "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation",
+           "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D",
+           "SpectralDense", "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling",
+           "WeightNormConv2D", "ZeroConv2D", "uses_batch_statistics"]

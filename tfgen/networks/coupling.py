@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.distributions.bijectors import ActNorm
-from tfgen.layers import Scale, WeightNormConv2D, ZeroConv2D
+from tfgen.layers import FusedBatchNorm, Scale, WeightNormConv2D, ZeroConv2D
 
 
 def dense(taken, given, units, activation="relu", initializer="glorot_uniform", last_initializer="zeros"):
@@ -59,7 +59,7 @@ def residual(shape, moved, filters=32, blocks=4, regularizer=None):
                                 kernel_regularizer=regularizer and regularizer())(x)
 
     def norm(x):
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-4, scale=False)(x)
+        return FusedBatchNorm(momentum=0.9, epsilon=1e-4, scale=False)(x)
 
     inputs = keras.Input(shape)
     x = norm(inputs)

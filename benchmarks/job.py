@@ -1,0 +1,66 @@
+"""What a benchmark is, and `fit` among the variants that it times."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from benchmarks import timing
+
+SHAPE = (28, 28, 1)
+
+
+@dataclasses.dataclass
+class Job:
+    """One benchmark.
+
+    Attributes:
+        make: function without arguments that checks and gives {variant: function without arguments}.
+        batch_size, steps: images a step takes; steps, or batches, a round.
+        marks: {peer: how many times as fast ours is to be}.
+        unit: what is counted: images or steps.
+        ours: the variants that are ours.
+        limit: seconds after which no further round begins.
+        rounds: most rounds.
+        clock: function (variants, rounds, limit) -> (wall, cpu), as `timing.interleave`.
+        shares: {variant: part of a batch that it works through}, if it is not all.
+    """
+
+    title: str
+    make: Callable
+    batch_size: int
+    steps: int
+    marks: dict
+    image_shape: tuple = SHAPE
+    unit: str = "images_per_s"
+    ours: tuple = ("fit", "fit_16")
+    limit: float = 100.0
+    rounds: int = 11
+    clock: Callable = timing.interleave
+    shares: dict = dataclasses.field(default_factory=dict)
+
+
+def fit_beside(make, first, images, rows, bare, twins, **others):
+    """{variant: function without arguments that trains for one pass over the images}.
+
+    Args:
+        make: function without arguments: a compiled model.
+        first: one of them, whose weights all take.
+        images: array (N, …), or a tuple of such.
+        rows: images that a step takes.
+        bare: function (model, dataset) -> the variant "bare".
+        twins: {variant: function}, as they are.
+        **others: {variant: function of a model that gives something with `fit`}.
+    """
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    def another(steps_per_execution=1):
+        model = make()
+        model.set_weights(first.get_weights())
+        model.steps_per_execution = steps_per_execution
+        return model
+
+    models = {"fit": first, "fit_16": another(min(16, len(dataset)))}
+    models |= {name: change(another()) for name, change in others.items()}
+    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
+    return variants | {"bare": bare(another(), dataset)} | twins
