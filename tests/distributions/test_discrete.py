@@ -6,6 +6,7 @@ import scipy.special
 import tensorflow as tf
 
 from tfgen.distributions import Bernoulli, Categorical, DiscretisedLogistic, MixtureOfLogistics
+from tfgen.distributions.likelihoods import log_mass
 from tfgen.errors import UserError
 
 
@@ -93,8 +94,21 @@ def test_extreme_parameters_stay_finite():
                     uniforms = np.full((1, 1, 1, likelihood.uniforms(1)), 0.3, "float32")
                     made = likelihood.draw(tf.constant(sign * parameters), uniforms, np.array([t], "float32"))
                     assert 0 <= float(np.ravel(made)[0]) <= 1
-                if isinstance(likelihood, Categorical):
-                    assert np.isfinite(likelihood.log_prob(sign * parameters, x)[0])
+                for scale in (1.0, 10.0):
+                    with tf.GradientTape() as tape:
+                        given = tf.constant(scale * sign * parameters)
+                        tape.watch(given)
+                        value = likelihood.log_prob(given, x)
+                    assert np.isfinite(value[0]) and np.isfinite(tape.gradient(value, given)).all()
+
+
+@pytest.mark.parametrize("log_scale", [-3.0, 0.0, 1.9, 2.1, 3.0, 12.0, 60.0])
+def test_mass_of_a_level_against_float64(log_scale):
+    """F(c + h) - F(c - h) = sinh(h) / (cosh(c) + cosh(h)) in units of the scale, also where 1 - exp(-2 h) underflows."""
+    half, centred = 1 / 255, 0.2
+    h, c = (value * np.exp(-log_scale) for value in (half, centred))
+    found = log_mass(tf.constant(centred), half, tf.constant(log_scale), False, False)
+    assert float(found) == pytest.approx(np.log(np.sinh(h) / (np.cosh(c) + np.cosh(h))), rel=1e-5)
 
 
 @pytest.mark.parametrize("make", [lambda: Categorical(1), lambda: Categorical(257), lambda: MixtureOfLogistics(0),

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfgen.distributions.likelihoods import Likelihood, logit, per_image, sum_pixels
+from tfgen.distributions.likelihoods import Likelihood, log_mass, logit, per_image, sum_pixels
 from tfgen.errors import require
 from tfgen.serialization import serializable
 
@@ -124,13 +124,8 @@ class MixtureOfLogistics(Likelihood):
         x = 2.0 * ops.round(x * top) / top - 1.0
         earlier, half, total = ops.split(x, x.shape[-1], axis=-1), 1.0 / top, ops.log_softmax(logits, axis=-1)
         for c, value in enumerate(earlier):
-            inverse = ops.exp(-log_scales[..., c, :])
             centred = value - self.conditional_mean(means, coefficients, c, earlier)
-            upper, lower = (centred + half) * inverse, (centred - half) * inverse
-            # log(F(u) - F(l)) = log F(u) + log(1 - F(l)) + log(1 - exp(l - u)), exact and stable in both tails.
-            first, last = -ops.softplus(-upper), -ops.softplus(lower)
-            inside = first + last + ops.log(-ops.expm1(-2.0 * half * inverse))
-            total += ops.where(value < half - 1.0, first, ops.where(value > 1.0 - half, last, inside))
+            total += log_mass(centred, half, log_scales[..., c, :], value < half - 1.0, value > 1.0 - half)
         return sum_pixels(ops.logsumexp(total, axis=-1))
 
     def mean(self, parameters):

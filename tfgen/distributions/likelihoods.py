@@ -149,12 +149,7 @@ class DiscretisedLogistic(Likelihood):
         top = 2**self.bits - 1
         half = 0.5 / top
         level = ops.round(x * top) / top
-        inverse = ops.exp(-log_scale)
-        upper, lower = (level + half - mean) * inverse, (level - half - mean) * inverse
-        # log(F(u) - F(l)) = log F(u) + log(1 - F(l)) + log(1 - exp(l - u)), exact and stable in both tails.
-        inside = -ops.softplus(-upper) - ops.softplus(lower) + ops.log(-ops.expm1(-2.0 * half * inverse))
-        first, last = -ops.softplus(-upper), -ops.softplus(lower)
-        return sum_pixels(ops.where(level < half, first, ops.where(level > 1.0 - half, last, inside)))
+        return sum_pixels(log_mass(level - mean, half, log_scale, level < half, level > 1.0 - half))
 
     def mean(self, parameters):
         return ops.clip(ops.split(parameters, 2, axis=-1)[0], 0.0, 1.0)
@@ -164,6 +159,27 @@ class DiscretisedLogistic(Likelihood):
         x = mean + per_image(temperature) * ops.exp(_bounded_log_scale(log_scale)) * logit(uniforms)
         top = 2**self.bits - 1
         return ops.round(ops.clip(x, 0.0, 1.0) * top) / top
+
+
+def log_mass(centred, half, log_scale, first, last):
+    """log of a logistic's mass between centred - half and centred + half; the tails belong to the first and last level.
+
+    Args:
+        centred: distance of the level from the mean.
+        half: half a level, > 0.
+        log_scale: at least -20, without an upper bound.
+        first, last: bool, where the level is the first and the last.
+    """
+    inverse = ops.exp(-log_scale)
+    below, above = -ops.softplus(-(centred + half) * inverse), -ops.softplus((centred - half) * inverse)
+    # log(F(u) - F(l)) = log F(u) + log(1 - F(l)) + log(1 - exp(-(u - l))), exact and stable in both tails. With w = u - l,
+    # the last term is log w + log((1 - exp(-w)) / w), whose ratio is 1 - w/2 + w^2/6 where w may underflow.
+    log_width = math.log(2.0 * half) - log_scale
+    width = ops.exp(log_width)
+    wide = ops.maximum(width, 1e-3)
+    ratio = ops.where(width < 1e-3, 1.0 - width / 2.0 + width**2 / 6.0, -ops.expm1(-wide) / wide)
+    inside = below + above + log_width + ops.log(ratio)
+    return ops.where(first, below, ops.where(last, above, inside))
 
 
 def _bounded_log_scale(raw, lowest=-6.0):

@@ -67,16 +67,17 @@ def allowed(inputs, outputs, groups, strict):
 class _CausalConv(CausalLayer):
     """What the two convolutions share: arguments, weights and the bias."""
 
-    def keep(self, filters, strict, strides, use_bias, **reach):
+    def keep(self, filters, strict, strides, use_bias, kernel_initializer, **reach):
         for name, value in (reach | {"strides": strides - 1}).items():
             require(value >= 0, f"{type(self).__name__} expects {name} >= {int(name == 'strides')}, received {value}")
         self.filters = filters
         self.strict = strict
         self.strides = strides
         self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
 
     def add_kernel(self, *shape):
-        self.kernel = self.add_weight((*shape, self.filters), "glorot_uniform", name="kernel")
+        self.kernel = self.add_weight((*shape, self.filters), self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((self.filters,), "zeros", name="bias") if self.use_bias else None
 
     def finished(self, y):
@@ -98,13 +99,15 @@ class VerticalConv(_CausalConv):
         strict: whether the own row is excluded. Otherwise the input at a row must depend on earlier rows alone.
         strides: s; the output is that of every s-th row and column, from the first.
         use_bias: whether a bias is added.
+        kernel_initializer: Keras initializer.
     """
 
     rate = ROW
 
-    def __init__(self, filters, above=1, left=1, right=1, strict=False, strides=1, use_bias=True, **kwargs):
+    def __init__(self, filters, above=1, left=1, right=1, strict=False, strides=1, use_bias=True,
+                 kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
-        self.keep(filters, strict, strides, use_bias, above=above, left=left, right=right)
+        self.keep(filters, strict, strides, use_bias, kernel_initializer, above=above, left=left, right=right)
         require(above or not strict, "a strict VerticalConv expects above >= 1, received 0")
         self.above = above
         self.left = left
@@ -145,11 +148,13 @@ class HorizontalConv(_CausalConv):
         groups: number of colours; channel i belongs to colour i mod groups.
         strides: s; the output is that of every s-th row and column, from the first.
         use_bias: whether a bias is added.
+        kernel_initializer: Keras initializer.
     """
 
-    def __init__(self, filters, left=1, strict=False, groups=1, strides=1, use_bias=True, **kwargs):
+    def __init__(self, filters, left=1, strict=False, groups=1, strides=1, use_bias=True, kernel_initializer="glorot_uniform",
+                 **kwargs):
         super().__init__(**kwargs)
-        self.keep(filters, strict, strides, use_bias, left=left)
+        self.keep(filters, strict, strides, use_bias, kernel_initializer, left=left)
         require(groups >= 1 and filters % groups == 0,
                 f"HorizontalConv expects filters that groups={groups} divides, received {filters}")
         require(left or not strict or groups > 1, "HorizontalConv with mask A expects left >= 1 or groups >= 2, received "
