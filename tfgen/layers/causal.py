@@ -151,8 +151,8 @@ class HorizontalConv(_CausalConv):
         kernel_initializer: Keras initializer.
     """
 
-    def __init__(self, filters, left=1, strict=False, groups=1, strides=1, use_bias=True, kernel_initializer="glorot_uniform",
-                 **kwargs):
+    def __init__(self, filters, left=1, strict=False, groups=1, strides=1, use_bias=True,
+                 kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.keep(filters, strict, strides, use_bias, kernel_initializer, left=left)
         require(groups >= 1 and filters % groups == 0,
