@@ -53,7 +53,10 @@ class Headline:
 VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execution=16`", "bare": "bare TensorFlow loop",
             "example": "step of Keras' public example", "torch": "PyTorch, default layout",
             "torch_channels_last": "PyTorch, channels_last", "ours": "tfgen, `penalties.Contractive`",
-            "naive": "`batch_jacobian`"}
+            "naive": "`batch_jacobian`", "torch_compiled": "PyTorch, `torch.compile`", "normflows": "`normflows`",
+            "normflows_channels_last": "`normflows`, channels_last", "incremental": "incremental",
+            "naive_sampler": "naive, a pass of the network per pixel"}
+PEERS = ("torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
 INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
@@ -65,10 +68,20 @@ def speed(title):
     return Headline(
         f"Training speed: {title}", "training images per s of wall time, one thread; higher is better",
         {"`fit`": "fit_images_per_s"},
-        {VARIANTS[name]: f"{name}_images_per_s" for name in ("bare", "example", "torch", "torch_channels_last")},
+        {VARIANTS[name]: f"{name}_images_per_s" for name in ("bare", "example", *PEERS)},
         grids=(Grid("variant", {"images per s": "{}_images_per_s", "`fit` / variant": "fit_over_{}",
                                 "`fit` with 16 steps per execution / variant": "fit_16_over_{}"}, VARIANTS),),
-        targets={name: f"fit*_over_{name}" for name in ("bare", "torch", "torch_channels_last")})
+        targets={name: f"fit*_over_{name}" for name in ("bare", *PEERS)})
+
+
+def sampling(title):
+    """The headline of a benchmark of sampling pixel by pixel."""
+    return Headline(
+        f"Sampling speed: {title}, 28x28, 16 levels", "images drawn per s of wall time, 16 per batch, one thread; higher is "
+        "better", {"": "incremental_images_per_s"}, {VARIANTS["naive_sampler"]: "naive_sampler_images_per_s"},
+        grids=(Grid("sampler", {"images per s": "{}_images_per_s", "incremental / sampler": "incremental_over_{}"},
+                    VARIANTS),),
+        targets={"naive_sampler": "incremental_over_naive_sampler"})
 
 
 def penalty(title):
@@ -221,6 +234,10 @@ HEADLINES = {
     "bench-pix2pix-64": speed("pix2pix, 64x64x3"),
     "bench-cyclegan-32": speed("CycleGAN, 32x32x3"),
     "bench-cyclegan-64": speed("CycleGAN, 64x64x3"),
+    "bench-realnvp": speed("RealNVP as `normflows` has it, 28x28x1"),
+    "bench-gated-pixelcnn": speed("gated PixelCNN 7x64, 28x28x1, 16 levels"),
+    "bench-sampling-gated-pixelcnn": sampling("gated PixelCNN 7x64"),
+    "bench-sampling-image-transformer": sampling("causal transformer 4x128"),
     "bench-contractive-one-layer": penalty("one-layer"),
     "bench-contractive-deep": penalty("deep"),
 }
