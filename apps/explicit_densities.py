@@ -203,7 +203,8 @@ def main(
             command=f"python apps/explicit_densities.py {name}", seeds=[0], picture=picture.name, marks=work.marks,
             budget={"threads": 1, "without": "tracing"},
             data={"name": work.source, **work.discretisation, "levels": dataset.spec.levels,
-                  "dequantisation": "uniform unless a flow's settings say otherwise, one draw per image", "split": "test", "images": len(test)},
+                  "dequantisation": "uniform unless a flow's settings say otherwise, one draw per image",
+                  "split": "test", "images": len(test)},
             table=[{"method": key} | row for key, row in rows.items()],
             published="none for these images, networks and budgets")
     print(f"wrote {picture}")

@@ -102,8 +102,10 @@ def realnvp(hp, spec):
         if level == levels:
             return Chain([*steps(shape, width, "checkerboard", couplings + 1), Flatten()])
         small = (height // 2, breadth // 2, 4 * channels)
+        # As in the authors' code, the pixels on the diagonal of each 2x2 block go on, the others are factored out.
+        diagonal = [block * channels + channel for block in (0, 3, 1, 2) for channel in range(channels)]
         return Chain([*steps(shape, width, "checkerboard", couplings), Squeeze(),
-                      *steps(small, 2 * width, "channels", couplings),
+                      *steps(small, 2 * width, "channels", couplings), Permutation(diagonal),
                       Split(scale((*small[:2], 2 * channels), level + 1, 2 * width))])
 
     flow = Chain([Logit(0.05), scale(spec.image_shape, 0, filters)])
@@ -113,7 +115,11 @@ def realnvp(hp, spec):
 
 @recipe(family="flow", paper="arXiv:1807.03039", objective=OBJECTIVE, batch_size=64)
 def glow(hp, spec):
-    """Glow (Kingma & Dhariwal, 2018): multi-scale steps of actnorm, invertible 1x1 convolution and affine coupling."""
+    """Glow (Kingma & Dhariwal, 2018): multi-scale steps of actnorm, invertible 1x1 convolution and affine coupling.
+
+    The prior of what is factored out is learned, that of the last scale is N(0, 1), as in the official code without its option
+    learntop. That code also marks the image's edge in the couplings' inputs.
+    """
     levels = squeezes(hp, spec, "glow", 3)
     count, filters = hp.Int("flow_steps", 1, 64, default=32), hp.Int("filters", 2, 1024, default=512)
 
@@ -140,7 +146,7 @@ def maf(hp, spec):
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
     parts = [Flatten(), Logit(1e-6)]
     for index in range(hp.Int("flow_steps", 1, 20, default=5)):
-        parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay)),
-                  BatchNorm(affine=True)]
+        parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay / 2)),
+                  BatchNorm(affine=True, epsilon=1e-5)]
     model = Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels))
     return compiled_with_schedule(model, hp, 1e-4)
