@@ -117,7 +117,7 @@ def realnvp(hp, spec):
 def glow(hp, spec):
     """Glow (Kingma & Dhariwal, 2018): multi-scale steps of actnorm, invertible 1x1 convolution and affine coupling.
 
-    The prior of what is factored out is learned, that of the last scale is N(0, 1), as in the official code without its option
+    The prior of what is factored out is learned, that of the last scale is N(0, 1): the official code without its option
     learntop. That code also marks the image's edge in the couplings' inputs.
     """
     levels = squeezes(hp, spec, "glow", 3)
