@@ -87,8 +87,8 @@ WORKS = {
             "levels": 3, "flow_steps": 12, "filters": 8, "dequantisation": "variational", "dequantisation_filters": 8}),
     }, ("per-pixel categorical", "full-covariance Gaussian"), {"gated_pixelcnn": 1.75, "glow": 2.38}),
     "fashion_8bit": Work("Fashion-MNIST, 256 grey levels", "fashion_mnist", {}, "bits_per_dim", {
-        "pixelcnnpp": Training("pixelcnnpp", 10, 2000, 32, DECAY | {
-            "filters": 24, "levels": 2, "dropout": 0.0, "learning_rate": 3e-3}),
+        "pixelcnnpp": Training("pixelcnnpp", 10, 3400, 8, DECAY | {
+            "filters": 32, "blocks": 2, "levels": 2, "dropout": 0.0, "learning_rate": 3e-3}),
         "realnvp": Training("realnvp", 10, 2000, 32, DECAY | {
             "filters": 16, "residual_blocks": 1, "couplings": 2, "learning_rate": 2e-3}),
         "glow, 10 minutes": Training("glow", 10, 4600, 32, GLOW),
