@@ -89,7 +89,7 @@ WORKS = {
     "fashion_8bit": Work("Fashion-MNIST, 256 grey levels", "fashion_mnist", {}, "bits_per_dim", {
         "pixelcnnpp": Training("pixelcnnpp", 10, 3400, 8, DECAY | {
             "filters": 32, "blocks": 2, "levels": 2, "dropout": 0.0, "learning_rate": 3e-3}),
-        "realnvp": Training("realnvp", 10, 2000, 32, DECAY | {
+        "realnvp": Training("realnvp", 10, 5400, 32, DECAY | {
             "filters": 16, "residual_blocks": 1, "couplings": 2, "learning_rate": 2e-3}),
         "glow, 10 minutes": Training("glow", 10, 4600, 32, GLOW),
         "glow, 60 minutes": Training("glow", 60, 27600, 32, GLOW),
