@@ -1,7 +1,6 @@
-import keras
 import pytest
 
-from tfgen import recipes
+from tfgen import layers, recipes
 from tfgen.data import DataSpec
 from tfgen.distributions import bijectors
 
@@ -46,7 +45,7 @@ def test_papers_architectures():
     taken = sorted(part.network.input_shape[1:] for part in parts(glow.bijector, bijectors.AffineCoupling))
     assert taken == [(7, 7, 4), (7, 7, 4), (14, 14, 2), (14, 14, 2)]
     assert glow.latent_shape == realnvp.latent_shape == (784,)
-    assert len(parts(realnvp.bijector, keras.layers.BatchNormalization)) == 32
+    assert len(parts(realnvp.bijector, layers.FusedBatchNorm)) == 32
 
 
 @pytest.mark.parametrize("name", ["glow", "realnvp"])
