@@ -9,6 +9,7 @@ import tfgen
 from tfgen import data, recipes
 from tfgen.layers import SeededDropout
 from tfgen.networks import translation
+from tfgen.serving import export, saved_model
 
 SHAPE = (8, 8, 1)
 BIG = (256, 256, 3)
@@ -184,6 +185,6 @@ def test_the_papers_size_builds_steps_and_exports(name, tmp_path):
     x = np.random.default_rng(0).random((1, *BIG), "float32")
     logs = model.fit(tf.data.Dataset.from_tensors((x, 1.0 - x)), verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
-    path = tfgen.serving.export.export(model, tmp_path / "served")
-    made = tfgen.serving.saved_model.Served(path)("translate", x)
+    path = export.export(model, tmp_path / "served")
+    made = saved_model.Served(path)("translate", x)
     assert made.shape == (1, *BIG) and 0 <= made.min() <= made.max() <= 1
