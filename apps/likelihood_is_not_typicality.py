@@ -1,6 +1,6 @@
 """A flow trained on clothes finds other images likelier than clothes: likelihood says little about what belongs.
 
-    python apps/likelihood_is_not_typicality.py            # Fashion-MNIST, ten CPU minutes of training
+    python apps/likelihood_is_not_typicality.py            # Fashion-MNIST, five CPU minutes of training
     python apps/likelihood_is_not_typicality.py --fast     # digits, seconds, too short to learn much
 
 After Nalisnick et al. (2019, "Do deep generative models know what they don't know?"). All images have the same shape and
@@ -91,7 +91,7 @@ def draw(path, bits, examples, source):
 
 
 def main(
-    minutes: Annotated[float, typer.Option(help="CPU minutes of training, tracing excluded")] = 10.0,
+    minutes: Annotated[float, typer.Option(help="CPU minutes of training, tracing excluded")] = 5.0,
     count: Annotated[int, typer.Option(help="test images of each set")] = 1000,
     k: Annotated[int, typer.Option(help="importance samples of the dequantisation's bound")] = 1,
     out: Annotated[pathlib.Path | None, typer.Option(help="the picture")] = None,
