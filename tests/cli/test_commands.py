@@ -40,8 +40,10 @@ def test_from_training_to_a_served_model(tfgen):
     pathlib.Path("text.npy").write_text("no array")
     for arguments, message in (
             (["decode", "run", "--latents", "wide.npy"], "finite latents of shape (N, 3) in wide.npy, received float32"),
-            (["decode", "run", "--latents", "text.npy"], "it cannot be read"), (["decode", "run"], "--latents"),
-            (["decode", "run", "--latents", "none.npy"], "none.npy"), (["anomaly_map", "run"], "has no verb 'anomaly_map'"),
+            (["decode", "run", "--latents", "text.npy"], "it cannot be read"),
+            (["decode", "run"], "--latents"),
+            (["decode", "run", "--latents", "none.npy"], "expected a .npy file of latents, received none.npy, which is not"),
+            (["anomaly_map", "run"], "has no verb 'anomaly_map'"),
             (["log_prob", "run", "--out", "x.png"], "to end in .npy or .csv"),
             (["log_prob", "run", "--option", "k=0"], "option 'k' expects values in 1 ... 100000")):
         code, _, err = tfgen(*arguments)
