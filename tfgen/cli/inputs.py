@@ -99,7 +99,8 @@ def read_array(request, field):
     try:
         rows = np.load(path)
     except FileNotFoundError:
-        raise UserError(f"expected a .npy file of {field.kind}, received {path}, which is not there: name one that is") from None
+        raise UserError(f"expected a .npy file of {field.kind}, received {path}, which is not there: "
+                        f"name one that is") from None
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"expected {field.kind} in the .npy file {path}, it cannot be read "
                         f"({' '.join(str(error).split())[:100]}): write it with np.save or `tfgen encode`") from None
