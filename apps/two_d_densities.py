@@ -102,7 +102,7 @@ def main(
                      f"density of the flow, KL {found['divergence']:.3f} nats", live("sample", np.arange(2500)),
                      problem.draw(2500, seed + 1)))
         table.append({"problem": name, "mass_on_the_grid": mass, **found})
-        values |= {f"{name}_{key}": found[key] for key in ("entropy", "cross_entropy", "divergence")}
+        values |= {f"{key} {name}": found[key] for key in ("entropy", "cross_entropy", "divergence")}
         print(f"{name:<13}" + "".join(f"  {key} {value:7.4f}" for key, value in found.items()) + f"  mass {mass:.4f}")
     draw(out, rows)
     if not fast:

@@ -13,7 +13,7 @@ def test_two_d_densities(app, tmp_path):
     assert [row["problem"] for row in made["table"]] == ["moons", "rings", "checkerboard"]
     # A density is no nearer to the truth than the truth, and integrates to 1.
     assert all(row["divergence"] > 0 and row["mass_on_the_grid"] < 1.01 for row in made["table"])
-    assert made["checkerboard_entropy"] == pytest.approx(np.log(8)) and Image.open(tmp_path / "densities.png").size[0] > 400
+    assert made["entropy checkerboard"] == pytest.approx(np.log(8)) and Image.open(tmp_path / "densities.png").size[0] > 400
     assert not list(tmp_path.glob("*.json"))
 
 

@@ -139,6 +139,17 @@ HEADLINES = {
         "Explicit densities: Fashion-MNIST, dynamically binarised",
         "nats per image (a VAE's bound: importance-weighted, 500 samples)", "nats {}", ("fvbn", "made", "pixelcnn"),
         ("vae", "iwae", "per-pixel categorical"), ()),
+    "two_d_densities": Headline(
+        "Flows of points in the plane", "KL divergence of the learned density from the true one, nats, 50,000 new points; "
+        "lower is better", {name: f"divergence {name}" for name in ("moons", "rings", "checkerboard")},
+        grids=(Grid("problem", {"entropy of the truth, nats": "entropy {}", "cross-entropy of the flow": "cross_entropy {}",
+                                "KL divergence": "divergence {}"}),)),
+    "likelihood_is_not_typicality": Headline(
+        "Likelihood is not typicality: a Glow trained on Fashion-MNIST",
+        "AUROC of -log p for telling other images from its own test images; under 0.5: they are likelier than its own",
+        {name: f"auroc {name}" for name in ("digits", "half as bright")},
+        {name: f"auroc {name}" for name in ("inverted", "uniform noise")},
+        grids=(Grid("images", {"bits per dimension": "bits_per_dim {}", "AUROC": "auroc {}"}),)),
     "denoising": Headline(
         "Denoising autoencoder, Fashion-MNIST, Gaussian noise of sigma 0.3", "PSNR, dB, mean over test images; higher is "
         "better", {"": "psnr_denoised_db"},
