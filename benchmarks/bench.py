@@ -85,16 +85,14 @@ def run(fast=False, threads=1, only=()):
             continue
         variants = job.make()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        wall, cpu = ({name: [second / job.shares.get(name, 1.0) for second in seconds] for name, seconds in clock.items()}
-                     for clock in job.clock(variants, 1 if fast else job.rounds, job.limit))
+        wall, cpu = job.clock(variants, 1 if fast else job.rounds, job.limit)
         counted = job.steps * (job.batch_size if job.unit == "images_per_s" else 1)
         values = summary(wall, cpu, counted, job.ours, job.unit)
         show(f"{job.title} ({name})", values, list(variants), job.ours, job.unit, job.marks)
         made[name] = flat(values)
         if not fast:
             rounds = len(next(iter(wall.values())))
-            records.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps}
-                           | {f"share_{name}": share for name, share in job.shares.items()},
+            records.record(name, made[name], title=job.title, budget={"rounds": rounds, "steps_a_round": job.steps},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
                            machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads,
                                     "load_before": load}, marks=job.marks, **about)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from benchmarks.keras_loop import loss_and_norm
+from benchmarks.keras_loop import loss_and_norm, one_pass
 from tfgen import data, recipes
 from tfgen.distributions import Normal, UniformDequantisation
 from tfgen.distributions.bijectors import AffineCoupling, Chain, Flatten, Logit, Permutation, Split, Squeeze
@@ -148,19 +148,6 @@ def check(recipe, model, twins, x):
 
 
 def bare(recipe, model, dataset):
-    """A function without arguments that trains `model` for one pass over `dataset`; returns the last loss."""
-    loss_of, variables = LOSSES[recipe], model.trainable_variables
-
-    @tf.function
-    def step(x):
-        with tf.GradientTape() as tape:
-            loss = loss_of(model, x, tf.random.uniform(tf.shape(x)))
-        model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return loss
-
-    def run():
-        for x in dataset:
-            loss = step(x)
-        return float(loss)
-
-    return run
+    """As `keras_loop.one_pass`, with the model's optimizer."""
+    return one_pass(lambda x: LOSSES[recipe](model, x, tf.random.uniform(tf.shape(x))), model.optimizer,
+                    model.trainable_variables, dataset)

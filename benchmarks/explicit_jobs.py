@@ -52,10 +52,9 @@ def jobs(fast):
     found["bench-gated-pixelcnn"] = Job("Training speed of gated_pixelcnn, 16 levels", functools.partial(
         density, "gated_pixelcnn", shape, steps, batch_size, **network), batch_size, steps, peers, shape)
     side = 6 if fast else SHAPE[0]
-    # A pass of the transformer over all pixels takes so long that the naive sampler draws the first quarter of them.
-    for name, share in (("gated_pixelcnn", 1.0), ("image_transformer", 0.25)):
-        make = functools.partial(pixel_sampling.variants, name, fast, batch_size, int(share * side**2))
+    for name in pixel_sampling.MARKS:
+        make = functools.partial(pixel_sampling.variants, name, fast, batch_size)
         found[f"bench-sampling-{name.replace('_', '-')}"] = Job(
             f"Sampling of {name}, 16 levels", make, batch_size, 1, {"naive_sampler": pixel_sampling.MARKS[name]},
-            (side, side, 1), ours=("incremental",), rounds=6, clock=timing.once_between, shares={"naive_sampler": share})
+            (side, side, 1), ours=("incremental",), rounds=6, clock=timing.once_between)
     return found

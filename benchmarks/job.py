@@ -23,7 +23,6 @@ class Job:
         limit: seconds after which no further round begins.
         rounds: most rounds.
         clock: function (variants, rounds, limit) -> (wall, cpu), as `timing.interleave`.
-        shares: {variant: part of a batch that it works through}, if it is not all.
     """
 
     title: str
@@ -37,7 +36,6 @@ class Job:
     limit: float = 100.0
     rounds: int = 11
     clock: Callable = timing.interleave
-    shares: dict = dataclasses.field(default_factory=dict)
 
 
 def fit_beside(make, first, images, rows, bare, twins, **others):

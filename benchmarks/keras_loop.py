@@ -32,18 +32,24 @@ def loss_and_norm(loss_of, variables):
 
 
 def trainer(recipe, model, dataset, learning_rate):
-    """A function without arguments that trains `model` for one pass over `dataset`; returns the last loss."""
-    loss_of, optimizer, variables = LOSSES[recipe], keras.optimizers.Adam(learning_rate), model.trainable_variables
-    optimizer.build(variables)
+    """As `one_pass`, with an Adam of its own."""
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(model.trainable_variables)
 
+    def loss_of(x):
+        if recipe == "vae":
+            return vae_loss(model, x, tf.random.normal((tf.shape(x)[0], *model.latent_shape)))
+        return denoising_loss(model, x, model.corruption.sigma * tf.random.normal(tf.shape(x)))
+
+    return one_pass(loss_of, optimizer, model.trainable_variables, dataset)
+
+
+def one_pass(loss_of, optimizer, variables, dataset):
+    """A function without arguments that takes a step on `loss_of(x)` per batch x of `dataset`; returns the last loss."""
     @tf.function
     def step(x):
-        if recipe == "vae":
-            epsilon = tf.random.normal((tf.shape(x)[0], *model.latent_shape))
-        else:
-            epsilon = model.corruption.sigma * tf.random.normal(tf.shape(x))
         with tf.GradientTape() as tape:
-            loss = loss_of(model, x, epsilon)
+            loss = loss_of(x)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 

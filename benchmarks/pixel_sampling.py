@@ -29,14 +29,13 @@ def networks(image_shape, fast):
                 image_shape, LEVELS, LEVELS, units, min(blocks, 4), 4, 4 * units, block_length=pixels)}
 
 
-def variants(name, fast=False, batch_size=16, naive_pixels=None):
+def variants(name, fast=False, batch_size=16):
     """{"incremental", "naive_sampler"}: functions without arguments that sample a batch of images.
 
     Args:
         name: of `networks`.
         fast: tiny network and images.
         batch_size: images per batch.
-        naive_pixels: number of pixels after which the naive sampler stops; None: all.
     """
     keras.utils.set_random_seed(0)
     model = Autoregressive(networks((6, 6, 1) if fast else (28, 28, 1), fast)[name](), Categorical(LEVELS))
@@ -59,7 +58,7 @@ def variants(name, fast=False, batch_size=16, naive_pixels=None):
         check(call(seeds, ones)["images"])
         assert call.experimental_get_tracing_count() == 1, f"{name}: the sampler was traced again"
 
-    def naive(pixels=naive_pixels or height * width):
+    def naive(pixels=height * width):
         check(sampled(tf.constant(pixels)), pixels)
 
     check(model.likelihood.draw(model.parameters(images), noise, ones))

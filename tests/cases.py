@@ -1,8 +1,10 @@
 """The conformance suite's cases: every recipe, with values that keep its networks tiny."""
 
 import dataclasses
+import functools
 import hashlib
 import itertools
+import math
 
 import keras
 import numpy as np
@@ -80,3 +82,24 @@ def dataset(name, steps):
 def optimizers(model):
     """The optimizers of a model, a player each."""
     return [getattr(model, key) for key in ("optimizer", "critic_optimizer") if hasattr(model, key)]
+
+
+@functools.cache
+def known_to(name):
+    """The hyperparameters of a recipe."""
+    return set(recipes.find(name).hyperparameters(SPEC, tiny_values(name)))
+
+
+def random_density(name, shape, levels, seed=0, **values):
+    """A model of an autoregressive recipe with two blocks, and random weights so large that its conditionals differ."""
+    recipe, spec = recipes.find(name), DataSpec("tiny", shape, 2, {"train": 8}, levels=levels)
+    wanted = TINY | {"blocks": 2, "filters": 12, "head_filters": 24, "units": 18, "hidden_units": 24} | values
+    keras.utils.set_random_seed(seed)
+    wanted |= {"blocks": 1} if name == "pixelcnnpp" else {}
+    wanted["levels"] = max(n for n in (1, 2, 3) if all(side % 2 ** (n - 1) == 0 for side in shape[:2]))
+    model = recipe.model(spec, **{key: value for key, value in wanted.items() if key in known_to(name)})
+    rng = np.random.default_rng(seed)
+    for weight in model.trainable_variables:
+        scale = 0.3 if len(weight.shape) == 1 else 1.2 / math.sqrt(math.prod(weight.shape[:-1]))
+        weight.assign(rng.normal(size=weight.shape) * scale + (weight.path.endswith("gamma")))
+    return model

@@ -1,7 +1,9 @@
 """Small data on disk, and what is asked of data sets and of errors."""
 
 import gzip
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -100,3 +102,9 @@ class Pixels:
 
     def describe(self):
         return {"extractor": "pixels", "checksum": "0", "resize": "none"}
+
+
+def all_images(shape, levels):
+    """All images of `levels` grey levels: float32 (levels^D, *shape) in [0, 1]."""
+    grid = itertools.product(range(levels), repeat=math.prod(shape))
+    return (np.array(list(grid), "float32") / (levels - 1)).reshape(-1, *shape)

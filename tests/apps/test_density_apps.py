@@ -29,7 +29,7 @@ def test_likelihood_is_not_typicality(app, tmp_path):
 
 def test_explicit_densities(app, tmp_path):
     densities = app("explicit_densities")
-    with pytest.raises(UserError, match="expected one of digits_16, fashion_8bit, fashion_binarised, received 'fashion'"):
+    with pytest.raises(UserError, match="expected one of digits_16, fashion_8bit, .*, received 'fashion'"):
         densities.main("fashion", fast=True)
     rows = densities.main("digits_16", fast=True, folder=tmp_path)
     assert list(rows) == ["gated_pixelcnn", "glow", "per-pixel categorical", "full-covariance Gaussian"]

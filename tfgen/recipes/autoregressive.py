@@ -11,7 +11,7 @@ from tfgen.networks import made as fully_connected
 from tfgen.networks import pixelcnn as convolutional
 from tfgen.networks import pixelcnnpp as multi_scale
 from tfgen.networks import transformer
-from tfgen.recipes.hyperparameters import classes, compiled_with_schedule, scheduled_rate
+from tfgen.recipes.hyperparameters import classes, compiled_with_schedule, learning_rate, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import InverseSquareRoot
 
@@ -141,6 +141,6 @@ def image_transformer(hp, spec):
         dropout=hp.Float("dropout", 0.0, 0.9, default=0.3), block_length=hp.Int("block_length", 1, 4096, default=256),
         memory=hp.Int("memory", 0, 4096, default=256), **colours(spec, likelihood))
     model = Autoregressive(network, likelihood)
-    peak = hp.Float("learning_rate", 1e-5, 1e-1, default=7e-4, sampling="log")
-    model.compile(keras.optimizers.Adam(InverseSquareRoot(peak, max(1, hp.Steps("warmup_steps", 4000))), 0.9, 0.98, 1e-9))
+    rate = InverseSquareRoot(learning_rate(hp, 7e-4), max(1, hp.Steps("warmup_steps", 4000)))
+    model.compile(keras.optimizers.Adam(rate, 0.9, 0.98, 1e-9))
     return model

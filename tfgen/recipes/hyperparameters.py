@@ -13,9 +13,13 @@ def first_stage(hp, name, batches_per_step=1):
     return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
 
 
+def learning_rate(hp, default=1e-3):
+    return hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log")
+
+
 def compile_with_cosine_decay(model, hp):
     """Compiles with Adam and cosine decay to zero (Loshchilov & Hutter, 2017); constant if `total_steps` is unknown."""
-    rate, steps = hp.Float("learning_rate", 1e-5, 1e-1, default=1e-3, sampling="log"), hp.total_steps()
+    rate, steps = learning_rate(hp), hp.total_steps()
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
     return model
 
@@ -28,14 +32,14 @@ def phase_steps(hp, name, phases, usual, batches_per_step=1):
 
 def compiled(model, hp, default=1e-3, optimizer=keras.optimizers.Adam, **options):
     """Compiles with an optimizer that has these options; its learning rate is a hyperparameter."""
-    model.compile(optimizer(hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log"), **options))
+    model.compile(optimizer(learning_rate(hp, default), **options))
     return model
 
 
 def scheduled_rate(hp, default):
     """Hyperparameter `learning_rate`, constant, but for a linear warm-up over `warmup_steps` from 0 and, with
     `cosine_decay`, a decay to 0 at `total_steps` (Loshchilov & Hutter, 2017), if that is known."""
-    rate = hp.Float("learning_rate", 1e-5, 1e-1, default=default, sampling="log")
+    rate = learning_rate(hp, default)
     warmup, steps = hp.Steps("warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
     if not steps:
         return schedules.warmup(warmup, rate) if warmup else rate
