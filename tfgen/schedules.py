@@ -74,6 +74,30 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * ops.minimum(share, 1.0 / ops.sqrt(share))
 
 
+@serializable
+class Consecutive(keras.optimizers.schedules.LearningRateSchedule):
+    """One schedule after another, each counting steps from its own start: schedules of models with stages.
+
+    Args:
+        parts: numbers or schedules.
+        starts: step at which each part but the first starts, increasing.
+    """
+
+    def __init__(self, parts, starts):
+        if len(parts) != len(starts) + 1 or sorted(set(starts)) != list(starts):
+            raise UserError(f"Consecutive(parts, starts) expects one part more than increasing starts, received "
+                            f"{len(parts)} parts and starts {list(starts)}")
+        self.parts = list(parts)
+        self.starts = list(starts)
+
+    def __call__(self, step):
+        made = value(self.parts[0], step)
+        for part, start in zip(self.parts[1:], self.starts):
+            # What a part would be before its start is not used, but must be a number.
+            made = ops.where(step >= start, value(part, ops.maximum(step - start, 0)), made)
+        return made
+
+
 def value(weight, step):
     """Value of a weight at `step`: of a schedule, or the constant itself."""
     return weight(step) if callable(weight) else weight

@@ -96,6 +96,7 @@ def read_seeds(request, field):
 def read_array(request, field):
     """Rows of a .npy file; one row serves for all rows of the inputs before it."""
     path, shape = request.given[field.kind], request.live.shapes[request.verb.name][field.name]
+    dtype = field.dtype(request.live)
     try:
         rows = np.load(path)
     except FileNotFoundError:
@@ -104,13 +105,13 @@ def read_array(request, field):
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"expected {field.kind} in the .npy file {path}, it cannot be read "
                         f"({' '.join(str(error).split())[:100]}): write it with np.save or `tfgen encode`") from None
-    kind = np.integer if field.dtype == "int64" else np.number
+    kind = np.integer if dtype == "int64" else np.number
     if not (isinstance(rows, np.ndarray) and np.issubdtype(rows.dtype, kind) and rows.ndim == len(shape) + 1
             and rows.shape[1:] == tuple(shape) and len(rows) and np.isfinite(rows).all()):
         expected = ", ".join(map(str, ("N", *shape)))
         raise UserError(f"expected finite {field.kind} of shape ({expected}) in {path}, received "
                         f"{getattr(rows, 'dtype', type(rows).__name__)} {getattr(rows, 'shape', '')}: give this model's")
-    rows = rows[:request.given.get("n")].astype(field.dtype)
+    rows = rows[:request.given.get("n")].astype(dtype)
     return np.repeat(rows, len(request.inputs[0]), axis=0) if len(rows) == 1 and request.inputs else rows
 
 

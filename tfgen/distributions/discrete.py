@@ -37,11 +37,11 @@ class Categorical(Likelihood):
     The network gives n logits per value, (B, H, W, n C): channel k C + c is the logit of level k of colour c.
 
     Args:
-        levels: n, 2 to 256.
+        levels: n, 2 to 65,536: 256 grey levels of 8 bits, or as many codes.
     """
 
     def __init__(self, levels=256):
-        require(levels in range(2, 257), f"Categorical(levels) expects 2 to 256, received {levels}")
+        require(levels in range(2, 65537), f"Categorical(levels) expects 2 to 65,536, received {levels}")
         self.levels = levels
         self.parameters_per_value = levels
 

@@ -10,6 +10,7 @@ from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
+from tfgen.layers.quantizer import VectorQuantizer, perplexity
 from tfgen.layers.reparameterised import (
     EqualisedConv2D,
     EqualisedDense,
@@ -28,5 +29,5 @@ __all__ = ["AppendOnes", "Blemishes", "CausalDense", "CausalLayer", "CausalSelfA
            "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality",
            "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation",
            "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D",
-           "SpectralDense", "SquaredError", "StandardisedError", "VerticalConv", "VerticalUpsampling",
-           "WeightNormConv2D", "ZeroConv2D", "uses_batch_statistics"]
+           "SpectralDense", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
+           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "uses_batch_statistics"]

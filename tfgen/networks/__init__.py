@@ -19,7 +19,9 @@ from tfgen.networks import (
     style,
     transformer,
     translation,
+    vector_quantised,
 )
 
 __all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "lenet", "made", "mlp",
-           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation"]
+           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation",
+           "vector_quantised"]

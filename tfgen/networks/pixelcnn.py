@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tfgen.layers import Gate, HorizontalConv, RowLSTM, VerticalConv
+from tfgen.layers import Gate, HorizontalConv, LevelEmbedding, RowLSTM, VerticalConv
 from tfgen.networks.blocks import from_unit
 from tfgen.networks.conditioning import label_input
 
@@ -73,12 +73,12 @@ def pixelrnn(image_shape, parameters, units=16, blocks=7, head=32, groups=None):
 
 
 def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5, head=64, dropout=0.0, num_classes=None,
-                   groups=None):
+                   groups=None, embedded=0, conditioning=None):
     """Gated PixelCNN (van den Oord et al., 2016, Conditional Image Generation, figure 2), which has no blind spot.
 
     The vertical stack sees all rows above, the horizontal stack the pixels to the left and, by 1x1, the vertical stack; each
-    block is gated, tanh(W_f x + V_f y) sigmoid(W_g x + V_g y) with the label y of a conditional network, and residual in the
-    horizontal stack, except for the first, which would pass on the pixel itself.
+    block is gated, tanh(W_f x + V_f y) sigmoid(W_g x + V_g y) with the label or the map y of a conditional network, and
+    residual in the horizontal stack, except for the first, which would pass on the pixel itself.
 
     Args:
         image_shape: (H, W, C).
@@ -90,6 +90,8 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
         dropout: rate after each gate, in training.
         num_classes: if given, the network takes `[images, labels]`.
         groups: as for `pixelcnn`.
+        embedded: number of levels of images whose levels are codes, without an order, and so are embedded; 0: grey levels.
+        conditioning: a Functional model, a condition -> map (B, H, W, k), if the network takes `[images, condition]`.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] -> (B, H, W, parameters).
@@ -97,15 +99,22 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
     groups = groups or image_shape[-1]
     filters, head = multiple(filters, groups), multiple(head, groups)
     image = keras.Input(image_shape, name="x")
-    inputs, label = (image, None) if not num_classes else ([image, label_input()],) * 2
-    vertical = horizontal = from_unit(image)
+    inputs, biases = image, []
+    if num_classes:
+        inputs = [image, label_input()]
+        biases.append(lambda: class_bias(inputs[1], num_classes, 2 * filters))
+    if conditioning:
+        inputs = [image, keras.Input(conditioning.inputs[0].shape[1:], name="condition")]
+        known = conditioning(inputs[1])
+        biases.append(lambda: layers.Dense(2 * filters, use_bias=False)(known))
+    vertical = horizontal = LevelEmbedding(embedded, filters)(image) if embedded else from_unit(image)
     for block in range(blocks):
         first, reach = block == 0, 3 if block == 0 else kernel_size // 2
         above = VerticalConv(2 * filters, reach, reach, reach, strict=first)(vertical)
         left = HorizontalConv(2 * filters, reach, first, groups)(horizontal)
         left = layers.Add()([left, layers.Dense(2 * filters, use_bias=False)(above)])
-        if label:
-            above, left = (layers.Add()([x, class_bias(label[1], num_classes, 2 * filters)]) for x in (above, left))
+        for bias in biases:
+            above, left = (layers.Add()([x, bias()]) for x in (above, left))
         vertical, left = (layers.Dropout(dropout)(Gate()(x)) if dropout else Gate()(x) for x in (above, left))
         made = HorizontalConv(filters, 0, groups=groups)(left)
         horizontal = made if first else layers.Add()([horizontal, made])

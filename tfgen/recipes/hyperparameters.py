@@ -41,17 +41,33 @@ def scheduled_rate(hp, default):
     `cosine_decay`, a decay to 0 at `total_steps` (Loshchilov & Hutter, 2017), if that is known."""
     rate = learning_rate(hp, default)
     warmup, steps = hp.Steps("warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
+    return rising(rate, warmup, steps)
+
+
+def rising(rate, warmup, steps):
+    """A rate that rises linearly from 0 in `warmup` steps (0: none), then decays by a cosine to 0 at `steps` (0: never)."""
     if not steps:
         return schedules.warmup(warmup, rate) if warmup else rate
     warmup = min(warmup, steps // 2)
-    rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
-    return keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **rising)
+    start = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+    return keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **start)
 
 
 def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, **options):
     """Compiles with an optimizer that has these options and the rate of `scheduled_rate`."""
     model.compile(optimizer(scheduled_rate(hp, default), **options))
     return model
+
+
+def stage_rates(hp, default, prior_default, first):
+    """Learning rates of an autoencoder for `first` steps, then of a prior over its codes: hyperparameters `learning_rate`
+    and `prior_learning_rate`. With `cosine_decay`, each decays to 0 at the end of its stage, if `total_steps` is known; the
+    prior's rises from 0 over `prior_warmup_steps`."""
+    rates = learning_rate(hp, default), hp.Float("prior_learning_rate", 1e-5, 1e-1, default=prior_default, sampling="log")
+    warmup, steps = hp.Steps("prior_warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
+    decay = keras.optimizers.schedules.CosineDecay
+    rest = steps - first if steps > first else 0
+    return schedules.Consecutive([decay(rates[0], first) if rest else rates[0], rising(rates[1], warmup, rest)], [first])
 
 
 def encoder_channels(hp):

@@ -9,9 +9,12 @@ import tensorflow as tf
 from tfgen import noise
 
 
-def noise_of(likelihood, image_shape, seeds):
-    """The noise of every pixel, a function of its image's seed alone: float32 (B, H, W, uniforms) in (0, 1)."""
-    return noise.uniform(seeds, (*image_shape[:2], likelihood.uniforms(image_shape[-1])), noise.LIKELIHOOD)
+def noise_of(likelihood, image_shape, seeds, grid=0):
+    """The noise of every pixel, a function of its image's seed alone: float32 (B, H, W, uniforms) in (0, 1).
+
+    grid: number of the grid, for a sample that consists of several; each has noise of its own.
+    """
+    return noise.uniform(seeds, (*image_shape[:2], likelihood.uniforms(image_shape[-1])), noise.LIKELIHOOD + 256 * grid)
 
 
 def _turns(likelihood, channels):

@@ -40,13 +40,13 @@ class NotIncremental(Exception):
 class Incremental:
     """The incremental form of a Functional model of causal layers and pointwise operations.
 
-    Each tensor has a rate, at which its values become known: once per batch (what depends on labels alone), row by row
-    (the vertical stack of a PixelCNN) or pixel by pixel. Causal layers determine the rate of their outputs; the output of a
-    pointwise operation has the highest rate of its inputs. On a coarser grid, values count at the first pixel of each cell;
-    in between they are arbitrary, and states stay.
+    Each tensor has a rate, at which its values become known: once per batch (what depends on the condition alone: labels or
+    maps), row by row (the vertical stack of a PixelCNN) or pixel by pixel. Causal layers determine the rate of their
+    outputs; the output of a pointwise operation has the highest rate of its inputs. On a coarser grid, values count at the
+    first pixel of each cell; in between they are arbitrary, and states stay.
 
     Args:
-        network: Functional model, images (B, H, W, C) or [images, labels] -> (B, H, W, parameters).
+        network: Functional model, images (B, H, W, C) or [images, condition] -> (B, H, W, parameters).
 
     Raises:
         NotIncremental: for another operation, or a layer on the image that is not strict.
@@ -68,8 +68,14 @@ class Incremental:
         used = {id(x) for node in self.nodes[PIXEL] for x in node.input_tensors} | {id(self.output)}
         # Tensors known by the row that pixels need, and tensors known by the pixel that layers of rows need.
         self.row_values = [key for key in used if self.rate[key] == ROW]
+        # Maps of the image's grid that depend on the condition alone, of which a row or pixel takes its part.
+        fed = {id(x): x for name in (ROW, PIXEL) for node in self.nodes[name] for x in node.input_tensors}
+        grid = tuple(self.image.shape[1:3])
+        self.maps = [key for key, x in fed.items() if self.rate[key] == BATCH and len(x.shape) == 4
+                     and tuple(x.shape[1:3]) == grid]
+        self.row_values += [key for key in self.maps if key in used]
         outputs = [self.output, *(x for node in self.nodes[ROW] for x in node.outputs)]
-        self.strides = {id(x): self.stride(x) for x in outputs}
+        self.strides = {id(x): self.stride(x) for x in outputs} | dict.fromkeys(self.maps, 1)
         self.buffered = {id(x): x for node in self.nodes[ROW] for x in node.input_tensors if self.rate[id(x)] == PIXEL}
 
     def _add(self, node):
@@ -115,7 +121,7 @@ class Incremental:
         return tuple({index: node.operation.start(batch) for index, node in self._causal(name)} for name in (ROW, PIXEL))
 
     def per_batch(self, labels):
-        """{tensor: value} of what depends on labels alone. labels: int (B,), or None without."""
+        """{tensor: value} of what depends on the condition alone. labels: int (B,) or another condition, or None without."""
         values = {id(x): labels for x in self.labels}
         for node in self.nodes[BATCH]:
             _apply(node, values)
@@ -134,7 +140,8 @@ class Incremental:
         """
         of_rows, of_pixels = states
         # Strict layers take nothing of the row itself.
-        values = constants | {key: tf.zeros((batch, 1, *x.shape[2:])) for key, x in self.buffered.items()}
+        values = constants | {key: constants[key][:, row, None] for key in self.maps}
+        values |= {key: tf.zeros((batch, 1, *x.shape[2:])) for key, x in self.buffered.items()}
         of_rows = self._run(ROW, values, of_rows, (row,))
         of_pixels = {index: node.operation.begin_row(of_pixels[index], row) for index, node in self._causal(PIXEL)}
         return {key: values[key] for key in self.row_values}, of_rows, of_pixels

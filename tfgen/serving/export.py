@@ -1,6 +1,7 @@
 """SavedModel export in TF Serving's layout: one signature per verb, dynamic batch size, images in [0, 1]."""
 
 import contextlib
+import math
 import os
 import pathlib
 import shutil
@@ -73,7 +74,8 @@ def written(model, folder, about=None):
             archive.add_endpoint(name, endpoint(live, name))
         archive.write_out(aside, verbose=False)
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
-                                         "source_shape": live.source_shape, "normalised": live.normalised,
+                                         "latent_dtype": live.latent_dtype, "source_shape": live.source_shape,
+                                         "normalised": live.normalised,
                                          "verbs": describe(live), **(about or {})})
         verify(aside, live)
         os.chmod(aside, 0o755)
@@ -100,7 +102,7 @@ def example_inputs(model, name, rows=3):
         if option is not None:
             inputs[key] = np.full(rows, option.low if option.default is None else option.default, option.dtype)
         elif spec.dtype == tf.int64:
-            inputs[key] = np.arange(rows)
+            inputs[key] = np.arange(rows * math.prod(spec.shape[1:])).reshape(rows, *spec.shape[1:])
         else:
             inputs[key] = generator.uniform(size=(rows, *spec.shape[1:])).astype("float32")
     return inputs

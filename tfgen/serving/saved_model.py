@@ -35,6 +35,7 @@ class Served(Verbs):
         self.about = files.read_json(path / ABOUT) if (path / ABOUT).exists() else {}
         self.image_shape = tuple(self.about.get("image_shape", ()))
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
+        self.latent_dtype = self.about.get("latent_dtype", "float32")
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None
         self.normalised = self.about.get("normalised", True)
         self.tell(self.about)

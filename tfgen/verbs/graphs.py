@@ -42,15 +42,15 @@ def forward(model, inputs):
 
 
 def apply(model, name, inputs, options):
-    """Main output of a verb as a float32 tensor; options are clipped to their ranges."""
+    """Main output of a verb as a float32 tensor (int64 codes); options are clipped to their ranges."""
     about = model.verb_options(name)
     held = {key: within(tf.cast(value, about[key].dtype), about[key]) for key, value in options.items()}
-    return tf.cast(getattr(model, name)(*inputs, **held), tf.float32)
+    return tf.cast(getattr(model, name)(*inputs, **held), VERBS[name].output.dtype(model))
 
 
 def signature(model, name):
     """{input name: tf.TensorSpec} of a verb of `model`, options last, with a dynamic batch dimension."""
-    specs = {field.name: tf.TensorSpec((None, *field.shape(model)), field.dtype, name=field.name)
+    specs = {field.name: tf.TensorSpec((None, *field.shape(model)), field.dtype(model), name=field.name)
              for field in VERBS[name].inputs}
     for option, about in model.verb_options(name).items():
         specs[option] = tf.TensorSpec((None,), about.dtype, name=option)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen.data.readers.image_files import small_sources
 from tfgen.errors import UserError
 from tfgen.verbs.graphs import function
-from tfgen.verbs.table import VERBS, require_verb, verbs_of
+from tfgen.verbs.table import VERBS, latent_dtype, require_verb, verbs_of
 
 
 def in_batches(call, columns, batch_size):
@@ -28,13 +28,14 @@ class Verbs:
         options: {verb: {input: Option}}.
         shapes: {verb: {required input: shape of one row}}.
         image_shape, latent_shape, source_shape: shape of one image, latent or source; None if the model has none.
+        latent_dtype: `"float32"`, or `"int64"` for latents that are codes.
         resize, small_sources: arguments `mode` and `enlarge` of `tfgen.data.readers.resize.resize` for image files of
             another size; `small_sources` applies to sources smaller than `source_shape`.
         class_names: class names of the data, or empty.
         normalised: whether `log_prob` belongs to a normalised distribution of grey levels.
     """
 
-    resize, small_sources, class_names, normalised = "stretch", "bilinear", (), True
+    resize, small_sources, class_names, normalised, latent_dtype = "stretch", "bilinear", (), True, "float32"
 
     def tell(self, record):
         """Sets the data-dependent attributes from the record of a run or export."""
@@ -87,6 +88,7 @@ class Live(Verbs):
         self.names = verbs_of(model)
         self.image_shape = model.image_shape
         self.latent_shape = getattr(model, "latent_shape", None)
+        self.latent_dtype = latent_dtype(model)
         self.source_shape = getattr(model, "source_shape", None)
         self.normalised = getattr(model, "normalised", True)
         self.options = {name: model.verb_options(name) for name in self.names}

@@ -14,7 +14,7 @@ class Kind:
     """A kind of data that verbs take or give, float32 or int64 of shape (B, *row).
 
     Attributes:
-        dtype: `"float32"` or `"int64"`.
+        dtype: `"float32"` or `"int64"`; latents that are codes are int64 (a model's `latent_dtype`).
         shape: function model -> shape of one row.
         help: one-line description.
     """
@@ -40,6 +40,11 @@ KINDS = {
 }
 
 
+def latent_dtype(model):
+    """`"int64"` for a model whose latents are codes, else `"float32"`."""
+    return getattr(model, "latent_dtype", None) or "float32"
+
+
 @dataclasses.dataclass(frozen=True)
 class Field:
     """A named input or output of a verb.
@@ -52,9 +57,9 @@ class Field:
     name: str
     kind: str
 
-    @property
-    def dtype(self):
-        return KINDS[self.kind].dtype
+    def dtype(self, model):
+        """`"float32"` or `"int64"`, for `model` (or its verbs)."""
+        return latent_dtype(model) if self.kind == "latents" else KINDS[self.kind].dtype
 
     def shape(self, model):
         """Shape of one row for `model`."""

@@ -67,6 +67,11 @@ class Autoregressive(GenerativeModel):
         return order if order is None else [int(pixel) for pixel in order]
 
     @property
+    def conditional(self):
+        """Whether the network takes a condition, such as a label, beside the images."""
+        return bool(self.num_classes)
+
+    @property
     def image_shape(self):
         return tuple(self.network.inputs[0].shape[1:])
 
@@ -83,7 +88,7 @@ class Autoregressive(GenerativeModel):
 
         With an `order`, x are rearranged images (`ordered`), and so are the parameters.
         """
-        inputs = [ops.convert_to_tensor(x), ops.convert_to_tensor(label)] if self.num_classes else x
+        inputs = [ops.convert_to_tensor(x), ops.convert_to_tensor(label)] if self.conditional else x
         return ops.cast(self.network(inputs, training=training), "float32")
 
     def ordered(self, maps):
@@ -128,11 +133,11 @@ class Autoregressive(GenerativeModel):
         """
         return self.completed(self.network, self.order, images, masks, seeds, label, temperature)
 
-    def completed(self, network, order, images, masks, seeds, label, temperature):
-        """`complete` with one network of conditional distributions and its order of pixels."""
+    def completed(self, network, order, images, masks, seeds, label, temperature, grid=0):
+        """`complete` with one network of conditional distributions, its order of pixels and the noise of a grid."""
         form, seeds = incremental_form(network), tf.cast(seeds, tf.int64)
         sampler, network = (autoregressive.naive, network) if form is None else (autoregressive.incremental, form)
-        uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds)
+        uniforms = autoregressive.noise_of(self.likelihood, self.image_shape, seeds, grid)
         temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), tf.shape(seeds))
         given, masks = (rearranged(tf.cast(maps, tf.float32), order) for maps in (images, masks[..., None]))
         made = sampler(network, self.likelihood, uniforms, temperature, given, masks > 0.5, label)
