@@ -55,10 +55,11 @@ def test_only_a_users_mistake_is_called_one(tfgen, monkeypatch, error, code, lin
 
 
 def test_option_values_and_endings_in_any_spelling(tmp_path, capsys):
-    assert options.numbers(["a=1e-1", "b=3", "c=-2", "d=.5", "e=1E3"]) == {"a": 0.1, "b": 3, "c": -2, "d": 0.5, "e": 1000.0}
-    assert isinstance(options.numbers(["b=3"])["b"], int)
+    read = options.values_of(["a=1e-1", "b=3", "c=-2", "d=.5", "e=1E3"])
+    assert read == {"a": 0.1, "b": 3, "c": -2, "d": 0.5, "e": 1000.0}
+    assert isinstance(options.values_of(["b=3"])["b"], int)
     with pytest.raises(UserError, match="a number for 'a', received 'x'"):
-        options.numbers(["a=x"])
+        options.values_of(["a=x"])
     images = np.zeros((2, 8, 8, 1), "f4")
     for name in ("a.PNG", "a.Npy"):
         inputs.write(tmp_path / name, images, lambda path: pictures.save_grid(path, images))

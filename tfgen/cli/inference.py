@@ -9,7 +9,7 @@ import typer
 
 from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write
 from tfgen.cli.lazy import drawing, folders, latent, opening, pictures, report, seeds, sheets
-from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, numbers
+from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
 from tfgen.errors import UserError
 from tfgen.verbs.table import KINDS, VERBS, require_verb
 
@@ -43,7 +43,7 @@ def derived(verb):
         request = Request(verb, given["model"], opening.open_verbs(given["model"]), given)
         require_verb(request.live, verb.name)
         read(request)
-        options = numbers(given["option"])
+        options = values_of(given["option"], request.live.options[verb.name])
         if "label" in request.live.options[verb.name] and request.labels is not None:
             options.setdefault("label", request.labels)
         WRITERS[verb.output.kind](request, request.live(verb.name, *request.inputs, **options), options)
@@ -74,7 +74,8 @@ def translating(verb):
                 option: Options = None, resize_back: Annotated[bool, typer.Option(
                     "--resize-back", help="Resize each translation to its image's size.")] = False):
         live = opening.open_verbs(model)
-        written, unreadable = folders.translate(live, images, out, verb.name, resize_back, **numbers(option))
+        options = values_of(option, live.options.get(verb.name, {}))
+        written, unreadable = folders.translate(live, images, out, verb.name, resize_back, **options)
         print(f"wrote {written} translations to {out}")
         return passed_over(unreadable)
 
@@ -90,6 +91,8 @@ def sampling(verb):
 
 def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
            option: Options = None, label: Annotated[int | None, typer.Option(help="Class of all images.")] = None,
+           caption: Annotated[str | None, typer.Option(
+               help="Caption of all images of a model such as dalle; an unknown word is answered with those known.")] = None,
            truncation: Annotated[float | None, typer.Option(help="Largest |z| of a model such as biggan.")] = None,
            psi: Annotated[float | None, typer.Option(help="Truncation of styles of a model such as stylegan.")] = None,
            interpolate: Annotated[bool, typer.Option(
@@ -100,8 +103,9 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
            out: Out = pathlib.Path("samples.png")):
     live = opening.open_verbs(model)
     drawn = seeds.of_samples(seed, n)
-    given = {"label": label, "truncation": truncation, "psi": psi}
-    options = numbers(option) | {key: value for key, value in given.items() if value is not None}
+    given = {"label": label, "caption": caption, "truncation": truncation, "psi": psi}
+    options = values_of(option, live.options.get("sample", {}))
+    options |= {key: value for key, value in given.items() if value is not None}
     if interpolate + class_rows + (sweep is not None) > 1:
         raise UserError("expected one of --interpolate, --sweep and --class-rows, received several")
     if interpolate or class_rows or sweep:
@@ -112,7 +116,8 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
         columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
     elif "sample" in live.names:
         images = live("sample", drawn, **options)
-        columns = drawing.label_columns(live) if label is None and "label" in live.options["sample"] else None
+        conditional = {"label", "caption"} & set(live.options["sample"]) - set(options)
+        columns = drawing.label_columns(live) if conditional else None
     elif {"encode", "decode"} <= set(live.names):
         images = latent.sample_autoencoder(live, live("encode", images_of(model, live, None, 5000, "train")[0]), drawn)
         columns = None

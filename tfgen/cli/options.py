@@ -60,10 +60,13 @@ def assignments(pairs, what):
     return values
 
 
-def numbers(pairs):
-    """["label=3"] -> {"label": 3}, the options of a verb."""
-    values = {}
+def values_of(pairs, about=()):
+    """["label=3"] -> {"label": 3}, the options of a verb; about: {name: Option or Text} of those that it has."""
+    values, texts = {}, [name for name in about if about[name].dtype == "string"]
     for name, value in assignments(pairs, "--option").items():
+        if name in texts:
+            values[name] = value
+            continue
         try:
             values[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
         except ValueError:

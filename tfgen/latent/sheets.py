@@ -9,6 +9,7 @@ from tfgen import latent
 from tfgen.distributions import priors
 from tfgen.errors import UserError, did_you_mean
 from tfgen.seeds import of_samples
+from tfgen.verbs import Text
 
 
 def interpolation(live, seeds, steps=8, **options):
@@ -53,6 +54,8 @@ def sweep(live, option, seeds, values=None, **options):
     if option not in known:
         raise UserError(f"'sample' of this model has no option '{option}'{did_you_mean(option, known)}; "
                         f"it has {', '.join(known) or 'none'}")
+    if values is None and isinstance(known[option], Text):
+        raise UserError(f"a sweep expects an option with a range of numbers, '{option}' is a text: give values")
     values = sweep_values(known[option]) if values is None else np.asarray(values)
     columns = [live("sample", np.asarray(seeds), **options, **{option: value}) for value in values]
     return np.stack(columns, axis=1)

@@ -4,8 +4,15 @@ from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogona
 from tfgen.layers.augmentation import Jitter, Rotation
 from tfgen.layers.batch_norm import FusedBatchNorm
 from tfgen.layers.blemishes import Blemishes
+from tfgen.layers.captions import Captions
 from tfgen.layers.causal import AppendOnes, CausalLayer, Gate, HorizontalConv, VerticalConv
-from tfgen.layers.causal_attention import CausalSelfAttention, LevelEmbedding, PixelShift, PositionEmbedding
+from tfgen.layers.causal_attention import (
+    AllowedTokens,
+    CausalSelfAttention,
+    LevelEmbedding,
+    PixelShift,
+    PositionEmbedding,
+)
 from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
@@ -23,11 +30,11 @@ from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
-__all__ = ["AppendOnes", "Blemishes", "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance",
-           "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D", "EqualisedDense", "EraseLattice",
-           "EraseRegion", "FusedBatchNorm", "Gate", "GaussianCorruption", "HorizontalConv", "ImagePool", "Jitter",
-           "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality",
-           "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation",
-           "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "SlowDense", "SpectralConv2D",
-           "SpectralDense", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
-           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "uses_batch_statistics"]
+__all__ = ["AllowedTokens", "AppendOnes", "Blemishes", "Captions", "CausalDense", "CausalLayer", "CausalSelfAttention",
+           "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D", "EqualisedDense",
+           "EraseLattice", "EraseRegion", "FusedBatchNorm", "Gate", "GaussianCorruption", "HorizontalConv", "ImagePool",
+           "Jitter", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev",
+           "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
+           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout",
+           "SlowDense", "SpectralConv2D", "SpectralDense", "SquaredError", "StandardisedError", "VectorQuantizer",
+           "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "uses_batch_statistics"]

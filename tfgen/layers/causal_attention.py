@@ -91,6 +91,39 @@ class PositionEmbedding(CausalLayer):
 
 
 @serializable
+class AllowedTokens(CausalLayer):
+    """Gives logits of tokens that do not occur at a position -1e9: (B, H, W, V) -> float32 (B, H, W, V).
+
+    Args:
+        segments: [(positions, tokens)] in order: that many positions of the raster each take one of that many tokens, of
+            which each segment has its own, numbered on from those of the segments before. Sums: H W and V.
+    """
+
+    def __init__(self, segments, **kwargs):
+        super().__init__(**kwargs)
+        self.segments = [tuple(segment) for segment in segments]
+
+    def build(self, input_shape):
+        height, self.width, tokens = input_shape[1:]
+        sums = tuple(sum(part) for part in zip(*self.segments))
+        wanted = (height * self.width, tokens)
+        require(sums == wanted, f"AllowedTokens expects segments with sums (positions, tokens) {wanted}, received {sums}")
+        ends = np.cumsum(self.segments, axis=0)
+        segment = np.searchsorted(ends[:, 0], np.arange(height * self.width), side="right")
+        own = np.searchsorted(ends[:, 1], np.arange(tokens), side="right")
+        self.bias = np.where(segment[:, None] == own, 0.0, -1e9).astype("float32").reshape(height, self.width, tokens)
+
+    def call(self, x):
+        return ops.cast(x, "float32") + self.bias
+
+    def step(self, x, state, at):
+        return ops.cast(x, "float32") + tf.constant(self.bias)[at[0], at[1]], state
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, "float32")
+
+
+@serializable
 class CausalSelfAttention(CausalLayer):
     """Multi-head self-attention over the pixels so far, the own one included, local in one dimension (Parmar et al., 2018).
 

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tfgen.layers import CausalSelfAttention, HorizontalConv, LevelEmbedding, PixelShift, PositionEmbedding
+from tfgen.layers import AllowedTokens, CausalSelfAttention, HorizontalConv, LevelEmbedding, PixelShift, PositionEmbedding
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.pixelcnn import class_bias, multiple
 
@@ -54,3 +54,35 @@ def image_transformer(image_shape, parameters, levels=256, units=512, blocks=12,
         own = HorizontalConv(width, 0, strict=True, groups=groups, use_bias=False)(image)
         x = layers.ReLU()(layers.Add()([layers.Dense(width)(x), own]))
     return keras.Model(inputs, HorizontalConv(parameters, 0, groups=groups)(x), name="network")
+
+
+def token_transformer(grid, tokens, units=128, blocks=4, heads=4, dropout=0.1, segments=None):
+    """A causal transformer over a grid of tokens in raster order, as GPT-2 (Radford et al., 2019): tokens -> logits.
+
+    Position t is represented by the embedded token t - 1 and its own position. A block is x + attention(norm(x)), then
+    x + hidden layer(norm(x)) of 4 `units` GELUs, each with dropout; attention is over all positions so far.
+
+    Args:
+        grid: (h, w); a sequence of T tokens is (T, 1).
+        tokens: number of tokens, V; token k is given as the level k / (V - 1).
+        units: width of a position's representation, a multiple of `heads`.
+        blocks: number of blocks.
+        heads: attention heads.
+        dropout: rate, in training.
+        segments: see `tfgen.layers.AllowedTokens`; None: every token may occur at every position.
+
+    Returns:
+        A Functional model, (B, h, w, 1) in [0, 1] -> (B, h, w, V).
+    """
+    sequence, length = keras.Input((*grid, 1), name="x"), grid[0] * grid[1]
+    x = layers.Dropout(dropout)(PositionEmbedding()(PixelShift()(LevelEmbedding(tokens, units)(sequence))))
+
+    def norm(x):
+        return layers.LayerNormalization(epsilon=1e-5)(x)
+
+    for _ in range(blocks):
+        x = layers.Add()([x, layers.Dropout(dropout)(CausalSelfAttention(heads, length, 0)(norm(x)))])
+        y = layers.Dense(units)(layers.Dense(4 * units, "gelu")(norm(x)))
+        x = layers.Add()([x, layers.Dropout(dropout)(y)])
+    x = HorizontalConv(tokens, 0)(norm(x))
+    return keras.Model(sequence, AllowedTokens(segments)(x) if segments else x, name="network")

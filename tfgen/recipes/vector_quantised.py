@@ -1,12 +1,15 @@
 """Models of discrete codes: an autoencoder, then a prior over its codes, within one training."""
 
+import math
+
 import keras
 
-from tfgen.layers import VectorQuantizer
-from tfgen.models import VQVAE, CodePrior
-from tfgen.networks import pixelcnn
+from tfgen.data.classes import title_of
+from tfgen.layers import Captions, VectorQuantizer
+from tfgen.models import DALLE, VQVAE, CodePrior
+from tfgen.networks import pixelcnn, transformer
 from tfgen.networks import vector_quantised as networks
-from tfgen.recipes.hyperparameters import first_stage, stage_rates
+from tfgen.recipes.hyperparameters import classes, first_stage, stage_rates
 from tfgen.recipes.registry import recipe
 
 FRECHET = ("val_frechet_distance", "min")
@@ -38,13 +41,30 @@ def pixel_prior(hp, grid, size, above=None):
                                              conditioning=conditioning))
 
 
-def two_stages(hp, spec, encoder, decoder, size):
-    """A VQ-VAE with a gated PixelCNN per grid of codes, each conditioned on the one before."""
-    grids = [codes.shape[1:] for codes in encoder.outputs[len(encoder.outputs) // 3:][:len(encoder.outputs) // 3]]
-    priors = [pixel_prior(hp, grid, size, above) for grid, above in zip(grids, [None, *grids])]
-    model = VQVAE(encoder, decoder, priors, max(1, first_stage(hp, "autoencoder_share")),
-                  hp.Float("data_variance", 1e-4, 1.0, default=0.0632))
-    model.compile(keras.optimizers.Adam(stage_rates(hp, 2e-4, 1e-3, model.autoencoder_steps)))
+def transformer_prior(hp, grid, tokens, segments=None):
+    """A causal transformer over a grid of tokens."""
+    heads = hp.Int("prior_heads", 1, 16, default=4)
+    return CodePrior(transformer.token_transformer(
+        grid, tokens, units=heads * hp.Int("prior_head_units", 2, 256, default=32),
+        blocks=hp.Int("prior_blocks", 1, 48, default=6), heads=heads,
+        dropout=hp.Float("prior_dropout", 0.0, 0.9, default=0.1), segments=segments))
+
+
+def grids_of(encoder):
+    """[(h, w)] of an encoder's codes."""
+    grids = len(encoder.outputs) // 3
+    return [codes.shape[1:] for codes in encoder.outputs[grids:2 * grids]]
+
+
+def shared(hp):
+    """Arguments of models: length of the first stage, scale of the squared error."""
+    return {"autoencoder_steps": max(1, first_stage(hp, "autoencoder_share")),
+            "data_variance": hp.Float("data_variance", 1e-4, 1.0, default=0.0632)}
+
+
+def two_stages(hp, model, rate=2e-4, prior_rate=1e-3):
+    """Compiles with Adam and a rate for each stage."""
+    model.compile(keras.optimizers.Adam(stage_rates(hp, rate, prior_rate, model.autoencoder_steps)))
     return model
 
 
@@ -54,16 +74,38 @@ def vqvae(hp, spec):
 
     Sizes of the autoencoder are those of the authors' public example for CIFAR-10; `data_variance` is that of its pixels.
     """
-    make, about = quantizer(hp), sizes(hp, spec)
-    first = make()
-    return two_stages(hp, spec, networks.encoder(spec.image_shape, first, **about),
-                      networks.decoder(spec.image_shape, **about), first.codes)
+    codes, about = quantizer(hp)(), sizes(hp, spec)
+    encoder = networks.encoder(spec.image_shape, codes, **about)
+    prior = pixel_prior(hp, grids_of(encoder)[0], codes.codes)
+    return two_stages(hp, VQVAE(encoder, networks.decoder(spec.image_shape, **about), [prior], **shared(hp)))
 
 
 @recipe(family="vector_quantised", paper="arXiv:1906.00446", objective=FRECHET)
 def vqvae2(hp, spec):
     """VQ-VAE-2 (Razavi et al., 2019): two grids of codes, the finer one conditioned on the coarser one."""
     make, about = quantizer(hp), sizes(hp, spec)
-    both = make(), make()
-    return two_stages(hp, spec, networks.two_level_encoder(spec.image_shape, both, **about),
-                      networks.two_level_decoder(spec.image_shape, **about), both[0].codes)
+    codes = make(), make()
+    encoder = networks.two_level_encoder(spec.image_shape, codes, **about)
+    coarse, fine = grids_of(encoder)
+    priors = [pixel_prior(hp, coarse, codes[0].codes), pixel_prior(hp, fine, codes[1].codes, above=coarse)]
+    return two_stages(hp, VQVAE(encoder, networks.two_level_decoder(spec.image_shape, **about), priors, **shared(hp)))
+
+
+@recipe(family="vector_quantised", paper="arXiv:2102.12092", view="labelled", objective=FRECHET)
+def dalle(hp, spec):
+    """DALL-E (Ramesh et al., 2021): a transformer over the words of a caption and the codes of its image.
+
+    Captions are made from class names and from shade and size, measured on the images, see `tfgen.layers.Captions`. The
+    first stage is that of `vqvae`.
+    """
+    number = classes(spec, "dalle", "vqvae")
+    captions = Captions([title_of(label, spec.class_names) for label in range(number)])
+    codes, about = quantizer(hp)(), sizes(hp, spec)
+    encoder = networks.encoder(spec.image_shape, codes, **about)
+    positions = math.prod(grids_of(encoder)[0])
+    prior = transformer_prior(hp, (captions.most + positions, 1), captions.size + codes.codes,
+                              [(captions.most, captions.size), (positions, codes.codes)])
+    model = DALLE(encoder, networks.decoder(spec.image_shape, **about), [prior], captions,
+                  hp.Float("caption_weight", 0.0, 1.0, default=0.125), hp.Float("omission", 0.0, 0.9, default=0.1),
+                  **shared(hp))
+    return two_stages(hp, model, prior_rate=1e-3)

@@ -72,9 +72,11 @@ class Pictures(keras.callbacks.Callback):
 
 
 def label_columns(live):
-    """Number of columns of a sample grid: one per class for a conditional model, else 8."""
-    label = live.options["sample"].get("label")
-    return int(label.high + 1) if label else 8
+    """Number of columns of a sample grid: one per class or example of a caption for a conditional model, else 8."""
+    options = live.options["sample"]
+    if "caption" in options:
+        return len(options["caption"].examples)
+    return int(options["label"].high + 1) if "label" in options else 8
 
 
 def reconstruction_rows(live, images, labels=None, corruption=None):
@@ -116,7 +118,7 @@ def draw_codes(out, model, dataset, recipe=None, count=2000):
     """
     live = Live(model)
     images, labels = examples(dataset, count)
-    if "encode" not in live.names or len(images) < 2:
+    if "encode" not in live.names or len(images) < 2 or live.latent_dtype != "float32":
         return {}
     options = {"label": labels} if "label" in live.options["encode"] else {}
     latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfgen import files
 from tfgen.errors import Failure, UserError
 from tfgen.serving.saved_model import ABOUT, export_numbers
-from tfgen.verbs import VERBS, graphs
+from tfgen.verbs import VERBS, Text, graphs
 from tfgen.verbs.live import Live
 
 
@@ -99,7 +99,9 @@ def example_inputs(model, name, rows=3):
     inputs = {}
     for key, spec in graphs.signature(model, name).items():
         option = model.verb_options(name).get(key)
-        if option is not None:
+        if isinstance(option, Text):
+            inputs[key] = np.take(option.examples, np.arange(rows), mode="wrap")
+        elif option is not None:
             inputs[key] = np.full(rows, option.low if option.default is None else option.default, option.dtype)
         elif spec.dtype == tf.int64:
             inputs[key] = np.arange(rows * math.prod(spec.shape[1:])).reshape(rows, *spec.shape[1:])

@@ -40,7 +40,7 @@ class Served(Verbs):
         self.normalised = self.about.get("normalised", True)
         self.tell(self.about)
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
-        self.options = {name: {key: verbs.Option(**fields) for key, fields in options.items()}
+        self.options = {name: {key: verbs.option_of(fields) for key, fields in options.items()}
                         for name, options in self.about.get("verbs", {}).items()}
         self.shapes = {}
         for name in self.names:

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfgen.errors import UserError
-from tfgen.verbs.table import FORWARD, VERBS, verbs_of
+from tfgen.verbs.table import FORWARD, VERBS, Text, verbs_of
 
 
 def forward(model, inputs):
@@ -44,7 +44,8 @@ def forward(model, inputs):
 def apply(model, name, inputs, options):
     """Main output of a verb as a float32 tensor (int64 codes); options are clipped to their ranges."""
     about = model.verb_options(name)
-    held = {key: within(tf.cast(value, about[key].dtype), about[key]) for key, value in options.items()}
+    held = {key: value if isinstance(about[key], Text) else within(tf.cast(value, about[key].dtype), about[key])
+            for key, value in options.items()}
     return tf.cast(getattr(model, name)(*inputs, **held), VERBS[name].output.dtype(model))
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen.data.readers.image_files import small_sources
 from tfgen.errors import UserError
 from tfgen.verbs.graphs import function
-from tfgen.verbs.table import VERBS, latent_dtype, require_verb, verbs_of
+from tfgen.verbs.table import VERBS, Text, latent_dtype, require_verb, verbs_of
 
 
 def in_batches(call, columns, batch_size):
@@ -114,17 +114,34 @@ def resolve_options(model, name, rows, given):
     for key, option in about.items():
         value = given.get(key, option.default)
         if value is None:
-            value = option.low + np.arange(rows) % (option.high - option.low + 1)
-        column = _column(key, value, option)
+            values = option.examples if isinstance(option, Text) else np.arange(option.low, option.high + 1)
+            value = np.take(values, np.arange(rows), mode="wrap")
+        column = (_texts if isinstance(option, Text) else _numbers)(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
-        # Compared in the option's dtype: 0.01 differs between float32 and float64.
-        low, high = np.asarray([option.low, option.high], option.dtype)
-        if column.size and not (column.min() >= low and column.max() <= high):
-            raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
-                            f"received {column.min()} ... {column.max()}")
         columns[key] = np.broadcast_to(column, (rows,))
     return columns
+
+
+def _texts(key, value, option):
+    """Texts of an option as an array; raises a `UserError` for words that it does not know."""
+    column = np.asarray(value)
+    if column.dtype.kind not in "UO" or not all(isinstance(text, str) for text in column.ravel()):
+        raise UserError(f"option '{key}' expects texts, such as {option.examples[0]!r}, received {value!r}")
+    for text in set(column.ravel().tolist()):
+        option.check(key, text)
+    return column
+
+
+def _numbers(key, value, option):
+    """Numbers of an option in its dtype; raises a `UserError` for those out of range, and fractions for integers."""
+    column = _column(key, value, option)
+    # Compared in the option's dtype: 0.01 differs between float32 and float64.
+    low, high = np.asarray([option.low, option.high], option.dtype)
+    if column.size and not (column.min() >= low and column.max() <= high):
+        raise UserError(f"option '{key}' expects values in {option.low} ... {option.high}, "
+                        f"received {column.min()} ... {column.max()}")
+    return column
 
 
 def _column(key, value, option):

@@ -6,7 +6,7 @@ Imports no TensorFlow, so that the command line can build its commands and their
 import dataclasses
 from collections.abc import Callable
 
-from tfgen.errors import UserError
+from tfgen.errors import UserError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +113,52 @@ class Option:
     low: float | int
     high: float | int
     help: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """An optional input of a verb that is a text of known words: one string per row, shape (B,).
+
+    Words are separated by spaces and punctuation; their case does not matter. An exported signature refuses other words.
+
+    Attributes:
+        words: the words known.
+        most: largest number of words per text.
+        examples: texts that are assigned to successive rows when none is given.
+        help: one-line description.
+    """
+
+    words: tuple[str, ...]
+    most: int
+    examples: tuple[str, ...]
+    help: str
+
+    dtype = "string"
+    default = None
+
+    @staticmethod
+    def split(text):
+        """The words of a text."""
+        return "".join(" " if letter in PUNCTUATION else letter for letter in text.lower()).split()
+
+    def check(self, name, text):
+        """Raises a `UserError` for a text with unknown or too many words; `name` is that of the option."""
+        words = self.split(text)
+        if unknown := [word for word in words if word not in self.words]:
+            raise UserError(f"option '{name}' knows the words {', '.join(self.words)}, received '{unknown[0]}' in {text!r}"
+                            f"{did_you_mean(unknown[0], self.words)}")
+        if len(words) > self.most:
+            raise UserError(f"option '{name}' expects at most {self.most} words, received {len(words)} in {text!r}")
+
+
+PUNCTUATION = ",.;:!?"
+
+
+def option_of(fields):
+    """The `Option` or `Text` with these fields, as a SavedModel's record has them."""
+    if "words" not in fields:
+        return Option(**fields)
+    return Text(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 def verdict(model, score):

@@ -120,9 +120,10 @@ class Coded(Stages):
             above = prior.levels(grid)
         return total
 
-    def prior_losses(self, codes, training):
-        """{"bits_per_code": -log2 p(codes) / T}, a mean over the batch."""
-        return {"bits_per_code": -ops.mean(self.log_prior(codes, training)) / (self.positions * math.log(2.0))}
+    def prior_losses(self, codes, batch, training):
+        """(loss of stage 1, {reported name: value}) for the codes of a batch, one int tensor per grid."""
+        bits = -ops.mean(self.log_prior(codes, training)) / (self.positions * math.log(2.0))
+        return bits, {"bits_per_code": bits}
 
     def verb_options(self, name):
         if name != "sample":

@@ -55,6 +55,6 @@ class VQVAE(Coded, GenerativeModel):
             losses |= {"squared_error": error, "quantisation": quantisation}
             losses["loss"] += error / self.data_variance + quantisation
         if second:
-            losses |= self.prior_losses([ops.stop_gradient(grid) for grid in codes], training)
-            losses["loss"] += losses["bits_per_code"]
+            loss, found = self.prior_losses([ops.stop_gradient(grid) for grid in codes], batch, training)
+            losses |= found | {"loss": losses["loss"] + loss}
         return losses
