@@ -21,6 +21,7 @@ import tensorflow as tf
 from tfgen import files
 from tfgen.data import views
 from tfgen.errors import DiskFull, UserError
+from tfgen.losses import perceptual
 
 # Increase with every change of the network or its training, which invalidates cached networks.
 VERSION = 1
@@ -51,18 +52,13 @@ class Task:
 
 
 def rotations(record):
-    """View (images (4 B, H, H, C) rotated by 0, 90, 180 and 270 degrees, index of the rotation (4 B,))."""
-    image = record["image"]
-    turned = tf.concat([tf.image.rot90(image, turns) for turns in range(4)], axis=0)
-    return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
+    """View of the rotations of `perceptual.rotations`."""
+    return perceptual.rotations(record["image"])
 
 
 def reflections(record):
-    """View (images (4 B, H, W, C): original, rotated by 180 degrees, mirrored, upside down; index of that (4 B,))."""
-    image = record["image"]
-    mirrored = tf.reverse(image, [2])
-    made = tf.concat([image, tf.reverse(mirrored, [1]), mirrored, tf.reverse(image, [1])], axis=0)
-    return made, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(image)[0])
+    """View of the reflections of `perceptual.reflections`."""
+    return perceptual.reflections(record["image"])
 
 
 def task_of(dataset):

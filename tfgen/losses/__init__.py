@@ -1,4 +1,4 @@
-"""What is minimised: objectives of adversarial players, penalties on encoders and critics."""
+"""What is minimised: objectives of adversarial players, penalties on encoders and critics, perceptual distances."""
 
 from tfgen.losses.adversarial import (
     Energy,
@@ -13,6 +13,8 @@ from tfgen.losses.adversarial import (
     pull_away,
 )
 from tfgen.losses.penalties import R1, Contractive, GradientPenalty, KLSparsity, L1Sparsity, MaxGradientPenalty
+from tfgen.losses.perceptual import perceptual_distance
 
-__all__ = ["Contractive", "Energy", "EnergyMargin", "GradientPenalty", "Hinge", "KLSparsity", "L1Sparsity", "LeastSquares",
-           "Lipschitz", "MaxGradientPenalty", "Minimax", "NonSaturating", "Objective", "R1", "Wasserstein", "pull_away"]
+__all__ = ["Contractive", "Energy", "EnergyMargin", "GradientPenalty", "Hinge", "KLSparsity", "L1Sparsity",
+           "LeastSquares", "Lipschitz", "MaxGradientPenalty", "Minimax", "NonSaturating", "Objective", "R1",
+           "Wasserstein", "perceptual_distance", "pull_away"]

@@ -27,9 +27,9 @@ from tfgen.models.gans import (
     StyleGAN,
 )
 from tfgen.models.translation import CycleGAN, Pix2Pix
-from tfgen.models.vector_quantised import DALLE, VQVAE, CodePrior
+from tfgen.models.vector_quantised import DALLE, VQGAN, VQVAE, CodePrior
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
            "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly",
            "GenerativeModel", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
-           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQVAE"]
+           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]

@@ -8,9 +8,9 @@ from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.networks import translation
 
 
-def first_stage(hp, name, batches_per_step=1):
+def first_stage(hp, name, batches_per_step=1, default=0.5):
     """Length of the first training stage in steps: a fraction of `total_steps`, or of 2,000 if that is unknown."""
-    return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=0.5))
+    return int((hp.total_steps(batches_per_step) or 2000) * hp.Float(name, 0.0, 1.0, default=default))
 
 
 def learning_rate(hp, default=1e-3):
@@ -59,15 +59,15 @@ def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, 
     return model
 
 
-def stage_rates(hp, default, prior_default, first):
+def stage_rates(hp, default, prior_default, first, features=0):
     """Learning rates of an autoencoder for `first` steps, then of a prior over its codes: hyperparameters `learning_rate`
     and `prior_learning_rate`. With `cosine_decay`, each decays to 0 at the end of its stage, if `total_steps` is known; the
-    prior's rises from 0 over `prior_warmup_steps`."""
+    prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for `features` steps at 1e-3."""
     rates = learning_rate(hp, default), hp.Float("prior_learning_rate", 1e-5, 1e-1, default=prior_default, sampling="log")
     warmup, steps = hp.Steps("prior_warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
-    decay = keras.optimizers.schedules.CosineDecay
-    rest = steps - first if steps > first else 0
-    return schedules.Consecutive([decay(rates[0], first) if rest else rates[0], rising(rates[1], warmup, rest)], [first])
+    rest = max(0, steps - features - first)
+    parts = [rising(rates[0], 0, first if rest else 0), rising(rates[1], warmup, rest)]
+    return schedules.Consecutive(*([1e-3, *parts], [features, features + first]) if features else (parts, [first]))
 
 
 def encoder_channels(hp):

@@ -5,19 +5,21 @@ import math
 import keras
 
 from tfgen.data.classes import title_of
+from tfgen.evaluation import extractor_training
 from tfgen.layers import Captions, VectorQuantizer
-from tfgen.models import DALLE, VQVAE, CodePrior
-from tfgen.networks import pixelcnn, transformer
+from tfgen.models import DALLE, VQGAN, VQVAE, CodePrior
+from tfgen.networks import pixelcnn, transformer, translation
 from tfgen.networks import vector_quantised as networks
-from tfgen.recipes.hyperparameters import classes, first_stage, stage_rates
+from tfgen.recipes.hyperparameters import classes, critic_layers, first_stage, stage_rates
 from tfgen.recipes.registry import recipe
 
 FRECHET = ("val_frechet_distance", "min")
 
 
-def quantizer(hp):
+def quantizer(hp, size=512, codebook="ema"):
     """A function of no arguments that makes a quantizer; its codebook is a running average, or trained."""
-    size, trained = hp.Int("codebook_size", 2, 65536, default=512), hp.Choice("codebook", ["ema", "trained"]) == "trained"
+    size = hp.Int("codebook_size", 2, 65536, default=size)
+    trained = hp.Choice("codebook", ["ema", "trained"], default=codebook) == "trained"
     decay = hp.Float("codebook_decay", 0.5, 0.9999, default=0.99)
     commitment = hp.Float("commitment", 0.0, 10.0, default=0.25)
     return lambda: VectorQuantizer(size, decay, trained, commitment)
@@ -89,6 +91,37 @@ def vqvae2(hp, spec):
     coarse, fine = grids_of(encoder)
     priors = [pixel_prior(hp, coarse, codes[0].codes), pixel_prior(hp, fine, codes[1].codes, above=coarse)]
     return two_stages(hp, VQVAE(encoder, networks.two_level_decoder(spec.image_shape, **about), priors, **shared(hp)))
+
+
+def perceptual(spec):
+    """The project's feature extractor with its feature maps as outputs, and the probabilities of four turns."""
+    network = extractor_training.network(spec.image_shape, 4, int(keras.random.randint((), 0, 2**31 - 1)))
+    maps = [layer.output for layer in network.layers if isinstance(layer, keras.layers.ReLU)]
+    return keras.Model(network.inputs, [*maps, network.outputs[1]], name="perceptual")
+
+
+@recipe(family="vector_quantised", paper="arXiv:2012.09841", objective=FRECHET)
+def vqgan(hp, spec):
+    """VQGAN (Esser et al., 2021): codes of an autoencoder with a perceptual loss and a critic of patches, a transformer.
+
+    The autoencoder's networks are those of `vqvae`; the paper's are deeper, with group normalisation and attention. The
+    perceptual network is the project's feature extractor, trained in the first steps. Both rates are the authors' 4.5e-6 per
+    image of a batch of 128.
+    """
+    codes, about = quantizer(hp, size=1024, codebook="trained")(), sizes(hp, spec)
+    encoder = networks.encoder(spec.image_shape, codes, **about)
+    prior = transformer_prior(hp, grids_of(encoder)[0], codes.codes)
+    critic = translation.patchgan(spec.image_shape, filters=hp.Int("critic_filters", 2, 512, default=64),
+                                  depth=critic_layers(hp, spec), norm="batch")
+    features = max(1, first_stage(hp, "perceptual_share", default=0.05))
+    steps = max(1, first_stage(hp, "autoencoder_share"))
+    model = VQGAN(encoder, networks.decoder(spec.image_shape, **about), [prior], critic, perceptual(spec), features, steps,
+                  max(1, round(steps * hp.Float("critic_start", 0.0, 1.0, default=0.25))),
+                  hp.Float("perceptual_weight", 0.0, 100.0, default=1.0), hp.Float("critic_weight", 0.0, 100.0, default=0.8))
+    rates = stage_rates(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features)
+    critic_rate = hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log")
+    model.compile(keras.optimizers.Adam(rates, 0.5, 0.9), keras.optimizers.Adam(critic_rate, 0.5, 0.9))
+    return model
 
 
 @recipe(family="vector_quantised", paper="arXiv:2102.12092", view="labelled", objective=FRECHET)

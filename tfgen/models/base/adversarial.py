@@ -133,6 +133,23 @@ class AdversarialModel(GenerativeModel):
         self.update(self.critic_optimizer, tape, losses["critic_loss"], self.critic_variables)
         return losses
 
+    def step_alone(self, data, losses_of):
+        """A training step of the generator's optimizer alone, for a stage without a critic; what it does not compute is 0.
+
+        Args:
+            data: a batch.
+            losses_of: function batch -> {"generator_loss": scalar to minimise, ...}.
+        """
+        data = unpack_keras_batch(data)
+        with tf.GradientTape() as tape:
+            losses = losses_of(data)
+            losses["generator_loss"] += layer_losses(self.generator_networks)
+        gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
+        losses = {name: tf.zeros(()) for name in self.tracked_names()} | losses
+        losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
+        self.after_step(losses)
+        return self.update_trackers(losses, data)
+
     def train_step(self, data):
         data = unpack_keras_batch(data)
         *earlier, last = self.split_for_critic(data)

@@ -6,7 +6,7 @@ from keras import ops
 from tfgen.errors import require
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import Wasserstein
-from tfgen.models.base.generative import SPAN, layer_losses, unpack_keras_batch
+from tfgen.models.base.generative import SPAN
 from tfgen.models.base.stages import Stages
 from tfgen.models.detectors.base import ReconstructionDetector
 from tfgen.models.detectors.ganomaly import check_features
@@ -79,20 +79,13 @@ class FAnoGAN(ReconstructionDetector, Stages, GAN):
         return super().critic_losses(batch, made, training) | {"stage": stage, "izi_f": tf.zeros(())}
 
     def train_step(self, data):
-        return self.by_stage(lambda: GAN.train_step(self, data) if self.stage == 0 else self.encoder_step(data))
+        return self.by_stage(
+            lambda: GAN.train_step(self, data) if self.stage == 0 else self.step_alone(data, self.encoder_losses))
 
-    def encoder_step(self, data):
-        """One update of the encoder."""
-        data = unpack_keras_batch(data)
-        x, _ = self.images_and_labels(data)
-        with tf.GradientTape() as tape:
-            loss = ops.mean(self.izi_f(x, training=True)) + layer_losses(self.generator_networks)
-        gradients = self.update(self.optimizer, tape, loss, self.generator_variables)
-        losses = {name: tf.zeros(()) for name in self.tracked_names()}
-        losses |= {"generator_loss": loss, "stage": tf.ones(()), "izi_f": loss,
-                   "generator_gradient": tf.linalg.global_norm(gradients)}
-        self.after_step(losses)
-        return self.update_trackers(losses, data)
+    def encoder_losses(self, batch):
+        """Losses of stage 1."""
+        loss = ops.mean(self.izi_f(self.images_and_labels(batch)[0], training=True))
+        return {"generator_loss": loss, "stage": tf.ones(()), "izi_f": loss}
 
     def generator_losses(self, batch, made, training):
         losses = super().generator_losses(batch, made, training)

@@ -12,15 +12,15 @@ from tfgen.verbs import Option
 
 
 class Coded(Stages):
-    """Mixin: an encoder to one or several grids of codes and its decoder (stage 0), then priors over the codes (stage 1).
+    """Mixin: an encoder to one or several grids of codes and its decoder, and, in the last stage, priors over the codes.
 
-    The stage is a function of the optimizer's step, so that a loaded model continues in it. In stage 1 the encoder is fixed.
+    The stage is a function of the optimizer's step, so that a loaded model continues in it. In the last stage the encoder is
+    fixed. A model with other stages than these two has its own `starts`.
     The latent of an image is its codes: int64 (B, h, w) of one grid; of several, (B, T), the grids one after another, the
     coarsest first, each in raster order.
     """
 
     latent_dtype = "int64"
-    stages = 2
 
     def take(self, encoder, decoder, priors, autoencoder_steps):
         """Checks and keeps the networks.
@@ -30,7 +30,7 @@ class Coded(Stages):
                 priors, the coarsest first, of `tfgen.layers.VectorQuantizer`.
             decoder: Functional model, quantised maps -> images (B, H, W, C).
             priors: one `CodePrior` per grid, each but the first given the grid before it.
-            autoencoder_steps: number of steps of stage 0, >= 1.
+            autoencoder_steps: number of steps of the autoencoder, >= 1.
 
         Raises:
             UserError: if they do not fit each other, naming both sides.
@@ -84,17 +84,26 @@ class Coded(Stages):
     def step(self):
         return self.optimizer.iterations if self.compiled else 0
 
+    @property
+    def starts(self):
+        """Steps at which the stages but the first start."""
+        return [self.autoencoder_steps]
+
+    @property
+    def stages(self):
+        return len(self.starts) + 1
+
     def stage_at(self, step):
-        return tf.cast(ops.cast(step, "int32") >= self.autoencoder_steps, tf.int32)
+        return tf.add_n([tf.cast(ops.cast(step, "int32") >= start, tf.int32) for start in self.starts])
 
     @property
     def autoencoder_variables(self):
-        """Variables that stage 0 trains."""
+        """Variables of the autoencoder."""
         return [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
 
     @property
     def prior_variables(self):
-        """Variables that stage 1 trains."""
+        """Variables that the last stage trains."""
         return [v for prior in self.priors for v in prior.trainable_variables]
 
     def quantised(self, x, training=False):
@@ -121,7 +130,7 @@ class Coded(Stages):
         return total
 
     def prior_losses(self, codes, batch, training):
-        """(loss of stage 1, {reported name: value}) for the codes of a batch, one int tensor per grid."""
+        """(loss of the last stage, {reported name: value}) for the codes of a batch, one int tensor per grid."""
         bits = -ops.mean(self.log_prior(codes, training)) / (self.positions * math.log(2.0))
         return bits, {"bits_per_code": bits}
 

@@ -1,0 +1,42 @@
+"""Distances of images by the features of a network, and the task without labels on which such a network is trained."""
+
+import tensorflow as tf
+from keras import ops
+
+
+def perceptual_distance(ours, theirs):
+    """Distance of two batches of images by their feature maps, as LPIPS (Zhang et al., 2018, arXiv:1801.03924).
+
+    sum over layers of the mean over positions of sum_c (a_c / ||a|| - b_c / ||b||)^2, with a and b the features of a layer
+    at a position. The paper also learns a weight per channel from people's judgements; here all are 1.
+
+    Args:
+        ours, theirs: lists of feature maps (B, h, w, c), one per layer.
+
+    Returns:
+        (B,), >= 0.
+    """
+    return sum(ops.mean(ops.sum(ops.square(unit(a) - unit(b)), axis=-1), axis=(1, 2)) for a, b in zip(ours, theirs))
+
+
+def unit(features):
+    """Features scaled to unit length at each position."""
+    return features / ops.sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True) + 1e-10)
+
+
+def rotations(images):
+    """(images (4 B, H, H, C) rotated by 0, 90, 180 and 270 degrees, index of the rotation (4 B,)) (Gidaris et al., 2018)."""
+    turned = tf.concat([tf.image.rot90(images, turns) for turns in range(4)], axis=0)
+    return turned, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(images)[0])
+
+
+def reflections(images):
+    """(images (4 B, H, W, C): original, rotated by 180 degrees, mirrored, upside down; index of that (4 B,))."""
+    mirrored = tf.reverse(images, [2])
+    made = tf.concat([images, tf.reverse(mirrored, [1]), mirrored, tf.reverse(images, [1])], axis=0)
+    return made, tf.repeat(tf.range(4, dtype=tf.int64), tf.shape(images)[0])
+
+
+def turned(images):
+    """`rotations` of square images, else `reflections`."""
+    return (rotations if images.shape[1] == images.shape[2] else reflections)(images)
