@@ -9,7 +9,8 @@ from tfgen.verbs.table import KINDS, VERBS
 PATH = pathlib.Path(__file__).parent / "recipes" / "catalogue.json"
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "verbs.md"
 # The order of the table.
-FAMILIES = ("autoencoder", "vae", "gan", "translation", "anomaly", "autoregressive", "flow")
+FAMILIES = ("autoencoder", "vae", "gan", "translation", "anomaly", "autoregressive", "flow",
+            "vector_quantised")
 
 
 def rows():

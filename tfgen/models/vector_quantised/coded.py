@@ -84,6 +84,10 @@ class Coded(Stages):
     def step(self):
         return self.optimizer.iterations if self.compiled else 0
 
+    def after_step(self, losses):
+        # The optimizer has counted the step: no `Stages.after_step`, which counts it in a weight.
+        super(Stages, self).after_step(losses)
+
     @property
     def starts(self):
         """Steps at which the stages but the first start."""
