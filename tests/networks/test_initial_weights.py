@@ -7,6 +7,7 @@ import pytest
 from cases import same_starts
 
 from tfgen import networks, toys
+from tfgen.layers import VectorQuantizer
 from tfgen.networks import (
     conv,
     coupling,
@@ -23,6 +24,7 @@ from tfgen.networks import (
     style,
     transformer,
     translation,
+    vector_quantised,
 )
 
 SHAPE = (16, 16, 1)
@@ -60,6 +62,13 @@ BUILDERS = {
     style.mapping: [lambda: style.mapping(8, 8, 4)],
     style.synthesis: [lambda: style.synthesis(SHAPE, 8, 8)],
     style.generator: [lambda: style.generator(SHAPE, 8, 8, 8, 4)],
+    transformer.token_transformer: [lambda: transformer.token_transformer((2, 3), 4, 8, 2, 2)],
+    vector_quantised.encoder: [lambda: vector_quantised.encoder(SHAPE, VectorQuantizer(8), 4, 8, residual_filters=4)],
+    vector_quantised.decoder: [lambda: vector_quantised.decoder(SHAPE, 4, 8, residual_filters=4)],
+    vector_quantised.two_level_encoder: [lambda: vector_quantised.two_level_encoder(
+        SHAPE, [VectorQuantizer(8), VectorQuantizer(8)], 4, 8, residual_filters=4)],
+    vector_quantised.two_level_decoder: [lambda: vector_quantised.two_level_decoder(SHAPE, 4, 8, residual_filters=4)],
+    vector_quantised.conditioning: [lambda: vector_quantised.conditioning((2, 2), 8, (4, 4), 8, 4)],
     transformer.image_transformer: [lambda: transformer.image_transformer(SHAPE, 1, 2, 8, 2, 2, 16)],
     translation.unet: [lambda: translation.unet(SHAPE, SHAPE, 4), lambda: translation.unet(SHAPE, SHAPE, 4, None)],
     translation.residual: [lambda: translation.residual(SHAPE, SHAPE, 4, 3)],
