@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfgen import catalogue
+from tfgen.errors import UserError
 from tfgen.evaluation import features
 
 
@@ -72,3 +74,28 @@ def test_conditional_samples_show_the_class_asked_for(app, tmp_path, fashion):
     extractor = features.classifier(fashion, cache="~/.cache/tfgen/extractors")
     row = app("gan_zoo").measure("acgan", fashion, extractor, 3.0, 64, tmp_path, 1000)
     assert row["label_agreement"] >= 0.9
+
+
+def test_images_from_codes(app, tmp_path):
+    codes = app("images_from_codes")
+    with pytest.raises(UserError, match="--model expects one of vae, dcgan, vqvae, vqgan, received"):
+        codes.main(only=["vqvea"], fast=True)
+    rows = codes.main(fast=True, folder=tmp_path)
+    assert list(rows) == ["dcgan", "vqvae"] and "squared_error" not in rows["dcgan"]
+    assert 1 <= rows["vqvae"]["perplexity"] <= 8 and 0 < rows["vqvae"]["squared_error"] < 1
+    assert rows["vqvae"]["reconstruction_distance"] > 0
+    assert Image.open(tmp_path / "images_from_codes.png").size[0] > 400
+    known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}
+    assert all(set(training.values) <= known[name] for name, training in codes.TRAININGS.items())
+
+
+def test_captions(app, tmp_path):
+    captions = app("captions")
+    texts, labels, shades = captions.asked(["bag", "ankle boot"], 48)
+    assert len(set(texts)) == 24 and texts[3] == "very dark ankle boot" and texts[:24] == texts[24:]
+    assert np.bincount(labels).tolist() == [24, 24] and np.bincount(shades).tolist() == [12] * 4
+    values = captions.main(folder=tmp_path, fast=True)
+    assert 0 <= values["class_agreement"] <= 1 and -1 <= values["shade_correlation"] <= 1
+    assert Image.open(tmp_path / "captions.png").size[0] > 400 and not list(tmp_path.glob("record*"))
+    known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}["dalle"]
+    assert set(captions.SETTINGS) <= known
