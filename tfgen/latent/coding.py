@@ -16,7 +16,7 @@ def options_of(live, names, rows, given):
     if missing := [name for name in names if name not in live.names]:
         raise UserError(f"expected a model that can {' and '.join(names)}, received one without '{missing[0]}'; "
                         f"it has {', '.join(live.names)}")
-    if live.latent_dtype != "float32":
+    if getattr(live, "latent_dtype", "float32") != "float32":
         raise UserError("expected a model whose latents are vectors, received one whose latents are codes, with nothing in "
                         "between: use encode, decode and sample")
     known = {key for name in names for key in live.options[name]}
