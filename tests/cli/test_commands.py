@@ -5,8 +5,10 @@ import pathlib
 
 import numpy as np
 import pytest
-from cases import SMALL
+from cases import SMALL, images, tiny
 from PIL import Image
+
+from tfgen.serving import export
 
 
 def test_from_training_to_a_served_model(tfgen):
@@ -128,3 +130,29 @@ def test_tune(tfgen, tuner):
     settings = json.loads(pathlib.Path("search/best/run.json").read_text())
     assert settings["hyperparameters"] == search["best"]
     assert pathlib.Path("search/best/model.keras").exists()
+
+
+def test_captions_and_codes(tfgen, tmp_path):
+    """A caption is a string, codes are whole numbers; unknown words and codes of another kind are answered in a line."""
+    export.export(tiny("dalle"), tmp_path / "served")
+    code, out, err = tfgen("sample", "served", "--caption", "very dark 1", "--n", 4, "--out", "dark.npy")
+    assert code == 0 and np.load("dark.npy").shape == (4, 8, 8, 1), err
+    assert tfgen("sample", "served", "--option", "caption=Very dark, 1", "--n", 4, "--out", "same.npy")[0] == 0
+    np.testing.assert_array_equal(np.load("same.npy"), np.load("dark.npy"))
+    assert tfgen("sample", "served", "--n", 4, "--out", "classes.png")[0] == 0
+    code, _, err = tfgen("sample", "served", "--caption", "purple 1")
+    assert code == 2 and err.count("\n") == 1
+    assert "knows the words small, large, very, dark, light, 0, 1, 2, received 'purple' in 'purple 1'" in err
+    np.savez("images.npz", x_train=(255 * images(5)).astype("uint8")[..., 0])
+    code, _, err = tfgen("encode", "served", "--images", "images.npz", "--out", "codes.npy")
+    assert code == 0, err
+    codes = np.load("codes.npy")
+    assert codes.dtype == np.int64 and codes.shape == (5, 2, 2)
+    assert tfgen("decode", "served", "--latents", "codes.npy", "--out", "decoded.npy")[0] == 0
+    assert tfgen("reconstruct", "served", "--images", "images.npz", "--out", "again.npy")[0] == 0
+    np.testing.assert_allclose(np.load("decoded.npy"), np.load("again.npy"), atol=1e-5)
+    np.save("vectors.npy", codes + 0.5)
+    code, _, err = tfgen("decode", "served", "--latents", "vectors.npy")
+    assert code == 2 and "expected finite latents of shape (N, 2, 2) in vectors.npy, received float64" in err
+    code, _, err = tfgen("encode", "served", "--images", "images.npz", "--out", "codes.png")
+    assert code == 2 and "latents are codes" in err
