@@ -1,6 +1,6 @@
 """VQ-VAE and VQGAN beside a VAE and a DCGAN on Fashion-MNIST within one budget: samples, reconstructions, codes in use.
 
-    python apps/images_from_codes.py --model vqvae    # trains one, 10 minutes on one core; may be repeated
+    python apps/images_from_codes.py --model vqvae    # trains one, 20 minutes on one core; may be repeated
     python apps/images_from_codes.py                  # trains those that are missing, then draws and records all
     python apps/images_from_codes.py --fast           # digits, seconds
 
@@ -28,7 +28,7 @@ from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES = 10.0
+MINUTES = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Training:
 
 AUTOENCODER = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_filters": 32, "cosine_decay": True}
 TRAININGS = {
-    "vae": Training(1000, 128, {}),
-    "dcgan": Training(1000, 64, {"filters": 32, "learning_rate": 1e-3}),
+    "vae": Training(40000, 128, {}),
+    "dcgan": Training(36000, 64, {"filters": 32, "learning_rate": 1e-3}),
     "vqvae": Training(1000, 64, AUTOENCODER),
     "vqgan": Training(1000, 64, AUTOENCODER),
 }
