@@ -78,7 +78,7 @@ def main(
     values = agreement(live, captions, extractor, captions.names, n, 1, temperature)
     real = dataset.images("test").astype("float32") / 255.0
     right = np.concatenate([extractor(part)[1].argmax(1) for part in np.array_split(real, 10)]) == dataset.labels("test")
-    values |= {"class_agreement of test images": float(right.mean())}
+    values |= {"classifier_accuracy": float(right.mean())}
     if not fast:
         values["frechet_distance"] = samples.of_samples(
             lambda seeds: live("sample", seeds, caption="", temperature=temperature), dataset, extractor, "test")[

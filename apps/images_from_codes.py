@@ -119,7 +119,6 @@ def main(
     if not fast:
         first = rows[ranked[0]]
         values = {f"frechet_distance {name}": rows[name]["frechet_distance"] for name in ranked}
-        values |= {"vqvae squared error": rows["vqvae"]["squared_error"], "vqvae perplexity": rows["vqvae"]["perplexity"]}
         records.record(
             "images_from_codes", values, title=f"Images from codes, Fashion-MNIST, {MINUTES:g} CPU minutes each, test split",
             command="python apps/images_from_codes.py", budget={"cpu_minutes_each": MINUTES, "threads": 1}, seeds=[0],

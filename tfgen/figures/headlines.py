@@ -173,6 +173,25 @@ HEADLINES = {
             "Fréchet distance": "frechet_distance {}", "kernel distance ± its error": "kernel_distance {}",
             "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
             "classifier score": "classifier_score {}", "steps": "steps {}", "parameters": "parameters {}"}),)),
+    "images_from_codes": Headline(
+        "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
+        {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},
+        {name: f"frechet_distance {name}" for name in ("vae", "dcgan")},
+        grids=(Grid("recipe", {
+            "Fréchet distance": "frechet_distance {}", "that of reconstructions": "reconstruction_distance {}",
+            "squared error per value": "squared_error {}", "perplexity of the codes": "perplexity {}",
+            "precision": "precision {}", "recall": "recall {}", "coverage": "coverage {}", "parameters": "parameters {}",
+            "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),),
+        targets={"vqvae squared error": "<=squared_error vqvae", "vqvae perplexity": "perplexity vqvae"}),
+    "captions": Headline(
+        "Images from captions, DALL-E, Fashion-MNIST",
+        "share of 1,000 images that a classifier takes for the class asked for / rank correlation of the shade "
+        "asked for with the brightness of the object; higher is better",
+        {"dalle": ("class_agreement", "shade_correlation")}, {"the classifier, of test images": "classifier_accuracy"},
+        grids=(Grid("class asked for", {"share of its images": "class_agreement {}"}),
+               Grid("shade asked for", {"mean brightness of the object, 0 to 1": "brightness {}"})),
+        labels={"frechet_distance": "Fréchet distance of samples without a caption, test split"},
+        targets={"class_agreement": "class_agreement", "shade_correlation": "shade_correlation"}),
     "gan_failure_modes": Headline(
         "GAN failure modes, grid of 25 and ring of 8 Gaussians", "share of samples within 3 sigma of a mode / modes found; "
         "higher is better",
