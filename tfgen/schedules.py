@@ -93,7 +93,7 @@ class Consecutive(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         made = value(self.parts[0], step)
         for part, start in zip(self.parts[1:], self.starts):
-            # What a part would be before its start is not used, but must be a number.
+            # What a part would be before its start is not used, but must be finite.
             made = ops.where(step >= start, value(part, ops.maximum(step - start, 0)), made)
         return made
 

@@ -106,6 +106,36 @@ def test_codebook_starts_from_data_and_dead_codes_are_revived(trained):
     assert tuple(layer.codebook.numpy()[2]) in rows and float(layer.counts[2]) == 20
 
 
+def test_an_unused_code_that_is_not_revived_stays_where_it_is():
+    layer = VectorQuantizer(2, decay=0.5, revive=0.0)
+    layer.build((None, 1))
+    for weight, value in ((layer.codebook, [[0], [10]]), (layer.counts, [4, 4]), (layer.sums, [[0], [40]])):
+        weight.assign(np.array(value, "float32"))
+    for _ in range(200):
+        layer(np.array([[0.0], [1.0]], "float32"), training=True)
+    np.testing.assert_allclose(layer.codebook[1], 10.0, rtol=1e-5)
+    np.testing.assert_allclose(layer.codebook[0], 0.5, rtol=1e-5)
+
+
+def test_the_first_codes_are_different_vectors():
+    layer = VectorQuantizer(16)
+    layer(np.arange(20, dtype="float32").reshape(-1, 1), training=True)
+    assert len(np.unique(layer.codebook)) == 16
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_averages_stay_in_float32_under_mixed_precision(policy):
+    layer = VectorQuantizer(4, decay=0.999, dtype=policy)
+    z = vectors(50)
+    layer(z, training=True)
+    before = layer.sums.numpy()
+    quantised, codes, loss = layer(z * 1.5, training=True)
+    assert quantised.dtype == policy.split("_")[1] and loss.dtype == "float32" and codes.dtype == "int32"
+    # Changes of a thousandth, which half precision would round away.
+    assert 0 < np.abs(layer.sums.numpy() - before).max() < 0.1 * np.abs(before).max()
+    assert layer.codebook.dtype == "float32" and np.any(layer.codebook.numpy() != layer.codebook.numpy().astype("float16"))
+
+
 def test_a_codebook_finds_clusters():
     """Eight well separated clusters of unequal sizes: each has a code, and so every vector one nearby."""
     generator = np.random.default_rng(0)

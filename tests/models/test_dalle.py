@@ -12,6 +12,7 @@ from cases import SPEC, batch, tiny
 from tfgen import errors, recipes
 from tfgen.data import DataSpec
 from tfgen.layers import AllowedTokens
+from tfgen.samplers import autoregressive
 from tfgen.verbs.live import Live
 
 
@@ -67,6 +68,16 @@ def test_a_sample_is_one_of_its_caption(model):
     made = live("sample", seeds, caption="dark 1")
     np.testing.assert_array_equal(made, live("sample", seeds, caption=["Dark, 1"] * 6))
     assert np.abs(made - live("sample", seeds, caption="very light 2")).max() > 0
+    words = model.captions.tokenised(tf.constant(["dark 1"] * 6))
+    prior, rows = model.prior, model.captions.most
+    given = prior.levels(model.sequence(words, np.zeros((6, 2, 2), "int32")))
+    whole = prior.complete(given, tf.cast(tf.range(rows + 4)[None, :, None] < rows, tf.float32) * tf.ones((6, 1, 1)), seeds)
+    uniforms = autoregressive.noise_of(prior.likelihood, prior.image_shape, tf.constant(seeds))
+    again = prior.likelihood.draw(prior.parameters(whole), uniforms, tf.ones(6))
+    np.testing.assert_array_equal(prior.codes(again)[:, rows:], prior.codes(whole)[:, rows:])
+    np.testing.assert_array_equal(prior.codes(whole)[:, :rows, 0], words)
+    codes = tf.reshape(prior.codes(whole)[:, rows:] - model.captions.size, (6, 2, 2))
+    np.testing.assert_allclose(made, live("decode", codes.numpy()), atol=1e-6)
     by_default = live("sample", seeds)  # the names of the classes, in turn
     np.testing.assert_array_equal(by_default, live("sample", seeds, caption=["0", "1", "2"] * 2))
     cold = live("sample", seeds, caption="1", temperature=0.0)

@@ -92,6 +92,9 @@ def test_codes_decode_to_the_reconstruction(name):
     assert codes.dtype == np.int64 and codes.shape == (len(x), *model.latent_shape)
     assert codes.min() >= 0 and codes.max() < 8 and len(np.unique(codes)) > 1
     np.testing.assert_allclose(live("decode", codes), live("reconstruct", x), atol=1e-6)
+    np.testing.assert_array_equal(live("decode", codes.astype("uint8")), live("decode", codes))
+    with pytest.raises(errors.UserError, match=r"'z' expects whole numbers \(latents\), received float64"):
+        live("decode", codes + 0.5)
     # Codes out of range count as the nearest in range.
     np.testing.assert_array_equal(live("decode", codes * 0 - 5), live("decode", codes * 0))
     np.testing.assert_array_equal(live("decode", codes * 0 + 99), live("decode", codes * 0 + 7))
@@ -101,8 +104,7 @@ def test_codes_decode_to_the_reconstruction(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_stage_learns_and_only_its_own_weights(name):
-    """From before the first stage to the last step: what moves in each, and what its loss does."""
+def test_each_stage_moves_its_own_weights_alone(name):
     model = tiny(name)
     data = tf.data.Dataset.from_tensors(batch(name)).repeat(5)
     parts = {"autoencoder": lambda: [*model.encoder.variables, *model.decoder.variables],
@@ -143,19 +145,48 @@ def test_losses_are_those_of_a_float64_reference():
     assert float(found["loss"]) == pytest.approx(error / 0.5 + commitment + bits, rel=1e-5)
 
 
-def test_resumes_in_either_stage(tmp_path):
-    """Saved in the middle of a stage, a model goes on there and makes the step that the unbroken one makes."""
-    for before in (5, 25):
-        model = tiny("vqvae", total_steps=40)
-        data = tf.data.Dataset.from_tensors(batch("vqvae"))
-        model.fit(data.repeat(before), verbose=0)
-        model.save(tmp_path / "model.keras")
-        loaded = keras.models.load_model(tmp_path / "model.keras")
-        assert int(loaded.step) == before and int(loaded.stage_at(loaded.step)) == int(before >= 20)
-        ours, theirs = (one.fit(data.repeat(1), verbose=0).history for one in (model, loaded))
-        assert {k: pytest.approx(v, rel=1e-5) for k, v in ours.items()} == theirs
-        for a, b in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
-            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+@pytest.mark.parametrize("name, before", [("vqvae", 5), ("vqvae", 25), ("vqgan", 25), ("dalle", 15), ("dalle", 25)])
+def test_resumes_in_the_middle_of_a_stage(name, before, tmp_path):
+    """A saved model goes on in its stage, and makes the step that the unbroken one makes."""
+    quiet = {"prior_dropout": 0.0} | ({"omission": 0.0} if name == "dalle" else {})
+    model, data = tiny(name, **quiet), tf.data.Dataset.from_tensors(batch(name))
+    model.fit(data.repeat(before), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert int(loaded.step) == before and int(loaded.stage_at(loaded.step)) == sum(before >= start for start in model.starts)
+    ours, theirs = (one.fit(data.repeat(1), verbose=0).history for one in (model, loaded))
+    assert {k: pytest.approx(v, rel=1e-4, abs=1e-6) for k, v in ours.items()} == theirs
+    for a, b in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+
+
+def test_a_trained_codebook_moves_with_the_optimizer():
+    model = tiny("vqvae", codebook="trained")
+    assert any(v is model.quantizers[0].codebook for v in model.autoencoder_variables)
+    data = tf.data.Dataset.from_tensors(batch("vqvae"))
+    model.fit(data.repeat(1), verbose=0)
+    before = model.quantizers[0].codebook.numpy()
+    model.fit(data.repeat(1), verbose=0)
+    moved = np.abs(model.quantizers[0].codebook.numpy() - before).max(1)
+    # Adam's first steps are of the size of the rate, for codes that were chosen.
+    assert 0 < moved.max() < 10 * 2e-4
+
+
+def test_stages_that_leave_the_prior_no_step_are_refused():
+    for name, values in (("vqvae", {"autoencoder_share": 1.0}),
+                         ("vqgan", {"perceptual_share": 0.5, "autoencoder_share": 0.5})):
+        with pytest.raises(errors.UserError, match="leave the prior some of 40 steps, received 40 before it"):
+            tiny(name, **values)
+
+
+def test_rates_of_stages_start_anew():
+    model = tiny("vqvae", cosine_decay=True, learning_rate=1e-2, prior_learning_rate=1e-3, prior_warmup_steps=5)
+    rate = model.optimizer.learning_rate if callable(model.optimizer.learning_rate) else model.optimizer._learning_rate
+    assert float(rate(0)) == pytest.approx(1e-2) and float(rate(10)) == pytest.approx(5e-3)
+    assert float(rate(19)) < 1e-4 and float(rate(20)) == 0 and float(rate(25)) == pytest.approx(1e-3)
+    assert float(rate(39)) < 1e-4
+    constant = tiny("vqgan", learning_rate=1e-2, prior_learning_rate=1e-3).optimizer._learning_rate
+    assert [float(constant(step)) for step in (9, 10, 29, 30, 39)] == pytest.approx([1e-3, 1e-2, 1e-2, 1e-3, 1e-3])
 
 
 def test_networks_that_do_not_fit_are_refused():
@@ -172,6 +203,9 @@ def test_networks_that_do_not_fit_are_refused():
             (lambda: VQVAE(encoder, networks.decoder((8, 8, 3), 3, 4), [prior()]), r"images of \(8, 8, 3\), the encoder"),
             (lambda: VQVAE(encoder, decoder, [prior((3, 3))]), r"\[\(2, 2, 8\)\], the priors take \[\(3, 3, 8\)\]"),
             (lambda: VQVAE(encoder, decoder, [prior(size=9)]), r"the priors take \[\(2, 2, 9\)\]"),
+            (lambda: VQVAE(encoder, decoder, [CodePrior(pixelcnn.gated_pixelcnn(
+                (2, 2, 1), 8, 4, 1, embedded=8, conditioning=networks.conditioning((1, 1), 8, (2, 2), 4)))]),
+             r"must take the coarser codes, \[None\], they take \[\(1, 1, 1\)\]"),
             (lambda: VQVAE(encoder, decoder, [prior()], 0), "at least 1, received 0"),
             (lambda: VQVAE(encoder, decoder, [prior()], data_variance=0.0), "> 0, received 0.0"),
             (lambda: VQVAE(decoder, decoder, [prior()]), "VectorQuantizers, it gives 1")):
@@ -181,5 +215,23 @@ def test_networks_that_do_not_fit_are_refused():
 
 def test_temperature_zero_takes_the_likeliest_codes():
     model = randomised(tiny("vqvae"))
-    x = model.sample(tf.constant([1, 2], tf.int64), temperature=0.0)
-    np.testing.assert_array_equal(x[0], x[1])
+    prior, seeds = model.priors[0], tf.constant([1, 2, 3, 4], tf.int64)
+    cold = prior.draw(seeds, 0.0)
+    np.testing.assert_array_equal(cold, np.argmax(prior.parameters(prior.levels(cold)), -1))
+    assert np.ptp(cold, axis=0).max() == 0 and np.ptp(prior.draw(seeds, 1.0), axis=0).max() > 0
+
+
+@pytest.mark.parametrize("name", ["vqvae", "vqgan"])
+def test_codes_are_exact_under_mixed_precision(name):
+    """1,024 codes as levels, of which bfloat16 tells half apart; a step of each stage is finite."""
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny(name, codebook_size=1024, total_steps=8)
+        embedding = next(layer for layer in model.priors[0].network.layers if type(layer).__name__ == "LevelEmbedding")
+        codes = np.arange(1024).reshape(-1, 1, 1)
+        rows = tf.cast(embedding(model.priors[0].levels(codes))[:, 0, 0], tf.float32)
+        np.testing.assert_array_equal(rows, tf.cast(tf.cast(embedding.table, "bfloat16"), "float32"))
+        logs = model.fit(tf.data.Dataset.from_tensors(batch(name)).repeat(8), verbose=0).history
+        assert all(np.isfinite(values).all() for values in logs.values())
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")

@@ -185,12 +185,12 @@ HEADLINES = {
         targets={"vqvae squared error": "<=squared_error vqvae", "vqvae perplexity": "perplexity vqvae"}),
     "captions": Headline(
         "Images from captions, DALL-E, Fashion-MNIST",
-        "share of 1,000 images that a classifier takes for the class asked for / rank correlation of the shade "
+        "share of 1,080 images that a classifier takes for the class asked for / rank correlation of the shade "
         "asked for with the brightness of the object; higher is better",
         {"dalle": ("class_agreement", "shade_correlation")}, {"the classifier, of test images": "classifier_accuracy"},
         grids=(Grid("class asked for", {"share of its images": "class_agreement {}"}),
                Grid("shade asked for", {"mean brightness of the object, 0 to 1": "brightness {}"})),
-        labels={"frechet_distance": "Fréchet distance of samples without a caption, test split"},
+        labels={"frechet_distance": "Fréchet distance with captions of validation images, test split"},
         targets={"class_agreement": "class_agreement", "shade_correlation": "shade_correlation"}),
     "gan_failure_modes": Headline(
         "GAN failure modes, grid of 25 and ring of 8 Gaussians", "share of samples within 3 sigma of a mode / modes found; "

@@ -23,10 +23,10 @@ FIELDS = 3
 class Captions(keras.layers.Layer):
     """Words for images, [small | large] [very] dark | light CLASS, such as "large very dark ankle boot", as tokens.
 
-    The object are the pixels above 0.1, the mean over channels. Its shade is their mean value, its size their share. Words
-    follow from how many standard deviations these are from the mean: of all images for the shade (below -0.67, 0 and 0.67,
-    else above: four words of similar frequency), of the class for the size (below -0.5, above 0.5, in between no word). The
-    statistics are weights of the layer, which `observe` adds to.
+    The object is the set of pixels whose mean over channels exceeds 0.1; its shade is their mean value, its size their
+    share. Words follow from how many standard deviations these are from the mean: of all images for the shade (below -0.67,
+    0 and 0.67, else above: four words of similar frequency), of the class for the size (below -0.5, above 0.5, in between no
+    word). The statistics are weights of the layer, which `observe` adds to.
 
     A caption is a row of T tokens, left-aligned: the number of a word in `words`, from 1, and 0 behind the last one.
 
@@ -42,7 +42,7 @@ class Captions(keras.layers.Layer):
         self.class_names = list(class_names)
         names = [" ".join(Text.split(name)) for name in self.class_names]
         require(len(set(names)) == len(names) >= 2 and all(names),
-                f"captions expect at least two classes with names of their own, received {', '.join(self.class_names)}")
+                f"captions expect at least two classes with distinct names, received {', '.join(self.class_names)}")
         self.names = names
         attributes = [word for words in (*SIZES, *SHADES) for word in words]
         self.words = list(dict.fromkeys([*attributes, *(word for name in names for word in name.split())]))
@@ -127,13 +127,13 @@ class Captions(keras.layers.Layer):
 
     def tokenised(self, texts):
         """Tokens of texts, string (B,): int32 (B, T). In a graph, unknown words and long texts fail with the words known."""
-        plain = tf.strings.regex_replace(tf.strings.lower(texts), f"[{PUNCTUATION}]", " ")
+        plain = tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), f"[{PUNCTUATION}]", " ")
         words = tf.strings.split(plain).to_tensor("")
-        known = tf.constant(["", *self.words])
-        same = words[..., None] == known
-        about = f"a caption expects at most {self.most} of the words {', '.join(self.words)}; received"
-        right = tf.reduce_all(tf.reduce_any(same, -1)) & (tf.shape(words)[1] <= self.most)
-        with tf.control_dependencies([tf.debugging.Assert(right, [about, texts])]):
+        same = words[..., None] == tf.constant(["", *self.words])
+        right = tf.reduce_all(tf.reduce_any(same, -1), -1) & tf.reduce_all(words[:, self.most:] == "", -1)
+        bad = tf.strings.reduce_join(tf.boolean_mask(texts, ~right)[:1])
+        about = f"a caption expects at most {self.most} of the words {', '.join(self.words)}; received: "
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [tf.strings.join([about, bad])])]):
             found = tf.argmax(tf.cast(same, tf.int32), -1, tf.int32)[:, :self.most]
         rest = tf.zeros((tf.shape(found)[0], self.most - tf.shape(found)[1]), tf.int32)
         return tf.ensure_shape(tf.concat([found, rest], 1), (None, self.most))

@@ -27,6 +27,8 @@ class LevelEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.levels = levels
         self.units = units
+        # Half precision cannot tell the levels of many codes apart.
+        self.autocast = False
 
     def build(self, input_shape):
         start = keras.initializers.RandomNormal(0.0, self.units**-0.5)
@@ -67,7 +69,8 @@ class PixelShift(CausalLayer):
 
 @serializable
 class PositionEmbedding(CausalLayer):
-    """Adds learned vectors: of the row to one half of the channels, of the column to the other (Parmar et al., 2018)."""
+    """Adds learned vectors: of the row to one half of the channels, of the column to the other (Parmar et al., 2018); of a
+    sequence, (T, 1), of the row to all channels."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -75,9 +78,10 @@ class PositionEmbedding(CausalLayer):
     def build(self, input_shape):
         height, width, channels = input_shape[1:]
         start = keras.initializers.RandomNormal(0.0, channels**-0.5)
-        self.rows = self.add_weight((height, channels // 2), start, name="rows")
+        of_row = channels if width == 1 else channels // 2
+        self.rows = self.add_weight((height, of_row), start, name="rows")
         start = keras.initializers.RandomNormal(0.0, channels**-0.5)
-        self.columns = self.add_weight((width, channels - channels // 2), start, name="columns")
+        self.columns = self.add_weight((width, channels - of_row), start, name="columns")
 
     def call(self, x):
         height, width = x.shape[1:3]

@@ -21,9 +21,10 @@ class VectorQuantizer(keras.layers.Layer):
     Running average, with n_k the number of vectors of code k in a batch and s_k their sum:
     N_k <- decay N_k + (1 - decay) n_k, m_k <- decay m_k + (1 - decay) s_k, e_k <- m_k / N_k.
 
-    A code is revived, as in Jukebox (Dhariwal et al., 2020, arXiv:2005.00341, section 3.1), when its running number of
-    vectors N_k falls below `revive` of the mean: it becomes a random vector of the batch, with N_k the mean. At the first
-    training step all codes do, so that the codebook starts from data.
+    A code is revived when its running number of vectors N_k falls below `revive` of the mean: it becomes a random vector of
+    the batch, with N_k the mean. At the first training step all codes do, so that the codebook starts from data. Jukebox
+    (Dhariwal et al., 2020, arXiv:2005.00341, section 3.1) revives below one vector per batch, and at each step until N_k has
+    grown.
 
     The layer updates N, m and a codebook of running averages when it is called in training.
 
@@ -53,14 +54,16 @@ class VectorQuantizer(keras.layers.Layer):
         self.commitment = commitment
         self.revive = revive
         self.seed_generator = keras.random.SeedGenerator()
+        # Distances, averages and their small changes need float32.
+        self.autocast = False
 
     def build(self, input_shape):
         dim = input_shape[-1]
+        exact = {"dtype": "float32", "autocast": False}
         start = keras.initializers.RandomUniform(-1.0 / self.codes, 1.0 / self.codes)
-        self.codebook = self.add_weight((self.codes, dim), start, trainable=self.trained, dtype="float32", name="codebook")
-        self.counts, self.sums = (
-            self.add_weight(shape, "zeros", trainable=False, dtype="float32", name=name, aggregation="mean")
-            for name, shape in (("counts", (self.codes,)), ("sums", (self.codes, dim))))
+        self.codebook = self.add_weight((self.codes, dim), start, trainable=self.trained, name="codebook", **exact)
+        self.counts = self.add_weight((self.codes,), "zeros", trainable=False, name="counts", **exact)
+        self.sums = self.add_weight((self.codes, dim), "zeros", trainable=False, name="sums", **exact)
 
     def nearest(self, z):
         """Code of each vector: (..., D) -> int32 (...)."""
@@ -94,10 +97,15 @@ class VectorQuantizer(keras.layers.Layer):
         mean = ops.cast(rows, "float32") / self.codes
         # Nothing has been counted before the first step.
         dead = (counts < self.revive * mean) | (ops.sum(self.counts) == 0)
-        drawn = ops.take(z, keras.random.randint((self.codes,), 0, rows, seed=self.seed_generator), axis=0)
+        # Different rows, as far as there are enough.
+        order = ops.argsort(keras.random.uniform((rows,), seed=self.seed_generator))
+        drawn = ops.take(z, ops.take(order, ops.arange(self.codes) % rows), axis=0)
         counts = ops.where(dead, mean, counts)
         sums = ops.where(dead[:, None], mean * drawn, sums)
-        kept = self.codebook if self.trained else sums / ops.maximum(counts, 1e-12)[:, None]
+        # A code without vectors for long stays where it is.
+        used = (counts > 1e-6)[:, None]
+        means = sums / ops.where(used, counts[:, None], 1.0)
+        kept = self.codebook if self.trained else ops.where(used, means, self.codebook)
         self.codebook.assign(ops.where(dead[:, None], drawn, kept))
         self.counts.assign(counts)
         self.sums.assign(sums)

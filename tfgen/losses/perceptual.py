@@ -21,6 +21,7 @@ def perceptual_distance(ours, theirs):
 
 def unit(features):
     """Features scaled to unit length at each position."""
+    features = ops.cast(features, "float32")
     return features / ops.sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True) + 1e-10)
 
 

@@ -60,7 +60,8 @@ def token_transformer(grid, tokens, units=128, blocks=4, heads=4, dropout=0.1, s
     """A causal transformer over a grid of tokens in raster order, as GPT-2 (Radford et al., 2019): tokens -> logits.
 
     Position t is represented by the embedded token t - 1 and its own position. A block is x + attention(norm(x)), then
-    x + hidden layer(norm(x)) of 4 `units` GELUs, each with dropout; attention is over all positions so far.
+    x + hidden layer(norm(x)) of 4 `units` GELUs, each with dropout; attention is over all positions so far. GPT-2 also has
+    biases and dropout in attention, and weights that start from N(0, 0.02^2).
 
     Args:
         grid: (h, w); a sequence of T tokens is (T, 1).

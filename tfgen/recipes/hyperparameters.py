@@ -40,8 +40,13 @@ def scheduled_rate(hp, default):
     """Hyperparameter `learning_rate`, constant, but for a linear warm-up over `warmup_steps` from 0 and, with
     `cosine_decay`, a decay to 0 at `total_steps` (Loshchilov & Hutter, 2017), if that is known."""
     rate = learning_rate(hp, default)
-    warmup, steps = hp.Steps("warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
-    return rising(rate, warmup, steps)
+    warmup, decayed = hp.Steps("warmup_steps"), decays(hp)
+    return rising(rate, warmup, hp.total_steps() if decayed else 0)
+
+
+def decays(hp):
+    """Whether rates decay: hyperparameter `cosine_decay`, and `total_steps` is known."""
+    return hp.Boolean("cosine_decay", default=False) and hp.total_steps() > 0
 
 
 def rising(rate, warmup, steps):
@@ -64,9 +69,13 @@ def stage_rates(hp, default, prior_default, first, features=0):
     and `prior_learning_rate`. With `cosine_decay`, each decays to 0 at the end of its stage, if `total_steps` is known; the
     prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for `features` steps at 1e-3."""
     rates = learning_rate(hp, default), hp.Float("prior_learning_rate", 1e-5, 1e-1, default=prior_default, sampling="log")
-    warmup, steps = hp.Steps("prior_warmup_steps"), hp.total_steps() if hp.Boolean("cosine_decay", default=False) else 0
-    rest = max(0, steps - features - first)
-    parts = [rising(rates[0], 0, first if rest else 0), rising(rates[1], warmup, rest)]
+    total = hp.total_steps()
+    rest = total - features - first
+    if total and rest < 1:
+        raise UserError(f"expected stages that leave the prior some of {total} steps, received {features + first} "
+                        "before it: choose a smaller autoencoder_share")
+    ends = (first, rest) if decays(hp) else (0, 0)
+    parts = [rising(rates[0], 0, ends[0]), rising(rates[1], hp.Steps("prior_warmup_steps"), ends[1])]
     return schedules.Consecutive(*([1e-3, *parts], [features, features + first]) if features else (parts, [first]))
 
 

@@ -10,7 +10,7 @@ from tfgen.layers import Captions, VectorQuantizer
 from tfgen.models import DALLE, VQGAN, VQVAE, CodePrior
 from tfgen.networks import pixelcnn, transformer, translation
 from tfgen.networks import vector_quantised as networks
-from tfgen.recipes.hyperparameters import classes, critic_layers, first_stage, stage_rates
+from tfgen.recipes.hyperparameters import classes, critic_layers, decays, first_stage, rising, stage_rates
 from tfgen.recipes.registry import recipe
 
 FRECHET = ("val_frechet_distance", "min")
@@ -64,9 +64,9 @@ def shared(hp):
             "data_variance": hp.Float("data_variance", 1e-4, 1.0, default=0.0632)}
 
 
-def two_stages(hp, model, rate=2e-4, prior_rate=1e-3):
+def two_stages(hp, model):
     """Compiles with Adam and a rate for each stage."""
-    model.compile(keras.optimizers.Adam(stage_rates(hp, rate, prior_rate, model.autoencoder_steps)))
+    model.compile(keras.optimizers.Adam(stage_rates(hp, 2e-4, 1e-3, model.autoencoder_steps)))
     return model
 
 
@@ -84,7 +84,10 @@ def vqvae(hp, spec):
 
 @recipe(family="vector_quantised", paper="arXiv:1906.00446", objective=FRECHET)
 def vqvae2(hp, spec):
-    """VQ-VAE-2 (Razavi et al., 2019): two grids of codes, the finer one conditioned on the coarser one."""
+    """VQ-VAE-2 (Razavi et al., 2019): two grids of codes, the finer one conditioned on the coarser one.
+
+    The paper's prior of the coarse grid also has self-attention.
+    """
     make, about = quantizer(hp), sizes(hp, spec)
     codes = make(), make()
     encoder = networks.two_level_encoder(spec.image_shape, codes, **about)
@@ -105,8 +108,8 @@ def vqgan(hp, spec):
     """VQGAN (Esser et al., 2021): codes of an autoencoder with a perceptual loss and a critic of patches, a transformer.
 
     The autoencoder's networks are those of `vqvae`; the paper's are deeper, with group normalisation and attention. The
-    perceptual network is the project's feature extractor, trained in the first steps. Both rates are the authors' 4.5e-6 per
-    image of a batch of 128.
+    perceptual network is the project's feature extractor, trained in the first steps. Rates are the authors' 4.5e-6 per
+    image of a batch, for 128 images. One Adam(0.5, 0.9) trains all stages; the authors' transformer has AdamW(0.9, 0.95).
     """
     codes, about = quantizer(hp, size=1024, codebook="trained")(), sizes(hp, spec)
     encoder = networks.encoder(spec.image_shape, codes, **about)
@@ -119,7 +122,9 @@ def vqgan(hp, spec):
                   max(1, round(steps * hp.Float("critic_start", 0.0, 1.0, default=0.25))),
                   hp.Float("perceptual_weight", 0.0, 100.0, default=1.0), hp.Float("critic_weight", 0.0, 100.0, default=0.8))
     rates = stage_rates(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features)
-    critic_rate = hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log")
+    # Steps that the critic's optimizer counts are those of the stage with a critic.
+    critic_rate = rising(hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log"), 0,
+                         steps - model.critic_start if decays(hp) else 0)
     model.compile(keras.optimizers.Adam(rates, 0.5, 0.9), keras.optimizers.Adam(critic_rate, 0.5, 0.9))
     return model
 
@@ -141,4 +146,4 @@ def dalle(hp, spec):
     model = DALLE(encoder, networks.decoder(spec.image_shape, **about), [prior], captions,
                   hp.Float("caption_weight", 0.0, 1.0, default=0.125), hp.Float("omission", 0.0, 0.9, default=0.1),
                   **shared(hp))
-    return two_stages(hp, model, prior_rate=1e-3)
+    return two_stages(hp, model)

@@ -67,12 +67,27 @@ class Verbs:
             raise UserError(f"expected {VERBS[name].call} with as many rows of each input, received "
                             f"{', '.join(str(np.shape(rows)) for rows in inputs) or 'no input'}")
         options = resolve_options(self, name, len(inputs[0]) if inputs else 0, options)
-        made = in_batches(self.call(name, options), [*map(np.asarray, inputs), *options.values()], batch_size)
+        columns = [rows_of(field, rows, field.dtype(self)) for field, rows in zip(VERBS[name].inputs, inputs)]
+        made = in_batches(self.call(name, options), [*columns, *options.values()], batch_size)
         return {key: made[key] for key in sorted(made, key=lambda key: (key != VERBS[name].output.name, key))}
 
     def __call__(self, name, *inputs, batch_size=128, **options):
         """The main output of a verb, float32; arguments and errors as for `outputs`."""
         return self.outputs(name, *inputs, batch_size=batch_size, **options)[VERBS[name].output.name]
+
+
+def rows_of(field, rows, dtype):
+    """Rows of an input as an array; whole numbers of any width count as `dtype` of a signature that takes these.
+
+    Raises:
+        UserError: for fractions where a signature takes whole numbers.
+    """
+    rows = np.asarray(rows)
+    if dtype != "int64":
+        return rows
+    if not np.issubdtype(rows.dtype, np.integer):
+        raise UserError(f"'{field.name}' expects whole numbers ({field.kind}), received {rows.dtype}: give them as int64")
+    return rows.astype(dtype)
 
 
 class Live(Verbs):

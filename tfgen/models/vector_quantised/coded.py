@@ -1,4 +1,4 @@
-"""What models of codes share: their two stages, and their verbs."""
+"""Shared parts of models of codes: their stages and their verbs."""
 
 import math
 
@@ -15,7 +15,7 @@ class Coded(Stages):
     """Mixin: an encoder to one or several grids of codes and its decoder, and, in the last stage, priors over the codes.
 
     The stage is a function of the optimizer's step, so that a loaded model continues in it. In the last stage the encoder is
-    fixed. A model with other stages than these two has its own `starts`.
+    fixed. A model with other stages overrides `starts`.
     The latent of an image is its codes: int64 (B, h, w) of one grid; of several, (B, T), the grids one after another, the
     coarsest first, each in raster order.
     """
@@ -35,6 +35,7 @@ class Coded(Stages):
         Raises:
             UserError: if they do not fit each other, naming both sides.
         """
+        self.require_one_replica()
         self.encoder = encoder
         self.decoder = decoder
         self.priors = list(priors)
@@ -60,6 +61,9 @@ class Coded(Stages):
         """Raises a `UserError` unless the priors are of grids (h, w, K) as `wanted`."""
         made = [(*prior.grid, prior.size) for prior in self.priors]
         require(made == wanted, f"the encoder gives grids of codes (h, w, number of codes) {wanted}, the priors take {made}")
+        given = [prior.condition_shape for prior in self.priors]
+        coarser = [None, *((*grid[:2], 1) for grid in wanted[:-1])]
+        require(given == coarser, f"each prior but the first must take the coarser codes, {coarser}, they take {given}")
 
     @property
     def image_shape(self):

@@ -20,8 +20,11 @@ class DALLE(VQVAE):
         caption_weight (-log2 p(w) / T_w) + (1 - caption_weight) (-log2 p(c | w) / T).
 
     Batches are (images, labels). Captions follow from these by `captions`, whose statistics stage 0 gathers. In stage 1,
-    each of size, shade and class is left out of a caption with the probability `omission`, so that it may be left out of one
-    that is asked for. The paper's first stage is a discrete VAE of 8,192 codes with a relaxed categorical distribution.
+    each of size, shade and class is left out of a caption with the probability `omission`, so that requests may omit it.
+
+    The paper differs: its first stage is a discrete VAE of 8,192 codes with a relaxed categorical distribution, its
+    attention is sparse, codes have embeddings of row and column, and each position of a short caption has a padding token of
+    its own.
 
     Args:
         captions: a `tfgen.layers.Captions`.

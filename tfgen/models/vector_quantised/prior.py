@@ -24,11 +24,16 @@ class CodePrior(Autoregressive):
 
     @staticmethod
     def expected_inputs(network, num_classes):
-        return min(2, len(network.inputs))
+        return 2 if len(network.inputs) == 2 else 1
 
     @property
     def conditional(self):
         return len(self.network.inputs) == 2
+
+    @property
+    def condition_shape(self):
+        """Shape of the levels of the coarser grid, (h', w', 1), or None."""
+        return tuple(self.network.inputs[1].shape[1:]) if self.conditional else None
 
     @property
     def size(self):

@@ -27,7 +27,7 @@ class VQGAN(Coded, AdversarialModel):
         L = |x - x'| / n + perceptual_weight * d(x, x') + loss of the quantizers,
 
     with d of `tfgen.losses.perceptual_distance`. 2: the critic D of patches trains on `objective`, and the autoencoder
-    minimises L + lambda * objective.generator(D(x')), with the adaptive weight (equation 7 and the authors' code)
+    minimises L + lambda * objective.generator(D(x')), with the adaptive weight (equation 7; bounds of the authors' code)
 
         lambda = critic_weight * clip(||g(L_rec)|| / (||g(L_adv)|| + 1e-4), 0, 1e4),
 
@@ -43,10 +43,10 @@ class VQGAN(Coded, AdversarialModel):
         perceptual_weight, critic_weight: see above, >= 0.
         objective: what critic and autoencoder minimise, see `tfgen.losses.adversarial`.
 
-    Reported, beside both losses: `squared_error` per value in [0, 1], `perceptual` (d), `quantisation`, `bits_per_code`,
+    Also reported: `squared_error` per value in [0, 1], `perceptual` (d), `quantisation`, `bits_per_code`,
     `adaptive_weight` (lambda), the objective's readings `critic_real` and `critic_fake`, `turns` (the cross-entropy of stage
-    0 in nats), `stage`, and `perplexity` as for `VQVAE`. In training, what the stage does not compute is 0. In validation,
-    `generator_loss` is L plus `bits_per_code`.
+    0 in nats), `stage`, and `perplexity` as for `VQVAE`. In training, losses of other stages are reported as 0. In
+    validation, `generator_loss` is L plus `bits_per_code`.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides.
@@ -132,7 +132,10 @@ class VQGAN(Coded, AdversarialModel):
         last = keras.Model(self.last_layer.input, self.decoder.outputs[0])
         with tf.GradientTape(persistent=True) as tape:
             image = ops.cast(last(features), "float32")
-        norms = [tf.norm(tape.gradient(image, self.last_layer.kernel, output_gradients=slope)) for slope in (rated, judged)]
+        # Slopes of means, of the order of 1 / size, would vanish in half precision.
+        size = tf.cast(tf.size(image), tf.float32)
+        found = [tape.gradient(image, self.last_layer.kernel, output_gradients=size * slope) for slope in (rated, judged)]
+        norms = [tf.norm(tf.cast(slope, tf.float32)) / size for slope in found]
         return tf.stop_gradient(self.critic_weight * tf.clip_by_value(norms[0] / (norms[1] + 1e-4), 0.0, 1e4))
 
     def reconstruction_losses(self, x, made):

@@ -23,8 +23,8 @@ class VQVAE(Coded, GenerativeModel):
         data_variance: variance of the pixels in [0, 1] that scales the squared error, > 0.
 
     Reported: `squared_error` per value, `quantisation` (the loss of the quantizers), `bits_per_code` of the priors,
-    `perplexity` of the codes of a batch (per grid: `perplexity_1`, ...) and `stage`. In training, what the stage does not
-    compute is 0; in validation, `loss` is the sum of both stages' losses.
+    `perplexity` of the codes of a batch (per grid: `perplexity_1`, ...) and `stage`. In training, losses of the other
+    stage are reported as 0; in validation, `loss` is the sum of both stages' losses.
 
     Raises:
         UserError: if the networks do not fit each other, naming both sides.
