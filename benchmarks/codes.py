@@ -88,7 +88,7 @@ def check_losses(copy, twins, x):
 def check_step(copy, twins, dead, x):
     """Asserts that all peers take one step on images x: codebook, running averages and trained weights.
 
-    The trained weights may be a thousandth of the learning rate apart on average, because Adam's first step is about the sign
+    The trained weights may be a thousandth of the learning rate apart on average, as Adam's first step is about the sign
     of the gradient, which two libraries round differently near zero. Codes that are revived become random vectors, so that
     of these the counts alone are compared.
 
