@@ -6,7 +6,7 @@ from benchmarks import bench, jobs, timing
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
-        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer"]
+        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae"]
 RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler"}
 
 
@@ -65,6 +65,34 @@ def test_check_finds_an_explicit_density_with_another_loss(recipe, monkeypatch):
     monkeypatch.setitem(explicit.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
     with pytest.raises(AssertionError, match="bare against fit"):
         explicit_jobs.jobs(fast=True)[f"bench-{recipe.replace('_', '-')}"].make()
+
+
+def test_check_finds_codes_with_another_loss(monkeypatch):
+    from benchmarks import codes
+
+    loss = codes.loss
+    monkeypatch.setattr(codes, "loss", lambda *given: 1.001 * loss(*given))
+    with pytest.raises(AssertionError, match="bare against fit"):
+        codes.jobs(fast=True)["bench-vqvae"].make()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
+@pytest.mark.parametrize("name, found", [("decay", "codebook of torch"), ("revive", "codebook of torch"),
+                                         ("rate", "weights after a step of torch")])
+def test_check_finds_codes_with_another_step(name, found, monkeypatch):
+    from benchmarks import codes, torch_codes
+
+    class Changed(torch_codes.Twin):
+        def __init__(self, *given):
+            super().__init__(*given)
+            if name == "rate":
+                self.optimizer.param_groups[0]["lr"] *= 1.01
+            else:
+                setattr(self.network.quantizer, name, 0.0)
+
+    monkeypatch.setattr(torch_codes, "Twin", Changed)
+    with pytest.raises(AssertionError, match=found):
+        codes.jobs(fast=True)["bench-vqvae"].make()
 
 
 def test_samplers_that_differ_are_found(monkeypatch):

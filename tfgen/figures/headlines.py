@@ -268,6 +268,7 @@ HEADLINES = {
     "bench-cyclegan-64": speed("CycleGAN, 64x64x3"),
     "bench-realnvp": speed("RealNVP as `normflows` has it, 28x28x1"),
     "bench-gated-pixelcnn": speed("gated PixelCNN 7x64, 28x28x1, 16 levels"),
+    "bench-vqvae": speed("VQ-VAE 2x64, 256 codes of 64, 28x28x1"),
     "bench-sampling-gated-pixelcnn": sampling("gated PixelCNN 7x64"),
     "bench-sampling-image-transformer": sampling("causal transformer 4x128"),
     "bench-contractive-one-layer": penalty("one-layer"),

@@ -1,6 +1,7 @@
 """Vector quantisation: vectors become the nearest of a learned set."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
@@ -69,7 +70,8 @@ class VectorQuantizer(keras.layers.Layer):
         """Code of each vector: (..., D) -> int32 (...)."""
         # ||z||^2 is the same for all codes.
         squares = ops.sum(ops.square(self.codebook), axis=-1)
-        return ops.cast(ops.argmin(squares - 2.0 * ops.matmul(z, ops.transpose(self.codebook)), axis=-1), "int32")
+        # Keras' argmin passes over all distances three more times, to tell -0 from 0.
+        return tf.argmin(squares - 2.0 * ops.matmul(z, ops.transpose(self.codebook)), axis=-1, output_type="int32")
 
     def look_up(self, codes):
         """Vectors of codes: int (...) -> (..., D)."""
