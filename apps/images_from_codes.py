@@ -45,8 +45,12 @@ AUTOENCODER = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_fi
 TRAININGS = {
     "vae": Training(40000, 128, {}),
     "dcgan": Training(36000, 64, {"filters": 32, "learning_rate": 1e-3}),
-    "vqvae": Training(1000, 64, AUTOENCODER),
-    "vqgan": Training(1000, 64, AUTOENCODER),
+    "vqvae": Training(18000, 64, AUTOENCODER | {
+        "autoencoder_share": 8000 / 18000, "learning_rate": 2e-3, "prior_learning_rate": 5e-3, "prior_warmup_steps": 200}),
+    "vqgan": Training(14000, 64, AUTOENCODER | {
+        "codebook": "ema", "perceptual_share": 400 / 14000, "autoencoder_share": 5500 / 14000, "learning_rate": 1e-3,
+        "critic_learning_rate": 1e-3, "critic_filters": 16, "prior_learning_rate": 4e-3, "prior_warmup_steps": 200,
+        "prior_heads": 2, "prior_blocks": 4, "prior_dropout": 0.0}),
 }
 TINY = {"vqvae": {"codebook_size": 8, "code_dim": 4, "filters": 4, "residual_filters": 2, "prior_filters": 4,
                   "prior_blocks": 1}}
