@@ -8,6 +8,7 @@ from tfgen.networks import (
     dcgan,
     energy,
     grids,
+    ladder,
     lenet,
     made,
     mlp,
@@ -21,5 +22,5 @@ from tfgen.networks import (
     translation,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "lenet", "made", "mlp",
-           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation"]
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "ladder", "lenet", "made",
+           "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation"]

@@ -1,0 +1,158 @@
+"""Networks of a hierarchical VAE: features bottom-up, and for each layer of latents a prior, a posterior and a merge."""
+
+import math
+
+from keras import Input, Model, initializers, layers
+
+from tfgen.errors import require
+from tfgen.networks.blocks import from_unit
+from tfgen.networks.grids import crop_to, sizes
+
+
+def kernel_of(grid):
+    """3, or 1 on grids of at most two places a side, where neighbours are seen already (Child, 2021)."""
+    return 3 if min(grid) > 2 else 1
+
+
+def scaled(factor):
+    """Glorot's uniform initializer times `factor`, the standard deviation's."""
+    return initializers.VarianceScaling(factor**2, "fan_avg", "uniform")
+
+
+def convolution(x, filters, size=1, **options):
+    return layers.Conv2D(filters, size, padding="same", **options)(x)
+
+
+def residual(x, activation, factor):
+    """x + factor * f(x), f two convolutions, each after an activation."""
+    size, filters = kernel_of(x.shape[1:3]), x.shape[-1]
+    made = convolution(layers.Activation(activation)(x), filters, size)
+    made = convolution(layers.Activation(activation)(made), filters, size, kernel_initializer=scaled(factor))
+    return layers.Add()([x, made])
+
+
+def encoder(image_shape, widths, counts, stem=1, blocks=1, activation="relu"):
+    """Images -> features for each layer of latents, top first.
+
+    Args:
+        image_shape: (H, W, C).
+        widths: channels of each grid, coarsest first.
+        counts: layers of latents on each grid, coarsest first.
+        stem: number of times that the image is halved before the finest grid.
+        blocks: residual blocks per grid.
+        activation: Keras activation.
+
+    Returns:
+        A Functional model, (B, H, W, C) -> list of `sum(counts)` tensors (B, h, w, `widths` of its grid).
+    """
+    image = Input(image_shape, name="x")
+    x, found = from_unit(image), []
+    for level, (width, count) in enumerate(zip(reversed(widths), reversed(counts))):
+        stride = 2 if level else 2**stem
+        x = convolution(x, width, max(3, 2 * stride - 1), strides=stride)
+        for _ in range(blocks):
+            x = residual(x, activation, math.sqrt(1.0 / (blocks * len(widths))))
+        found += [x] * count
+    return Model(image, found[::-1], name="encoder")
+
+
+def prior(grid, width, channels, activation="relu"):
+    """h -> mean and log variance of z given the layers above: at the start 0 and 0, whatever h (Child, 2021).
+
+    Returns:
+        A Functional model, (B, *grid, width) -> (B, *grid, 2 channels).
+    """
+    h = Input((*grid, width), name="h")
+    made = convolution(layers.Activation(activation)(h), 2 * channels, kernel_initializer="zeros")
+    return Model(h, made, name="prior")
+
+
+def posterior(grid, width, channels, activation="relu"):
+    """[h, e] -> mean and log variance of z given the layers above and the image, from h + e.
+
+    Returns:
+        A Functional model, two (B, *grid, width) -> (B, *grid, 2 channels).
+    """
+    h, e = Input((*grid, width), name="h"), Input((*grid, width), name="e")
+    made = convolution(layers.Activation(activation)(layers.Add()([h, e])), width, kernel_of(grid))
+    made = convolution(layers.Activation(activation)(made), 2 * channels, kernel_initializer=scaled(0.1))
+    return Model([h, e], made, name="posterior")
+
+
+def merge(grid, width, channels, factor, larger=None, larger_width=None, activation="relu"):
+    """[h, z] -> the state below: h + W z, then a residual block, then the next grid if there is one.
+
+    Args:
+        grid: (h, w).
+        width, channels: channels of h and of z.
+        factor: scale of the initial weights of W and of the end of the residual block.
+        larger, larger_width: grid and channels of the next layer's state, if it is another grid.
+
+    Returns:
+        A Functional model, (B, *grid, width) and (B, *grid, channels) -> (B, *grid, width) or (B, *larger, larger_width).
+    """
+    h, z = Input((*grid, width), name="h"), Input((*grid, channels), name="z")
+    x = layers.Add()([h, convolution(z, width, kernel_initializer=scaled(factor))])
+    x = residual(x, activation, factor)
+    if larger is not None:
+        x = convolution(x, larger_width)
+        x = crop_to(layers.UpSampling2D(2)(x), larger) if tuple(larger) != tuple(grid) else x
+    return Model([h, z], x, name="merge")
+
+
+def decoder(image_shape, grid, width, outputs, stem=1, activation="relu"):
+    """The last state -> parameters of a likelihood: a convolution whose channels are the pixels of a place of the grid.
+
+    Returns:
+        A Functional model, (B, *grid, width) -> (B, H, W, outputs).
+    """
+    h = Input((*grid, width), name="h")
+    x = convolution(layers.Activation(activation)(h), outputs * 4**stem, kernel_of(grid))
+    return Model(h, crop_to(unpack(x, 2**stem, outputs), image_shape[:2]), name="decoder")
+
+
+def unpack(x, side, channels):
+    """(B, h, w, side^2 channels) -> (B, side h, side w, channels)."""
+    if side == 1:
+        return x
+    height, width = x.shape[1:3]
+    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((height, width, side, side, channels))(x))
+    return layers.Reshape((side * height, side * width, channels))(x)
+
+
+def hierarchy(image_shape, parameters, widths, counts, channels, stem=1, blocks=1, activation="relu"):
+    """The networks of a `HierarchicalVAE` on grids each twice as fine as the one before.
+
+    Args:
+        image_shape: (H, W, C).
+        parameters: channels of the decoder's output, those of the likelihood.
+        widths: channels of the states on each grid, coarsest first.
+        counts: layers of latents on each grid, coarsest first.
+        channels: channels of a latent on each grid, coarsest first.
+        stem: number of times that the image is halved before the finest grid, 0 ... 3.
+        blocks: residual blocks per grid of the encoder.
+        activation: Keras activation.
+
+    Returns:
+        {"encoder": Model, "priors": [Model, ...], "posteriors": …, "merges": …, "decoder": Model}, the arguments of
+        `HierarchicalVAE` of these names.
+
+    Raises:
+        UserError: if there are not as many widths, counts and channels, or a count is under 1.
+    """
+    require(len(widths) == len(counts) == len(channels) > 0 and min(counts) >= 1,
+            "expected a width, a count of at least 1 and channels for each grid, received "
+            f"widths {widths}, counts {counts}, channels {channels}")
+    grids = sizes(image_shape, stem + len(widths) - 1)[:len(widths)]
+    # One entry per layer of latents: its grid, width and channels.
+    ladder = [row for *row, count in zip(grids, widths, channels, counts) for _ in range(count)]
+    factor = math.sqrt(1.0 / len(ladder))
+    merges = []
+    for (grid, width, depth), (larger, larger_width, _) in zip(ladder, [*ladder[1:], ladder[-1]]):
+        changes = {} if (larger, larger_width) == (grid, width) else {"larger": larger, "larger_width": larger_width}
+        merges.append(merge(grid, width, depth, factor, **changes, activation=activation))
+    return {"encoder": encoder(image_shape, widths, counts, stem, blocks, activation),
+            "priors": [prior(*row, activation) for row in ladder],
+            "posteriors": [posterior(*row, activation) for row in ladder],
+            "merges": merges,
+            "decoder": decoder(image_shape, grids[-1], widths[-1], parameters, stem, activation)}
