@@ -23,15 +23,19 @@ def convolution(x, filters, size=1, **options):
     return layers.Conv2D(filters, size, padding="same", **options)(x)
 
 
-def residual(x, activation, factor):
-    """x + factor * f(x), f two convolutions, each after an activation."""
-    size, filters = kernel_of(x.shape[1:3]), x.shape[-1]
-    made = convolution(layers.Activation(activation)(x), filters, size)
-    made = convolution(layers.Activation(activation)(made), filters, size, kernel_initializer=scaled(factor))
-    return layers.Add()([x, made])
+def bottleneck(x, hidden, outputs, activation, initializer):
+    """A 1x1, a 3x3 and a 1x1 convolution, each after an activation, with `hidden` channels between them (Child, 2021)."""
+    for size in (1, kernel_of(x.shape[1:3])):
+        x = convolution(layers.Activation(activation)(x), hidden, size)
+    return convolution(layers.Activation(activation)(x), outputs, kernel_initializer=initializer)
 
 
-def encoder(image_shape, widths, counts, stem=1, blocks=1, activation="relu"):
+def residual(x, hidden, activation, factor):
+    """x + f(x), f a bottleneck whose last convolution starts at `factor` times its usual scale."""
+    return layers.Add()([x, bottleneck(x, hidden, x.shape[-1], activation, scaled(factor))])
+
+
+def encoder(image_shape, widths, counts, hidden, stem=1, blocks=1, activation="silu"):
     """Images -> features for each layer of latents, top first.
 
     Args:
@@ -47,16 +51,16 @@ def encoder(image_shape, widths, counts, stem=1, blocks=1, activation="relu"):
     """
     image = Input(image_shape, name="x")
     x, found = from_unit(image), []
-    for level, (width, count) in enumerate(zip(reversed(widths), reversed(counts))):
+    for level, (width, count, inner) in enumerate(zip(widths[::-1], counts[::-1], hidden[::-1])):
         stride = 2 if level else 2**stem
         x = convolution(x, width, max(3, 2 * stride - 1), strides=stride)
         for _ in range(blocks):
-            x = residual(x, activation, math.sqrt(1.0 / (blocks * len(widths))))
+            x = residual(x, inner, activation, math.sqrt(1.0 / (blocks * len(widths))))
         found += [x] * count
     return Model(image, found[::-1], name="encoder")
 
 
-def prior(grid, width, channels, activation="relu"):
+def prior(grid, width, channels, activation="silu"):
     """h -> mean and log variance of z given the layers above: at the start 0 and 0, whatever h (Child, 2021).
 
     Returns:
@@ -67,19 +71,18 @@ def prior(grid, width, channels, activation="relu"):
     return Model(h, made, name="prior")
 
 
-def posterior(grid, width, channels, activation="relu"):
+def posterior(grid, width, hidden, channels, activation="silu"):
     """[h, e] -> mean and log variance of z given the layers above and the image, from h + e.
 
     Returns:
         A Functional model, two (B, *grid, width) -> (B, *grid, 2 channels).
     """
     h, e = Input((*grid, width), name="h"), Input((*grid, width), name="e")
-    made = convolution(layers.Activation(activation)(layers.Add()([h, e])), width, kernel_of(grid))
-    made = convolution(layers.Activation(activation)(made), 2 * channels, kernel_initializer=scaled(0.1))
+    made = bottleneck(layers.Add()([h, e]), hidden, 2 * channels, activation, scaled(0.1))
     return Model([h, e], made, name="posterior")
 
 
-def merge(grid, width, channels, factor, larger=None, larger_width=None, activation="relu"):
+def merge(grid, width, hidden, channels, factor, larger=None, larger_width=None, activation="silu"):
     """[h, z] -> the state below: h + W z, then a residual block, then the next grid if there is one.
 
     Args:
@@ -93,14 +96,14 @@ def merge(grid, width, channels, factor, larger=None, larger_width=None, activat
     """
     h, z = Input((*grid, width), name="h"), Input((*grid, channels), name="z")
     x = layers.Add()([h, convolution(z, width, kernel_initializer=scaled(factor))])
-    x = residual(x, activation, factor)
+    x = residual(x, hidden, activation, factor)
     if larger is not None:
         x = convolution(x, larger_width)
         x = crop_to(layers.UpSampling2D(2)(x), larger) if tuple(larger) != tuple(grid) else x
     return Model([h, z], x, name="merge")
 
 
-def decoder(image_shape, grid, width, outputs, stem=1, activation="relu"):
+def decoder(image_shape, grid, width, outputs, stem=1, activation="silu"):
     """The last state -> parameters of a likelihood: a convolution whose channels are the pixels of a place of the grid.
 
     Returns:
@@ -120,7 +123,7 @@ def unpack(x, side, channels):
     return layers.Reshape((side * height, side * width, channels))(x)
 
 
-def hierarchy(image_shape, parameters, widths, counts, channels, stem=1, blocks=1, activation="relu"):
+def hierarchy(image_shape, parameters, widths, hidden, counts, channels, stem=1, blocks=1, activation="silu"):
     """The networks of a `HierarchicalVAE` on grids each twice as fine as the one before.
 
     Args:
@@ -145,14 +148,14 @@ def hierarchy(image_shape, parameters, widths, counts, channels, stem=1, blocks=
             f"widths {widths}, counts {counts}, channels {channels}")
     grids = sizes(image_shape, stem + len(widths) - 1)[:len(widths)]
     # One entry per layer of latents: its grid, width and channels.
-    ladder = [row for *row, count in zip(grids, widths, channels, counts) for _ in range(count)]
+    ladder = [row for *row, count in zip(grids, widths, hidden, channels, counts) for _ in range(count)]
     factor = math.sqrt(1.0 / len(ladder))
     merges = []
-    for (grid, width, depth), (larger, larger_width, _) in zip(ladder, [*ladder[1:], ladder[-1]]):
+    for (grid, width, inner, depth), (larger, larger_width, *_) in zip(ladder, [*ladder[1:], ladder[-1]]):
         changes = {} if (larger, larger_width) == (grid, width) else {"larger": larger, "larger_width": larger_width}
-        merges.append(merge(grid, width, depth, factor, **changes, activation=activation))
-    return {"encoder": encoder(image_shape, widths, counts, stem, blocks, activation),
-            "priors": [prior(*row, activation) for row in ladder],
+        merges.append(merge(grid, width, inner, depth, factor, **changes, activation=activation))
+    return {"encoder": encoder(image_shape, widths, counts, hidden, stem, blocks, activation),
+            "priors": [prior(grid, width, depth, activation) for grid, width, _, depth in ladder],
             "posteriors": [posterior(*row, activation) for row in ladder],
             "merges": merges,
             "decoder": decoder(image_shape, grids[-1], widths[-1], parameters, stem, activation)}
