@@ -50,11 +50,13 @@ def test_discretised_logistic_sums_to_one_over_the_levels():
         parameters = np.broadcast_to(np.float32([0.3, -1.0]), (2**bits, 1, 1, 2))
         total = np.exp(DiscretisedLogistic(bits).log_prob(tf.constant(parameters), grey)).sum()
         assert total == pytest.approx(1.0, abs=1e-4)
-    grey = (np.arange(17) / 16).astype("float32")[:, None, None, None]  # no power of two
-    parameters = np.broadcast_to(np.float32([0.3, -1.0]), (17, 1, 1, 2))
-    assert np.exp(DiscretisedLogistic(levels=17).log_prob(tf.constant(parameters), grey)).sum() == pytest.approx(1.0, abs=1e-4)
-    np.testing.assert_array_equal(DiscretisedLogistic(levels=16).log_prob(both(), X), DiscretisedLogistic(4).log_prob(both(), X))
-    drawn = DiscretisedLogistic(levels=17).draw(both(), np.full(X.shape, 0.4, "float32"), np.ones(3, "float32"))
+    # 17 levels: no power of two.
+    grey, seventeen = (np.arange(17) / 16).astype("float32")[:, None, None, None], DiscretisedLogistic(levels=17)
+    parameters = tf.constant(np.broadcast_to(np.float32([0.3, -1.0]), (17, 1, 1, 2)))
+    assert np.exp(seventeen.log_prob(parameters, grey)).sum() == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_array_equal(DiscretisedLogistic(levels=16).log_prob(both(), X),
+                                  DiscretisedLogistic(4).log_prob(both(), X))
+    drawn = seventeen.draw(both(), np.full(X.shape, 0.4, "float32"), np.ones(3, "float32"))
     np.testing.assert_allclose(16 * drawn.numpy() % 1, 0, atol=1e-6)
 
 

@@ -221,7 +221,7 @@ def test_kl_weight_and_free_bits_of_a_layer():
 
 
 def grids_model(shape=(5, 7, 2), **about):
-    networks = ladder.hierarchy(shape, 2 * shape[-1], widths=[4, 6], counts=[2, 1], channels=[3, 2], stem=1)
+    networks = ladder.hierarchy(shape, 2 * shape[-1], widths=[4, 6], hidden=[4, 2], counts=[2, 1], channels=[3, 2])
     return HierarchicalVAE(**networks, likelihood=DiscretisedLogistic(), **about)
 
 
@@ -251,10 +251,10 @@ def test_every_network_is_trained():
 
 
 def test_mistakes_name_both_sides():
-    parts = ladder.hierarchy((8, 8, 1), 2, widths=[4, 6], counts=[1, 1], channels=[3, 2])
-    other = ladder.hierarchy((8, 8, 1), 2, widths=[5, 6], counts=[1, 1], channels=[3, 2])
+    parts = ladder.hierarchy((8, 8, 1), 2, widths=[4, 6], hidden=[4, 2], counts=[1, 1], channels=[3, 2])
+    other = ladder.hierarchy((8, 8, 1), 2, widths=[5, 6], hidden=[4, 2], counts=[1, 1], channels=[3, 2])
     for change, message in (({"priors": parts["priors"][:1]}, "received 2, 1, 2, 2"),
-                            ({"priors": other["priors"]}, r"layer 1: .* \(2, 2, 5\), received \(2, 2, 4\)"),
+                            ({"priors": other["priors"]}, r"layer 1: .* \(1, 1, 5\), received \(1, 1, 4\)"),
                             ({"merges": parts["merges"][::-1]}, "layer 1"),
                             ({"decoder": other["encoder"]}, "the decoder must take"),
                             ({"likelihood": Gaussian(0.1)}, r"must give \(8, 8, 1\)")):

@@ -36,12 +36,13 @@ def residual(x, hidden, activation, factor):
 
 
 def encoder(image_shape, widths, counts, hidden, stem=1, blocks=1, activation="silu"):
-    """Images -> features for each layer of latents, top first.
+    """Images -> features for each layer of latents, top first, the first grid being 1x1.
 
     Args:
         image_shape: (H, W, C).
         widths: channels of each grid, coarsest first.
         counts: layers of latents on each grid, coarsest first.
+        hidden: channels within the residual blocks of each grid.
         stem: number of times that the image is halved before the finest grid.
         blocks: residual blocks per grid.
         activation: Keras activation.
@@ -51,12 +52,15 @@ def encoder(image_shape, widths, counts, hidden, stem=1, blocks=1, activation="s
     """
     image = Input(image_shape, name="x")
     x, found = from_unit(image), []
-    for level, (width, count, inner) in enumerate(zip(widths[::-1], counts[::-1], hidden[::-1])):
-        stride = 2 if level else 2**stem
-        x = convolution(x, width, max(3, 2 * stride - 1), strides=stride)
+    for level in reversed(range(len(widths))):
+        if level == 0:
+            x = layers.Conv2D(widths[0], x.shape[1:3])(layers.Activation(activation)(x))
+        else:
+            stride = 2 if found else 2**stem
+            x = convolution(x, widths[level], max(3, 2 * stride - 1), strides=stride)
         for _ in range(blocks):
-            x = residual(x, inner, activation, math.sqrt(1.0 / (blocks * len(widths))))
-        found += [x] * count
+            x = residual(x, hidden[level], activation, math.sqrt(1.0 / (blocks * len(widths))))
+        found += [x] * counts[level]
     return Model(image, found[::-1], name="encoder")
 
 
@@ -98,8 +102,7 @@ def merge(grid, width, hidden, channels, factor, larger=None, larger_width=None,
     x = layers.Add()([h, convolution(z, width, kernel_initializer=scaled(factor))])
     x = residual(x, hidden, activation, factor)
     if larger is not None:
-        x = convolution(x, larger_width)
-        x = crop_to(layers.UpSampling2D(2)(x), larger) if tuple(larger) != tuple(grid) else x
+        x = enlarged(layers.Activation(activation)(x), larger, larger_width)
     return Model([h, z], x, name="merge")
 
 
@@ -123,8 +126,19 @@ def unpack(x, side, channels):
     return layers.Reshape((side * height, side * width, channels))(x)
 
 
+def enlarged(x, grid, width):
+    """Features on `grid` with `width` channels, from those of a coarser grid: a linear map of each place to its places.
+
+    From one place to a grid of any size, the map is fully connected, so that places differ.
+    """
+    if x.shape[1:3] == (1, 1):
+        return layers.Reshape((*grid, width))(layers.Dense(math.prod(grid) * width)(layers.Flatten()(x)))
+    return crop_to(unpack(convolution(x, 4 * width), 2, width), grid)
+
+
 def hierarchy(image_shape, parameters, widths, hidden, counts, channels, stem=1, blocks=1, activation="silu"):
-    """The networks of a `HierarchicalVAE` on grids each twice as fine as the one before.
+    """The networks of a `HierarchicalVAE`, whose top is a grid of one place, and each grid after the second twice as fine as
+    the one before.
 
     Args:
         image_shape: (H, W, C).
@@ -143,10 +157,10 @@ def hierarchy(image_shape, parameters, widths, hidden, counts, channels, stem=1,
     Raises:
         UserError: if there are not as many widths, counts and channels, or a count is under 1.
     """
-    require(len(widths) == len(counts) == len(channels) > 0 and min(counts) >= 1,
+    require(len(widths) == len(hidden) == len(counts) == len(channels) > 1 and min(counts) >= 1,
             "expected a width, a count of at least 1 and channels for each grid, received "
             f"widths {widths}, counts {counts}, channels {channels}")
-    grids = sizes(image_shape, stem + len(widths) - 1)[:len(widths)]
+    grids = [(1, 1), *sizes(image_shape, stem + len(widths) - 2)[:len(widths) - 1]]
     # One entry per layer of latents: its grid, width and channels.
     ladder = [row for *row, count in zip(grids, widths, hidden, channels, counts) for _ in range(count)]
     factor = math.sqrt(1.0 / len(ladder))
