@@ -78,8 +78,9 @@ def hierarchical_vae(hp, spec):
     likelihood, stem = chosen_likelihood(hp, spec, "discretised_logistic"), hp.Int("stem", 0, 3, default=1)
     # Below the top, at least three grids, the coarsest of at most four places a side.
     levels = hp.Int("levels", 1, 8, default=max(3, 1 + grids.halvings(spec.image_shape)))
-    filters, widest, units = base_filters(hp, 32), hp.Int("widest", 2, 1024, default=64), hp.Int("units", 4, 2048, default=128)
-    widths = [units, *(min(width, max(widest, filters)) for width in grids.widths(filters, levels)[::-1])]
+    filters, widest = base_filters(hp, 32), hp.Int("widest", 2, 1024, default=64)
+    widths = [hp.Int("units", 4, 2048, default=128),
+              *(min(width, max(widest, filters)) for width in grids.widths(filters, levels)[::-1])]
     ratio = hp.Float("bottleneck", 0.1, 1.0, default=0.5)
     networks = ladder.hierarchy(
         spec.image_shape, likelihood.parameters(spec.image_shape[-1]), widths,
