@@ -95,8 +95,7 @@ def draw(path, row, images):
     for name, (key, values), colour in zip(names, layers.items(), colours, strict=True):
         axes.plot(steps, values, color=colour, linewidth=1.4, marker=".", markersize=2,
                   label=f"{name}, {row['test'][key]:.1f}")
-    axes.set_yscale("symlog", linthresh=1.0)
-    axes.yaxis.set_major_formatter("{x:g}")
+    plots.magnitudes(axes)
     axes.axhline(1.0, color="0.5", linestyle="--", linewidth=1.0)
     axes.set_title("KL term of each layer of latents during training, nats per image", fontsize=11)
     axes.set_xlabel("training step", fontsize=9)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 from tfgen.errors import UserError
 from tfgen.files import written_aside
@@ -52,9 +52,7 @@ def curves(path, history):
                 drawn[label], = axes.plot(x, values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
                                           markevery=_marked(values))
         if keys[0][0] != "train":
-            # Values of several magnitudes, 0 among them.
-            axes.set_yscale("symlog", linthresh=1.0)
-            axes.yaxis.set_major_formatter("{x:g}")
+            magnitudes(axes)
             axes.legend(drawn.values(), drawn.keys(), fontsize=7, ncols=-(-len(drawn) // 8), loc="center left",
                         bbox_to_anchor=(1.0, 0.5), frameon=False)
         else:
@@ -165,6 +163,13 @@ def table(path, rows, columns, values, title=""):
     axes.spines[:].set_visible(False)
     axes.set_title(printable(title), fontsize=11, color=INK, parse_math=False)
     write_figure(path, figure)
+
+
+def magnitudes(axes):
+    """Makes the y axis fit for values of several magnitudes with 0 among them: linear up to 1, then logarithmic."""
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=1.0, subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _marked(values):
