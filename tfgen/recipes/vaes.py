@@ -20,9 +20,9 @@ def chosen_likelihood(hp, spec, default):
     return LIKELIHOODS[hp.Choice("likelihood", list(LIKELIHOODS), default=default)](spec.levels)
 
 
-def kl_weight(hp):
-    """1, reached linearly from 0 after the hyperparameter `kl_warmup_steps`."""
-    steps = hp.Steps("kl_warmup_steps")
+def kl_weight(hp, steps=0):
+    """1, reached linearly from 0 after the hyperparameter `kl_warmup_steps`, by default `steps`."""
+    steps = hp.Steps("kl_warmup_steps", steps)
     return schedules.warmup(steps) if steps else 1.0
 
 
@@ -73,7 +73,8 @@ def hierarchical_vae(hp, spec):
 
     With the defaults, images of 28x28 have a layer each on grids of 1x1, 4x4, 7x7 and 14x14. The paper's model of CIFAR-10
     has 45 layers on grids of 1x1 to 32x32 (stem=0), filters=384, widest=384, bottleneck=0.25, latent_channels=16, batches of
-    32 and a rate of 2e-4; the defaults are for small grey images on a CPU.
+    32 and a rate of 2e-4; the defaults are for small grey images on a CPU. Without a warm-up of the KL term (Sonderby et
+    al., 2016) the finest layers may stay at their priors.
     """
     likelihood, stem = chosen_likelihood(hp, spec, "discretised_logistic"), hp.Int("stem", 0, 3, default=1)
     # Below the top, at least three grids, the coarsest of at most four places a side.
@@ -85,10 +86,10 @@ def hierarchical_vae(hp, spec):
     networks = ladder.hierarchy(
         spec.image_shape, likelihood.parameters(spec.image_shape[-1]), widths,
         hidden=[max(1, round(ratio * width)) for width in widths],
-        counts=[hp.Int("layers_per_grid", 1, 32, default=1)] * len(widths),
+        counts=[1] + [hp.Int("layers_per_grid", 1, 32, default=1)] * levels,
         channels=[hp.Int("latent_dim", 1, 512, default=32)] + [hp.Int("latent_channels", 1, 64, default=8)] * levels,
         stem=stem)
-    model = HierarchicalVAE(**networks, likelihood=likelihood, kl_weight=kl_weight(hp),
+    model = HierarchicalVAE(**networks, likelihood=likelihood, kl_weight=kl_weight(hp, 1000),
                             free_bits=hp.Float("free_bits", 0.0, 10.0, default=0.0))
     return compiled_with_schedule(model, hp, 1e-3,
                                   global_clipnorm=hp.Float("clip_norm", 1.0, 1e6, default=1e4, sampling="log"))
