@@ -44,10 +44,10 @@ class Training:
     batch_size: int = 64
 
 
-SHARED = {"likelihood": "discretised_logistic", "cosine_decay": True}
+SHARED = {"likelihood": "discretised_logistic", "cosine_decay": True, "warmup_steps": 200, "kl_warmup_steps": 2000}
 TRAININGS = {
-    "hierarchical_vae": Training("hierarchical_vae", 20, 24000, SHARED | {"learning_rate": 3e-3, "warmup_steps": 200}),
-    "vae": Training("vae", 20, 84000, SHARED | {"learning_rate": 2e-3, "warmup_steps": 200, "latent_dim": 32}),
+    "hierarchical_vae": Training("hierarchical_vae", 20, 20000, SHARED | {"learning_rate": 3e-3}),
+    "vae": Training("vae", 20, 76000, SHARED | {"learning_rate": 2e-3, "latent_dim": 32}),
 }
 TINY = {"hierarchical_vae": {"filters": 4, "widest": 8, "units": 8, "latent_channels": 2},
         "vae": {"filters": 4, "latent_dim": 3}}
