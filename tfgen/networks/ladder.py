@@ -24,7 +24,10 @@ def convolution(x, filters, size=1, **options):
 
 
 def bottleneck(x, hidden, outputs, activation, initializer):
-    """A 1x1, a 3x3 and a 1x1 convolution, each after an activation, with `hidden` channels between them (Child, 2021)."""
+    """A 1x1, a 3x3 and a 1x1 convolution, each after an activation, with `hidden` channels between them.
+
+    Blocks of Child (2021) have a second 3x3 convolution.
+    """
     for size in (1, kernel_of(x.shape[1:3])):
         x = convolution(layers.Activation(activation)(x), hidden, size)
     return convolution(layers.Activation(activation)(x), outputs, kernel_initializer=initializer)
