@@ -46,7 +46,7 @@ class Training:
 
 SHARED = {"likelihood": "discretised_logistic", "cosine_decay": True, "warmup_steps": 200, "kl_warmup_steps": 2000}
 TRAININGS = {
-    "hierarchical_vae": Training("hierarchical_vae", 20, 20000, SHARED | {"learning_rate": 3e-3}),
+    "hierarchical_vae": Training("hierarchical_vae", 20, 20000, SHARED | {"learning_rate": 2e-3}),
     "vae": Training("vae", 20, 76000, SHARED | {"learning_rate": 2e-3, "latent_dim": 32}),
 }
 TINY = {"hierarchical_vae": {"filters": 4, "widest": 8, "units": 8, "latent_channels": 2},

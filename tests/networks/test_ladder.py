@@ -38,6 +38,15 @@ def test_the_priors_start_as_standard_normals():
         np.testing.assert_array_equal(prior(h), np.zeros((3, *prior.outputs[0].shape[1:])))
 
 
+def test_log_variances_are_bounded():
+    posterior = ladder.posterior((1, 1), 4, 3, 2)
+    for weight in posterior.weights:
+        weight.assign(100.0 * RNG.normal(size=weight.shape))
+    h, e = RNG.normal(size=(2, 50, 1, 1, 4)).astype("float32")
+    mean, log_var = np.split(posterior([h, e]).numpy(), 2, -1)
+    assert np.abs(mean).max() > 1000 and 9.9 < np.abs(log_var).max() <= 10.0
+
+
 def test_unpack_is_depth_to_space():
     inputs = Input((3, 5, 8))
     x = RNG.normal(size=(2, 3, 5, 8)).astype("float32")

@@ -23,19 +23,31 @@ def convolution(x, filters, size=1, **options):
     return layers.Conv2D(filters, size, padding="same", **options)(x)
 
 
-def bottleneck(x, hidden, outputs, activation, initializer):
-    """A 1x1, a 3x3 and a 1x1 convolution, each after an activation, with `hidden` channels between them.
+def bottleneck(x, hidden, activation):
+    """A 1x1 and a 3x3 convolution with `hidden` channels, an activation before each and after the last.
 
-    Blocks of Child (2021) have a second 3x3 convolution.
+    A 1x1 convolution follows. Blocks of Child (2021) have a second 3x3 convolution.
     """
+    x = layers.Activation(activation)(x)
     for size in (1, kernel_of(x.shape[1:3])):
-        x = convolution(layers.Activation(activation)(x), hidden, size)
-    return convolution(layers.Activation(activation)(x), outputs, kernel_initializer=initializer)
+        x = layers.Activation(activation)(convolution(x, hidden, size))
+    return x
 
 
 def residual(x, hidden, activation, factor):
     """x + f(x), f a bottleneck whose last convolution starts at `factor` times its usual scale."""
-    return layers.Add()([x, bottleneck(x, hidden, x.shape[-1], activation, scaled(factor))])
+    made = convolution(bottleneck(x, hidden, activation), x.shape[-1], kernel_initializer=scaled(factor))
+    return layers.Add()([x, made])
+
+
+def statistics(x, channels, initializer):
+    """Mean and log variance of a Gaussian, concatenated: 1x1 convolutions, the log variance r as 10 tanh(r / 10).
+
+    The bounds keep KL terms and their gradients finite (Vahdat & Kautz, 2020, bound log standard deviations by 5).
+    """
+    raw = convolution(x, channels, kernel_initializer=initializer())
+    log_var = layers.Rescaling(10.0)(layers.Activation("tanh")(layers.Rescaling(0.1)(raw)))
+    return layers.Concatenate()([convolution(x, channels, kernel_initializer=initializer()), log_var])
 
 
 def encoder(image_shape, widths, counts, hidden, stem=1, blocks=1, activation="silu"):
@@ -74,8 +86,7 @@ def prior(grid, width, channels, activation="silu"):
         A Functional model, (B, *grid, width) -> (B, *grid, 2 channels).
     """
     h = Input((*grid, width), name="h")
-    made = convolution(layers.Activation(activation)(h), 2 * channels, kernel_initializer="zeros")
-    return Model(h, made, name="prior")
+    return Model(h, statistics(layers.Activation(activation)(h), channels, initializers.Zeros), name="prior")
 
 
 def posterior(grid, width, hidden, channels, activation="silu"):
@@ -87,8 +98,8 @@ def posterior(grid, width, hidden, channels, activation="silu"):
         A Functional model, two (B, *grid, width) -> (B, *grid, 2 channels).
     """
     h, e = Input((*grid, width), name="h"), Input((*grid, width), name="e")
-    made = bottleneck(layers.Add()([h, e]), hidden, 2 * channels, activation, scaled(0.1))
-    return Model([h, e], made, name="posterior")
+    made = bottleneck(layers.Add()([h, e]), hidden, activation)
+    return Model([h, e], statistics(made, channels, lambda: scaled(0.1)), name="posterior")
 
 
 def merge(grid, width, hidden, channels, factor, larger=None, larger_width=None, activation="silu"):

@@ -92,4 +92,4 @@ def hierarchical_vae(hp, spec):
     model = HierarchicalVAE(**networks, likelihood=likelihood, kl_weight=kl_weight(hp, 1000),
                             free_bits=hp.Float("free_bits", 0.0, 10.0, default=0.0))
     return compiled_with_schedule(model, hp, 1e-3,
-                                  global_clipnorm=hp.Float("clip_norm", 1.0, 1e6, default=1e4, sampling="log"))
+                                  global_clipnorm=hp.Float("clip_norm", 1.0, 1e6, default=2e3, sampling="log"))
