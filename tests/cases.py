@@ -20,7 +20,8 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "pretrain_share": 0.25, "head_filters": 4, "head_units": 4, "hidden_units": 8, "block_length": 10, "memory": 7,
         "warmup_steps": 1, "components": 2, "flow_steps": 2, "hidden_layers": 1, "couplings": 1, "residual_blocks": 1,
         "codebook_size": 8, "residual_filters": 2, "prior_filters": 4, "prior_blocks": 1,
-        "prior_heads": 2, "prior_head_units": 2, "critic_filters": 4, "perceptual_share": 0.25, "autoencoder_share": 0.5}
+        "prior_heads": 2, "prior_head_units": 2, "critic_filters": 4, "perceptual_share": 0.25, "autoencoder_share": 0.5,
+        "widest": 8, "latent_channels": 2}
 # Two channels after a ReLU may both be dead.
 OWN = {"vqvae2": {"filters": 8}}
 # {recipe: {hyperparameter: default value}}

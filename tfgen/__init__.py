@@ -53,6 +53,7 @@ if not _start.COMMAND:
         Flow,
         GANomaly,
         GenerativeModel,
+        HierarchicalVAE,
         InfoGAN,
         MaskEnsemble,
         Pix2Pix,
@@ -67,10 +68,9 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
-           "BEGAN", "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel",
-           "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
+           "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel",
+           "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
            "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "detection", "distributions",
            "doctor", "evaluation", "figures", "latent", "layers", "losses", "metrics", "models", "networks", "noise",
-           "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning",
-           "verbs"]
+           "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning", "verbs"]

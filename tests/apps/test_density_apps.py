@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import catalogue
+from tfgen import catalogue, recipes
+from tfgen.data import DataSpec
 from tfgen.errors import UserError
 
 
@@ -25,6 +26,32 @@ def test_likelihood_is_not_typicality(app, tmp_path):
     assert list(rows) == ["its own", "half as bright", "black", "inverted", "uniform noise"]
     assert all(0 <= row["auroc"] <= 1 and 0 <= row["share_likelier"] <= 1 for row in list(rows.values())[1:])
     assert Image.open(tmp_path / "bits.png").size[0] > 400 and not list(tmp_path.glob("*.json"))
+
+
+def test_hierarchy_of_latents(app, tmp_path):
+    hierarchy = app("hierarchy_of_latents")
+    values = hierarchy.main(fast=True, folder=tmp_path / "runs", k=2)
+    assert values["bits_per_dim gain"] == values["bits_per_dim vae"] - values["bits_per_dim hierarchical_vae"]
+    assert values["least kl of a layer"] == min(values[f"kl_{layer}"] for layer in (1, 2, 3, 4)) and "kl_5" not in values
+    # 17 levels of the digits lie on 256; a bound that has not been trained is above 8 bits at most.
+    assert all(0 < values[f"bits_per_dim {name}"] < 8 for name in hierarchy.TRAININGS)
+    assert Image.open(tmp_path / "runs" / "hierarchy_of_latents.png").size[0] > 400 and not list(tmp_path.glob("*.json"))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    hierarchy.main(fast=True, folder=tmp_path / "runs")  # nothing is trained again
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 2
+
+
+def test_hierarchy_of_latents_keeps_upper_layers_and_names_hyperparameters_of_its_recipes(app):
+    hierarchy = app("hierarchy_of_latents")
+    model = recipes.find("hierarchical_vae").model(DataSpec("x", (8, 8, 1)), **hierarchy.TINY["hierarchical_vae"])
+    images = hierarchy.redrawn(model)
+    assert images.shape == (5, hierarchy.SAMPLES * hierarchy.REDRAWN, 8, 8, 1)
+    # The first of a group is the same whatever is kept, and all are the same if all layers are.
+    np.testing.assert_allclose(images[:, 0], np.repeat(images[:1, 0], 5, 0), atol=1e-6)
+    np.testing.assert_allclose(images[4, :hierarchy.REDRAWN], np.repeat(images[4, :1], hierarchy.REDRAWN, 0), atol=1e-6)
+    assert np.abs(images[0, 1] - images[0, 2]).max() > 1e-4
+    known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}
+    assert all(set(training.values) <= known[training.recipe] for training in hierarchy.TRAININGS.values())
 
 
 def test_explicit_densities(app, tmp_path):

@@ -50,6 +50,14 @@ def test_discretised_logistic_sums_to_one_over_the_levels():
         parameters = np.broadcast_to(np.float32([0.3, -1.0]), (2**bits, 1, 1, 2))
         total = np.exp(DiscretisedLogistic(bits).log_prob(tf.constant(parameters), grey)).sum()
         assert total == pytest.approx(1.0, abs=1e-4)
+    # 17 levels: no power of two.
+    grey, seventeen = (np.arange(17) / 16).astype("float32")[:, None, None, None], DiscretisedLogistic(levels=17)
+    parameters = tf.constant(np.broadcast_to(np.float32([0.3, -1.0]), (17, 1, 1, 2)))
+    assert np.exp(seventeen.log_prob(parameters, grey)).sum() == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_array_equal(DiscretisedLogistic(levels=16).log_prob(both(), X),
+                                  DiscretisedLogistic(4).log_prob(both(), X))
+    drawn = seventeen.draw(both(), np.full(X.shape, 0.4, "float32"), np.ones(3, "float32"))
+    np.testing.assert_allclose(16 * drawn.numpy() % 1, 0, atol=1e-6)
 
 
 def test_extreme_parameters_stay_finite():
@@ -78,7 +86,8 @@ def test_bernoulli_kl():
     assert np.isfinite(bernoulli_kl(0.05, np.float32([0.0, 1.0]))).all()
 
 
-@pytest.mark.parametrize("make", [lambda: Gaussian(0.0), lambda: Gaussian(-1), lambda: DiscretisedLogistic(0)])
+@pytest.mark.parametrize("make", [lambda: Gaussian(0.0), lambda: Gaussian(-1), lambda: DiscretisedLogistic(0),
+                                  lambda: DiscretisedLogistic(levels=1)])
 def test_bad_arguments(make):
     with pytest.raises(ValueError, match="expects"):
         make()

@@ -20,12 +20,21 @@ def pixels(path):
     ({"loss": [3.0, 2.0, float("nan"), 1.0], "val_loss": [2.5], "kl": [float("nan")] * 4, "val_only": [None, 1]},
      (12.0, 3.2)),
     ({name: np.linspace(1, 0, 200) for name in "abcd"}, (12.0, 5.9)),
+    ({name: np.linspace(30, 0, 20) for name in ("loss", "kl", *(f"kl_{layer}" for layer in range(1, 13)))}, (12.0, 3.2)),
 ])
 def test_curves_tolerates_gaps(tmp_path, history, size):
     plots.curves(tmp_path / "x.png", history)
     picture = pixels(tmp_path / "x.png")
     assert np.abs(np.array(picture.shape[1::-1]) - np.array(size) * 110).max() <= 1
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
+
+
+def test_numbered_quantities_share_a_panel():
+    names = ["loss", "kl_1", "val_loss", "kl_2", "val_kl_1", "val_kl_2", "critic_1", "depth_2", "depth_3"]
+    shown = plots.panels_of(dict.fromkeys(names))
+    assert list(shown) == ["loss", "kl_1 to kl_2, validation", "critic_1", "depth_2", "depth_3"]
+    assert [row[:2] for row in shown["kl_1 to kl_2, validation"]] == [("1", "val_kl_1"), ("2", "val_kl_2")]
+    assert list(plots.panels_of({"kl_1": [0], "kl_2": [0]})) == ["kl_1 to kl_2, train"]
 
 
 @pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": ["a"]}])

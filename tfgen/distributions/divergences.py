@@ -5,16 +5,20 @@ import math
 from keras import ops
 
 
-def gaussian_kl(mean, log_var):
-    """KL(N(mean, exp(log_var)) || N(0, 1)) per dimension: (mean^2 + exp(log_var) - 1 - log_var) / 2.
+def gaussian_kl(mean, log_var, prior_mean=0.0, prior_log_var=0.0):
+    """KL(N(mean, exp(log_var)) || N(prior_mean, exp(prior_log_var))) per dimension; the standard normal by default.
+
+    With d = log_var - prior_log_var: ((mean - prior_mean)^2 exp(-prior_log_var) + exp(d) - 1 - d) / 2.
 
     Args:
         mean, log_var: tensors of one shape.
+        prior_mean, prior_log_var: numbers, or tensors that broadcast with them.
 
     Returns:
-        A tensor of that shape, >= 0 (Kingma & Welling, 2013, appendix B).
+        A tensor of the broadcast shape, >= 0 (Kingma & Welling, 2013, appendix B).
     """
-    return 0.5 * (ops.square(mean) + ops.exp(log_var) - 1.0 - log_var)
+    ratio = log_var - prior_log_var
+    return 0.5 * (ops.square(mean - prior_mean) * ops.exp(-prior_log_var) + ops.exp(ratio) - 1.0 - ratio)
 
 
 def gaussian_log_prob(x, mean=0.0, log_var=0.0):

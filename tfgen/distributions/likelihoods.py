@@ -127,28 +127,36 @@ class Gaussian(Likelihood):
 
 @serializable
 class DiscretisedLogistic(Likelihood):
-    """A logistic integrated over each of the 2^bits grey levels (Kingma et al., 2016; Salimans et al., 2017).
+    """A logistic integrated over each of n grey levels k / (n - 1) (Kingma et al., 2016; Salimans et al., 2017).
 
     log p(x) = log(F(x + h) - F(x - h)), F(t) = sigmoid((t - mean) / scale), h half a level, with the tails in
     the first and the last level. The decoder gives mean and log scale (second half of its channels).
 
     Args:
-        bits: bits per value, 1 to 16.
+        bits: bits per value, 1 to 16, for n = 2^bits levels.
+        levels: n, 2 to 65,536, in place of `bits`; None: 2^bits.
     """
 
     parameters_per_value = 2
 
-    def __init__(self, bits=8):
+    def __init__(self, bits=8, levels=None):
         if bits not in range(1, 17):
             raise UserError(f"DiscretisedLogistic(bits) expects 1 to 16, received {bits}")
+        if levels is not None and levels not in range(2, 2**16 + 1):
+            raise UserError(f"DiscretisedLogistic(levels) expects None or 2 to 65,536, received {levels}")
         self.bits = bits
+        self.levels = levels
+
+    @property
+    def top(self):
+        """The highest level, n - 1."""
+        return (self.levels or 2**self.bits) - 1
 
     def log_prob(self, parameters, x):
         mean, log_scale = ops.split(parameters, 2, axis=-1)
         log_scale = _bounded_log_scale(log_scale)
-        top = 2**self.bits - 1
-        half = 0.5 / top
-        level = ops.round(x * top) / top
+        half = 0.5 / self.top
+        level = ops.round(x * self.top) / self.top
         return sum_pixels(log_mass(level - mean, half, log_scale, level < half, level > 1.0 - half))
 
     def mean(self, parameters):
@@ -157,8 +165,7 @@ class DiscretisedLogistic(Likelihood):
     def draw(self, parameters, uniforms, temperature):
         mean, log_scale = ops.split(parameters, 2, axis=-1)
         x = mean + per_image(temperature) * ops.exp(_bounded_log_scale(log_scale)) * logit(uniforms)
-        top = 2**self.bits - 1
-        return ops.round(ops.clip(x, 0.0, 1.0) * top) / top
+        return ops.round(ops.clip(x, 0.0, 1.0) * self.top) / self.top
 
 
 def log_mass(centred, half, log_scale, first, last):

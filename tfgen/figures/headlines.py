@@ -141,6 +141,19 @@ HEADLINES = {
         "Explicit densities: Fashion-MNIST, dynamically binarised",
         "nats per image (a VAE's bound: importance-weighted, 500 samples)", "nats {}", ("fvbn", "made", "pixelcnn"),
         ("vae", "iwae", "per-pixel categorical"), ()),
+    "hierarchy_of_latents": Headline(
+        "Hierarchical VAE, Fashion-MNIST, 256 grey levels", "negative log-likelihood, bits per dimension "
+        "(importance-weighted bound, 10 samples per test image), the same budget; lower is better",
+        {"hierarchical_vae": "bits_per_dim hierarchical_vae"}, {"vae": "bits_per_dim vae"},
+        grids=(Grid("model", {"test, bits per dimension": "bits_per_dim {}", "validation": "validation {}",
+                              "ELBO, nats per image": "elbo {}", "reconstruction term": "reconstruction {}",
+                              "KL term": "kl {}", "parameters": "parameters {}", "latents": "latents {}",
+                              "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),
+               Grid("layer of latents, top first", {"KL, nats per test image": "kl_{}"})),
+        labels={"bits_per_dim gain": "bits per dimension below the plain VAE's",
+                "least kl of a layer": "least KL of a layer, nats per test image"},
+        targets={"bits per dimension below the plain VAE's": "bits_per_dim gain",
+                 "least KL of a layer, nats per image": "least kl of a layer"}),
     "two_d_densities": Headline(
         "Flows of points in the plane", "KL divergence of the learned density from the true one, nats, 50,000 new points; "
         "lower is better", {name: f"divergence {name}" for name in ("moons", "rings", "checkerboard")},

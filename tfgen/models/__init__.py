@@ -1,6 +1,6 @@
 """One file per training procedure, one folder per family."""
 
-from tfgen.models.autoencoders import VAE, Autoencoder, StackedAutoencoder
+from tfgen.models.autoencoders import VAE, Autoencoder, HierarchicalVAE, StackedAutoencoder
 from tfgen.models.autoregressive import Autoregressive, MaskEnsemble
 from tfgen.models.base import AdversarialModel, GenerativeModel
 from tfgen.models.detectors import (
@@ -31,5 +31,5 @@ from tfgen.models.vector_quantised import DALLE, VQGAN, VQVAE, CodePrior
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
            "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly",
-           "GenerativeModel", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
-           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]
+           "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter",
+           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]

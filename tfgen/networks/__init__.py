@@ -8,6 +8,7 @@ from tfgen.networks import (
     dcgan,
     energy,
     grids,
+    ladder,
     lenet,
     made,
     mlp,
@@ -22,6 +23,6 @@ from tfgen.networks import (
     vector_quantised,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "lenet", "made", "mlp",
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "ladder", "lenet", "made", "mlp",
            "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation",
            "vector_quantised"]

@@ -4,9 +4,10 @@ import textwrap
 import warnings
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 from tfgen.errors import UserError
 from tfgen.files import written_aside
@@ -20,8 +21,9 @@ def curves(path, history):
 
     Args:
         path: file name; its suffix chooses the format.
-        history: {name: one value per epoch}; "val_x" shares the panel of "x". Lengths may differ. Non-finite values
-            leave a gap, bridged by a dotted line.
+        history: {name: one value per epoch}; "val_x" shares the panel of "x". "x_1" ... "x_n", n >= 2, share one panel, a
+            line each: their validation values, or the training values if they have no others. Lengths may differ.
+            Non-finite values leave a gap, bridged by a dotted line.
 
     Raises:
         UserError: for an empty history or values that are not numbers.
@@ -34,22 +36,27 @@ def curves(path, history):
     epochs = max((len(values) for values in history.values()), default=0)
     if not epochs:
         raise UserError("curves expects a history of at least one epoch, received none; train first")
-    names = list(dict.fromkeys(name.removeprefix("val_") for name in history))
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
+    shown = panels_of(history)
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
     figure = new_figure(max(4.0 * columns, 4.8), 2.7 * rows + 0.5)
     lines = {}
-    for index, name in enumerate(names):
+    for index, (name, keys) in enumerate(shown.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        drawn = False
-        for label, key, colour in (("train", name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
+        drawn = {}
+        for label, key, colour in keys:
             values = history.get(key, np.empty(0))
             x, finite = np.arange(1, len(values) + 1), np.isfinite(values)
             if finite.any():
                 axes.plot(x[finite], values[finite], color=colour, linewidth=1.2, linestyle=":")
-                lines[label], = axes.plot(x, values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
+                drawn[label], = axes.plot(x, values, color=colour, linewidth=1.6, marker="o", markersize=3.5,
                                           markevery=_marked(values))
-                drawn = True
+        if keys[0][0] != "train":
+            magnitudes(axes)
+            axes.legend(drawn.values(), drawn.keys(), fontsize=7, ncols=-(-len(drawn) // 8), loc="center left",
+                        bbox_to_anchor=(1.0, 0.5), frameon=False)
+        else:
+            lines |= drawn
         if not drawn:
             axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", va="center", color=INK)
             axes.set_yticks([])
@@ -64,6 +71,30 @@ def curves(path, history):
     if lines:
         figure.legend(lines.values(), lines.keys(), loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     write_figure(path, figure)
+
+
+def panels_of(history):
+    """{title: [(label, key of `history`, colour)]} of the panels of `curves`, in the order of the history's keys."""
+    names = list(dict.fromkeys(name.removeprefix("val_") for name in history))
+    families = {}
+    for name in names:
+        stem, _, number = name.rpartition("_")
+        if stem and number.isdecimal():
+            families.setdefault(stem, []).append(name)
+    families = {stem: found for stem, found in families.items()
+                if len(found) > 1 and found == [f"{stem}_{number}" for number in range(1, len(found) + 1)]}
+    shown = {}
+    for name in names:
+        family = families.get(name.rpartition("_")[0])
+        if family is None:
+            shown[name] = [("train", name, TRAIN), ("validation", f"val_{name}", VALIDATION)]
+        elif name == family[0]:
+            prefix = "val_" if f"val_{name}" in history else ""
+            title = f"{name} to {family[-1]}, {'validation' if prefix else 'train'}"
+            colours = colormaps["viridis"](np.linspace(0.0, 0.9, len(family)))
+            shown[title] = [(each.rpartition("_")[2], prefix + each, colour)
+                            for each, colour in zip(family, colours, strict=True)]
+    return shown
 
 
 def critic(path, real, fake, equilibrium=None, title="the critic's readings"):
@@ -132,6 +163,13 @@ def table(path, rows, columns, values, title=""):
     axes.spines[:].set_visible(False)
     axes.set_title(printable(title), fontsize=11, color=INK, parse_math=False)
     write_figure(path, figure)
+
+
+def magnitudes(axes):
+    """Makes the y axis fit for values of several magnitudes with 0 among them: linear up to 1, then logarithmic."""
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=1.0, subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _marked(values):

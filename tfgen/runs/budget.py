@@ -50,7 +50,7 @@ def train_from_scratch(recipe, name, epochs, out, seed=0, **values):
                             "hyperparameters": read(out)["hyperparameters"], "seeds": [seed]}
 
 
-def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, steps=None):
+def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, steps=None, callbacks=()):
     """Trains a recipe from scratch for a CPU-time budget or, with `minutes=None`, for `steps` steps.
 
     Args:
@@ -62,6 +62,7 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
         values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
         seed: seed of weights, noise and data order.
         steps: number of training steps, a multiple of 20, for recipes with schedules of fixed length.
+        callbacks: further callbacks of `fit`; an epoch has 20 steps.
 
     Returns:
         (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
@@ -70,7 +71,7 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
     model = recipe.model(dataset.spec, **(values or {}))
     budget = CpuBudget(minutes if steps is None else float("inf"))
     fit(model, dataset, recipe, batch_size, 100_000 if steps is None else steps // 20, seed, steps=20, validate=False,
-        callbacks=[StopOnNaN(), budget])
+        callbacks=[StopOnNaN(), budget, *callbacks])
     steps, rows = int(model.optimizer.iterations), batch_size * model.batches_per_step
     return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}

@@ -11,6 +11,7 @@ from tfgen.distributions import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
 from tfgen.models.autoencoders.autoencoder import EncoderDecoder, check_decoder
+from tfgen.models.autoencoders.bounds import importance_weighted
 from tfgen.models.base.generative import GenerativeModel
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
@@ -167,16 +168,11 @@ class VAE(EncoderDecoder, GenerativeModel):
         """
         seeds = noise.seeds_of(x)
         mean, log_var = self.posterior(x, label)
-        k = tf.broadcast_to(tf.cast(k, tf.int32), tf.shape(seeds))
 
-        def draw(index, total):
+        def log_weight(index):
             epsilon = self.posterior_noise(seeds, index)
             z = mean + ops.exp(0.5 * log_var) * epsilon
-            log_weight = self.likelihood.log_prob(self.parameters(z, label), x)
-            log_weight += self.log_ratio(z, mean, log_var, epsilon)
-            return index + 1, tf.where(index < k, ops.logaddexp(total, log_weight), total)
+            log_likelihood = self.likelihood.log_prob(self.parameters(z, label), x)
+            return log_likelihood + self.log_ratio(z, mean, log_var, epsilon)
 
-        start = tf.fill(tf.shape(seeds), -1e30)
-        _, total = tf.while_loop(lambda index, _: index < tf.reduce_max(k), draw, (tf.constant(0), start),
-                                 parallel_iterations=1)
-        return total - tf.math.log(tf.cast(k, tf.float32))
+        return importance_weighted(log_weight, k, tf.shape(seeds)[0])
