@@ -38,15 +38,19 @@ if not _start.COMMAND:
         AAE,
         ACGAN,
         BEGAN,
+        DALLE,
         DRAEM,
         EBGAN,
         GAN,
         VAE,
+        VQGAN,
+        VQVAE,
         AdversarialModel,
         AnomalyAutoencoder,
         AnomalyVAE,
         Autoencoder,
         Autoregressive,
+        CodePrior,
         CycleGAN,
         DeepSVDD,
         FAnoGAN,
@@ -68,9 +72,10 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
-           "CycleGAN", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly", "GenerativeModel",
-           "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN",
-           "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "__version__", "data", "detection", "distributions",
-           "doctor", "evaluation", "figures", "latent", "layers", "losses", "metrics", "models", "networks", "noise",
-           "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
+           "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly",
+           "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter",
+           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE",
+           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent", "layers",
+           "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers", "schedules",
+           "serializable", "serving", "toys", "tuning", "verbs"]
