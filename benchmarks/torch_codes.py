@@ -58,9 +58,9 @@ class Quantizer(nn.Module):
         self.sums.mul_(self.decay).index_add_(0, codes, z, alpha=rate)
         dead = self.counts < self.revive * mean
         dead |= fresh
-        drawn = z[torch.randint(len(z), (size,))]
-        self.counts[dead] = mean
-        self.sums.copy_(torch.where(dead[:, None], mean * drawn, self.sums))
+        drawn, new = z[torch.randperm(len(z))[torch.arange(size) % len(z)]], min(1.0, 2.0 * self.revive or 1.0) * mean
+        self.counts[dead] = new
+        self.sums.copy_(torch.where(dead[:, None], new * drawn, self.sums))
         kept = self.sums / self.counts.clamp(min=1e-12)[:, None]
         self.codebook.copy_(torch.where(dead[:, None], drawn, kept))
 

@@ -23,9 +23,9 @@ class VectorQuantizer(keras.layers.Layer):
     N_k <- decay N_k + (1 - decay) n_k, m_k <- decay m_k + (1 - decay) s_k, e_k <- m_k / N_k.
 
     A code is revived when its running number of vectors N_k falls below `revive` of the mean: it becomes a random vector of
-    the batch, with N_k the mean. At the first training step all codes do, so that the codebook starts from data. Jukebox
-    (Dhariwal et al., 2020, arXiv:2005.00341, section 3.1) revives below one vector per batch, and at each step until N_k has
-    grown.
+    the batch, with N_k twice that bound, so that it has some log(2) / (1 - decay) steps to be found useful. At the first
+    training step all codes do, so that the codebook starts from data. Jukebox (Dhariwal et al., 2020, arXiv:2005.00341,
+    section 3.1) revives below one vector per batch, and at each step until N_k has grown.
 
     The layer updates N, m and a codebook of running averages when it is called in training.
 
@@ -102,8 +102,9 @@ class VectorQuantizer(keras.layers.Layer):
         # Different rows, as far as there are enough.
         order = ops.argsort(keras.random.uniform((rows,), seed=self.seed_generator))
         drawn = ops.take(z, ops.take(order, ops.arange(self.codes) % rows), axis=0)
-        counts = ops.where(dead, mean, counts)
-        sums = ops.where(dead[:, None], mean * drawn, sums)
+        new = min(1.0, 2.0 * self.revive or 1.0) * mean
+        counts = ops.where(dead, new, counts)
+        sums = ops.where(dead[:, None], new * drawn, sums)
         # A code without vectors for long stays where it is.
         used = (counts > 1e-6)[:, None]
         means = sums / ops.where(used, counts[:, None], 1.0)
