@@ -136,7 +136,8 @@ def training(image_shape, steps, batch_size, **values):
 def jobs(fast):
     """{name: Job}."""
     steps, batch_size = (2, 8) if fast else (16, 128)
-    values = VALUES | ({"filters": 8, "residual_filters": 4, "codebook_size": 8, "code_dim": 4} if fast else {})
+    tiny = {"filters": 8, "residual_filters": 4, "codebook_size": 8, "code_dim": 4, "prior_filters": 4, "prior_blocks": 1}
+    values = VALUES | (tiny if fast else {})
     make = functools.partial(training, SHAPE, steps, batch_size, **values)
     marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
     return {"bench-vqvae": Job("Training speed of vqvae, first stage", make, batch_size, steps, marks)}
