@@ -30,8 +30,10 @@ from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES, STEPS, BATCH_SIZE = 20.0, 1000, 64
-SETTINGS = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_filters": 32, "cosine_decay": True}
+MINUTES, STEPS, BATCH_SIZE = 20.0, 14400, 64
+SETTINGS = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_filters": 32, "cosine_decay": True,
+            "autoencoder_share": 0.4, "learning_rate": 2e-3, "prior_learning_rate": 4e-3, "prior_warmup_steps": 200,
+            "prior_heads": 2, "prior_blocks": 4, "prior_dropout": 0.0}
 TINY = {"codebook_size": 8, "code_dim": 4, "filters": 4, "residual_filters": 2, "prior_head_units": 2, "prior_blocks": 1}
 SIZES, SHADES = ("small", "", "large"), ("very dark", "dark", "light", "very light")
 # Shown in the picture, with {} for the name of a class.
@@ -62,7 +64,7 @@ def agreement(live, captions, extractor, names, n, seed, temperature):
 def main(
     folder: Annotated[pathlib.Path, typer.Option(help="where the model is kept")] = pathlib.Path("runs/captions"),
     again: Annotated[bool, typer.Option("--again", help="train a model that was trained before, too")] = False,
-    temperature: Annotated[float, typer.Option(min=0.0, max=2.0, help="temperature of the codes' distribution")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, max=2.0, help="temperature of the codes' distribution")] = 0.5,
     fast: Annotated[bool, typer.Option(help="digits, tiny networks, a second; no record is written")] = False,
 ):
     """Trains the model if it is not there, then measures the agreement of images with captions, draws and records."""
