@@ -1,6 +1,7 @@
 """Models of discrete codes: an autoencoder, then a prior over its codes, within one training."""
 
 import math
+import random
 
 import keras
 
@@ -98,9 +99,10 @@ def vqvae2(hp, spec):
 
 def perceptual(spec):
     """The project's feature extractor with its feature maps as outputs, and the probabilities of four turns."""
-    network = extractor_training.network(spec.image_shape, 4, int(keras.random.randint((), 0, 2**31 - 1)))
+    # As Keras' own initializers draw their seeds.
+    network = extractor_training.network(spec.image_shape, 4, random.randint(0, 2**31 - 1))
     maps = [layer.output for layer in network.layers if isinstance(layer, keras.layers.ReLU)]
-    return keras.Model(network.inputs, [*maps, network.outputs[1]], name="perceptual")
+    return keras.Model(network.input, [*maps, network.outputs[1]], name="perceptual")
 
 
 @recipe(family="vector_quantised", paper="arXiv:2012.09841", objective=FRECHET)

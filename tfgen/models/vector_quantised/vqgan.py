@@ -118,7 +118,7 @@ class VQGAN(Coded, AdversarialModel):
     def generate(self, batch, training):
         vectors, codes, quantisation = self.quantised(batch, training)
         # The image, and what enters the decoder's last layer of weights.
-        whole = keras.Model(self.decoder.inputs, [self.decoder.outputs[0], self.last_layer.input])
+        whole = keras.Model(self.decoder.input, [self.decoder.outputs[0], self.last_layer.input])
         image, features = whole(vectors, training=training)
         return {"image": ops.cast(image, "float32"), "features": features, "codes": codes, "quantisation": quantisation}
 
