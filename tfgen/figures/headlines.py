@@ -203,7 +203,10 @@ HEADLINES = {
         {"dalle": ("class_agreement", "shade_correlation")}, {"the classifier, of test images": "classifier_accuracy"},
         grids=(Grid("class asked for", {"share of its images": "class_agreement {}"}),
                Grid("shade asked for", {"mean brightness of the object, 0 to 1": "brightness {}"})),
-        labels={"frechet_distance": "Fréchet distance with captions of validation images, test split"},
+        labels={"frechet_distance": "Fréchet distance with captions of validation images, test split",
+                "class_agreement": "share of images of the class asked for",
+                "shade_correlation": "rank correlation of shade asked for and brightness",
+                "classifier_accuracy": "accuracy of the classifier, test images"},
         targets={"class_agreement": "class_agreement", "shade_correlation": "shade_correlation"}),
     "gan_failure_modes": Headline(
         "GAN failure modes, grid of 25 and ring of 8 Gaussians", "share of samples within 3 sigma of a mode / modes found; "
