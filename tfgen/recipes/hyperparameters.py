@@ -64,10 +64,11 @@ def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, 
     return model
 
 
-def stage_rates(hp, default, prior_default, first, features=0):
+def stage_rates(hp, default, prior_default, first, features=0, betas=(0.9, 0.999)):
     """Learning rates of an autoencoder for `first` steps, then of a prior over its codes: hyperparameters `learning_rate`
     and `prior_learning_rate`. With `cosine_decay`, each decays to 0 at the end of its stage, if `total_steps` is known; the
-    prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for `features` steps at 1e-3."""
+    prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for `features` steps at 1e-3. One Adam with
+    these betas trains all."""
     rates = learning_rate(hp, default), hp.Float("prior_learning_rate", 1e-5, 1e-1, default=prior_default, sampling="log")
     total = hp.total_steps()
     rest = total - features - first
@@ -76,7 +77,8 @@ def stage_rates(hp, default, prior_default, first, features=0):
                         "before it: choose a smaller autoencoder_share")
     ends = (first, rest) if decays(hp) else (0, 0)
     parts = [rising(rates[0], 0, ends[0]), rising(rates[1], hp.Steps("prior_warmup_steps"), ends[1])]
-    return schedules.Consecutive(*([1e-3, *parts], [features, features + first]) if features else (parts, [first]))
+    starts = [features, features + first] if features else [first]
+    return schedules.Consecutive([1e-3, *parts] if features else parts, starts, betas)
 
 
 def encoder_channels(hp):

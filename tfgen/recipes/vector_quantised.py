@@ -123,11 +123,12 @@ def vqgan(hp, spec):
     model = VQGAN(encoder, networks.decoder(spec.image_shape, **about), [prior], critic, perceptual(spec), features, steps,
                   max(1, round(steps * hp.Float("critic_start", 0.0, 1.0, default=0.25))),
                   hp.Float("perceptual_weight", 0.0, 100.0, default=1.0), hp.Float("critic_weight", 0.0, 100.0, default=0.8))
-    rates = stage_rates(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features)
+    betas = 0.5, 0.9
+    rates = stage_rates(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features, betas)
     # Steps that the critic's optimizer counts are those of the stage with a critic.
     critic_rate = rising(hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log"), 0,
                          steps - model.critic_start if decays(hp) else 0)
-    model.compile(keras.optimizers.Adam(rates, 0.5, 0.9), keras.optimizers.Adam(critic_rate, 0.5, 0.9))
+    model.compile(keras.optimizers.Adam(rates, *betas), keras.optimizers.Adam(critic_rate, *betas))
     return model
 
 
