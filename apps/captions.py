@@ -52,7 +52,7 @@ def agreement(live, captions, extractor, names, n, seed, temperature):
     """Agreement of images with captions: {"class_agreement", "shade_correlation", "class_agreement CLASS", ...}."""
     texts, labels, shades = asked(names, n)
     images = live("sample", (seed << 32) + np.arange(n), caption=np.array(texts), temperature=temperature)
-    found = np.concatenate([extractor(part)[1].argmax(1) for part in np.array_split(images, max(1, n // 100))])
+    found = extractor.classes(images)
     brightness = np.asarray(captions.measured(images))[:, 0]
     values = {"class_agreement": float(np.mean(found == labels)),
               "shade_correlation": float(stats.spearmanr(shades, brightness).statistic)}
@@ -83,7 +83,7 @@ def main(
     live, captions, n = Live(model), model.captions, 120 if fast else 1080
     values = agreement(live, captions, extractor, captions.names, n, 1, temperature)
     real = dataset.images("test").astype("float32") / 255.0
-    right = np.concatenate([extractor(part)[1].argmax(1) for part in np.array_split(real, 10)]) == dataset.labels("test")
+    right = extractor.classes(real) == dataset.labels("test")
     values |= {"classifier_accuracy": float(right.mean())}
     if not fast:
         # Captions as often as those of validation images.

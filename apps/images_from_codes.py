@@ -26,6 +26,7 @@ from tfgen import data, files, metrics, pictures, recipes  # noqa: E402
 from tfgen.errors import require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
 from tfgen.figures import records  # noqa: E402
+from tfgen.layers import perplexity  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
@@ -63,8 +64,8 @@ def of_reconstructions(live, images, extractor, codes):
     parts = [np.array_split(x, -(-len(x) // 100)) for x in (images, made)]
     values["reconstruction_distance"] = metrics.compare(*parts, extractor)["frechet_distance"]
     if codes:
-        shares = np.unique(live("encode", images), return_counts=True)[1] / (len(images) * np.prod(live.latent_shape))
-        values["perplexity"] = float(np.exp(-np.sum(shares * np.log(shares))))
+        found = live("encode", images)
+        values["perplexity"] = float(perplexity(found, int(found.max()) + 1))
     return values
 
 

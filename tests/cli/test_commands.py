@@ -81,7 +81,7 @@ def test_conditional_samples_take_a_label(tfgen):
 def test_sheets_of_a_conditional_gan(tfgen):
     small = ["--set", "latent_dim=3", "--set", "filters=4", "--batch-size", "256", "--quiet"]
     assert tfgen("train", "biggan", "--epochs", 1, "--out", "run", *small)[0] == 0
-    for sheet, columns in ((["--interpolate"], 8), (["--class-rows"], 8),
+    for sheet, columns in ((["--interpolate"], 8), (["--sweep", "truncation"], 8), (["--class-rows"], 8),
                            (["--sweep", "label", "--truncation", 0.5], 10)):
         code, out, err = tfgen("sample", "run", "--n", 16, *sheet, "--out", "a.npy")
         assert code == 0, err

@@ -40,6 +40,7 @@ def test_classifier_of_digits(digits, cache):
     np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
     np.testing.assert_allclose(extractor(images[3:4])[0], rows[3:4], atol=1e-5)
     assert extractor.accuracy > 0.9
+    np.testing.assert_array_equal(extractor.classes(images, batch_size=2), extractor(images)[1].argmax(1))
     assert extractor.describe() == {"extractor": "tfgen-classifier:digits", "checksum": extractor.checksum,
                                     "resize": "none", "accuracy": round(extractor.accuracy, 4)}
     assert len(extractor.checksum) == 16 and int(extractor.checksum, 16) >= 0

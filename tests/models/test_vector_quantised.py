@@ -104,8 +104,9 @@ def test_codes_decode_to_the_reconstruction(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_stage_moves_its_own_weights_alone(name):
-    model = tiny(name)
+def test_each_stage_learns_and_moves_its_own_weights_alone(name):
+    model = tiny(name, learning_rate=1e-2, prior_learning_rate=1e-2)
+    key = "generator_loss" if name == "vqgan" else "loss"
     data = tf.data.Dataset.from_tensors(batch(name)).repeat(5)
     parts = {"autoencoder": lambda: [*model.encoder.variables, *model.decoder.variables],
              "prior": lambda: model.prior_variables}
@@ -117,7 +118,9 @@ def test_each_stage_moves_its_own_weights_alone(name):
     for start, end in zip([0, *ends], ends):
         before = {part: [v.numpy() for v in found()] for part, found in parts.items()}
         assert int(model.step) == start and int(model.stage_at(model.step)) == len(moves)
-        model.fit(data.repeat().take(end - start), epochs=1, verbose=0)
+        losses = model.fit(data.repeat(), steps_per_epoch=1, epochs=end - start, verbose=0).history[key]
+        # The first step meets a codebook that is not yet from data; a critic that learns may raise the loss.
+        assert losses[-1] < losses[1] or (name == "vqgan" and len(moves) == 2)
         moves.append({part for part, found in parts.items()
                       if any(np.any(v.numpy() != b) for v, b in zip(found(), before[part], strict=True))})
     wanted = [{"autoencoder"}, {"prior"}]

@@ -60,6 +60,11 @@ class Extractor:
         outputs = [output.numpy() for output in self._forward(tf.convert_to_tensor(images))]
         return outputs[0], outputs[1] if self.num_classes is not None else None
 
+    def classes(self, images, batch_size=100):
+        """The likeliest class of each image, int (B,); only for an extractor with `num_classes`. Arguments as for a call."""
+        parts = (images[start:start + batch_size] for start in range(0, len(images), batch_size))
+        return np.concatenate([self(part)[1].argmax(1) for part in parts])
+
     def describe(self):
         """The entries for a record: {"extractor", "checksum", "resize"} and, if known, "accuracy"."""
         about = {"extractor": self.name, "checksum": self.checksum, "resize": self.resize}

@@ -9,6 +9,7 @@ from tfgen.data.classes import title_of
 from tfgen.evaluation import extractor_training
 from tfgen.layers import Captions, VectorQuantizer
 from tfgen.models import DALLE, VQGAN, VQVAE, CodePrior
+from tfgen.models.vector_quantised.coded import grids_of
 from tfgen.networks import pixelcnn, transformer, translation
 from tfgen.networks import vector_quantised as networks
 from tfgen.recipes.hyperparameters import classes, critic_layers, decays, first_stage, rising, stage_rates
@@ -51,12 +52,6 @@ def transformer_prior(hp, grid, tokens, segments=None):
         grid, tokens, units=heads * hp.Int("prior_head_units", 2, 256, default=32),
         blocks=hp.Int("prior_blocks", 1, 48, default=6), heads=heads,
         dropout=hp.Float("prior_dropout", 0.0, 0.9, default=0.1), segments=segments))
-
-
-def grids_of(encoder):
-    """[(h, w)] of an encoder's codes."""
-    grids = len(encoder.outputs) // 3
-    return [codes.shape[1:] for codes in encoder.outputs[grids:2 * grids]]
 
 
 def shared(hp):

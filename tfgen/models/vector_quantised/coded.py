@@ -49,8 +49,7 @@ class Coded(Stages):
         require(made == taken, f"the encoder gives quantised maps of {made}, the decoder takes {taken}")
         made = tuple(decoder.outputs[0].shape[1:])
         require(made == self.image_shape, f"the decoder gives images of {made}, the encoder takes {self.image_shape}")
-        self.check_priors([(*codes.shape[1:], quantizer.codes)
-                           for codes, quantizer in zip(encoder.outputs[number:2 * number], self.quantizers)])
+        self.check_priors([(*grid, quantizer.codes) for grid, quantizer in zip(self.grids, self.quantizers)])
 
     @property
     def quantizers(self):
@@ -72,8 +71,7 @@ class Coded(Stages):
     @property
     def grids(self):
         """[(h, w)] of the grids of codes."""
-        number = len(self.quantizers)
-        return [tuple(x.shape[1:]) for x in self.encoder.outputs[number:2 * number]]
+        return grids_of(self.encoder)
 
     @property
     def latent_shape(self):
@@ -179,6 +177,12 @@ class Coded(Stages):
             codes.append(prior.draw(seeds, temperature, above, index))
             above = prior.levels(codes[-1])
         return self.painted(codes)
+
+
+def grids_of(encoder):
+    """[(h, w)] of the grids of codes of an encoder, see `Coded.take`."""
+    number = len(encoder.outputs) // 3
+    return [tuple(codes.shape[1:]) for codes in encoder.outputs[number:2 * number]]
 
 
 def perplexity_names(grids):

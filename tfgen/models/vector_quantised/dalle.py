@@ -54,8 +54,7 @@ class DALLE(VQVAE):
     def check_priors(self, wanted):
         require(len(wanted) == 1, f"DALLE expects one grid of codes, received {len(wanted)}")
         height, width, codes = wanted[0]
-        super_wanted = [(self.captions.most + height * width, 1, self.captions.size + codes)]
-        super().check_priors(super_wanted)
+        super().check_priors([(self.captions.most + height * width, 1, self.captions.size + codes)])
 
     @property
     def prior(self):
