@@ -6,8 +6,8 @@
 
 Budget: CPU time of this process in training, one thread for TensorFlow's operations, without tracing the step. The number of
 steps is fixed, because the two stages of a model of codes and its learning rates follow from it; it was chosen to end within
-the budget. Settings were chosen on the validation split; figures are on the test split. `dcgan` has the settings of
-`apps/gan_zoo.py`, whose budget is 3 minutes.
+the budget. Settings were chosen on the validation split; the models are measured on the test split, and recorded, once all
+are there. `dcgan` has the settings of `apps/gan_zoo.py`, whose budget is 3 minutes.
 """
 
 import os
@@ -45,9 +45,10 @@ class Training:
 AUTOENCODER = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_filters": 32, "cosine_decay": True}
 TRAININGS = {
     "vae": Training(40000, 128, {}),
-    "dcgan": Training(36000, 64, {"filters": 32, "learning_rate": 1e-3}),
-    "vqvae": Training(18000, 64, AUTOENCODER | {
-        "autoencoder_share": 8000 / 18000, "learning_rate": 2e-3, "prior_learning_rate": 5e-3, "prior_warmup_steps": 200}),
+    "dcgan": Training(48000, 64, {"filters": 32, "learning_rate": 1e-3}),
+    "vqvae": Training(21000, 64, AUTOENCODER | {
+        "autoencoder_share": 9000 / 21000, "learning_rate": 2e-3, "prior_learning_rate": 5e-3, "prior_warmup_steps": 200,
+        "prior_dropout": 0.1}),
     "vqgan": Training(14000, 64, AUTOENCODER | {
         "codebook": "ema", "perceptual_share": 400 / 14000, "autoencoder_share": 5500 / 14000, "learning_rate": 1e-3,
         "critic_learning_rate": 1e-3, "critic_filters": 16, "prior_learning_rate": 4e-3, "prior_warmup_steps": 200,
@@ -69,29 +70,28 @@ def of_reconstructions(live, images, extractor, codes):
     return values
 
 
-def measure(name, training, dataset, extractor, folder, n):
-    """Trains a model; writes NAME.keras, its figures NAME.json and 16 samples and reconstructions NAME.npz to `folder`."""
+def measured(name, live, dataset, extractor, split, n):
+    """Figures of a model on a split: those of n samples, and of reconstructions."""
+    found = samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, n)
+    if "reconstruct" in live.names:
+        images = dataset.images(split)[:n].astype("float32") / 255.0
+        found |= of_reconstructions(live, images, extractor, live.latent_dtype == "int64")
+    shown = ", ".join(f"{key} {found[key]:.4g}" for key in ("frechet_distance", "reconstruction_distance", "squared_error",
+                                                          "perplexity") if key in found)
+    print(f"{name:6} {split}: {shown}", flush=True)
+    return found
+
+
+def train(name, training, dataset, extractor, folder, n):
+    """Trains a model; writes NAME.keras and NAME.json, with its figures on the validation split, to `folder`."""
     values = training.values | ({"total_steps": training.steps} if name.startswith("vq") else {})
     model, cost = budget.train_for_budget(None, recipes.find(name), dataset, training.batch_size, values,
                                           steps=training.steps)
     model.save(folder / f"{name}.keras")
-    live, row = Live(model), {"recipe": name, "settings": values, "batch_size": training.batch_size, **cost}
-    pictured = {"samples": live("sample", np.arange(16))}
-    for split in ("validation", "test"):
-        found = samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, n)
-        if "reconstruct" in live.names:
-            images = dataset.images(split)[:n].astype("float32") / 255.0
-            found |= of_reconstructions(live, images, extractor, live.latent_dtype == "int64")
-            pictured |= {"images": images[:16], "reconstructions": live("reconstruct", images[:16])}
-        row |= found if split == "test" else {
-            f"validation_{key}": found[key] for key in ("frechet_distance", "squared_error") if key in found}
-    row["parameters"] = model.count_params()
-    with files.written_aside(folder / f"{name}.npz") as aside, open(aside, "wb") as file:
-        np.savez(file, **pictured)
-    files.write_json(folder / f"{name}.json", row)
-    shown = ", ".join(f"{key} {row[key]:.4g}" for key in ("frechet_distance", "reconstruction_distance", "squared_error",
-                                                        "perplexity", "cpu_minutes") if key in row)
-    print(f"{name:6} {shown}", flush=True)
+    found = measured(name, Live(model), dataset, extractor, "validation", n)
+    validation = {f"validation_{key}": found[key] for key in ("frechet_distance", "squared_error") if key in found}
+    files.write_json(folder / f"{name}.json", {"recipe": name, "settings": values, "batch_size": training.batch_size, **cost,
+                                               "parameters": model.count_params(), **validation})
     keras.backend.clear_session()
 
 
@@ -109,22 +109,25 @@ def main(
     wanted = {name: Training(20, 16, TINY[name]) for name in TINY} if fast else TRAININGS
     for name, training in wanted.items():
         if (not only or name in only) and (again or not (folder / f"{name}.json").exists()):
-            measure(name, training, dataset, extractor, folder, n)
+            train(name, training, dataset, extractor, folder, n)
     rows = {name: files.read_json(folder / f"{name}.json") for name in wanted if (folder / f"{name}.json").exists()}
     if len(rows) < len(wanted):
         return rows
-    require(len({(row["checksum"], row["n_fake"]) for row in rows.values()}) == 1,
-            f"figures in {folder} come from different classifiers or numbers of samples: train with --again")
     spent = {name: row["cpu_minutes"] for name, row in rows.items()}
     require(max(spent.values()) <= MINUTES, f"expected at most {MINUTES:g} CPU minutes each, received {spent}: lower the "
                                             "steps and train with --again")
+    drawn, images = {}, dataset.images("test")[:16].astype("float32") / 255.0
+    for name in rows:
+        live = Live(keras.models.load_model(folder / f"{name}.keras"))
+        rows[name] |= measured(name, live, dataset, extractor, "test", n)
+        drawn[name] = {"samples": live("sample", np.arange(16))}
+        drawn[name] |= {"reconstructions": live("reconstruct", images)} if "reconstruct" in live.names else {}
     picture = (folder if fast else records.RESULTS / "pictures") / "images_from_codes.png"
-    drawn = {name: np.load(folder / f"{name}.npz") for name in rows}
     ranked = sorted(rows, key=lambda name: rows[name]["frechet_distance"])
     shown = {f"{name}, samples  {rows[name]['frechet_distance']:.3g}": drawn[name]["samples"] for name in ranked}
     shown |= {f"{name}, reconstructed  {rows[name]['squared_error']:.4f}": drawn[name]["reconstructions"]
               for name in ranked if "reconstructions" in drawn[name]}
-    pictures.save_rows(picture, shown | {"test images": drawn["vqvae"]["images"]})
+    pictures.save_rows(picture, shown | {"test images": images})
     if not fast:
         first = rows[ranked[0]]
         values = {f"frechet_distance {name}": rows[name]["frechet_distance"] for name in ranked}

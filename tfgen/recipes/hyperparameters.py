@@ -122,7 +122,11 @@ def objective(hp, default):
     return OBJECTIVES[hp.Choice("objective", list(OBJECTIVES), default=default)]()
 
 
-def critic_layers(hp, spec):
-    """Stride-2 layers of a PatchGAN critic: its receptive field is 1 pixel for 0, 16 for 1, 70 for 3, 286 for 5."""
+def critic_layers(hp, spec, within=False):
+    """Stride-2 layers of a PatchGAN critic: its receptive field is 1 pixel for 0, 16 for 1, 70 for 3, 286 for 5.
+
+    By default 3, or with `within` as many up to 3 as have a receptive field smaller than the image, at least 1.
+    """
     deepest = translation.deepest(spec.image_shape)
-    return hp.Int("critic_layers", 0, deepest, default=min(3, deepest))
+    local = [depth for depth in (1, 2, 3) if translation.receptive_field(depth) < min(spec.image_shape[:2])]
+    return hp.Int("critic_layers", 0, deepest, default=min(max([1, *local]) if within else 3, deepest))

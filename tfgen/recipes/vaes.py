@@ -72,9 +72,10 @@ def hierarchical_vae(hp, spec):
     """Hierarchical VAE (Sonderby et al., 2016; Child, 2021): layers of latents, drawn top-down on ever finer grids.
 
     With the defaults, images of 28x28 have a layer each on grids of 1x1, 4x4, 7x7 and 14x14. The paper's model of CIFAR-10
-    has 45 layers on grids of 1x1 to 32x32 (stem=0), filters=384, widest=384, bottleneck=0.25, latent_channels=16, batches of
-    32 and a rate of 2e-4; the defaults are for small grey images on a CPU. Without a warm-up of the KL term (Sonderby et
-    al., 2016) the finest layers may stay at their priors.
+    has many more layers, most of them on the finest grids up to 32x32 (stem=0), with units=filters=widest=384,
+    bottleneck=0.25, latent_dim=latent_channels=16, a mixture of logistics, batches of 32 and a rate of 2e-4; the defaults
+    are for small grey images on a CPU. Without a warm-up of the KL term (Sonderby et al., 2016) the finest layers may stay
+    at their priors.
     """
     likelihood, stem = chosen_likelihood(hp, spec, "discretised_logistic"), hp.Int("stem", 0, 3, default=1)
     # Below the top, at least three grids, the coarsest of at most four places a side.

@@ -107,12 +107,13 @@ def vqgan(hp, spec):
     The autoencoder's networks are those of `vqvae`; the paper's are deeper, with group normalisation and attention. The
     perceptual network is the project's feature extractor, trained in the first steps. Rates are the authors' 4.5e-6 per
     image of a batch, for 128 images. One Adam(0.5, 0.9) trains all stages; the authors' transformer has AdamW(0.9, 0.95).
+    The weights of codebook and commitment are the paper's; the authors' code has them the other way round.
     """
     codes, about = quantizer(hp, size=1024, codebook="trained")(), sizes(hp, spec)
     encoder = networks.encoder(spec.image_shape, codes, **about)
     prior = transformer_prior(hp, grids_of(encoder)[0], codes.codes)
     critic = translation.patchgan(spec.image_shape, filters=hp.Int("critic_filters", 2, 512, default=64),
-                                  depth=critic_layers(hp, spec), norm="batch")
+                                  depth=critic_layers(hp, spec, within=True), norm="batch")
     features = max(1, first_stage(hp, "perceptual_share", default=0.05))
     steps = max(1, first_stage(hp, "autoencoder_share"))
     model = VQGAN(encoder, networks.decoder(spec.image_shape, **about), [prior], critic, perceptual(spec), features, steps,

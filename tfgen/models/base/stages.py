@@ -11,7 +11,8 @@ class Stages:
     A subclass calls `add_step` in its `__init__` (or has its own `step`), defines `stage_at` and `stages`, and
     computes what depends on the stage with `by_stage`. The step is saved with the model, so that training continues
     in the same stage after loading. The optimizer counts the steps of all stages, so that Adam's bias correction does not
-    restart with a stage: the first updates of a later stage are larger than the learning rate.
+    restart with a stage, and the first updates of a later stage are larger than the learning rate, unless the rate is a
+    `schedules.Consecutive` with the Adam's betas.
 
     Attributes:
         step: int32 scalar, number of training steps so far.
