@@ -22,7 +22,8 @@ RATE = 1e-3
 # What the checks of a recipe leave out, because two libraries cannot share it.
 QUIET = {"pix2pix": {"dropout": 0.0}}
 # Hyperparameters for tests.
-TINY = {"pix2pix": {"filters": 4}, "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
+TINY = {"wgan_gp": {"critic_steps": 2}, "pix2pix": {"filters": 4},
+        "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
 
 
 def build(recipe, weights=None, **flags):
@@ -115,10 +116,11 @@ def twins_of(make, model):
     return {name: make(model, last) for name, last in (("torch", False), ("torch_channels_last", True))} if torch else {}
 
 
-def adversarial(recipe, steps, batch_size):
-    """As `training`, for a GAN; `steps` batches, of which a step takes as many as the critic's updates."""
+def adversarial(recipe, steps, batch_size, **values):
+    """As `training`, for a GAN with hyperparameters `values`; `steps` batches, of which a step takes as many as the
+    critic's updates."""
     keras.utils.set_random_seed(0)
-    make = functools.partial(recipes.find(recipe).model, SPEC)
+    make = functools.partial(recipes.find(recipe).model, SPEC, **values)
     first = make()
     rows = batch_size * first.batches_per_step
     images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
@@ -153,7 +155,8 @@ def jobs(fast):
                                        batch_size, steps, marks)
     for recipe in ("dcgan", "wgan_gp"):
         found[f"bench-{recipe.replace('_', '-')}"] = Job(
-            f"Training speed of {recipe}", functools.partial(adversarial, recipe, gan_steps, gan_batch),
+            f"Training speed of {recipe}", functools.partial(adversarial, recipe, gan_steps, gan_batch,
+                                                             **TINY.get(recipe, {}) if fast else {}),
             gan_batch, gan_steps, marks)
     marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
     for recipe, usual, values in (("pix2pix", 8, {"filters": 32}), ("cyclegan", 4, {"filters": 16, "total_steps": 0})):

@@ -1,6 +1,7 @@
 """One import of the library a process; few threads, so that two workers share two cores."""
 
 import atexit
+import functools
 import gc
 import os
 import shutil
@@ -16,6 +17,8 @@ import tfgen  # noqa: E402, F401, I001
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+from tfgen.evaluation import extractor_training  # noqa: E402
+
 # What the libraries made at import stays: without this, every full collection walks it.
 gc.collect()
 gc.freeze()
@@ -27,11 +30,31 @@ def fresh_state(request):
 
     Clearing the state or seeding TensorFlow drops every compiled kernel, and with them the optimised graphs of traced
     functions. A full collection of garbage would walk every object of every model alive, so none is asked for here.
+
     """
     if "case" not in request.fixturenames:
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
     yield
+
+
+@pytest.fixture(autouse=True)
+def short_extractors(request):
+    """Feature extractors whose training is given no length train for one epoch: what asks for them needs features, not good
+    ones, but for slow tests; tests of the extractors give a length. Gives the library's own function of the length."""
+    usual = extractor_training.default_epochs
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("slow"):
+            patch.setattr(extractor_training, "default_epochs", lambda dataset, task: 1)
+        yield usual
+
+
+@pytest.fixture
+def opened_once(monkeypatch):
+    """Commands of one test share what they open: a run or an export is loaded, and each of its verbs traced, once."""
+    from tfgen.cli import lazy
+
+    monkeypatch.setattr(lazy.opening, "open_verbs", functools.cache(lazy.opening.open_verbs))
 
 
 @pytest.fixture(name="tfgen")

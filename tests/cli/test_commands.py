@@ -11,7 +11,7 @@ from PIL import Image
 from tfgen.serving import export
 
 
-def test_from_training_to_a_served_model(tfgen):
+def test_from_training_to_a_served_model(tfgen, opened_once):
     seed = 99999999999  # wider than Keras' own
     assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--seed", seed, "--out", "run", *SMALL)[0] == 0
     assert tfgen("sample", "run", "--n", 16, "--seed", seed, "--out", "a.png")[0] == 0
@@ -69,7 +69,7 @@ def test_from_training_to_a_served_model(tfgen):
     assert len(pathlib.Path("run/history.csv").read_text().splitlines()) == 3
 
 
-def test_conditional_samples_take_a_label(tfgen):
+def test_conditional_samples_take_a_label(tfgen, opened_once):
     assert tfgen("train", "conditional_vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     assert tfgen("sample", "run", "--n", 4, "--label", 3, "--out", "a.npy")[0] == 0
     assert tfgen("sample", "run", "--n", 4, "--option", "label=3", "--out", "b.npy")[0] == 0
@@ -78,7 +78,7 @@ def test_conditional_samples_take_a_label(tfgen):
     assert code == 2 and "0 ... 9" in err
 
 
-def test_sheets_of_a_conditional_gan(tfgen):
+def test_sheets_of_a_conditional_gan(tfgen, opened_once):
     small = ["--set", "latent_dim=3", "--set", "filters=4", "--batch-size", "256", "--quiet"]
     assert tfgen("train", "biggan", "--epochs", 1, "--out", "run", *small)[0] == 0
     for sheet, columns in ((["--interpolate"], 8), (["--sweep", "truncation"], 8), (["--class-rows"], 8),
@@ -112,7 +112,7 @@ def test_one_class_data(tfgen, tmp_path):
         assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
 
 
-def test_an_autoencoder_samples_from_a_mixture(tfgen):
+def test_an_autoencoder_samples_from_a_mixture(tfgen, opened_once):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):
         assert tfgen("sample", "run", "--n", 4, "--seed", 3, "--out", name)[0] == 0
@@ -132,7 +132,7 @@ def test_tune(tfgen, tuner):
     assert pathlib.Path("search/best/model.keras").exists()
 
 
-def test_captions_and_codes(tfgen, tmp_path):
+def test_captions_and_codes(tfgen, opened_once, tmp_path):
     """A caption is a string, codes are whole numbers; unknown words and codes of another kind are answered in a line."""
     export.export(tiny("dalle"), tmp_path / "served")
     code, out, err = tfgen("sample", "served", "--caption", "very dark 1", "--n", 4, "--out", "dark.npy")

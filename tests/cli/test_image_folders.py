@@ -5,10 +5,11 @@ import pathlib
 
 import numpy as np
 import pytest
-from cases import SMALL
+from cases import SMALL, tiny
 from PIL import Image
 
 from tfgen.cli import lazy
+from tfgen.serving import export
 
 
 def write_photos(folder):
@@ -21,7 +22,7 @@ def write_photos(folder):
     (folder / ".hidden.png").write_bytes(b"passed over")
 
 
-def test_translate_a_folder(tfgen, tmp_path):
+def test_translate_a_folder(tfgen, opened_once, tmp_path):
     small = ["--set", "filters=2", "--set", "blocks=1", "--batch-size", "64", "--quiet"]
     code, _, err = tfgen("train", "cyclegan", "--domains", "0,1", "--epochs", 1, "--out", "run", *small)
     assert code == 0, err
@@ -50,7 +51,7 @@ def test_translate_a_folder(tfgen, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
 
 
-def test_a_detector_from_training_to_a_report(tfgen, tmp_path):
+def test_a_detector_from_training_to_a_report(tfgen, opened_once, tmp_path):
     code, _, err = tfgen("train", "ae_anomaly", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
     assert code == 0, err
     metrics = json.loads(pathlib.Path("run/metrics.json").read_text())
@@ -113,10 +114,10 @@ def test_score_a_folder(tfgen, tmp_path, monkeypatch):
     assert code == 0 and "0 anomalous at threshold inf (not calibrated: tfgen export --fpr" in out and out.count("\n") == 1
 
 
-def test_a_model_that_cannot_score(tfgen, tmp_path):
+def test_a_model_that_cannot_score(tfgen, opened_once, tmp_path):
     write_photos(tmp_path / "photos")
-    assert tfgen("train", "vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
-    for arguments, message in ((["run"], "this model cannot score; it has reconstruct, encode"),
-                               (["nowhere"], "there is no"), (["run", "--top", 0], "--top")):
+    export.export(tiny("vae"), tmp_path / "served")
+    for arguments, message in ((["served"], "this model cannot score; it has reconstruct, encode"),
+                               (["nowhere"], "there is no"), (["served", "--top", 0], "--top")):
         code, _, err = tfgen("score", *arguments, "--images", "photos", "--out", "report")
         assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("report").exists()

@@ -1,4 +1,5 @@
 import random
+import types
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ from tfgen.errors import UserError
 from tfgen.evaluation import extractor_training, features
 
 EPOCHS = 8
+# In one process, so that the extractor of digits is trained once.
+pytestmark = pytest.mark.xdist_group("extractors")
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,13 @@ def unlabelled(image_shape, count=48):
     images = np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
     spec = DataSpec("plain", image_shape, None, {"train": count, "validation": count})
     return Dataset(spec, {"train": (images, None), "validation": (images, None)})
+
+
+@pytest.mark.parametrize("rows, copies, epochs", [
+    (1000, 1, 40), (60_000, 1, 5), (70_000, 1, 5), (10**6, 1, 3), (100, 4, 10), (60_000, 4, 2), (10**6, 4, 1)])
+def test_epochs_are_for_300_000_rows(short_extractors, rows, copies, epochs):
+    dataset = types.SimpleNamespace(images={"train": range(rows)}.get)
+    assert short_extractors(dataset, types.SimpleNamespace(copies=copies)) == epochs
 
 
 def test_classifier_of_digits(digits, cache):

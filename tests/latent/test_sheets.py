@@ -24,9 +24,10 @@ def test_sweep_has_a_seed_a_row_and_a_value_a_column():
     made = sheets.sweep(live, "truncation", np.arange(3), [0.5, 6.0], label=1)
     np.testing.assert_allclose(made[:, 1], live("sample", np.arange(3), truncation=6.0, label=1), atol=1e-6)
     assert sheets.sweep(live, "label", np.arange(2)).shape == (2, 3, 8, 8, 1)
-    codes = sheets.sweep_values(Live(tiny("infogan")).options["sample"]["code_1"])
+    options = Live(tiny("infogan")).options["sample"]
+    codes = sheets.sweep_values(options["code_1"])
     assert codes[0] == -3 and codes[-1] == 3
-    np.testing.assert_array_equal(sheets.sweep_values(Live(tiny("infogan")).options["sample"]["category"]), [0, 1, 2])
+    np.testing.assert_array_equal(sheets.sweep_values(options["category"]), [0, 1, 2])
 
 
 def test_class_rows_share_their_columns_seeds():

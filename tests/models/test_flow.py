@@ -129,7 +129,9 @@ def test_variational_noise_density_is_that_of_its_change_of_variables():
     assert inverse_q.mean() == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+# The tests of one recipe run in one process, so that it is trained once.
+@pytest.fixture(scope="module", params=[
+    pytest.param(name, marks=pytest.mark.xdist_group(f"trained-{name}")) for name in RECIPES])
 def trained(request):
     keras.utils.set_random_seed(1)
     model = tiny(request.param, learning_rate=3e-3)

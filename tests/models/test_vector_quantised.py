@@ -148,19 +148,21 @@ def test_losses_are_those_of_a_float64_reference():
     assert float(found["loss"]) == pytest.approx(error / 0.5 + commitment + bits, rel=1e-5)
 
 
-@pytest.mark.parametrize("name, before", [("vqvae", 5), ("vqvae", 25), ("vqgan", 25), ("dalle", 15), ("dalle", 25)])
-def test_resumes_in_the_middle_of_a_stage(name, before, tmp_path):
+@pytest.mark.parametrize("name, stops", [("vqvae", (5, 25)), ("vqgan", (25,)), ("dalle", (15, 25))])
+def test_resumes_in_the_middle_of_a_stage(name, stops, tmp_path):
     """A saved model goes on in its stage, and makes the step that the unbroken one makes."""
     quiet = {"prior_dropout": 0.0} | ({"omission": 0.0} if name == "dalle" else {})
     model, data = tiny(name, **quiet), tf.data.Dataset.from_tensors(batch(name))
-    model.fit(data.repeat(before), verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert int(loaded.step) == before and int(loaded.stage_at(loaded.step)) == sum(before >= start for start in model.starts)
-    ours, theirs = (one.fit(data.repeat(1), verbose=0).history for one in (model, loaded))
-    assert {k: pytest.approx(v, rel=1e-4, abs=1e-6) for k, v in ours.items()} == theirs
-    for a, b in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+    for before in stops:
+        model.fit(data.repeat(before - int(model.step)), verbose=0)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert int(loaded.step) == before
+        assert int(loaded.stage_at(loaded.step)) == sum(before >= start for start in model.starts)
+        ours, theirs = (one.fit(data.repeat(1), verbose=0).history for one in (model, loaded))
+        assert {k: pytest.approx(v, rel=1e-4, abs=1e-6) for k, v in ours.items()} == theirs
+        for a, b in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
 
 
 def test_a_trained_codebook_moves_with_the_optimizer():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,24 @@ def digits():
 def train(digits, out, recipe="vae", epochs=2, values=None, **about):
     values = tiny_values(recipe) | (values or {})
     return runs.train(recipe, digits, out, epochs, values, batch_size=256, verbose=0, **about)
+
+
+# In one process, so that the run is trained once.
+shares_a_run = pytest.mark.xdist_group("one_epoch")
+
+
+@pytest.fixture(scope="module")
+def one_epoch(digits, tmp_path_factory):
+    """A run of the recipe `vae` that has trained for one epoch; tests work on a copy."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(digits, out, epochs=1)
+    return out
+
+
+@pytest.fixture
+def run(one_epoch, tmp_path):
+    """A copy of the run of one epoch."""
+    return shutil.copytree(one_epoch, tmp_path / "run")
 
 
 def test_a_run_folder_holds_everything(digits, tmp_path):
@@ -54,15 +73,14 @@ def test_a_seed_repeats_the_run(digits, tmp_path):
     assert a == b != c
 
 
-def test_resume_goes_on_from_the_last_epoch(digits, tmp_path):
-    out = tmp_path / "run"
-    train(digits, out, epochs=1)
-    (out / "model.keras").unlink()
-    model = runs.resume(out, epochs=3, verbose=0)
+@shares_a_run
+def test_resume_goes_on_from_the_last_epoch(digits, run):
+    (run / "model.keras").unlink()
+    model = runs.resume(run, epochs=3, verbose=0)
     assert int(model.optimizer.iterations) == 3 * digits.steps(256)
-    assert [row["epoch"] for row in runs.read_history(out)] == [1, 2, 3]
-    assert (out / "model.keras").exists() and runs.read(out)["epochs"] == 3
-    assert int(runs.resume(out, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
+    assert [row["epoch"] for row in runs.read_history(run)] == [1, 2, 3]
+    assert (run / "model.keras").exists() and runs.read(run)["epochs"] == 3
+    assert int(runs.resume(run, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
 
 
 @pytest.mark.parametrize("at_most, taken", [(4, 1), (16, 5)])
@@ -71,13 +89,12 @@ def test_steps_per_execution_never_leave_the_epoch(digits, tmp_path, at_most, ta
     assert model.steps_per_execution == taken and int(model.optimizer.iterations) == 2 * digits.steps(256)
 
 
-def test_resume_drops_history_that_no_checkpoint_backs(digits, tmp_path):
-    out = tmp_path / "run"
-    train(digits, out, epochs=1)
-    with open(out / "history.csv", "a") as file:
-        file.write("2" + ",0.5" * (len(runs.read_history(out)[0]) - 1) + "\n")
-    runs.resume(out, epochs=2, verbose=0)
-    rows = runs.read_history(out)
+@shares_a_run
+def test_resume_drops_history_that_no_checkpoint_backs(run):
+    with open(run / "history.csv", "a") as file:
+        file.write("2" + ",0.5" * (len(runs.read_history(run)[0]) - 1) + "\n")
+    runs.resume(run, epochs=2, verbose=0)
+    rows = runs.read_history(run)
     assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["loss"] != 0.5
 
 
@@ -146,22 +163,22 @@ def test_mistakes_write_nothing(digits, tmp_path, change, message):
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
-def test_a_run_is_never_overwritten(digits, tmp_path):
-    train(digits, tmp_path / "run", epochs=1)
+@shares_a_run
+def test_a_run_is_never_overwritten(digits, run):
     with pytest.raises(ValueError, match="holds a run already"):
-        train(digits, tmp_path / "run", epochs=1)
+        train(digits, run, epochs=1)
 
 
-def test_two_trainings_do_not_write_one_folder(digits, tmp_path):
+@shares_a_run
+def test_two_trainings_do_not_write_one_folder(digits, run, tmp_path):
     from tfgen import files
 
-    train(digits, tmp_path / "run", epochs=1)
-    (tmp_path / "run" / "samples" / f"{files.ASIDE}half.png").write_text("half")
-    with files.held(tmp_path / "run"), pytest.raises(ValueError, match="another training"):
-        runs.resume(tmp_path / "run", epochs=2, verbose=0)
-    assert runs.read(tmp_path / "run")["epochs"] == 1
-    runs.resume(tmp_path / "run", epochs=1, verbose=0)
-    assert not list((tmp_path / "run").rglob(".*"))
+    (run / "samples" / f"{files.ASIDE}half.png").write_text("half")
+    with files.held(run), pytest.raises(ValueError, match="another training"):
+        runs.resume(run, epochs=2, verbose=0)
+    assert runs.read(run)["epochs"] == 1
+    runs.resume(run, epochs=1, verbose=0)
+    assert not list(run.rglob(".*"))
     with files.held(tmp_path / "new"), pytest.raises(ValueError, match="another training"):
         train(digits, tmp_path / "new", epochs=1)
     assert not list((tmp_path / "new").iterdir())
@@ -174,9 +191,9 @@ def test_conditional_recipe_refuses_unlabelled_data(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, tmp_path):
-    train(digits, tmp_path / "run", epochs=2)
-    model, _ = runs.open_run(tmp_path / "run")
+@shares_a_run
+def test_evaluate_is_repeatable_and_the_bound_rises_with_k(digits, one_epoch):
+    model, _ = runs.open_run(one_epoch)
     recipe = recipes.find("vae")
     one, again, many = (evaluation.evaluate(model, digits, recipe, "test", k) for k in (1, 1, 20))
     assert one == again and many["negative_cross_entropy_bound"] > one["negative_cross_entropy_bound"]
@@ -202,10 +219,11 @@ def test_what_bounds_no_log_likelihood_is_not_called_so(digits):
         assert claimed or not claims & set(figures)
 
 
-def test_served_in_a_process_without_tfgen(digits, tmp_path):
+@shares_a_run
+def test_served_in_a_process_without_tfgen(one_epoch, tmp_path):
     from tfgen.serving import export
 
-    model = train(digits, tmp_path / "run", epochs=1)
+    model, _ = runs.open_run(one_epoch)
     path = export.export(model, tmp_path / "served")
     code = f"""
 import sys, numpy as np, tensorflow as tf
@@ -235,10 +253,13 @@ def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
 @pytest.mark.parametrize("recipe, about", [("pix2pix", {"pairs": "edges"}), ("cyclegan", {"domains": (0, 1)})])
 def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeypatch):
     dataset, out = data.load("digits", **about), tmp_path / "run"
-    values = {"filters": 2} | ({"blocks": 1, "pool_size": 8} if recipe == "cyclegan" else {})
-    runs.train(recipe, dataset, out, 1, values, batch_size=64, verbose=0)
-    model = runs.resume(out, epochs=2, verbose=0, extend=recipe == "cyclegan")
     steps = dataset.steps(64)
+    # The length of a run may be set.
+    values = {"filters": 2} | ({"blocks": 1, "pool_size": 8, "total_steps": steps + 1} if recipe == "cyclegan" else {})
+    runs.train(recipe, dataset, out, 1, values, batch_size=64, verbose=0)
+    known = runs.read(out)["hyperparameters"]
+    assert known | values == known
+    model = runs.resume(out, epochs=2, verbose=0, extend=recipe == "cyclegan")
     assert int(model.optimizer.iterations) == 2 * steps
     assert {p.name for p in (out / "translations").iterdir()} == {"epoch-0001.png", "epoch-0002.png"}
     figures = json.loads((out / "metrics.json").read_text())["validation"]

@@ -16,7 +16,7 @@ from tfgen import data
 from tfgen.cli import lazy
 from tfgen.data.readers.resize import MODES
 from tfgen.detection import heat
-from tfgen.serving import folders, opening
+from tfgen.serving import folders
 from tfgen.verbs.live import Live
 
 
@@ -148,7 +148,7 @@ def test_heat_lies_where_the_model_saw_it(mode):
     assert over.shape == (40, 120, 3) and abs(rows.mean() - 19.5) < 2 and abs(columns.mean() - 63.5) < 3
 
 
-def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, tmp_path, monkeypatch):
+def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, opened_once, tmp_path):
     write_images(tmp_path / "parts", 60, (40, 60, 3))
     code, _, err = tfgen("train", "ae_anomaly", "--data", "parts", "--image-size", "8x10", "--resize", "pad", "--epochs", 1,
                          "--out", "run", *SMALL)
@@ -162,7 +162,7 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, tmp_path, mo
     assert about["reading"] == settings["reading"] and str(tmp_path) not in json.dumps(about)
     # Scores of the files are those of the splits: the threshold's false positive rate holds for them.
     dataset = data.load("parts", image_size="8x10", resize="pad")
-    live = opening.open_verbs("run")
+    live = lazy.opening.open_verbs(pathlib.Path("run"))
     held_out = live("score", dataset.images("validation").astype("float32") / 255.0)
     for model, close in (("run", 1e-5), ("served", 1e-3)):
         assert tfgen("score", model, "--images", "parts", "--out", f"report-{model}")[0] == 0
@@ -173,7 +173,6 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, tmp_path, mo
     # All images of a folder, whatever they are; one image suffices.
     write_images(tmp_path / "grey", 3, (9, 9))
     (tmp_path / "grey" / "broken.png").write_bytes(b"no image")
-    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: live)
     np.savez(tmp_path / "one.npz", x=pixels(1, 8, 10, 3))
     for verb in ("encode", "reconstruct"):
         code, _, err = tfgen(verb, "run", "--images", "parts", "--out", "x.npy")
@@ -197,7 +196,7 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, tmp_path, mo
 
 
 @pytest.mark.parametrize(("recipe", "channels"), [("vae", 2), ("dcgan", 4)])
-def test_pictures_of_other_channels(tfgen, tmp_path, recipe, channels):
+def test_pictures_of_other_channels(tfgen, opened_once, tmp_path, recipe, channels):
     np.savez(tmp_path / "a.npz", x=pixels(30, 8, 8, channels))
     small = SMALL if recipe == "vae" else ["--set", "latent_dim=3", "--set", "filters=2", "--batch-size", 40, "--quiet"]
     code, _, err = tfgen("train", recipe, "--data", "a.npz", "--epochs", 1, "--out", "run", *small)

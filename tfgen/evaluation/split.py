@@ -14,7 +14,7 @@ from tfgen.verbs import verbs_of
 from tfgen.verbs.live import Live
 
 
-def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None):
+def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=128, samples=0, extractor=None, live=None):
     """Evaluates a model on a split.
 
     Args:
@@ -28,6 +28,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         samples: number of samples compared with the split's images; 0 skips that and the comparison of translations.
         extractor: feature extractor of these comparisons, see `tfgen.evaluation.features`; None uses a classifier of the
             data.
+        live: the verbs of the model, where others have traced them already; None traces them anew.
 
     Returns:
         {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
@@ -38,7 +39,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
     figures = {"split": split, "images": count}
     figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
-    live, attempt = Live(model), Attempts()
+    live, attempt = live or Live(model), Attempts()
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
     measures = {
         "samples": bool(samples) and "sample" in live.names and (lambda: of_samples(

@@ -58,13 +58,14 @@ class Doctor(keras.callbacks.Callback):
         grace: number of initial epochs without findings, >= 0; untrained generators produce near-identical samples.
         echo: called with each new finding: the first of its kind, and again when its measure has halved since the last
             report.
+        live: the verbs of the model, where others have traced them already; None traces them anew.
 
     Attributes:
         findings: list of all reported lines.
     """
 
     def __init__(self, folder=None, modes=None, rows=(), sure=0.03, margins=3.0, fading=1e-3, vanished=1e-6, fewest=0.75,
-                 diversity=0.01, seeds=range(64), grace=1, echo=print):
+                 diversity=0.01, seeds=range(64), grace=1, echo=print, live=None):
         super().__init__()
         self.folder = None if folder is None else pathlib.Path(folder)
         self.modes = modes
@@ -73,11 +74,12 @@ class Doctor(keras.callbacks.Callback):
         self.seeds = np.asarray(seeds, np.int64)
         self.attempt = Attempts()
         self.echo = echo
+        self.traced = live
         self.earlier = list(rows)
         self.rows, self.findings, self.worst = [], [], {}
 
     def on_train_begin(self, logs=None):
-        self.live = Live(self.model) if callable(getattr(self.model, "sample", None)) else None
+        self.live = (self.traced or Live(self.model)) if callable(getattr(self.model, "sample", None)) else None
         # Earlier epochs are diagnosed from their logs only; their samples no longer exist.
         earlier, self.earlier = self.earlier, []
         for row in earlier:
@@ -183,8 +185,8 @@ def mixture_modes(mixture, seeds=range(2500), **options):
     return modes
 
 
-def doctor_of(model, out, rows, quality, attempt):
+def doctor_of(model, out, rows, quality, attempt, live=None):
     """[`Doctor`] for an adversarial model, else []; it counts modes if the quality extractor predicts classes."""
     extractor = attempt("a feature extractor", quality[0].prepared) if quality and hasattr(model, "sample") else None
     modes = classifier_modes(extractor) if extractor is not None and extractor.num_classes else None
-    return [Doctor(out, modes, rows)] if isinstance(model, AdversarialModel) else []
+    return [Doctor(out, modes, rows, live=live)] if isinstance(model, AdversarialModel) else []

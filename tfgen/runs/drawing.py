@@ -23,19 +23,21 @@ class Pictures(keras.callbacks.Callback):
         labels: int (N,) or None; used by conditional models.
         every: number of epochs between pictures.
         sources: float32 (N, H, W, C) translation sources of the images, or None.
+        live: the verbs of the model, where others have traced them already; None traces them anew.
     """
 
-    def __init__(self, folder, images, labels=None, every=1, sources=None):
+    def __init__(self, folder, images, labels=None, every=1, sources=None, live=None):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.images = images
         self.labels = labels
         self.every = every
         self.sources = sources
+        self.traced = live
         self.attempt = Attempts()
 
     def on_train_begin(self, logs=None):
-        self.live = Live(self.model)
+        self.live = self.traced or Live(self.model)
         self.last = 0
 
     def on_epoch_end(self, epoch, logs=None):
@@ -111,12 +113,13 @@ def sources_of(dataset, count=10, split="validation"):
     return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
 
 
-def draw_codes(out, model, dataset, recipe=None, count=2000):
+def draw_codes(out, model, dataset, recipe=None, count=2000, live=None):
     """Draws a trained model's latent space into `out`: codes, 2-D manifold, interpolations, samples of an autoencoder.
 
+    With `live`, the verbs of the model, these are not traced anew.
     Returns {}: a finisher of `training`, which has no figures.
     """
-    live = Live(model)
+    live = live or Live(model)
     images, labels = examples(dataset, count)
     if "encode" not in live.names or len(images) < 2 or live.latent_dtype != "float32":
         return {}

@@ -19,17 +19,19 @@ class SampleQuality(keras.callbacks.Callback):
         dataset: a `tfgen.data.Dataset`.
         extractor: a feature extractor, see `tfgen.evaluation.features`; None trains a classifier of the data on first use.
         n: number of samples. Few samples bias the distance upwards, equally in every epoch.
+        live: the verbs of the model, where others have traced them already; None traces them anew.
 
     If the distance cannot be measured, the logs omit it and one printed line gives the reason.
     """
 
     NAME = "val_frechet_distance"
 
-    def __init__(self, dataset, extractor=None, n=2000):
+    def __init__(self, dataset, extractor=None, n=2000, live=None):
         super().__init__()
         self.dataset = dataset
         self.extractor = extractor
         self.n = n
+        self.traced = live
         self.attempt = Attempts()
 
     @staticmethod
@@ -57,7 +59,7 @@ class SampleQuality(keras.callbacks.Callback):
         return self.extractor
 
     def on_train_begin(self, logs=None):
-        self.live = Live(self.model)
+        self.live = self.traced or Live(self.model)
         self.real = self.attempt(self.NAME, self.moments_of_images)
 
     def moments_of_images(self):
@@ -78,16 +80,17 @@ class SampleQuality(keras.callbacks.Callback):
         return (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
 
 
-def quality_callbacks(recipe, dataset, attempt=None):
+def quality_callbacks(recipe, dataset, attempt=None, live=None):
     """[`SampleQuality`] if it is the recipe's objective and the data set is large enough, else [].
 
     Args:
         recipe, dataset: recipe and data set of the run.
         attempt: an `Attempts` that records why the measurement is omitted, or None.
+        live: as for `SampleQuality`.
     """
     if recipe.objective[0] != SampleQuality.NAME:
         return []
     reason = SampleQuality.unmeasurable(dataset)
     if reason and attempt is not None:
         attempt.leave_out(SampleQuality.NAME, reason)
-    return [] if reason else [SampleQuality(dataset)]
+    return [] if reason else [SampleQuality(dataset, live=live)]

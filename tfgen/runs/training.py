@@ -29,6 +29,7 @@ from tfgen.runs.folder import (
     save,
 )
 from tfgen.runs.quality import quality_callbacks
+from tfgen.verbs.live import Live
 from tfgen.verbs.table import verbs_of
 
 
@@ -156,16 +157,18 @@ def _train(out, settings, recipe, dataset, model, step, verbose):
     if verbose == "auto":
         # A progress bar in a terminal, one line per epoch in a log file.
         verbose = 1 if sys.stdout.isatty() else 2
-    attempt = Attempts()
-    quality = quality_callbacks(recipe, dataset, attempt)
+    # Callbacks and figures share the verbs, which take seconds to trace.
+    attempt, live = Attempts(), Live(model)
+    quality = quality_callbacks(recipe, dataset, attempt, live)
     epoch = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
     history = callbacks.History(out, [row for row in read_history(out) if row["epoch"] <= epoch], settings["picture_every"])
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
-    drawings = drawing.Pictures(out, *drawing.examples(dataset), settings["picture_every"], drawing.sources_of(dataset))
+    drawings = drawing.Pictures(out, *drawing.examples(dataset), settings["picture_every"], drawing.sources_of(dataset),
+                                live)
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawings, stopper,
-                *doctor_of(model, out, history.rows, quality, attempt)]
+                *doctor_of(model, out, history.rows, quality, attempt, live)]
     if settings["tensorboard"]:
         watching.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     try:
@@ -180,7 +183,8 @@ def _train(out, settings, recipe, dataset, model, step, verbose):
     # The threshold is a weight of the model, so that it comes before saving.
     figures = attempt("threshold", calibrated, model, dataset, recipe, default={})
     save(model, out)
-    for what, finisher in {"pictures of codes": functools.partial(drawing.draw_codes, out), "figures": measured}.items():
+    for what, finisher in {"pictures of codes": functools.partial(drawing.draw_codes, out, live=live),
+                           "figures": functools.partial(measured, live=live)}.items():
         figures |= attempt(what, finisher, model, dataset, recipe, default={})
     files.write_json(out / "metrics.json", figures)
     return model
@@ -194,7 +198,10 @@ def calibrated(model, dataset, recipe):
     return {"threshold": calibration.calibrate(model, dataset)} if "score" in verbs_of(model) else {}
 
 
-def measured(model, dataset, recipe):
-    """Figures on the validation split, with a comparison of samples if they are the recipe's objective."""
+def measured(model, dataset, recipe, live=None):
+    """Figures on the validation split, with a comparison of samples if they are the recipe's objective.
+
+    `live` as for `tfgen.evaluation.evaluate`.
+    """
     samples = 10_000 if quality_callbacks(recipe, dataset) else 0
-    return {"validation": evaluation.evaluate(model, dataset, recipe, "validation", samples=samples)}
+    return {"validation": evaluation.evaluate(model, dataset, recipe, "validation", samples=samples, live=live)}
