@@ -91,11 +91,6 @@ class Diffusion(GenerativeModel):
     def latent_shape(self):
         return self.image_shape
 
-    @property
-    def weights_sampled(self):
-        """Which weights the verbs use, in words."""
-        return f"running average with decay {self.ema:g}" if self.ema else "those of the last step"
-
     def images_and_labels(self, batch):
         """(x_0, labels or None) of a batch.
 
