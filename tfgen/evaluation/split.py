@@ -31,7 +31,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
-        `tfgen.evaluation.of_samples`, and "weights", those that drew them; "translations": of `of_translations`; "detection": of `of_detection`; and
+        `tfgen.evaluation.of_samples`, and "weights", those that drew them; "translations": of `of_translations`;
+        "detection": of `of_detection`; and
         "left_out": {measurement: reason} of measurements that failed.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
