@@ -21,7 +21,8 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "warmup_steps": 1, "components": 2, "flow_steps": 2, "hidden_layers": 1, "couplings": 1, "residual_blocks": 1,
         "codebook_size": 8, "residual_filters": 2, "prior_filters": 4, "prior_blocks": 1,
         "prior_heads": 2, "prior_head_units": 2, "critic_filters": 4, "perceptual_share": 0.25, "autoencoder_share": 0.5,
-        "widest": 8, "latent_channels": 2}
+        "widest": 8, "latent_channels": 2, "sampling_steps": 3, "noise_levels": 21, "grids": 2, "heads": 2,
+        "classifier_filters": 4}
 # Two channels after a ReLU may both be dead.
 OWN = {"vqvae2": {"filters": 8}}
 # {recipe: {hyperparameter: default value}}

@@ -53,10 +53,13 @@ if not _start.COMMAND:
         CodePrior,
         CycleGAN,
         DeepSVDD,
+        Diffusion,
+        DiscreteDiffusion,
         FAnoGAN,
         Flow,
         GANomaly,
         GenerativeModel,
+        GuidedDiffusion,
         HierarchicalVAE,
         InfoGAN,
         MaskEnsemble,
@@ -72,10 +75,10 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
-           "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly",
-           "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter",
-           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE",
-           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent", "layers",
-           "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers", "schedules",
-           "serializable", "serving", "toys", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
+           "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion", "DiscreteDiffusion", "EBGAN", "FAnoGAN",
+           "Flow", "GAN", "GANomaly", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble",
+           "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
+           "VAE", "VQGAN", "VQVAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures",
+           "latent", "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers",
+           "schedules", "serializable", "serving", "toys", "tuning", "verbs"]

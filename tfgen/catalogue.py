@@ -10,7 +10,7 @@ PATH = pathlib.Path(__file__).parent / "recipes" / "catalogue.json"
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "verbs.md"
 # The order of the table.
 FAMILIES = ("autoencoder", "vae", "gan", "translation", "anomaly", "autoregressive", "flow",
-            "vector_quantised")
+            "vector_quantised", "diffusion")
 
 
 def rows():

@@ -98,3 +98,18 @@ def test_captions(app, tmp_path):
     assert Image.open(tmp_path / "captions.png").size[0] > 400 and not list(tmp_path.glob("record*"))
     known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}["dalle"]
     assert set(captions.SETTINGS) <= known
+
+
+def test_diffusion_apps(app, tmp_path):
+    steps = app("diffusion_steps")
+    assert [steps.calls(name, 10) for name in ("dpm", "heun")] == [10, 19]
+    values = steps.main(fast=True, folder=tmp_path)
+    assert values["best of 20 calls"] > 0 and values["least calls"] in (2, 3)
+    assert Image.open(tmp_path / "diffusion_steps.png").size[0] > 400 and not list(tmp_path.glob("record*"))
+    known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}["edm"]
+    assert set(steps.SETTINGS) <= known
+    values = app("paint_with_diffusion").main(fast=True, folder=tmp_path)
+    assert all(0 <= value <= 1 for value in values.values())
+    assert Image.open(tmp_path / "paint_with_diffusion.png").size[0] > 100
+    with pytest.raises(UserError, match="run apps/diffusion_steps.py --only-train"):
+        app("paint_with_diffusion").main(folder=tmp_path / "none")

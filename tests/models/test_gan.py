@@ -9,6 +9,7 @@ from cases import images, tiny
 from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses
 from tfgen.distributions import priors
 from tfgen.losses.penalties import GradientPenalty
+from tfgen.models.base.averages import decay_at
 from tfgen.networks import dcgan, mlp
 from tfgen.verbs.live import Live
 
@@ -97,7 +98,7 @@ def test_averaged_generator_follows_its_decay_and_makes_the_samples():
         model.train_on_batch(tf.constant([[5.0], [7.0]]))
         average += 9 / (step + 10) * (float(model.generator.weights[0][0, 0]) - average)
     assert float(model.ema_generator.weights[0][0, 0]) == pytest.approx(average, rel=1e-5)
-    assert float(model.ema_decay(1000)) == pytest.approx(0.9)
+    assert float(decay_at(model.ema, 1000)) == pytest.approx(0.9)
     z = model.prior.seeded(tf.constant([4], tf.int64), 1)
     np.testing.assert_allclose(model.sample(tf.constant([4], tf.int64)), average * z, rtol=1e-5)
 

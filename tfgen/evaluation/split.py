@@ -32,7 +32,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
 
     Returns:
         {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
-        `tfgen.evaluation.of_samples`; "translations": of `of_translations`; "detection": of `of_detection`; and
+        `tfgen.evaluation.of_samples`, and "weights", those that drew them; "translations": of `of_translations`;
+        "detection": of `of_detection`; and
         "left_out": {measurement: reason} of measurements that failed.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
@@ -43,7 +44,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
     measures = {
         "samples": bool(samples) and "sample" in live.names and (lambda: of_samples(
-            lambda seeds: live("sample", seeds), dataset, chosen(), split, samples)),
+            lambda seeds: live("sample", seeds), dataset, chosen(), split, samples)
+            | {"weights": model.weights_sampled}),
         "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(
             live, dataset, split, limit, chosen())),
         "detection": "score" in live.names and (lambda: of_detection(model, dataset, split, limit, batch_size))}

@@ -196,6 +196,19 @@ HEADLINES = {
             "precision": "precision {}", "recall": "recall {}", "coverage": "coverage {}", "parameters": "parameters {}",
             "steps": "steps {}", "CPU minutes": "cpu_minutes {}"}),),
         targets={"vqvae squared error": "<=squared_error vqvae", "vqvae perplexity": "perplexity vqvae"}),
+    "diffusion_steps": Headline(
+        "Samplers of a diffusion model, Fashion-MNIST",
+        "Fréchet distance over a classifier, 10,000 samples against test images; lower is better",
+        {"edm": "frechet_distance edm"}, {},
+        labels={"reference": "distance after 1,000 steps, validation images",
+                "best of 20 calls": "least distance after at most 20 network calls, validation images",
+                "best over reference": "the latter over the former", "least calls": "its network calls",
+                "kernel_distance edm": "kernel distance, test images"}),
+    "paint_with_diffusion": Headline(
+        "Lower halves filled in by a diffusion model, Fashion-MNIST",
+        "share of 1,000 completed test images that a classifier takes for the image's own class; higher is better",
+        {"edm": "class_agreement completed"},
+        {"upper halves alone": "class_agreement upper halves", "test images": "class_agreement test images"}),
     "captions": Headline(
         "Images from captions, DALL-E, Fashion-MNIST",
         "share of 1,080 images that a classifier takes for the class asked for / rank correlation of the shade "

@@ -7,7 +7,8 @@ from keras import ops
 
 from tfgen.errors import require
 from tfgen.serialization import serializable
-from tfgen.verbs.table import PUNCTUATION, Text
+from tfgen.verbs.graphs import tokens_of
+from tfgen.verbs.table import Text
 
 # Pixels above this value belong to the object.
 BACKGROUND = 0.1
@@ -127,16 +128,7 @@ class Captions(keras.layers.Layer):
 
     def tokenised(self, texts):
         """Tokens of texts, string (B,): int32 (B, T). In a graph, unknown words and long texts fail with the words known."""
-        plain = tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), f"[{PUNCTUATION}]", " ")
-        words = tf.strings.split(plain).to_tensor("")
-        same = words[..., None] == tf.constant(["", *self.words])
-        right = tf.reduce_all(tf.reduce_any(same, -1), -1) & tf.reduce_all(words[:, self.most:] == "", -1)
-        bad = tf.strings.reduce_join(tf.boolean_mask(texts, ~right)[:1])
-        about = f"a caption expects at most {self.most} of the words {', '.join(self.words)}; received: "
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [tf.strings.join([about, bad])])]):
-            found = tf.argmax(tf.cast(same, tf.int32), -1, tf.int32)[:, :self.most]
-        rest = tf.zeros((tf.shape(found)[0], self.most - tf.shape(found)[1]), tf.int32)
-        return tf.ensure_shape(tf.concat([found, rest], 1), (None, self.most))
+        return tokens_of(texts, self.words, self.most, "a caption")
 
     def texts(self, tokens):
         """Texts of tokens int (B, T): a list of str."""

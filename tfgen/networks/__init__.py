@@ -6,6 +6,7 @@ from tfgen.networks import (
     conv,
     coupling,
     dcgan,
+    diffusion_unet,
     energy,
     grids,
     ladder,
@@ -23,6 +24,6 @@ from tfgen.networks import (
     vector_quantised,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "ladder", "lenet", "made", "mlp",
-           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation",
-           "vector_quantised"]
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "diffusion_unet", "energy", "grids", "ladder", "lenet",
+           "made", "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer",
+           "translation", "vector_quantised"]

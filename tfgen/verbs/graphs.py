@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfgen.errors import UserError
-from tfgen.verbs.table import FORWARD, VERBS, Text, verbs_of
+from tfgen.verbs.table import FORWARD, PUNCTUATION, VERBS, Text, verbs_of
 
 
 def forward(model, inputs):
@@ -82,3 +82,20 @@ def function(model, name):
 
     call.get_concrete_function()
     return call
+
+
+def tokens_of(texts, words, most, name):
+    """Tokens of texts, string (B,): int32 (B, most), 1 + the number of each word in `words`, 0 behind the last one.
+
+    In a graph, unknown words and texts of more than `most` words fail with the words known; `name` is that of the text.
+    """
+    plain = tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), f"[{PUNCTUATION}]", " ")
+    split = tf.strings.split(plain).to_tensor("")
+    same = split[..., None] == tf.constant(["", *words])
+    right = tf.reduce_all(tf.reduce_any(same, -1), -1) & tf.reduce_all(split[:, most:] == "", -1)
+    bad = tf.strings.reduce_join(tf.boolean_mask(texts, ~right)[:1])
+    about = f"{name} expects at most {most} of the words {', '.join(words)}; received: "
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [tf.strings.join([about, bad])])]):
+        found = tf.argmax(tf.cast(same, tf.int32), -1, tf.int32)[:, :most]
+    rest = tf.zeros((tf.shape(found)[0], most - tf.shape(found)[1]), tf.int32)
+    return tf.ensure_shape(tf.concat([found, rest], 1), (None, most))

@@ -183,6 +183,8 @@ VERBS = {verb.name: verb for verb in (
     Verb("complete", (IMAGES, Field("masks", "masks"), Field("seeds", "seeds")), Field("images", "images"),
          "completes images: draws the pixels where masks are 0 given those where they are 1",
          "runs/x --masks masks.npy --n 10 --out completed.png"),
+    Verb("edit", (IMAGES, Field("seeds", "seeds")), Field("images", "images"),
+         "edits images: adds noise and samples from there", "runs/x --n 10 --option strength=0.4 --out edited.png"),
     Verb("translate", (SOURCES,), Field("images", "images"), "translates images of the source domain to the target domain",
          "runs/x --images photos --out translated"),
     Verb("translate_back", (IMAGES,), Field("images", "sources"),

@@ -66,6 +66,12 @@ class GenerativeModel(keras.Model):
         return 8.0 if likelihood is None else likelihood.bits_offset
 
     @property
+    def weights_sampled(self):
+        """Which weights the verbs use, in words: an average of them if there is one (`ema`)."""
+        decay = getattr(self, "ema", 0.0)
+        return f"running average with decay {decay:g}" if decay else "those of the last step"
+
+    @property
     def normalised(self):
         """Whether `log_prob` belongs to a normalised distribution of grey levels, see `tfgen.distributions.Likelihood`."""
         likelihood = getattr(self, "likelihood", None)

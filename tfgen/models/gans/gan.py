@@ -10,6 +10,7 @@ from tfgen.errors import require
 from tfgen.layers import uses_batch_statistics
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
+from tfgen.models.base.averages import copy_of, decay_at, move_towards
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
@@ -176,16 +177,10 @@ class GAN(AdversarialModel):
 
     def after_step(self, losses):
         if self.ema:
-            # A slow average would for long be mostly the first weights.
-            move_towards(self.ema_generator, self.generator, 1.0 - self.ema_decay(self.optimizer.iterations))
+            move_towards(self.ema_generator, self.generator, 1.0 - decay_at(self.ema, self.optimizer.iterations))
         for past, now in zip(self.past, (self.generator, self.critic)):
             # The running mean of all steps so far.
             move_towards(past, now, 1.0 / (tf.cast(self.optimizer.iterations, tf.float32) + 1.0))
-
-    def ema_decay(self, step):
-        """min(ema, (step + 1) / (step + 10))."""
-        step = tf.cast(step, tf.float32)
-        return tf.minimum(self.ema, (step + 1.0) / (step + 10.0))
 
     def verb_options(self, name):
         options = dict(self.prior.options) if name == "sample" else {}
@@ -198,20 +193,6 @@ class GAN(AdversarialModel):
 
     def sample(self, seeds, label=None, **options):
         return self.make(self.prior.seeded(seeds, self.latent_shape[0], **options), label)
-
-
-def copy_of(network):
-    """A copy of a network that no optimizer updates."""
-    copy = keras.models.clone_model(network)
-    copy.set_weights(network.get_weights())
-    copy.trainable = False
-    return copy
-
-
-def move_towards(copy, network, rate):
-    """copy += rate * (network - copy) for weights; statistics and counters are copied."""
-    for target, source in zip(copy.variables, network.variables):
-        target.assign(target + ops.cast(rate, target.dtype) * (source - target) if source.trainable else source)
 
 
 def check_networks(generator, critic, num_classes, critic_takes_labels=True):

@@ -1,0 +1,40 @@
+"""Group normalisation and sinusoids, beside Keras and closed forms."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.layers import GroupNorm, Sinusoids
+
+RNG = np.random.default_rng(0)
+
+
+def test_group_norm_is_that_of_keras_with_its_gradients():
+    x = tf.constant(RNG.normal(1.0, 2.0, (3, 5, 4, 12)), tf.float32)
+    ours, theirs, weights = GroupNorm(3), keras.layers.GroupNormalization(3, epsilon=1e-5), RNG.normal(size=(2, 12))
+    found = []
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+        layer.gamma.assign(weights[0])
+        layer.beta.assign(weights[1])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            made = layer(x)
+            loss = tf.reduce_sum(tf.sin(made))
+        found.append((made, *tape.gradient(loss, [x, layer.gamma, layer.beta])))
+    for our, their in zip(*found, strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-4)
+
+
+def test_scale_and_shift_follow_the_normalisation():
+    x, modulation = RNG.normal(size=(2, 3, 3, 4)).astype("float32"), RNG.normal(size=(2, 8)).astype("float32")
+    layer = GroupNorm(2)
+    scale, shift = (part[:, None, None] for part in np.split(modulation, 2, -1))
+    np.testing.assert_allclose(layer(x, modulation), layer(x).numpy() * (1 + scale) + shift, rtol=1e-5, atol=1e-5)
+
+
+def test_sinusoids_have_geometric_frequencies():
+    t = np.array([0.0, -1.2, 3.0], "float32")
+    frequencies = 0.5 * 200.0 ** (np.arange(4) / 3)
+    wanted = np.concatenate([np.cos(t[:, None] * frequencies), np.sin(t[:, None] * frequencies)], -1)
+    np.testing.assert_allclose(Sinusoids(8, 0.5, 100.0)(t), wanted, atol=1e-4)

@@ -1,0 +1,273 @@
+"""Diffusion models: parametrisations, losses, guidance, bounds, and verbs, beside closed forms."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from cases import SPEC, images, tiny
+
+from tfgen import noise, recipes
+from tfgen.errors import UserError
+from tfgen.models.diffusion import (
+    Clean,
+    Diffusion,
+    DiscreteDiffusion,
+    Epsilon,
+    GuidedDiffusion,
+    Preconditioned,
+    Straight,
+    Velocity,
+)
+from tfgen.models.diffusion.denoiser import guided
+from tfgen.samplers.noise_levels import KarrasLevels, LinearBetas
+from tfgen.verbs.live import Live
+
+SHAPE, DEVIATION = (4, 4, 1), 0.5
+
+
+def network(outputs=1, classes=None, weight=0.0):
+    """images, levels(, labels) -> weight (images + level + label)."""
+    x, level, label = keras.Input(SHAPE), keras.Input(()), keras.Input((), dtype="int32")
+    total = x + keras.layers.Reshape((1, 1, 1))(level)
+    if classes:
+        total = total + keras.layers.Reshape((1, 1, 1))(keras.ops.cast(label, "float32"))
+    conv = keras.layers.Conv2D(outputs, 1, kernel_initializer=keras.initializers.Constant(weight))
+    return keras.Model([x, level, label] if classes else [x, level], conv(total))
+
+
+def gaussian():
+    """The exact denoiser of images whose values are N(0.5, (DEVIATION / 2)^2): its network has nothing to add."""
+    return Diffusion(network(), KarrasLevels(), Preconditioned(DEVIATION), steps=30, sampler="heun")
+
+
+def blank(rows=3, value=0.25):
+    return np.full((rows, *SHAPE), value, "float32")
+
+
+@pytest.mark.parametrize("kind, target", [
+    (Epsilon(), lambda x, e, a: e), (Clean(), lambda x, e, a: x), (Straight(), lambda x, e, a: e - x),
+    (Velocity(), lambda x, e, a: a**0.5 * e - (1 - a)**0.5 * x)])
+def test_parametrisations_agree_in_float64(kind, target):
+    """The right output of the network gives the clean image, whatever is predicted; inputs are those of the papers."""
+    rng = np.random.default_rng(0)
+    sigma = np.exp(rng.normal(size=(6, 1)))
+    x, e = rng.normal(size=(2, 6, 5))
+    a = 1 / (1 + sigma**2)
+    skip, out, scale = (np.asarray(part) for part in kind.coefficients(tf.constant(sigma)))
+    noised = x + sigma * e
+    np.testing.assert_allclose(skip * noised + out * target(x, e, a), x, rtol=1e-9, atol=1e-9)
+    t = sigma / (1 + sigma)
+    wanted = (1 - t) * x + t * e if isinstance(kind, Straight) else np.sqrt(a) * x + np.sqrt(1 - a) * e
+    np.testing.assert_allclose(scale * noised, wanted, rtol=1e-9)
+
+
+def test_preconditioning_has_inputs_and_targets_of_variance_1():
+    rng, s = np.random.default_rng(0), 0.7
+    for sigma in (0.01, 0.5, 30.0):
+        skip, out, scale = (float(part) for part in Preconditioned(s).coefficients(tf.constant(sigma, tf.float64)))
+        x, e = s * rng.normal(size=200_000), rng.normal(size=200_000)
+        assert np.std(scale * (x + sigma * e)) == pytest.approx(1, rel=0.01)
+        assert np.std((x - skip * (x + sigma * e)) / out) == pytest.approx(1, rel=0.01)
+
+
+def test_the_loss_of_a_known_network():
+    """epsilon: the mean of squared noise for a network that says 0; levels are spread over a batch."""
+    model = Diffusion(network(), LinearBetas(), Epsilon())
+    x = images(4000)[:, :4, :4]
+    assert float(model.compute_losses(x, True)["loss"]) == pytest.approx(1, abs=0.02)
+    sigma = np.sort(model.noisy(tf.constant(2 * x - 1), True)[0].numpy().ravel())
+    wanted = LinearBetas().levels[np.minimum((np.arange(4000) + 0.5) / 4, 999).astype(int)]
+    np.testing.assert_allclose(sigma, wanted, rtol=0.05)
+
+
+def test_samplers_of_an_exact_denoiser():
+    model = gaussian()
+    live, seeds = Live(model), np.arange(600)
+    for sampler in ("heun", "dpm", "ancestral", "ddim"):
+        made = live("sample", seeds, sampler=sampler, steps=400 if sampler in ("ddim", "ancestral") else 30)
+        inside = made[(made > 0) & (made < 1)]
+        # Values beyond +-2 deviations are clipped.
+        assert inside.mean() == pytest.approx(0.5, abs=0.01) and np.mean(made == 0) == pytest.approx(0.0228, abs=0.006)
+    z = noise.normal(tf.constant(seeds[:5]), SHAPE, noise.LATENT).numpy()
+    wanted = np.clip(0.5 * (1 + DEVIATION * z / math.sqrt(1 + (DEVIATION / 80)**2)), 0, 1)
+    np.testing.assert_allclose(live("sample", seeds[:5], steps=150), wanted, atol=2e-3)
+    np.testing.assert_allclose(live("decode", z, steps=150), wanted, atol=2e-3)
+    inside = np.abs(wanted - 0.5) < 0.49
+    np.testing.assert_allclose(live("encode", wanted, steps=150)[inside], z[inside], atol=0.02)
+
+
+def test_known_pixels_stay_and_the_others_are_drawn():
+    live, x, masks = Live(gaussian()), blank(200), np.zeros((200, *SHAPE[:2]), "float32")
+    masks[:, :2] = 1
+    for sampler in ("heun", "ancestral"):
+        made = live("complete", x, masks, np.arange(200), sampler=sampler, steps=200)
+        np.testing.assert_array_equal(made[:, :2], x[:, :2])
+        # Of N(0.5, 0.25^2), clipped.
+        assert made[:, 2:].mean() == pytest.approx(0.5, abs=0.02) and made[:, 2:].std() == pytest.approx(0.24, rel=0.05)
+
+
+def test_an_edit_keeps_what_its_strength_leaves():
+    live, x = Live(gaussian()), blank()
+    np.testing.assert_allclose(live("edit", x, np.arange(3), strength=0.0), x, atol=0.01)
+    np.testing.assert_allclose(live("edit", x, np.arange(3), strength=1.0), live("sample", np.arange(3)), atol=0.01)
+    ways = [np.abs(live("edit", x, np.arange(3), strength=s) - x).mean() for s in (0.2, 0.4, 0.6)]
+    assert ways == sorted(ways)
+
+
+def test_guidance_is_linear_and_weight_0_is_unconditional():
+    clean, free = np.array([2.0]), np.array([1.0])
+    assert [float(guided(clean, free, w)[0]) for w in (0, 1, 3)] == [1, 2, 4]
+    model = Diffusion(network(1, 3, 0.1), KarrasLevels(), Preconditioned(), num_classes=3, ema=0.0)
+    x, sigma = tf.constant(blank()), tf.constant([0.5, 2.0, 9.0])
+    none = model.denoise(x, sigma, tf.fill((3,), 3))
+    np.testing.assert_allclose(model.denoise(x, sigma, tf.constant([0, 1, 2]), 0.0), none, rtol=1e-5)
+    alone = model.read(x, tf.reshape(sigma, (-1, 1, 1, 1)),
+                       model.outputs(x, tf.reshape(sigma, (-1, 1, 1, 1)), tf.constant([0, 1, 2]))).clean
+    np.testing.assert_allclose(model.denoise(x, sigma, tf.constant([0, 1, 2]), 1.0), alone, rtol=1e-5)
+    live = Live(model)
+    free = live("sample", np.arange(3), label=0, guidance=0.0)
+    np.testing.assert_array_equal(free, live("sample", np.arange(3), label=2, guidance=0.0))
+    assert np.abs(free - live("sample", np.arange(3), label=2, guidance=2.0)).max() > 1e-3
+
+
+def test_labels_are_left_out_as_often_as_asked():
+    model, seen = Diffusion(network(1, 3), KarrasLevels(), Preconditioned(), num_classes=3, omission=0.25), []
+    model.outputs = lambda x, sigma, label, training: seen.append(label.numpy()) or x
+    model.compute_losses((images(4000)[:, :4, :4], tf.ones(4000, tf.int64)), True)
+    assert np.mean(seen[0] == 3) == pytest.approx(0.25, abs=0.03) and set(seen[0]) == {1, 3}
+    model.compute_losses((images(40)[:, :4, :4], tf.ones(40, tf.int64)), False)
+    assert set(seen[1]) == {1}
+
+
+def test_a_classifier_adds_its_gradient():
+    x, level = keras.Input(SHAPE), keras.Input(())
+    logits = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(seed=1))(keras.layers.Flatten()(x))
+    classifier = keras.Model([x, level], logits)
+    model = GuidedDiffusion(network(), KarrasLevels(), Preconditioned(DEVIATION), classifier)
+    images, sigma, label = blank(2), np.array([0.3, 2.0], "float32"), tf.constant([0, 2])
+    found = model.denoise(tf.constant(images), sigma, label, 1.7).numpy()
+    free = model.denoise(tf.constant(images), sigma).numpy()
+    np.testing.assert_allclose(model.denoise(tf.constant(images), sigma, label, 0.0), free, rtol=1e-6)
+    kernel = classifier.layers[-1].kernel.numpy().astype(float)
+    for row in range(2):
+        scale = 1 / math.sqrt(sigma[row]**2 + DEVIATION**2)
+        p = scipy.special.softmax(scale * images[row].ravel() @ kernel)
+        gradient = scale * (kernel[:, int(label[row])] - kernel @ p)
+        np.testing.assert_allclose((found - free)[row].ravel(), 1.7 * sigma[row]**2 * gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_the_average_follows_its_decay_and_makes_the_samples():
+    model = tiny("edm", ema=0.9)
+    first = [w.numpy() for w in model.ema_network.trainable_weights + model.ema_network.non_trainable_weights]
+    model.fit(tf.data.Dataset.from_tensors(images()), verbose=0)
+    for old, now, average in zip(first, model.network.weights, model.ema_network.weights, strict=True):
+        np.testing.assert_allclose(average, old + 9 / 11 * (now - old), atol=1e-6)
+    assert model.weights_sampled == "running average with decay 0.9"
+    assert tiny("edm", ema=0.0).weights_sampled == "those of the last step"
+
+
+def reference_term(model, x, noised, index, clean):
+    """L_{t-1} of one image in float64."""
+    levels = model.levels.levels
+    now, after = levels[index], levels[index - 1] if index else 0.0
+    kept = 1 / (1 + levels**2)
+    mean, ours = (c + (after / now)**2 * (noised - c) for c in (x, clean))
+    if index == 0:
+        deviation = math.sqrt(model.levels.betas[1] * (1 - kept[0]) / (1 - kept[1]))
+        edges = [scipy.stats.norm.cdf(x + half, ours, deviation) for half in (-1 / 255, 1 / 255)]
+        low, high = np.where(x < -0.999, 0, edges[0]), np.where(x > 0.999, 1, edges[1])
+        return -np.log(np.maximum(high - low, 1e-12)).sum()
+    least = after**2 * (now**2 - after**2) / now**2
+    wide = model.levels.betas[index] / kept[index - 1]
+    variance = least ** (1 - model.mix) * wide**model.mix
+    return 0.5 * (np.log(variance / least) + (least + (mean - ours)**2) / variance - 1).sum()
+
+
+@pytest.mark.parametrize("mix", [0.0, 1.0, 0.3])
+def test_the_bound_term_by_term(mix):
+    model = DiscreteDiffusion(network(weight=0.2), LinearBetas(30), Epsilon(), mix=mix, ema=0.0)
+    x = np.round(np.random.default_rng(0).uniform(size=(3, *SHAPE)) * 255).astype("float32") / 255
+    x[0, 0, 0] = 0.0
+    x[1, 1, 1] = 1.0
+    seeds, inside = noise.seeds_of(x), 2.0 * x.astype(float) - 1
+    total = -np.array([0.5 * (np.log((1 + s**2) / s**2) + (s**2 + image**2) / (1 + s**2) - 1).sum()
+                       for image in inside for s in model.levels.levels[-1:]])
+    for index in range(30):
+        drawn = noise.normal(seeds, SHAPE, noise.DIFFUSION + 256 * (index + 1)).numpy().astype(float)
+        sigma = model.levels.levels[index]
+        noised = inside + sigma * drawn
+        clean = model.denoise(tf.constant(noised, tf.float32), sigma).numpy()
+        total -= [reference_term(model, *row, index, c) for *row, c in zip(inside, noised, clean)]
+    found = Live(model)("log_prob", x, terms=30)
+    np.testing.assert_allclose(found, total, rtol=2e-3)
+
+
+def test_few_terms_estimate_all_of_them():
+    model = DiscreteDiffusion(network(weight=0.2), LinearBetas(30), Epsilon(), mix=1.0, ema=0.0)
+    x = np.round(np.random.default_rng(0).uniform(size=(600, *SHAPE)) * 255).astype("float32") / 255
+    few, all_terms = (Live(model)("log_prob", x, terms=terms) for terms in (7, 30))
+    error = np.std(few - all_terms) / math.sqrt(600)
+    assert abs(np.mean(few - all_terms)) < 4 * error and error < 0.02 * abs(all_terms.mean())
+
+
+def test_the_bound_of_gaussian_values_in_closed_form():
+    """Of values N(0.5, 0.1^2), whose denoiser is known, E (x_0 - D)^2 = s^2 sigma^2 / (s^2 + sigma^2), s = 0.2."""
+    levels, s, width = LinearBetas(400), 0.2, 2 / 255
+    x = np.clip(np.round(np.random.default_rng(0).normal(0.5, 0.1, (300, *SHAPE)) * 255), 0, 255).astype("float32") / 255
+    model = DiscreteDiffusion(network(), levels, Preconditioned(s), mix=0.0, ema=0.0)
+    variance, kept = levels.levels**2, 1 / (1 + levels.levels**2)
+    error = s**2 * variance / (s**2 + variance)
+    last = 0.5 * (np.log(1 + 1 / variance[-1]) + (variance[-1] + s**2) / (1 + variance[-1]) - 1)
+    inner = np.sum((variance[1:] - variance[:-1]) * error[1:] / (2 * variance[1:] * variance[:-1]))
+    floor = levels.betas[1] * (1 - kept[0]) / (1 - kept[1])
+    first = -math.log(width) + 0.5 * math.log(2 * math.pi * floor) + error[0] / (2 * floor)
+    # The mass of a level beside its width times the density in the middle.
+    first -= width**2 / (24 * floor) * (error[0] / floor - 1)
+    found = Live(model)("log_prob", x, terms=400)
+    assert found.mean() / 16 == pytest.approx(-(last + inner + first), rel=0.01)
+    edges = (np.round(x * 255)[..., None] + [-0.5, 0.5]) / 255
+    assert found.mean() < np.log(np.diff(scipy.stats.norm.cdf(edges, 0.5, 0.1))[..., 0]).sum((1, 2, 3)).mean()
+
+
+def test_a_learned_variance_is_trained_by_the_bound_alone():
+    model = tiny("ddpm", variance="learned", ema=0.0)
+    assert model.loss_names == ("bound",) and model.network.outputs[0].shape[-1] == 2
+    x = tf.constant(images())
+    with tf.GradientTape() as tape:
+        losses = model.compute_losses(x, True)
+    gradient = tape.gradient(losses["bound"], model.network.layers[-1].kernel)
+    assert np.all(gradient[..., 0] == 0) and np.abs(gradient[..., 1]).max() > 0
+    before = float(model.evaluate(tf.data.Dataset.from_tensors(images()), verbose=0, return_dict=True)["bound"])
+    model.fit(tf.data.Dataset.from_tensors(images()).repeat(150), verbose=0)
+    assert float(model.evaluate(tf.data.Dataset.from_tensors(images()), verbose=0, return_dict=True)["bound"]) < before
+
+
+def test_all_terms_of_a_chain_sum_what_the_loss_estimates():
+    model = DiscreteDiffusion(network(2, weight=0.1), LinearBetas(30), Epsilon(), mix=None, ema=0.0)
+    x = tf.constant(2.0 * images(3000)[:, :4, :4] - 1.0)
+    sigma, drawn = model.noisy(x, True)
+    noised = x + sigma * drawn
+    found = float(model.losses_at(x, noised, sigma, model.outputs(noised, sigma))["bound"]) * 16 * math.log(2)
+    terms = Live(model)("log_prob", images(3000)[:, :4, :4], terms=30)
+    assert found == pytest.approx(-terms.mean() - float(tf.reduce_mean(model.last_term(x))), rel=0.05)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    with pytest.raises(UserError, match="must take 3 inputs, it takes 2"):
+        Diffusion(network(), KarrasLevels(), Clean(), num_classes=3)
+    with pytest.raises(UserError, match=r"must make \(4, 4, 2\) of images \(4, 4, 1\), it makes \(4, 4, 1\)"):
+        DiscreteDiffusion(network(), LinearBetas(), Clean(), mix=None)
+    with pytest.raises(UserError, match="levels of a chain, such as LinearBetas.*received KarrasLevels"):
+        DiscreteDiffusion(network(), KarrasLevels(), Clean())
+    with pytest.raises(UserError, match="sampler expects one of dpm, ddim, heun, ancestral, received 'euler'"):
+        Diffusion(network(), KarrasLevels(), Clean(), sampler="euler")
+    model = tiny("conditional_diffusion")
+    with pytest.raises(UserError, match="batches .images, labels., received images alone"):
+        model.compute_losses(tf.constant(images()), True)
+    unlabelled = SPEC.__class__("plain", (8, 8, 1), None, {"train": 8})
+    for name in ("conditional_diffusion", "guided_diffusion"):
+        with pytest.raises(UserError, match="expects labelled data"):
+            recipes.find(name).model(unlabelled)

@@ -1,0 +1,304 @@
+"""Diffusion models: a network that finds the clean image in a noisy one, at any level of noise."""
+
+import functools
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfgen import noise
+from tfgen.errors import require
+from tfgen.models.base.averages import copy_of, decay_at, move_towards
+from tfgen.models.base.generative import GenerativeModel
+from tfgen.samplers import denoising
+from tfgen.samplers.denoising import Estimate
+from tfgen.serialization import serializable
+from tfgen.verbs import Option, Text
+from tfgen.verbs.graphs import tokens_of
+
+
+@serializable
+class Diffusion(GenerativeModel):
+    """Learns denoise(x, sigma) = E[x_0 | x], x = x_0 + sigma * noise, from which samplers draw (Ho et al., 2020; Karras et
+    al., 2022).
+
+    With the parametrisation's skip, out and scale, denoise(x, sigma) = skip x + out network(scale x, ln(sigma) / 4), and
+
+        loss = E_sigma mean_pixels (network(scale x, ln(sigma) / 4) - (x_0 - skip x) / out)^2,
+
+    sigma from `levels.drawn`, evenly spread over each batch (Kingma et al., 2021, appendix I.1). Images [0, 1] of public
+    boundaries are x_0 = 2 image - 1 inside.
+
+    Args:
+        network: Functional model, [images (B, H, W, C), ln(sigma) / 4 (B,)] (with classes also labels int (B,), of which
+            `num_classes` stands for no label) -> (B, H, W, C).
+        levels: `tfgen.samplers.noise_levels.NoiseLevels`.
+        parametrisation: `tfgen.models.diffusion.Parametrisation`.
+        num_classes: number of classes of a conditional model, whose batches are (images, labels); None: unconditional.
+        omission: probability in [0, 1) with which training leaves out a label, so that the model is unconditional as well
+            and can be guided (Ho & Salimans, 2022).
+        ema: decay in [0, 1) of a running average of the weights, which samples are made with; 0: none. The decay of early
+            steps is at most (step + 1) / (step + 10).
+        clip: whether samplers hold clean images to the range of images (as Ho et al. do).
+        steps: default number of a sampler's steps.
+        sampler: default sampler, a name in `tfgen.samplers.denoising.SAMPLERS`.
+        guidance: default weight of guidance, see `guided`.
+
+    A latent is the noise at the largest level, (B, H, W, C), standard normal for images of the model.
+
+    Raises:
+        UserError: if the network does not fit, naming both sides.
+    """
+
+    # Outputs of the network per value.
+    outputs_per_value = 1
+
+    def __init__(self, network, levels, parametrisation, num_classes=None, omission=0.1, ema=0.999, clip=False, steps=20,
+                 sampler="dpm", guidance=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.check(network, num_classes)
+        require(0 <= ema < 1, f"ema expects a decay in [0, 1), received {ema}")
+        require(sampler in denoising.SAMPLERS,
+                f"sampler expects one of {', '.join(denoising.SAMPLERS)}, received {sampler!r}")
+        self.network = network
+        self.levels = levels
+        self.parametrisation = parametrisation
+        self.num_classes = num_classes
+        self.omission = omission
+        self.ema = ema
+        self.clip = clip
+        self.steps = steps
+        self.sampler = sampler
+        self.guidance = guidance
+        self.ema_network = copy_of(network) if ema else None
+        self.seed_generator = keras.random.SeedGenerator()
+        self.built = True
+
+    def check(self, network, num_classes):
+        """Raises a `UserError` unless the network fits."""
+        inputs, image = (3 if num_classes else 2), tuple(network.inputs[0].shape[1:])
+        require(len(network.inputs) == inputs, f"with num_classes={num_classes} the network must take {inputs} inputs, it "
+                                               f"takes {len(network.inputs)}")
+        made = tuple(network.outputs[0].shape[1:])
+        wanted = (*image[:-1], image[-1] * self.outputs_per_value)
+        require(made == wanted, f"the network must make {wanted} of images {image}, it makes {made}")
+
+    @property
+    def image_shape(self):
+        return tuple(self.network.inputs[0].shape[1:])
+
+    @property
+    def latent_shape(self):
+        return self.image_shape
+
+    def images_and_labels(self, batch):
+        """(x_0, labels or None) of a batch.
+
+        Raises:
+            UserError: for a conditional model without labels.
+        """
+        pair = isinstance(batch, (tuple, list))
+        require(pair or not self.num_classes,
+                f"a model of num_classes={self.num_classes} expects batches (images, labels), received images alone")
+        images, label = (batch[0], batch[1] if self.num_classes else None) if pair else (batch, None)
+        return 2.0 * ops.cast(images, "float32") - 1.0, label
+
+    def network_inputs(self, x, sigma):
+        """[scaled images, ln(sigma) / 4] of images at levels (B, 1, 1, 1)."""
+        return [self.parametrisation.coefficients(sigma)[2] * x, 0.25 * ops.log(ops.reshape(sigma, (-1,)))]
+
+    def outputs(self, x, sigma, label=None, training=False):
+        """The network's output for images at levels sigma (B, 1, 1, 1): float32 (B, H, W, C')."""
+        network = self.network if training or not self.ema else self.ema_network
+        inputs = self.network_inputs(x, sigma)
+        return ops.cast(network(inputs if label is None else [*inputs, label], training=training), "float32")
+
+    def denoise(self, x, sigma, label=None, guidance=1.0):
+        """Expected clean images, in [-1, 1], of images at a level of noise.
+
+        Args:
+            x: float32 (B, H, W, C), x_0 + sigma * noise.
+            sigma: levels, a number or (B,).
+            label: int (B,), of a conditional model; `num_classes` stands for no label.
+            guidance: weight of the label, a number or (B,), see `guided`.
+        """
+        rows = tf.shape(x)[0]
+        sigma, guidance = (tf.reshape(tf.broadcast_to(tf.cast(value, tf.float32), [rows]), (-1, 1, 1, 1))
+                           for value in (sigma, guidance))
+        return self.estimate(x, sigma, label, guidance).clean
+
+    def estimate(self, x, sigma, label=None, guidance=None):
+        """`denoising.Estimate` of images (B, H, W, C) at levels (B, 1, 1, 1)."""
+        if label is None:
+            return self.read(x, sigma, self.outputs(x, sigma))
+        # One pass with the labels and without.
+        both = self.outputs(*(ops.concatenate([part, part]) for part in (x, sigma)),
+                            ops.concatenate([label, ops.full_like(label, self.num_classes)]))
+        (clean, mix), (free, _) = (self.read(x, sigma, part) for part in ops.split(both, 2))
+        return Estimate(self.held(guided(clean, free, guidance)), mix)
+
+    def read(self, x, sigma, made):
+        """`denoising.Estimate` from the network's output."""
+        skip, out, _ = self.parametrisation.coefficients(sigma)
+        return Estimate(self.held(skip * x + out * made))
+
+    def held(self, clean):
+        return ops.clip(clean, -1.0, 1.0) if self.clip else clean
+
+    def noisy(self, x, training):
+        """(levels (B, 1, 1, 1), standard normal noise) for clean images: random, in validation functions of each image."""
+        if training:
+            rows = tf.shape(x)[0]
+            spread = tf.cast(tf.range(rows), tf.float32) + keras.random.uniform((), seed=self.seed_generator)
+            u = spread / tf.cast(rows, tf.float32)
+            drawn = keras.random.normal(tf.shape(x), seed=self.seed_generator)
+        else:
+            seeds = noise.seeds_of(0.5 * (x + 1.0))
+            u, drawn = noise.uniform(seeds, (), noise.LEVELS), noise.normal(seeds, self.image_shape, noise.DIFFUSION)
+        return tf.reshape(self.levels.drawn(u), (-1, 1, 1, 1)), drawn
+
+    def compute_losses(self, batch, training):
+        x, label = self.images_and_labels(batch)
+        sigma, drawn = self.noisy(x, training)
+        if label is not None and training:
+            left_out = keras.random.uniform(tf.shape(label), seed=self.seed_generator) < self.omission
+            label = tf.where(left_out, tf.cast(self.num_classes, label.dtype), label)
+        return self.losses_at(x, x + sigma * drawn, sigma, self.outputs(x + sigma * drawn, sigma, label, training))
+
+    def losses_at(self, x, noised, sigma, made):
+        """{"loss": …} from the network's output for `noised` images of clean images x."""
+        return {"loss": ops.mean(ops.square(made - self.target(x, noised, sigma)))}
+
+    def target(self, x, noised, sigma):
+        """What the network is to predict."""
+        skip, out, _ = self.parametrisation.coefficients(sigma)
+        return (x - skip * noised) / out
+
+    def train_step(self, data):
+        made = super().train_step(data)
+        if self.ema:
+            move_towards(self.ema_network, self.network, 1.0 - decay_at(self.ema, self.optimizer.iterations))
+        return made
+
+    def verb_options(self, name):
+        steps = {"steps": Option("int64", self.steps, 1, 1000, "steps of the sampler")}
+        label = {"label": Option("int64", None, 0, self.classes - 1, "class of each image")} if self.classes else {}
+        if name in ("encode", "decode"):
+            return steps | (label if self.num_classes else {})
+        if name not in ("sample", "complete", "edit"):
+            return {}
+        options = {"sampler": Text(tuple(denoising.SAMPLERS), 1, (self.sampler,), ", ".join(denoising.SAMPLERS))} | steps
+        if name == "edit":
+            options["strength"] = Option("float32", 0.5, 0.0, 1.0, "share of the sampler's way that is gone; 1: a new image")
+        if label:
+            options |= label | {"guidance": Option("float32", self.guidance, 0.0, 20.0,
+                                                   "weight of the label; 0: without it, 1: the model, more: more typical")}
+        return options
+
+    @property
+    def classes(self):
+        """Number of classes of the labels that samples can be asked for, or None."""
+        return self.num_classes
+
+    @functools.cached_property
+    def traced(self):
+        """`estimate` as one function of the graphs of all verbs."""
+        return tf.function(self.estimate, autograph=False, reduce_retracing=True)
+
+    def integrated(self, x, level, steps, step, label=None, guidance=1.0, known=None, seeds=None):
+        """Images at the last level from images at level(0), see `denoising.integrate`.
+
+        known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
+        """
+        rows = tf.shape(x)[0]
+        guidance = tf.reshape(tf.broadcast_to(tf.cast(guidance, tf.float32), [rows]), (-1, 1, 1, 1))
+
+        def denoise(x, sigma):
+            clean, mix = self.traced(x, sigma, label, guidance)
+            return Estimate(clean if known is None else tf.where(known[1], known[0], clean), mix)
+
+        def drawn(index):
+            return noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (index + 1))
+
+        return denoising.integrate(denoise, x, level, steps, step, drawn if seeds is not None else None)
+
+    def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None):
+        """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
+        rows = tf.shape(seeds)[0]
+        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
+        names = tf.broadcast_to(tf.convert_to_tensor(self.sampler if sampler is None else sampler), [rows])
+        choice = tokens_of(names, list(denoising.SAMPLERS), 1, "the option sampler")[:, 0] - 1
+        start = 0.0 if strength is None else 1.0 - tf.broadcast_to(tf.cast(strength, tf.float32), [rows])
+        level = self.levels.way(steps, start)
+        x = 0.0 if x is None else x
+        x = x + tf.reshape(level(0), (-1, 1, 1, 1)) * noise.normal(seeds, self.image_shape, noise.LATENT)
+        made = self.integrated(x, level, tf.reduce_max(steps), denoising.chosen(choice), label,
+                               self.guidance if guidance is None else guidance, known, seeds)
+        return image_of(made)
+
+    def sample(self, seeds, sampler=None, steps=None, label=None, guidance=None):
+        """Images drawn from noise.
+
+        Args:
+            seeds: int64 (B,); a negative seed asks for fresh noise.
+            sampler: names in `denoising.SAMPLERS`, a str or string (B,); None: the model's.
+            steps: number of steps, an int or int (B,); None: the model's.
+            label: int (B,), of a conditional model; `num_classes` stands for none.
+            guidance: weight of the label, a number or (B,); None: the model's.
+
+        Returns:
+            float32 (B, H, W, C) in [0, 1].
+        """
+        return self.drawn(seeds, sampler, steps, label, guidance)
+
+    def complete(self, x, masks, seeds, sampler=None, steps=None, label=None, guidance=None):
+        """Images with the pixels of mask 1 and others drawn to fit: in each step, the known pixels take the place of their
+        estimates (after Song et al., 2021, appendix I.2).
+
+        Args:
+            x: images (B, H, W, C) in [0, 1].
+            masks: (B, H, W), 1 at known pixels.
+            others: as for `sample`.
+        """
+        masks = tf.broadcast_to(tf.convert_to_tensor(masks)[..., None] > 0.5, tf.shape(x))
+        return tf.where(masks, x, self.drawn(seeds, sampler, steps, label, guidance, known=(2.0 * x - 1.0, masks)))
+
+    def edit(self, x, seeds, sampler=None, steps=None, strength=0.5, label=None, guidance=None):
+        """SDEdit (Meng et al., 2022): images to which noise is added, and from there sampled.
+
+        Args:
+            x: images (B, H, W, C) in [0, 1].
+            strength: share in [0, 1] of the sampler's way, a number or (B,); 0: the smallest level of noise.
+            others: as for `sample`.
+        """
+        return self.drawn(seeds, sampler, steps, label, guidance, 2.0 * x - 1.0, strength)
+
+    def encode(self, x, steps=None, label=None):
+        """Latents of images: the differential equation of `decode`, from the smallest level to the largest."""
+        rows = tf.shape(x)[0]
+        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
+        way = self.levels.way(steps)
+        made = self.integrated(2.0 * x - 1.0, lambda index: way(tf.maximum(steps - 1 - index, 0)),
+                               tf.reduce_max(steps) - 1, denoising.heun, label)
+        return made / tf.reshape(way(0), (-1, 1, 1, 1))
+
+    def decode(self, z, steps=None, label=None):
+        """Images of latents (B, H, W, C), by Heun's rule and without further noise."""
+        rows = tf.shape(z)[0]
+        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
+        way = self.levels.way(steps)
+        return image_of(self.integrated(z * tf.reshape(way(0), (-1, 1, 1, 1)), way, tf.reduce_max(steps), denoising.heun,
+                                        label))
+
+
+def image_of(x):
+    """[-1, 1] -> [0, 1], clipped."""
+    return ops.clip(0.5 * (x + 1.0), 0.0, 1.0)
+
+
+def guided(clean, free, weight):
+    """Clean images guided by a label: free + weight (clean - free), from those with and without it (Ho & Salimans, 2022).
+
+    weight 0: without label, 1: with it, larger: beyond. (The paper's w is weight - 1.)
+    """
+    return free + weight * (clean - free)
