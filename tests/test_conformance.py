@@ -143,7 +143,7 @@ def test_verbs_and_export(case, tmp_path):
     """Shape, dtype and range of every verb; the SavedModel and the session loader give the same to 1e-5."""
     model, live = case.model, case.live
     assert live.names
-    path = export.export(model, tmp_path / "served")  # runs every signature in a session before it is renamed
+    path = export.export(model, tmp_path / "served", live=live)  # runs every signature in a session before it is renamed
     assert path.name == "1" and sorted(p.name for p in path.parent.iterdir()) == ["1"]
     served = saved_model.Served(tmp_path / "served")
     assert served.names == live.names and served.image_shape == SPEC.image_shape

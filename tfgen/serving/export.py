@@ -17,7 +17,7 @@ from tfgen.verbs import VERBS, Text, graphs
 from tfgen.verbs.live import Live
 
 
-def export(model, folder, version=None, about=None):
+def export(model, folder, version=None, about=None, live=None):
     """Exports a model to `folder/<version>/`, which appears only after the SavedModel has been verified in a session.
 
     Args:
@@ -25,6 +25,7 @@ def export(model, folder, version=None, about=None):
         folder: folder of the model's versions, TF Serving's `model_base_path`.
         version: a positive int; None uses one more than the highest existing version.
         about: further metadata to record (recipe, data …), a dict of JSON types.
+        live: `verbs.live.Live` of the model, whose traced graphs are then written; None: they are traced.
 
     Returns:
         The path of the exported version.
@@ -36,7 +37,7 @@ def export(model, folder, version=None, about=None):
     folder = pathlib.Path(folder)
     if version is not None and (folder / str(version)).exists():
         raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
-    with written(model, folder, about) as aside:
+    with written(model, folder, about, live) as aside:
         while True:
             target = folder / str(version or max(export_numbers(folder), default=0) + 1)
             try:
@@ -64,9 +65,9 @@ def export_to(model, path, format="tf_saved_model", about=None):
 
 
 @contextlib.contextmanager
-def written(model, folder, about=None):
+def written(model, folder, about=None, live=None):
     """Context manager: a temporary folder in `folder` with a verified SavedModel; removed unless renamed."""
-    live = Live(model)
+    live = live or Live(model)
     with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
         archive.track(model)
