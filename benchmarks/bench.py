@@ -15,6 +15,7 @@ from importlib import metadata
 import tensorflow as tf
 
 from benchmarks import timing
+from benchmarks.diffusion import diffusers
 from benchmarks.explicit_jobs import normflows
 from benchmarks.jobs import jobs, torch
 from tfgen.figures import records
@@ -24,7 +25,8 @@ TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare t
           "torch_channels_last": "PyTorch, channels_last",
           "torch_compiled": "PyTorch, torch.compile", "normflows": "normflows, default layout",
           "normflows_channels_last": "normflows, channels_last",
-          "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
+          "diffusers": "diffusers, default layout", "diffusers_channels_last": "diffusers, channels_last",
+          "sample": "the verb sample", "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
           "incremental": "incremental sampler", "naive_sampler": "the network once per pixel"}
 
 
@@ -75,8 +77,8 @@ def run(fast=False, threads=1, only=()):
     about = {"command": "make bench", "seeds": [0],
              "published": "none; ratios within one run: medians over rounds, with ranges",
              "peer": {name: metadata.version(name) if module else None
-                      for name, module in (("torch", torch), ("normflows", normflows))}}
-    for name, module in (("PyTorch", torch), ("normflows", normflows)):
+                      for name, module in (("torch", torch), ("normflows", normflows), ("diffusers", diffusers))}}
+    for name, module in (("PyTorch", torch), ("normflows", normflows), ("diffusers", diffusers)):
         if not module:
             print(f"{name} is not installed: its rows are left out (pip install '.[bench]')")
     made = {}

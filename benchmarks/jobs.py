@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import codes, explicit_jobs, gan_loops, keras_loop, penalties, translation_loops
+from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, translation_loops
 from benchmarks.job import SHAPE, Job, fit_beside
 from tfgen import data, noise, recipes
 
@@ -170,4 +170,4 @@ def jobs(fast):
             f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
             functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
             {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
-    return found | explicit_jobs.jobs(fast) | codes.jobs(fast)
+    return found | explicit_jobs.jobs(fast) | codes.jobs(fast) | diffusion.jobs(fast)

@@ -6,12 +6,12 @@ from benchmarks import bench, jobs, timing
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
-        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae"]
+        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae", "bench-edm"]
 RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler"}
 
 
 def test_fast_run_has_a_job_of_every_kind():
-    assert list(jobs.jobs(fast=True)) == FAST and set(FAST) < set(jobs.jobs(fast=False))
+    assert list(jobs.jobs(fast=True)) == [*FAST, "bench-edm-sampling"] and set(FAST) < set(jobs.jobs(fast=False))
 
 
 @pytest.mark.parametrize("name", FAST)

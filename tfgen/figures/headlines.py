@@ -55,8 +55,9 @@ VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execu
             "torch_channels_last": "PyTorch, channels_last", "ours": "tfgen, `penalties.Contractive`",
             "naive": "`batch_jacobian`", "torch_compiled": "PyTorch, `torch.compile`", "normflows": "`normflows`",
             "normflows_channels_last": "`normflows`, channels_last", "incremental": "incremental",
-            "naive_sampler": "naive, a pass of the network per pixel"}
-PEERS = ("torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last")
+            "naive_sampler": "naive, a pass of the network per pixel", "sample": "tfgen, `sample`",
+            "diffusers": "`diffusers`", "diffusers_channels_last": "`diffusers`, channels_last"}
+PEERS = ("diffusers", "diffusers_channels_last", "torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
 INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
@@ -298,6 +299,13 @@ HEADLINES = {
     "bench-realnvp": speed("RealNVP as `normflows` has it, 28x28x1"),
     "bench-gated-pixelcnn": speed("gated PixelCNN 7x64, 28x28x1, 16 levels"),
     "bench-vqvae": speed("VQ-VAE 2x64, 256 codes of 64, 28x28x1"),
+    "bench-edm": speed("EDM, U-Net of 32 to 64 channels, 28x28x1"),
+    "bench-edm-sampling": Headline(
+        "Sampling speed: EDM, U-Net of 32 to 64 channels, 28x28x1, 20 steps",
+        "images drawn per s of wall time, 32 per batch, one thread; higher is better", {"": "sample_images_per_s"},
+        {VARIANTS[name]: f"{name}_images_per_s" for name in ("diffusers", "diffusers_channels_last")},
+        grids=(Grid("variant", {"images per s": "{}_images_per_s", "`sample` / variant": "sample_over_{}"}, VARIANTS),),
+        targets={name: f"sample_over_{name}" for name in ("diffusers", "diffusers_channels_last")}),
     "bench-sampling-gated-pixelcnn": sampling("gated PixelCNN 7x64"),
     "bench-sampling-image-transformer": sampling("causal transformer 4x128"),
     "bench-contractive-one-layer": penalty("one-layer"),
