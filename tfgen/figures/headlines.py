@@ -57,7 +57,8 @@ VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execu
             "normflows_channels_last": "`normflows`, channels_last", "incremental": "incremental",
             "naive_sampler": "naive, a pass of the network per pixel", "sample": "tfgen, `sample`",
             "diffusers": "`diffusers`", "diffusers_channels_last": "`diffusers`, channels_last"}
-PEERS = ("diffusers", "diffusers_channels_last", "torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last")
+PEERS = ("torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last", "diffusers",
+         "diffusers_channels_last")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
 INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
