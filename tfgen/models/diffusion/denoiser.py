@@ -202,8 +202,9 @@ class Diffusion(GenerativeModel):
 
     @functools.cached_property
     def traced(self):
-        """`estimate` as one function of the graphs of all verbs."""
-        return tf.function(self.estimate, autograph=False, reduce_retracing=True)
+        """`estimate` as one function of the graphs of all verbs, called where they need it and not copied there."""
+        return tf.function(self.estimate, autograph=False, reduce_retracing=True,
+                           experimental_attributes={"_noinline": True})
 
     def integrated(self, x, level, steps, step, label=None, guidance=1.0, known=None, seeds=None):
         """Images at the last level from images at level(0), see `denoising.integrate`.
