@@ -13,6 +13,7 @@ if not _start.COMMAND:
     _start.libraries()
     # Eager imports: a .keras file loads only classes that are registered.
     from tfgen import (
+        coordinates,
         data,
         detection,
         distributions,
@@ -42,6 +43,7 @@ if not _start.COMMAND:
         DRAEM,
         EBGAN,
         GAN,
+        GON,
         VAE,
         VQGAN,
         VQVAE,
@@ -54,12 +56,14 @@ if not _start.COMMAND:
         CycleGAN,
         DeepSVDD,
         FAnoGAN,
+        Field,
         Flow,
         GANomaly,
         GenerativeModel,
         HierarchicalVAE,
         InfoGAN,
         MaskEnsemble,
+        NeRF,
         Pix2Pix,
         ProGAN,
         RegionInpainter,
@@ -72,10 +76,10 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive",
-           "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Flow", "GAN", "GANomaly",
-           "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "Pix2Pix", "ProGAN", "RegionInpainter",
-           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE",
-           "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent", "layers",
-           "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers", "schedules",
-           "serializable", "serving", "toys", "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
+           "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "EBGAN", "FAnoGAN", "Field", "Flow", "GAN", "GANomaly",
+           "GON", "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN",
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN",
+           "VQVAE", "__version__", "coordinates", "data", "detection", "distributions", "doctor", "evaluation", "figures",
+           "latent", "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs",
+           "samplers", "schedules", "serializable", "serving", "toys", "tuning", "verbs"]

@@ -16,6 +16,7 @@ from tfgen.networks import (
     pixelcnnpp,
     progressive,
     resnet,
+    siren,
     stackgan,
     style,
     transformer,
@@ -24,5 +25,5 @@ from tfgen.networks import (
 )
 
 __all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "energy", "grids", "ladder", "lenet", "made", "mlp",
-           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer", "translation",
+           "pixelcnn", "pixelcnnpp", "progressive", "resnet", "siren", "stackgan", "style", "transformer", "translation",
            "vector_quantised"]

@@ -1,7 +1,7 @@
 """One small function per system of the literature, grouped by family."""
 
-from tfgen.recipes import autoencoders, autoregressive, detectors, flows, gans, translation, vaes, vector_quantised
+from tfgen.recipes import autoencoders, autoregressive, detectors, fields, flows, gans, translation, vaes, vector_quantised
 from tfgen.recipes.registry import RECIPES, Recipe, find, recipe
 
-__all__ = ["RECIPES", "Recipe", "autoencoders", "autoregressive", "detectors", "find", "flows", "gans", "recipe",
+__all__ = ["RECIPES", "Recipe", "autoencoders", "autoregressive", "detectors", "fields", "find", "flows", "gans", "recipe",
            "translation", "vaes", "vector_quantised"]
