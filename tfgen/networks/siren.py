@@ -15,8 +15,8 @@ def siren(dim, units, outputs, first_w0=30.0, w0=30.0, constant=True):
         h_1 = sin(first_w0 (W_1 x + b_1)),   h_{l+1} = sin(w0 (W_l h_l + b_l)),   y = 1/2 + (W h + b) / 2
 
     W_1 ~ U(-1/n, 1/n) and the other W ~ U(-sqrt(6/n) / w0, sqrt(6/n) / w0) for n inputs, so that each sine's argument has
-    about unit variance in every layer after the first. b_1 ~ U(-1/sqrt(n), 1/sqrt(n)) gives the first sines different
-    phases; the other biases start at 0.
+    about unit variance in every layer after the first: 1 in the second, then v -> 1 - exp(-2 v), towards 0.8.
+    b_1 ~ U(-1/sqrt(n), 1/sqrt(n)) gives the first sines different phases; the other biases start at 0.
 
     Args:
         dim: D, number of coordinates, each in [-1, 1].

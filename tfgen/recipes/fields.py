@@ -22,7 +22,8 @@ def frequencies(hp, first=30.0):
 def sine_field(hp, spec, observe, **parts):
     """A SIREN of the signal of a spec. The first w0 is the paper's: 3,000 for sound, whose time has one axis, else 30."""
     *sides, channels = spec.image_shape
-    network = networks.siren(len(sides), hidden(hp), channels, **frequencies(hp, 3000.0 if len(sides) == 1 else 30.0), **parts)
+    first = 3000.0 if len(sides) == 1 else 30.0
+    network = networks.siren(len(sides), hidden(hp), channels, **frequencies(hp, first), **parts)
     return compiled_with_schedule(Field(network, spec.image_shape, observe), hp, 1e-4)
 
 

@@ -81,14 +81,14 @@ class Verbs:
 
 
 def rows_of(field, rows, dtype):
-    """Rows of an input as an array; whole numbers of any width count as `dtype` of a signature that takes these.
+    """Rows of an input as an array of `dtype`, that of a signature; numbers of any width count as such.
 
     Raises:
         UserError: for fractions where a signature takes whole numbers.
     """
     rows = np.asarray(rows)
     if dtype != "int64":
-        return rows
+        return rows.astype(dtype, copy=False) if rows.dtype.kind == "f" else rows
     if not np.issubdtype(rows.dtype, np.integer):
         raise UserError(f"'{field.name}' expects whole numbers ({field.kind}), received {rows.dtype}: give them as int64")
     return rows.astype(dtype)
