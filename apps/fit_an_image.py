@@ -75,7 +75,9 @@ def psnr(made, wanted):
 
 def train(name, training, dataset, folder):
     """Trains a field; writes NAME.keras and its cost as NAME.json to `folder`."""
-    values, recipe = training.values | {"total_steps": training.steps}, recipes.find(training.recipe)
+    values, recipe = training.values, recipes.find(training.recipe)
+    if "cosine_decay" in values:
+        values = values | {"total_steps": training.steps}
     model, cost = budget.train_for_budget(None, recipe, dataset, SAMPLES, values, steps=training.steps)
     model.save(folder / f"{name}.keras")
     files.write_json(folder / f"{name}.json", cost | {"settings": values, "parameters": model.count_params()})

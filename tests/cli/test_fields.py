@@ -29,8 +29,8 @@ def test_a_photograph_from_training_to_a_served_model(tfgen):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert tfgen("train", "--resume", "run", "--epochs", 2, "--quiet")[0] == 0
     for arguments, message in (
-            (["decode", "run", "--latents", "places.npy"], "decode(coordinates) of this model expects --coordinates, received"),
-            (["decode", "run", "--coordinates", "whole.npy"], "finite coordinates of shape (B, N, 2) in whole.npy, received"),
+            (["decode", "run", "--latents", "places.npy"], "of this model expects --coordinates, received --latents"),
+            (["decode", "run", "--coordinates", "whole.npy"], "finite coordinates of shape (B, N, 2) in whole.npy"),
             (["render", "run", "--poses", "places.npy"], "this model has no verb 'render'; it has decode"),
             (["train", "siren", "--data", "digits"], "siren expects one signal, 'digits' holds images"),
             (["train", "vae", "--data", "photo.png"], "vae expects images, 'photo' holds one signal"),
