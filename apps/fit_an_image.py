@@ -113,7 +113,7 @@ def agreement(made, wanted):
 
 def draw_derivatives(path, found, values):
     """A row per field: its values, the magnitude of its gradient and its Laplacian, on the image's scales."""
-    figure = plots.new_figure(8.4, 2.75 * len(found))
+    figure = plots.new_figure(8.4, 2.3 * len(found))
     truth = found["image"]
     steepest, bend = (np.percentile(np.abs(part), 99) for part in (np.linalg.norm(truth[1], axis=-1), truth[2]))
     for row, (name, (made, slopes, curvature)) in zip(figure.subplots(len(found), 3), found.items()):

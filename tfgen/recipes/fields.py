@@ -60,7 +60,8 @@ def fourier_features(hp, spec):
 def nerf(hp, spec):
     """NeRF (Mildenhall et al., 2020): density and colour of points, rendered along rays; coarse and fine networks.
 
-    The defaults are the paper's for views rendered over white, at distances of 2 to 6.
+    The defaults are the paper's for views rendered over white, at distances of 2 to 6, but for its rate, which also falls to
+    a tenth during training.
     """
     shared = {"units": hp.Int("units", 4, 2048, default=256), "layers": hp.Int("hidden_layers", 1, 16, default=8),
               "channels": spec.image_shape[-1],
