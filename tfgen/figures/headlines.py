@@ -173,8 +173,7 @@ HEADLINES = {
         "NeRF of a scene, 64x64", "PSNR of 10 held-out views, mean over views, dB; higher is better", {"nerf": "psnr_db"},
         {"all background": "psnr_db background"},
         grids=(Grid("views", {"PSNR, dB": "psnr_db{}", "SSIM": "ssim{}"},
-                    {"": "renderings of test views", " background": "all background",
-                     " validation": "renderings of validation views"}),),
+                    {"": "renderings", " background": "all background"}),),
         targets={"PSNR of test views, dB": "psnr_db"}),
     "two_d_densities": Headline(
         "Flows of points in the plane", "KL divergence of the learned density from the true one, nats, 50,000 new points; "

@@ -11,6 +11,9 @@ from tfgen.models.fields.field import psnr_db
 from tfgen.models.fields.rendering import composite, merged, stratified
 from tfgen.serialization import serializable
 
+# Rendering takes as many rows of pixels at a time as have about so many rays.
+RAYS_AT_ONCE = 1024
+
 
 @serializable
 class NeRF(GenerativeModel):
@@ -102,9 +105,11 @@ class NeRF(GenerativeModel):
         return tf.reshape(made, (*tf.unstack(tf.shape(coordinates)[:2]), self.image_shape[-1]))
 
     def render(self, poses):
-        """Views (B, H, W, C) in [0, 1] from camera poses (B, 4, 4), camera to world; one row of pixels at a time."""
+        """Views (B, H, W, C) in [0, 1] from camera poses (B, 4, 4), camera to world; a few rows of pixels at a time."""
         height, width, channels = self.image_shape
-        rays = tf.reshape(places.rays_of_images(poses, self.image_shape, self.focal), (-1, width, 6))  # (B H, W, 6)
-        made = tf.map_fn(lambda row: self.trace(row)[1], rays, fn_output_signature=tf.TensorSpec((width, channels)),
+        most = max(1, RAYS_AT_ONCE // width)
+        count = width * max(rows for rows in range(1, most + 1) if height % rows == 0)
+        rays = tf.reshape(places.rays_of_images(poses, self.image_shape, self.focal), (-1, count, 6))
+        made = tf.map_fn(lambda part: self.trace(part)[1], rays, fn_output_signature=tf.TensorSpec((count, channels)),
                          parallel_iterations=1)
         return tf.clip_by_value(tf.reshape(made, (-1, height, width, channels)), 0.0, 1.0)
