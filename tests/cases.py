@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import catalogue, recipes
+from tfgen import catalogue, data, recipes
 from tfgen.data import DataSpec
 
 SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8})
@@ -22,7 +22,8 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "codebook_size": 8, "residual_filters": 2, "prior_filters": 4, "prior_blocks": 1,
         "prior_heads": 2, "prior_head_units": 2, "critic_filters": 4, "perceptual_share": 0.25, "autoencoder_share": 0.5,
         "widest": 8, "latent_channels": 2, "sampling_steps": 3, "noise_levels": 21, "grids": 2, "heads": 2,
-        "classifier_filters": 4}
+        "classifier_filters": 4, "features": 4, "coarse_samples": 4, "fine_samples": 4,
+        "position_frequencies": 2, "direction_frequencies": 1}
 # Two channels after a ReLU may both be dead.
 OWN = {"vqvae2": {"filters": 8}}
 # {recipe: {hyperparameter: default value}}
@@ -36,7 +37,7 @@ def spec_of(name):
     """Data as the recipe's view takes it: what is translated has colours, what it becomes has not."""
     view = recipes.find(name).view
     if view not in ("paired", "unpaired"):
-        return SPEC
+        return catalogue.spec_for(view, SPEC)
     return dataclasses.replace(SPEC, num_classes=None, view=view, source_shape=(8, 8, 3))
 
 
@@ -63,7 +64,21 @@ def batch(name, rows=16):
     if view in ("paired", "unpaired"):
         # Green images, and white ones of the same or other blobs.
         return np.concatenate([0 * x, x, 0 * x], -1), x if view == "paired" else x[::-1]
+    if view in catalogue.FIELD_VIEWS:
+        return samples(view, x[0])
     return (x, np.arange(rows) % SPEC.num_classes) if view == "labelled" else x
+
+
+def samples(view, image):
+    """Coordinates and values of all pixels of an image (8, 8, 1), as a recipe's view of fields gives them."""
+    if view == "posed":
+        # A camera on the z axis, at a distance of 4.
+        pose = np.eye(4)
+        pose[2, 3] = 4.0
+        dataset = data.posed(np.stack([image] * 3), np.stack([pose] * 3), 8.0)
+    else:
+        dataset = data.signal(image)
+    return next(iter(dataset.batches("train", 64, data.views.by_name(view))))
 
 
 def start_of(name, seed):

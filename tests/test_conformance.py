@@ -148,12 +148,13 @@ def test_verbs_and_export(case, tmp_path):
     served = saved_model.Served(tmp_path / "served")
     assert served.names == live.names and served.image_shape == SPEC.image_shape
     for verb in live.names:
-        output = verbs.VERBS[verb].output
+        output = verbs.verb_of(model, verb).output
         for rows in (1, 5):
             inputs = export.example_inputs(model, verb, rows)
             ours, theirs = (export.run(which, verb, inputs)[output.name] for which in (live, served))
             shape = {"images": SPEC.image_shape, "sources": spec_of(case.name).source_shape, "values": (),
-                     "latents": live.latent_shape, "maps": SPEC.image_shape[:2]}[output.kind]
+                     "latents": live.latent_shape, "maps": SPEC.image_shape[:2],
+                     "signals": (export.EXAMPLE_SIDE, SPEC.image_shape[-1])}[output.kind]
             assert ours.shape == (rows, *shape) and ours.dtype == output.dtype(model)
             assert np.all(np.isfinite(ours))
             if output.kind in ("images", "sources"):
@@ -171,7 +172,7 @@ def test_keras_own_calls(case):
     inputs = export.example_inputs(model, verb, 3)
     given = tuple(inputs.values())
     made = model.predict(given if len(given) > 1 else given[0], batch_size=2, verbose=0)
-    wanted = export.run(case.live, verb, inputs)[verbs.VERBS[verb].output.name]
+    wanted = export.run(case.live, verb, inputs)[verbs.verb_of(model, verb).output.name]
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(errors.UserError, match=rf"predict of .* is {verb}, which expects .*: give those, or call") as caught:
         model.predict(np.zeros((2, 5, 7, 1), np.float32), verbose=0)
@@ -216,8 +217,8 @@ def test_options_out_of_range_count_as_the_ends_and_unknown_ones_are_refused(cas
         call = case.live.call(verb, case.live.options[verb])
         inputs = list(export.example_inputs(case.model, verb, 2).values())
         with pytest.raises(errors.UserError, match=f"'{verb}' of this model takes no option 'unknown'; it takes "):
-            case.live(verb, *inputs[:len(table.VERBS[verb].inputs)], unknown=1)
-        for place, option in enumerate(case.live.options[verb].values(), len(table.VERBS[verb].inputs)):
+            case.live(verb, *inputs[:len(verbs.verb_of(case.live, verb).inputs)], unknown=1)
+        for place, option in enumerate(case.live.options[verb].values(), len(verbs.verb_of(case.live, verb).inputs)):
             if isinstance(option, verbs.Text):
                 bad = [tf.constant(["", "nosuch"]) if at == place else tf.constant(x) for at, x in enumerate(inputs)]
                 with pytest.raises(tf.errors.InvalidArgumentError, match=f"of the words {', '.join(option.words)}"):

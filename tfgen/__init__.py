@@ -13,6 +13,7 @@ if not _start.COMMAND:
     _start.libraries()
     # Eager imports: a .keras file loads only classes that are registered.
     from tfgen import (
+        coordinates,
         data,
         detection,
         distributions,
@@ -42,6 +43,7 @@ if not _start.COMMAND:
         DRAEM,
         EBGAN,
         GAN,
+        GON,
         VAE,
         VQGAN,
         VQVAE,
@@ -56,6 +58,7 @@ if not _start.COMMAND:
         Diffusion,
         DiscreteDiffusion,
         FAnoGAN,
+        Field,
         Flow,
         GANomaly,
         GenerativeModel,
@@ -63,6 +66,7 @@ if not _start.COMMAND:
         HierarchicalVAE,
         InfoGAN,
         MaskEnsemble,
+        NeRF,
         Pix2Pix,
         ProGAN,
         RegionInpainter,
@@ -77,8 +81,9 @@ if not _start.COMMAND:
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
            "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion", "DiscreteDiffusion", "EBGAN", "FAnoGAN",
-           "Flow", "GAN", "GANomaly", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble",
-           "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
-           "VAE", "VQGAN", "VQVAE", "__version__", "data", "detection", "distributions", "doctor", "evaluation", "figures",
-           "latent", "layers", "losses", "metrics", "models", "networks", "noise", "pictures", "recipes", "runs", "samplers",
-           "schedules", "serializable", "serving", "toys", "tuning", "verbs"]
+           "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN",
+           "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE", "__version__", "coordinates", "data", "detection",
+           "distributions", "doctor", "evaluation", "figures", "latent", "layers", "losses", "metrics", "models", "networks",
+           "noise", "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning",
+           "verbs"]

@@ -11,9 +11,11 @@ from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, r
 from tfgen.cli.lazy import drawing, folders, latent, opening, pictures, report, seeds, sheets
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
 from tfgen.errors import UserError
-from tfgen.verbs.table import KINDS, VERBS, require_verb
+from tfgen.verbs.table import FIELD_VERBS, KINDS, VERBS, require_verb, verb_of
 
 Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png (a picture) or .npy.")]
+# Inputs that a command can do without.
+NEEDLESS = {"coordinates": "; without, the grid of the signal that the field was fitted to"}
 Table = Annotated[pathlib.Path, typer.Option(help="File to write: .csv or .npy.")]
 
 
@@ -24,13 +26,17 @@ def parameter(name, annotation, default=inspect.Parameter.empty):
 def parameters_of(verb):
     """Parameters of the command of a verb: those of its inputs by kind, --n, --option and --out."""
     yield parameter("model", Model)
-    for kind in dict.fromkeys(field.kind for field in verb.inputs):
+    forms = [form for form in (verb, FIELD_VERBS.get(verb.name)) if form]
+    for kind in dict.fromkeys(field.kind for form in forms for field in form.inputs):
         if kind == "images":
             yield parameter("images", Images, None)
         elif kind == "seeds":
             yield parameter("seed", Annotated[int, typer.Option(min=0, help="Seed of the noise.")], 0)
         else:
-            yield parameter(kind, Annotated[pathlib.Path, typer.Option(help=f"A .npy file of {KINDS[kind].help}.")])
+            # A model takes the inputs of one form.
+            given = Annotated[pathlib.Path | None if forms[1:] else pathlib.Path, typer.Option(
+                help=f"A .npy file of {KINDS[kind].help}{NEEDLESS.get(kind, '')}.")]
+            yield parameter(kind, given, *[None] * len(forms[1:]))
     yield parameter("n", CountOrAll, None)
     yield parameter("option", Options, None)
     yield parameter("out", Table if verb.output.kind == "values" else Out, pathlib.Path(verb.example.split()[-1]))
@@ -40,13 +46,15 @@ def derived(verb):
     """The command of a verb: reads its inputs, runs it, writes its main output."""
 
     def command(**given):
-        request = Request(verb, given["model"], opening.open_verbs(given["model"]), given)
-        require_verb(request.live, verb.name)
+        live = opening.open_verbs(given["model"])
+        require_verb(live, verb.name)
+        form = verb_of(live, verb.name)
+        request = Request(form, given["model"], live, given)
         read(request)
         options = values_of(given["option"], request.live.options[verb.name])
         if "label" in request.live.options[verb.name] and request.labels is not None:
             options.setdefault("label", request.labels)
-        WRITERS[verb.output.kind](request, request.live(verb.name, *request.inputs, **options), options)
+        WRITERS[form.output.kind](request, request.live(verb.name, *request.inputs, **options), options)
         return passed_over(request.unreadable)
 
     found = list(parameters_of(verb))

@@ -10,8 +10,22 @@ from typing import Any
 import numpy as np
 
 from tfgen import files
-from tfgen.cli.lazy import data, drawing, folders, heat, latent, likelihood, paths, pictures, runs, saved_model, seeds
+from tfgen.cli.lazy import (
+    coordinates,
+    data,
+    drawing,
+    folders,
+    heat,
+    latent,
+    likelihood,
+    paths,
+    pictures,
+    runs,
+    saved_model,
+    seeds,
+)
 from tfgen.errors import UserError
+from tfgen.verbs.table import fits, text_of
 
 # Number of images without --n, by the kind of the output.
 COUNTS = {"images": 10, "maps": 10}
@@ -97,6 +111,8 @@ def read_array(request, field):
     """Rows of a .npy file; one row serves for all rows of the inputs before it."""
     path, shape = request.given[field.kind], request.live.shapes[request.verb.name][field.name]
     dtype = field.dtype(request.live)
+    if path is None:
+        raise UserError(f"{request.verb.call} of this model expects --{field.kind}, a .npy file, received none: give one")
     try:
         rows = np.load(path)
     except FileNotFoundError:
@@ -107,19 +123,30 @@ def read_array(request, field):
                         f"({' '.join(str(error).split())[:100]}): write it with np.save or `tfgen encode`") from None
     kind = np.integer if dtype == "int64" else np.number
     if not (isinstance(rows, np.ndarray) and np.issubdtype(rows.dtype, kind) and rows.ndim == len(shape) + 1
-            and rows.shape[1:] == tuple(shape) and len(rows) and np.isfinite(rows).all()):
-        expected = ", ".join(map(str, ("N", *shape)))
+            and fits(rows.shape[1:], shape) and len(rows) and np.isfinite(rows).all()):
+        expected = text_of("B" if None in shape else "N", *shape)
         raise UserError(f"expected finite {field.kind} of shape ({expected}) in {path}, received "
                         f"{getattr(rows, 'dtype', type(rows).__name__)} {getattr(rows, 'shape', '')}: give this model's")
     rows = rows[:request.given.get("n")].astype(dtype)
     return np.repeat(rows, len(request.inputs[0]), axis=0) if len(rows) == 1 and request.inputs else rows
 
 
-READERS = {"images": read_images, "seeds": read_seeds}
+def read_coordinates(request, field):
+    """Sets of coordinates of a .npy file; without one, the grid of the signal that the field was fitted to."""
+    sides = request.live.image_shape[:-1]
+    if request.given[field.kind] is None and request.live.coordinate_shape == (None, len(sides)):
+        return coordinates.grid(sides).numpy()[None]
+    return read_array(request, field)
+
+
+READERS = {"images": read_images, "seeds": read_seeds, "coordinates": read_coordinates}
 
 
 def read(request):
-    """Reads the inputs of a verb."""
+    """Reads the inputs of a verb; raises a `UserError` for inputs that only the verb's other form takes."""
+    kinds = [field.kind for field in request.verb.inputs]
+    if others := [kind for kind in ("latents", "coordinates") if request.given.get(kind) and kind not in kinds]:
+        raise UserError(f"{request.verb.call} of this model expects --{kinds[0]}, received --{others[0]}: give that instead")
     for field in request.verb.inputs:
         request.inputs.append(READERS.get(field.kind, read_array)(request, field))
 
@@ -169,6 +196,15 @@ def write_values(request, made, options):
     print(f"mean {name} {made.mean(dtype=float):.6g}")
 
 
+def write_signals(request, made, options):
+    """Values at coordinates (B, N, C); those of the signal's own grid as an array or picture of its shape."""
+    if request.given["coordinates"] is not None:
+        return write(request.given["out"], made)
+    signal = made.reshape(request.live.image_shape)
+    write(request.given["out"], signal, (lambda path: pictures.save_image(path, signal.clip(0.0, 1.0)))
+          if signal.ndim == 3 else None)
+
+
 def write_maps(request, made, options):
     x = request.images()
     write(request.given["out"], made, lambda path: pictures.save_rows(
@@ -176,4 +212,4 @@ def write_maps(request, made, options):
 
 
 WRITERS = {"images": write_images, "sources": write_images, "latents": write_latents, "values": write_values,
-           "maps": write_maps}
+           "maps": write_maps, "signals": write_signals}

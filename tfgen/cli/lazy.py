@@ -24,6 +24,7 @@ class Lazy:
 
 
 calibration = Lazy("tfgen.detection.calibration")
+coordinates = Lazy("tfgen.coordinates")
 data = Lazy("tfgen.data")
 drawing = Lazy("tfgen.runs.drawing")
 evaluation = Lazy("tfgen.evaluation")

@@ -36,6 +36,8 @@ Anomalous = Annotated[str | None, typer.Option(help="Anomalous class(es): exclud
 Levels = Annotated[int | None, typer.Option(min=2, max=256, help="Grey levels per value; default: 256.")]
 Binarise = Annotated[str | None, typer.Option(
     help="Binary images: dynamic (each value drawn with its intensity as probability, anew in each epoch) or threshold.")]
+Every = Annotated[int | None, typer.Option(
+    min=2, help="Of one signal, train on every k-th sample along each axis and hold out the rest; default: train on all.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option(

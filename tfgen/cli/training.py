@@ -17,6 +17,7 @@ from tfgen.cli.options import (
     DataName,
     Domains,
     Epochs,
+    Every,
     GroupBy,
     ImageSize,
     Levels,
@@ -54,7 +55,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-          levels: Levels = None, binarise: Binarise = None,
+          levels: Levels = None, binarise: Binarise = None, every: Every = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -74,7 +75,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     if resume:
         others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
                   "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
-                  "--levels": levels, "--binarise": binarise, "--out": out}
+                  "--levels": levels, "--binarise": binarise, "--every": every, "--out": out}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
@@ -84,7 +85,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         catalogue.check(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                            skip_unreadable, levels, binarise)
+                            skip_unreadable, levels, binarise, every)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
@@ -96,7 +97,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-          levels: Levels = None, binarise: Binarise = None,
+          levels: Levels = None, binarise: Binarise = None, every: Every = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          quiet: Quiet = False):
@@ -107,7 +108,7 @@ def tune(recipe: Recipe, data_name: DataName = "digits",
     catalogue.check(recipe)
     out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
     dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                        skip_unreadable, levels, binarise)
+                        skip_unreadable, levels, binarise, every)
     best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
                          verbose=0 if quiet else 1)
     print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))

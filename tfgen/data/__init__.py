@@ -1,4 +1,4 @@
-"""Image data: loading (`load`, `prepare`, `available`) and views for models (`views`, `pairings`, `one_class`)."""
+"""Data: loading (`load`, `prepare`, `available`), views for models (`views`, `pairings`, `one_class`), `signal`, `posed`."""
 
 from tfgen.data import pairings, views
 from tfgen.data.dataset import Dataset
@@ -8,7 +8,8 @@ from tfgen.data.names import available
 from tfgen.data.one_class import one_class
 from tfgen.data.readers.image_files import reading
 from tfgen.data.readers.prepare import prepare
+from tfgen.data.signals import PosedImages, Signal, posed, signal
 from tfgen.data.spec import DataSpec
 
-__all__ = ["DataSpec", "Dataset", "available", "discretise", "load", "one_class", "pairings", "portable", "prepare",
-           "reading", "views"]
+__all__ = ["DataSpec", "Dataset", "PosedImages", "Signal", "available", "discretise", "load", "one_class", "pairings",
+           "portable", "posed", "prepare", "reading", "signal", "views"]

@@ -1,10 +1,11 @@
-"""In-memory datasets and their batch streams; training batch k is a pure function of (seed, k)."""
+"""Datasets of images in memory."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.data import views
-from tfgen.data.order import IMAGES, ORDER, SOURCES, shuffled, stream_seeds
+from tfgen.data.order import IMAGES, SOURCES, shuffled, stream_seeds
+from tfgen.data.streams import Streams, check_int
 from tfgen.errors import UserError
 
 
@@ -21,13 +22,7 @@ def _read_only(array):
     return array
 
 
-def _check_int(what, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
-    return int(value)
-
-
-class Dataset:
+class Dataset(Streams):
     """Images of the splits 'train', 'validation' and 'test', in memory as uint8.
 
     Args:
@@ -88,6 +83,10 @@ class Dataset:
                 raise UserError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
                                  f"{array.shape} with view={self.spec.view!r}")
 
+    @property
+    def splits(self):
+        return list(self._arrays)
+
     def _split(self, split):
         if split not in self._arrays:
             raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self._arrays))}, "
@@ -120,7 +119,7 @@ class Dataset:
             raise UserError(f"sources expects paired or unpaired data, received {self.spec.name!r} with images alone: "
                             "load it with pairs= (--pairs edges) or domains= (--domains A,B)")
         if not self._pairing:
-            return self._sources[split][:None if limit is None else _check_int("limit", limit, 1)]
+            return self._sources[split][:None if limit is None else check_int("limit", limit, 1)]
         found = self.batches(split, view=lambda record: record["source"], limit=limit)
         return _read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
 
@@ -149,10 +148,6 @@ class Dataset:
         """Number of images of a split; for unpaired data that of the larger domain."""
         return max(len(self.images(split)), len(self._sources.get(split, ())))
 
-    def steps(self, batch_size):
-        """Training batches per epoch: max(1, n // batch_size) for n training images (unpaired: of the larger domain)."""
-        return max(1, self._count("train") // _check_int("batch_size", batch_size, 1))
-
     def _captured(self, split):
         """Tensors of a split in host memory, created once and shared by all its streams."""
         arrays = (*self._split(split), self._sources.get(split))
@@ -171,10 +166,10 @@ class Dataset:
         return record | changed
 
     def _reader(self, split, stream, view, augment=None):
-        """Returns read(rows, source_rows, positions) -> batch; all arguments int64 (B,)."""
         images, labels, sources = self._captured(split)
 
-        def read(rows, source_rows, positions):
+        def read(rows, positions):
+            rows, source_rows = rows
             record = {"image": tf.cast(tf.gather(images, rows), tf.float32) / 255.0,
                       "seed": stream_seeds(stream, positions)}
             if labels is not None:
@@ -190,77 +185,15 @@ class Dataset:
 
         return read
 
-    def train(self, batch_size, seed=0, view=views.images, start=0, augment=None, order=ORDER):
-        """Infinite stream of training batches; batch k is a pure function of (seed, k).
+    def _shuffled(self, positions, seed, order):
+        rows = shuffled(positions, len(self.images("train")), seed, IMAGES, order)
+        if self.spec.view != "unpaired":
+            return rows, rows
+        # Each domain has its own epochs and permutations.
+        return rows, shuffled(positions, len(self._sources["train"]), seed, SOURCES, order)
 
-        Position g = k * batch_size + j holds image index_shuffle(g mod n) of epoch g // n. Each epoch is a permutation,
-        independent of those of other epochs and seeds. A stream with `start=k` equals the stream from 0 without its
-        first k batches. Each domain of unpaired data has its own epochs and permutations.
-
-        Args:
-            batch_size: images per batch; a static dimension.
-            seed: int in 0 ... 2^63 - 1.
-            view: function of a record (`tfgen.data.views`).
-            start: index of the first batch, >= 0.
-            augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Both images of a pair
-                get the same transformation, unpaired domains independent ones; a pairing computes its sources afterwards.
-            order: version of the shuffling: 2, or 1 to resume runs recorded before version 2.
-
-        Raises:
-            UserError: a number out of range, or a view that needs labels or sources which the data lacks.
-        """
-        batch_size = _check_int("batch_size", batch_size, 1)
-        seed, start = _check_int("seed", seed, 0), _check_int("start", start, 0)
-        if order not in (1, ORDER) or seed >= 2**63:
-            raise UserError(f"train expects a seed below 2^63 and order 1 or {ORDER}, received seed={seed} and "
-                            f"order={order}: a run of a newer tfgen needs that")
-        count = len(self.images("train"))
-        others = len(self._sources["train"]) if self.spec.view == "unpaired" else None
-        read = self._reader("train", seed, view, augment)
-
-        @tf.autograph.experimental.do_not_convert
-        def batch(k):
-            positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
-            rows = shuffled(positions, count, seed, IMAGES, order)
-            return read(rows, shuffled(positions, others, seed, SOURCES, order) if others else rows, positions)
-
-        return self._as_stream(tf.data.Dataset.counter(start), batch)
-
-    def batches(self, split, batch_size=128, view=views.images, limit=None):
-        """One ordered pass over a split, including the last partial batch; a view's noise is the same in every pass.
-
-        For unpaired data the pass covers the larger domain, and the smaller domain repeats.
-
-        Args:
-            split: 'train', 'validation' or 'test'.
-            batch_size: images per batch; the last batch may be smaller.
-            view: function of a record (`tfgen.data.views`).
-            limit: maximum number of images; None uses all.
-
-        Raises:
-            UserError: an unknown split, a number out of range, or a view that needs labels or sources which the data
-                lacks.
-        """
-        batch_size = _check_int("batch_size", batch_size, 1)
-        count = self._count(split)
-        if limit is not None:
-            count = min(count, _check_int("limit", limit, 1))
-        # Negative stream numbers never coincide with training seeds.
-        read = self._reader(split, -1 - list(self._arrays).index(split), view)
-
-        @tf.autograph.experimental.do_not_convert
-        def batch(first):
-            rows = tf.range(first, tf.minimum(first + batch_size, count), dtype=tf.int64)
-            if self.spec.view == "unpaired":
-                return read(rows % len(self.images(split)), rows % len(self._sources[split]), rows)
-            return read(rows, rows, rows)
-
-        return self._as_stream(tf.data.Dataset.range(0, count, batch_size), batch)
-
-    @staticmethod
-    def _as_stream(numbers, batch):
-        options = tf.data.Options()
-        options.deterministic = True
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
+    def _ordered(self, split, positions):
+        if self.spec.view != "unpaired":
+            return positions, positions
+        # The pass covers the larger domain, and the smaller one repeats.
+        return positions % len(self.images(split)), positions % len(self._sources[split])

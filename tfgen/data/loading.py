@@ -13,8 +13,10 @@ from tfgen.data.levels import discretise
 from tfgen.data.names import unknown
 from tfgen.data.one_class import one_class
 from tfgen.data.readers import folders, mvtec, tfds_store
+from tfgen.data.readers import signals as signal_files
 from tfgen.data.readers.paths import read_path
 from tfgen.data.readers.resize import Fit, check_one_size, stack
+from tfgen.data.signals import check_options, posed, signal
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
 from tfgen.errors import UserError, note
@@ -167,6 +169,10 @@ def _load(source, name, data_dir):
     title = path.resolve().name
     title = title.split(".")[0] or title
     source["name"] = str(path.resolve())
+    if (values := signal_files.read_signal(path, fit)) is not None:
+        return signal(values, title, source.get("every", 1), source)
+    if (found := signal_files.read_posed(path)) is not None:
+        return posed(*found, title, source)
     reader = folders.Reader(repr(str(path)), fit, source.get("skip_unreadable", False), side_by_side)
     if path.is_dir() and mvtec.is_category(path):
         dataset = _category(source, title, path, reader)
@@ -190,7 +196,7 @@ def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
 
 
 def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None, resize="stretch",
-         group_by=None, skip_unreadable=False, levels=None, binarise=None):
+         group_by=None, skip_unreadable=False, levels=None, binarise=None, every=None):
     """Loads a dataset into memory. Nothing is ever downloaded.
 
     Prints one warning on standard error for images duplicated across splits, and one per skipped file.
@@ -199,7 +205,8 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
             .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
             for unpaired images in trainA, trainB …, `mvtec.read_category` for normal images in train/good). A prepared
-            dataset takes precedence over a path of the same name; './name' always means the path.
+            dataset takes precedence over a path of the same name; './name' always means the path. One image file, .wav or
+            .npy file is one signal (`tfgen.data.signal`), a .npz file with poses the views of a scene (`tfgen.data.posed`).
         image_size: size to which all images are resized, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None
             keeps their size.
         data_dir: folder of prepared TFDS datasets; None uses the TFDS default.
@@ -214,11 +221,12 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         skip_unreadable: skip unreadable image files instead of raising an error.
         levels: number of grey levels per value, 2 to 256, to which images are quantised, as for `discretise`.
         binarise: 'dynamic' or 'threshold', for binary images, as for `discretise`.
+        every: of a signal, train on every k-th sample along each axis, see `tfgen.data.signal`; None: on all.
 
     Returns:
-        Dataset with the splits train, validation and test. Each missing test or validation split takes a tenth (at most
-        5,000) of the training images by a fixed permutation, per domain for unpaired data. With `group_by` it takes the
-        smallest number of whole groups with at least as many images.
+        Dataset (of one signal a `Signal`, of a scene `PosedImages`) with the splits train, validation and test. Each missing
+        test or validation split takes a tenth (at most 5,000) of the training images by a fixed permutation, per domain for
+        unpaired data. With `group_by` it takes the smallest number of whole groups with at least as many images.
 
     Raises:
         UserError: one line with what was expected, what was received and what to do.
@@ -233,7 +241,12 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         source["pairs"] = pairs if pairs in pairings.SIDE_BY_SIDE else pairings.by_name(pairs).name
     if domains is not None:
         source["domains"] = domains
-    dataset = discretise(_load(source, str(name), data_dir), levels, binarise)
+    if every is not None:
+        source["every"] = every
+    dataset = _load(source, str(name), data_dir)
+    check_options(dataset, every, **views, group_by=group_by, skip_unreadable=skip_unreadable, levels=levels,
+                  binarise=binarise)
+    dataset = discretise(dataset, levels, binarise)
     return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
 
 

@@ -4,35 +4,45 @@ import dataclasses
 
 from tfgen.errors import UserError
 
-VIEWS = ("images", "paired", "unpaired", "one_class")
+VIEWS = ("images", "paired", "unpaired", "one_class", "signal", "posed")
+# What data of a view are, in words, if not a set of images.
+KINDS = {"signal": "one signal", "posed": "posed images of a scene"}
 
 
 def _is_count(value, least):
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _shape(field, value):
+def _shape(field, value, signal=False):
     shape = tuple(value) if isinstance(value, (tuple, list)) else ()
-    if len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
+    if signal:
+        if len(shape) < 2 or not all(_is_count(side, 1) for side in shape):
+            raise UserError(f"DataSpec({field}) expects two or more ints >= 1 (sides of the grid, channels) for a signal, "
+                            f"received {value!r}")
+    elif len(shape) != 3 or not all(_is_count(side, 1) for side in shape):
         raise UserError(f"DataSpec({field}) expects three ints >= 1 (height, width, channels), received {value!r}")
     return shape
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """Description of an image dataset.
+    """Description of a dataset.
 
     Args:
         name: name of the dataset in runs and tables.
-        image_shape: (height, width, channels) of every image (of the target images if the data has sources).
+        image_shape: (height, width, channels) of every image (of the target images if the data has sources); of a signal
+            its shape, the sides of its grid and the number of channels.
         num_classes: number of classes; None without labels.
-        sizes: number of images per split; for unpaired data that of the larger domain.
+        sizes: number of images per split; for unpaired data that of the larger domain; of a signal the samples, of posed
+            images the pixels.
         class_names: one name per class, or empty; for one-class data one per test label: normal, then each anomaly.
-        view: kind of data: "images", "paired" (a source for each image), "unpaired" (images of two domains) or
-            "one_class" (normal images without labels; the test split also has anomalies and labels 0 = normal, 1, 2 …).
+        view: kind of data: "images", "paired" (a source for each image), "unpaired" (images of two domains),
+            "one_class" (normal images without labels; the test split also has anomalies and labels 0 = normal, 1, 2 …),
+            "signal" (samples of one signal on a grid) or "posed" (pixels of views of a scene from known camera poses).
         source_shape: (height, width, channels) of the translation sources; None without sources.
         levels: number n of grey levels per value, 2 to 256: images have the values k / (n - 1), k = 0 ... n - 1.
         binarisation: how images of 2 levels were made: "dynamic", "threshold" (see `load`), or None.
+        focal: focal length of posed images in pixels; None for other data.
 
     Raises:
         UserError: for a field out of range.
@@ -47,11 +57,12 @@ class DataSpec:
     source_shape: tuple[int, int, int] | None = None
     levels: int = 256
     binarisation: str | None = None
+    focal: float | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise UserError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
-        shape = _shape("image_shape", self.image_shape)
+        shape = _shape("image_shape", self.image_shape, self.view == "signal")
         source_shape = None if self.source_shape is None else _shape("source_shape", self.source_shape)
         if self.num_classes is not None and not _is_count(self.num_classes, 1):
             raise UserError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
@@ -73,17 +84,25 @@ class DataSpec:
         if self.binarisation not in (None, "dynamic", "threshold") or self.binarisation and self.levels != 2:
             raise UserError(f"DataSpec(binarisation) expects None, or 'dynamic' or 'threshold' with levels=2, received "
                             f"{self.binarisation!r} with levels={self.levels}")
+        if (self.focal is None) == (self.view == "posed") or self.focal is not None and not self.focal > 0:
+            raise UserError(f"DataSpec(focal) expects a number > 0 for posed images, else None, received {self.focal!r} "
+                            f"with view={self.view!r}")
         object.__setattr__(self, "image_shape", shape)
         object.__setattr__(self, "source_shape", source_shape)
         object.__setattr__(self, "sizes", dict(self.sizes))
         object.__setattr__(self, "class_names", names)
+
+    @property
+    def kind(self):
+        """What the dataset holds, in words."""
+        return KINDS.get(self.view, "images")
 
     def to_json(self):
         """A dict of JSON types, the input of `from_json`."""
         return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
                 "source_shape": None if self.source_shape is None else list(self.source_shape), "levels": self.levels,
-                "binarisation": self.binarisation}
+                "binarisation": self.binarisation, "focal": self.focal}
 
     def changes_since(self, record):
         """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.

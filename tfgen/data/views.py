@@ -4,6 +4,9 @@ A record is {"image": float32 (B, H, W, C) in [0, 1], "label": int64 (B,), "seed
 absent if the split has no labels. Seeds are a pure function of the stream's seed and the image's position in the
 stream: new in every training epoch, fixed in a finite pass. Paired and unpaired data also have "source", float32
 (B, H, W, C) in [0, 1]: the translation source of the image, or an image of the source domain.
+
+A record of a signal or of posed images is {"coordinates": float32 (B, D), "values": float32 (B, C) in [0, 1]}; that of a
+signal also has "gradients", float32 (B, C D).
 """
 
 import tensorflow as tf
@@ -38,6 +41,16 @@ def binarised(record):
     return _bernoulli(record, noise.CORRUPTION)
 
 
+def signal(record):
+    """(coordinates, values) of samples of a signal, or (rays, colours) of pixels of posed images."""
+    return record["coordinates"], record["values"]
+
+
+def gradients(record):
+    """(coordinates, gradients) of samples of a signal."""
+    return record["coordinates"], record["gradients"]
+
+
 def _bernoulli(record, use):
     """Draws x ~ Bernoulli(pixel) with the stream `use` of each record's seed: float32 of 0 and 1."""
     image = record["image"]
@@ -70,11 +83,12 @@ def corrupted(layer):
     return view
 
 
-_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised, "paired": paired}
+_BY_NAME = {"images": images, "labelled": labelled, "binarised": binarised, "paired": paired, "signal": signal,
+            "gradients": gradients, "posed": signal}
 
 
 def by_name(name):
-    """The view called 'images', 'labelled', 'binarised' or 'paired'. Raises UserError with the nearest name otherwise."""
+    """The view called `name`, a key of `_BY_NAME`. Raises UserError with the nearest name otherwise."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     raise UserError(f"a view is one of {', '.join(map(repr, _BY_NAME))}, received {name!r}{did_you_mean(name, _BY_NAME)}")

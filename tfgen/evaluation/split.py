@@ -31,14 +31,14 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
         live: the verbs of the model, where others have traced them already; None traces them anew.
 
     Returns:
-        {"split", "images", the model's losses} and, if applicable, the entries of `of_log_prob`; "samples": the dict of
-        `tfgen.evaluation.of_samples`, and "weights", those that drew them; "translations": of `of_translations`;
-        "detection": of `of_detection`; and
+        {"split", "images" (of fields "samples" or "pixels"), the model's losses} and, if applicable, the entries of
+        `of_log_prob`; "samples": the dict of `tfgen.evaluation.of_samples`, and "weights", those that drew them;
+        "translations": of `of_translations`; "similarity": of `of_views`; "detection": of `of_detection`; and
         "left_out": {measurement: reason} of measurements that failed.
     """
     batches = dataset.batches(split, batch_size, recipe.views(dataset, model)[1], limit)
     count = min(limit or dataset.spec.sizes[split], dataset.spec.sizes[split])
-    figures = {"split": split, "images": count}
+    figures = {"split": split, dataset.rows: count}
     figures |= {key: float(value) for key, value in model.evaluate(batches, verbose=0, return_dict=True).items()}
     live, attempt = live or Live(model), Attempts()
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
@@ -48,6 +48,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
             | {"weights": model.weights_sampled}),
         "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(
             live, dataset, split, limit, chosen())),
+        "similarity": "render" in live.names and (lambda: of_views(live, dataset, split)),
         "detection": "score" in live.names and (lambda: of_detection(model, dataset, split, limit, batch_size))}
     for name, measure in measures.items():
         if measure and (found := attempt(name, measure)) is not None:
@@ -87,6 +88,11 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
                                          batch_size=batch_size)
         figures |= {"pixel_auroc": metrics.pixel_auroc(masks[:limit], maps), "aupro": metrics.aupro(masks[:limit], maps)}
     return figures
+
+
+def of_views(live, dataset, split="test"):
+    """The dict of `tfgen.metrics.similarity` of rendered views and the images of a split of posed images."""
+    return metrics.similarity(live("render", dataset.poses[split], batch_size=1), dataset.views[split])
 
 
 def of_translations(live, dataset, split="test", limit=None, extractor=None, batch_size=128):

@@ -156,6 +156,27 @@ HEADLINES = {
                 "least kl of a layer": "least KL of a layer, nats per test image"},
         targets={"bits per dimension below the plain VAE's": "bits_per_dim gain",
                  "least KL of a layer, nats per image": "least kl of a layer"}),
+    "fit_an_image": Headline(
+        "A photograph as a network: SIREN and ReLU, camera, 128x128",
+        "PSNR of the fitted image, dB; higher is better", {"SIREN": "psnr_db siren"},
+        {"ReLU network of the same size": "psnr_db relu", "SIREN from gradients alone": "psnr_db siren_poisson"},
+        grids=(Grid("network", {"PSNR, dB": "psnr_db {}", "cosine similarity of its gradients with the image's":
+                                "gradient_agreement {}", "steps": "steps {}", "CPU minutes": "cpu_minutes {}"},
+                    {"siren": "SIREN", "relu": "ReLU", "siren_poisson": "SIREN, from gradients alone"}),
+               Grid("encoding of coordinates, astronaut, 256x256, a quarter of the pixels to train on", {
+                   "PSNR on test pixels, dB": "held_out_psnr_db {}", "on validation pixels": "validation_psnr_db {}",
+                   "on training pixels": "seen_psnr_db {}"}, {"gaussian": "Gaussian"})),
+        labels={"psnr_db gain": "PSNR of the SIREN above the ReLU network's, dB",
+                "least gain of an encoding": "least gain along none, basic, positional, Gaussian, dB"},
+        targets={"PSNR of the SIREN, dB": "psnr_db siren",
+                 "PSNR of the SIREN above the ReLU network's, dB": "psnr_db gain",
+                 "least gain along none, basic, positional, Gaussian, dB": "least gain of an encoding"}),
+    "turn_a_scene": Headline(
+        "NeRF of a scene, 64x64", "PSNR of 10 held-out views, mean over views, dB; higher is better", {"nerf": "psnr_db"},
+        {"all background": "psnr_db background"},
+        grids=(Grid("views", {"PSNR, dB": "psnr_db{}", "SSIM": "ssim{}"},
+                    {"": "renderings", " background": "all background"}),),
+        targets={"PSNR of test views, dB": "psnr_db"}),
     "two_d_densities": Headline(
         "Flows of points in the plane", "KL divergence of the learned density from the true one, nats, 50,000 new points; "
         "lower is better", {name: f"divergence {name}" for name in ("moons", "rings", "checkerboard")},

@@ -16,6 +16,7 @@ from tfgen.layers.causal_attention import (
 from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
+from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
 from tfgen.layers.quantizer import VectorQuantizer, perplexity
@@ -32,12 +33,12 @@ from tfgen.layers.sinusoids import Sinusoids
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
-__all__ = ["AllowedTokens", "AppendOnes", "Blemishes", "Captions", "CausalDense", "CausalLayer", "CausalSelfAttention",
-           "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D", "EqualisedDense",
-           "EraseLattice", "EraseRegion", "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv",
-           "ImagePool", "Jitter", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev",
-           "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
-           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout",
-           "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SquaredError", "StandardisedError",
-           "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity",
-           "uses_batch_statistics"]
+__all__ = ["AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense", "CausalLayer",
+           "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D",
+           "EqualisedDense", "EraseLattice", "EraseRegion", "FourierFeatures", "FusedBatchNorm", "Gate",
+           "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
+           "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",
+           "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
+           "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",
+           "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D",
+           "ZeroConv2D", "perplexity", "positional_encoding", "uses_batch_statistics"]

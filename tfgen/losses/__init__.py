@@ -12,9 +12,10 @@ from tfgen.losses.adversarial import (
     Wasserstein,
     pull_away,
 )
+from tfgen.losses.differential import Gradient, Laplacian, Value
 from tfgen.losses.penalties import R1, Contractive, GradientPenalty, KLSparsity, L1Sparsity, MaxGradientPenalty
 from tfgen.losses.perceptual import perceptual_distance
 
-__all__ = ["Contractive", "Energy", "EnergyMargin", "GradientPenalty", "Hinge", "KLSparsity", "L1Sparsity",
-           "LeastSquares", "Lipschitz", "MaxGradientPenalty", "Minimax", "NonSaturating", "Objective", "R1",
-           "Wasserstein", "perceptual_distance", "pull_away"]
+__all__ = ["Contractive", "Energy", "EnergyMargin", "Gradient", "GradientPenalty", "Hinge", "KLSparsity", "L1Sparsity",
+           "Laplacian", "LeastSquares", "Lipschitz", "MaxGradientPenalty", "Minimax", "NonSaturating", "Objective", "R1",
+           "Value", "Wasserstein", "perceptual_distance", "pull_away"]

@@ -14,6 +14,7 @@ from tfgen.models.detectors import (
     SkipGANomaly,
 )
 from tfgen.models.diffusion import Diffusion, DiscreteDiffusion, GuidedDiffusion
+from tfgen.models.fields import GON, Field, NeRF
 from tfgen.models.flows import Flow
 from tfgen.models.gans import (
     AAE,
@@ -32,6 +33,6 @@ from tfgen.models.vector_quantised import DALLE, VQGAN, VQVAE, CodePrior
 
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
            "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion", "DiscreteDiffusion", "EBGAN", "FAnoGAN",
-           "Flow", "GAN", "GANomaly", "GuidedDiffusion", "GenerativeModel", "HierarchicalVAE", "InfoGAN", "MaskEnsemble",
-           "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN",
-           "VAE", "VQGAN", "VQVAE"]
+           "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN",
+           "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
+           "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]

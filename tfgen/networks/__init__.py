@@ -17,6 +17,7 @@ from tfgen.networks import (
     pixelcnnpp,
     progressive,
     resnet,
+    siren,
     stackgan,
     style,
     transformer,
@@ -25,5 +26,5 @@ from tfgen.networks import (
 )
 
 __all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "diffusion_unet", "energy", "grids", "ladder", "lenet",
-           "made", "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "stackgan", "style", "transformer",
+           "made", "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "siren", "stackgan", "style", "transformer",
            "translation", "vector_quantised"]

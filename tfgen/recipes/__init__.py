@@ -5,6 +5,7 @@ from tfgen.recipes import (
     autoregressive,
     detectors,
     diffusion,
+    fields,
     flows,
     gans,
     translation,
@@ -13,5 +14,5 @@ from tfgen.recipes import (
 )
 from tfgen.recipes.registry import RECIPES, Recipe, find, recipe
 
-__all__ = ["RECIPES", "Recipe", "autoencoders", "autoregressive", "detectors", "diffusion", "find", "flows", "gans",
-           "recipe", "translation", "vaes", "vector_quantised"]
+__all__ = ["RECIPES", "Recipe", "autoencoders", "autoregressive", "detectors", "diffusion", "fields", "find", "flows",
+           "gans", "recipe", "translation", "vaes", "vector_quantised"]

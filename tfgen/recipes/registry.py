@@ -8,6 +8,7 @@ import keras_tuner
 
 from tfgen import catalogue
 from tfgen.data import views
+from tfgen.data.spec import KINDS
 from tfgen.errors import UserError
 from tfgen.recipes.given import Given
 
@@ -15,6 +16,9 @@ RECIPES = {}
 # Data views accepted by each recipe view, and the hint shown otherwise. Paired data can also be used as unpaired.
 NEEDS = {"paired": (("paired",), "choose --pairs, such as edges, or side_by_side for a folder of A|B images"),
          "unpaired": (("unpaired", "paired"), "choose two classes as --domains A,B, or a folder with trainA and trainB")}
+# Data views of recipes whose data are no set of images, and the hint shown otherwise.
+SIGNAL = "signal", "give one file of an image, sound (.wav) or array (.npy), such as --data photo.png"
+SAMPLED = {"signal": SIGNAL, "gradients": SIGNAL, "posed": ("posed", "give a .npz file with images, poses and focal")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Recipe:
     Attributes:
         name, family, paper: name, family and publication of the system.
         view: content of its batches: `images`, `labelled`, `binarised`, `corrupted` (trained on images,
-            validated on pairs of corrupted and clean ones), `paired` or `unpaired`.
+            validated on pairs of corrupted and clean ones), `paired`, `unpaired`, `signal` (coordinates and values),
+            `gradients` (coordinates and the signal's gradients) or `posed` (rays and colours of posed images).
         objective: (quantity in the training logs, `"min"` or `"max"`) that searches optimise.
         build: the function `(hp, spec) -> compiled model`.
         batch_size: the paper's if it matters, else 128.
@@ -45,6 +50,12 @@ class Recipe:
     def summary(self):
         """The first line of the docstring."""
         return inspect.getdoc(self.build).splitlines()[0]
+
+    def check_kind(self, spec):
+        """Raises a `UserError` for data of another kind than the recipe's: a set of images, one signal or posed images."""
+        wanted, hint = SAMPLED.get(self.view, ("images", "give a set of images, or choose siren or another field"))
+        if KINDS.get(wanted) != KINDS.get(spec.view):
+            raise UserError(f"{self.name} expects {KINDS.get(wanted, 'images')}, '{spec.name}' holds {spec.kind}: {hint}")
 
     def views(self, dataset, model):
         """(view of the training data, view of held-out data) for a model of the recipe, see `tfgen.data.views`.
@@ -73,8 +84,9 @@ class Recipe:
             values, steps: as for `Given`.
 
         Raises:
-            UserError: for a name that the recipe does not have, or a value outside its range.
+            UserError: for data of another kind, a name that the recipe does not have, or a value outside its range.
         """
+        self.check_kind(spec)
         given = Given(hp, values, steps)
         model = self.build(given, spec)
         given.check(self.name)

@@ -11,28 +11,21 @@ from tfgen.detection import heat
 from tfgen.verbs.live import Live
 
 
-class Pictures(keras.callbacks.Callback):
-    """Draws one picture per verb of the model, from the same inputs in each epoch.
+class Drawings(keras.callbacks.Callback):
+    """Draws pictures of the model after epochs and at the end of training.
 
-    `reconstructions/epoch-*.png` (original, corrupted input if the model has a corruption, reconstruction),
-    `translations/epoch-*.png`, `anomaly_maps/epoch-*.png` and `samples/epoch-*.png`.
+    A subclass defines `drawings() -> ((verb, folder, function of a path), ...)`; those of the model's verbs are drawn.
 
     Args:
         folder: the run folder.
-        images: float32 (N, H, W, C) validation images.
-        labels: int (N,) or None; used by conditional models.
         every: number of epochs between pictures.
-        sources: float32 (N, H, W, C) translation sources of the images, or None.
         live: the verbs of the model, where others have traced them already; None traces them anew.
     """
 
-    def __init__(self, folder, images, labels=None, every=1, sources=None, live=None):
+    def __init__(self, folder, every=1, live=None):
         super().__init__()
         self.folder = pathlib.Path(folder)
-        self.images = images
-        self.labels = labels
         self.every = every
-        self.sources = sources
         self.traced = live
         self.attempt = Attempts()
 
@@ -50,11 +43,35 @@ class Pictures(keras.callbacks.Callback):
             self.draw(f"epoch-{self.last:04d}.png")
 
     def draw(self, name):
-        for verb, folder, drawn in (("reconstruct", "reconstructions", self.reconstructions),
-                                    ("translate", "translations", self.translations),
-                                    ("anomaly_map", "anomaly_maps", self.anomaly_maps), ("sample", "samples", self.samples)):
+        for verb, folder, drawn in self.drawings():
             if verb in self.live.names:
                 self.attempt(f"pictures of {folder}", drawn, self.folder / folder / name)
+
+
+class Pictures(Drawings):
+    """Draws one picture per verb of the model, from the same inputs in each epoch.
+
+    `reconstructions/epoch-*.png` (original, corrupted input if the model has a corruption, reconstruction),
+    `translations/epoch-*.png`, `anomaly_maps/epoch-*.png` and `samples/epoch-*.png`.
+
+    Args:
+        folder: the run folder.
+        images: float32 (N, H, W, C) validation images.
+        labels: int (N,) or None; used by conditional models.
+        every: number of epochs between pictures.
+        sources: float32 (N, H, W, C) translation sources of the images, or None.
+        live: as for `Drawings`.
+    """
+
+    def __init__(self, folder, images, labels=None, every=1, sources=None, live=None):
+        super().__init__(folder, every, live)
+        self.images = images
+        self.labels = labels
+        self.sources = sources
+
+    def drawings(self):
+        return (("reconstruct", "reconstructions", self.reconstructions), ("translate", "translations", self.translations),
+                ("anomaly_map", "anomaly_maps", self.anomaly_maps), ("sample", "samples", self.samples))
 
     def reconstructions(self, path):
         pictures.save_rows(path, reconstruction_rows(self.live, self.images, self.labels,
@@ -120,8 +137,10 @@ def draw_codes(out, model, dataset, recipe=None, count=2000, live=None):
     Returns {}: a finisher of `training`, which has no figures.
     """
     live = live or Live(model)
+    if "encode" not in live.names or live.latent_dtype != "float32":
+        return {}
     images, labels = examples(dataset, count)
-    if "encode" not in live.names or len(images) < 2 or live.latent_dtype != "float32":
+    if len(images) < 2:
         return {}
     options = {"label": labels} if "label" in live.options["encode"] else {}
     latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)

@@ -14,7 +14,7 @@ from tfgen.data.order import ORDER
 from tfgen.detection import calibration
 from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
-from tfgen.runs import callbacks, drawing
+from tfgen.runs import callbacks, drawing, field_drawing
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
@@ -164,8 +164,7 @@ def _train(out, settings, recipe, dataset, model, step, verbose):
     history = callbacks.History(out, [row for row in read_history(out) if row["epoch"] <= epoch], settings["picture_every"])
     checkpoint = callbacks.Checkpoint(out)
     stopper = callbacks.StopOnInterrupt(checkpoint)
-    drawings = drawing.Pictures(out, *drawing.examples(dataset), settings["picture_every"], drawing.sources_of(dataset),
-                                live)
+    drawings = pictures_of(out, dataset, settings["picture_every"], live)
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawings, stopper,
                 *doctor_of(model, out, history.rows, quality, attempt, live)]
@@ -188,6 +187,13 @@ def _train(out, settings, recipe, dataset, model, step, verbose):
         figures |= attempt(what, finisher, model, dataset, recipe, default={})
     files.write_json(out / "metrics.json", figures)
     return model
+
+
+def pictures_of(out, dataset, every, live):
+    """The callback that draws pictures of a training on a dataset."""
+    if isinstance(dataset, data.Dataset):
+        return drawing.Pictures(out, *drawing.examples(dataset), every, drawing.sources_of(dataset), live)
+    return field_drawing.FieldPictures(out, dataset, every, live)
 
 
 # Finishers: functions (model, dataset, recipe) -> entries of `metrics.json`, called once after the training.

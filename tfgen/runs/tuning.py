@@ -43,6 +43,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return None
 
     def build(self, hp):
+        self.recipe.check_kind(self.spec)
         given = Given(hp, self.values, self.steps(hp))
         model = self.recipe.build(given, self.spec)
         if not self.tried:

@@ -13,8 +13,11 @@ import tensorflow as tf
 from tfgen import files
 from tfgen.errors import Failure, UserError
 from tfgen.serving.saved_model import ABOUT, export_numbers
-from tfgen.verbs import VERBS, Text, graphs
+from tfgen.verbs import Text, graphs, verb_of
 from tfgen.verbs.live import Live
+
+# Length of sides of example inputs that may have any length.
+EXAMPLE_SIDE = 7
 
 
 def export(model, folder, version=None, about=None, live=None):
@@ -76,7 +79,7 @@ def written(model, folder, about=None, live=None):
         archive.write_out(aside, verbose=False)
         files.write_json(aside / ABOUT, {"image_shape": live.image_shape, "latent_shape": live.latent_shape,
                                          "latent_dtype": live.latent_dtype, "source_shape": live.source_shape,
-                                         "normalised": live.normalised,
+                                         "coordinate_shape": live.coordinate_shape, "normalised": live.normalised,
                                          "verbs": describe(live), **(about or {})})
         verify(aside, live)
         os.chmod(aside, 0o755)
@@ -107,13 +110,14 @@ def example_inputs(model, name, rows=3):
         elif spec.dtype == tf.int64:
             inputs[key] = np.arange(rows * math.prod(spec.shape[1:])).reshape(rows, *spec.shape[1:])
         else:
-            inputs[key] = generator.uniform(size=(rows, *spec.shape[1:])).astype("float32")
+            shape = [EXAMPLE_SIDE if side is None else side for side in spec.shape[1:]]
+            inputs[key] = generator.uniform(size=(rows, *shape)).astype("float32")
     return inputs
 
 
 def run(live, name, inputs):
     """All outputs of a verb for `inputs` {input or option: values}, as of `example_inputs`."""
-    required = [inputs[field.name] for field in VERBS[name].inputs]
+    required = [inputs[field.name] for field in verb_of(live, name).inputs]
     return live.outputs(name, *required, **{key: inputs[key] for key in live.options[name]})
 
 

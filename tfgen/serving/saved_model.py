@@ -37,6 +37,7 @@ class Served(Verbs):
         self.latent_shape = tuple(self.about.get("latent_shape") or ()) or None
         self.latent_dtype = self.about.get("latent_dtype", "float32")
         self.source_shape = tuple(self.about.get("source_shape") or ()) or None
+        self.coordinate_shape = tuple(self.about.get("coordinate_shape") or ()) or None
         self.normalised = self.about.get("normalised", True)
         self.tell(self.about)
         self.names = [name for name in verbs.VERBS if name in self.loaded.signatures]
@@ -46,10 +47,11 @@ class Served(Verbs):
         for name in self.names:
             self.options.setdefault(name, {})
             specs = self.loaded.signatures[name].structured_input_signature[1]
-            self.shapes[name] = {field.name: tuple(specs[field.name].shape[1:]) for field in verbs.VERBS[name].inputs}
+            self.shapes[name] = {field.name: tuple(specs[field.name].shape[1:])
+                                 for field in verbs.verb_of(self, name).inputs}
 
     def call(self, name, options):
-        keys = [*(field.name for field in verbs.VERBS[name].inputs), *options]
+        keys = [*(field.name for field in verbs.verb_of(self, name).inputs), *options]
         signature = self.loaded.signatures[name]
         return lambda *columns: signature(**dict(zip(keys, columns)))
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfgen.errors import UserError
-from tfgen.verbs.table import FORWARD, PUNCTUATION, VERBS, Text, verbs_of
+from tfgen.verbs.table import FORWARD, PUNCTUATION, Text, fits, text_of, verb_of, verbs_of
 
 
 def forward(model, inputs):
@@ -22,12 +22,12 @@ def forward(model, inputs):
     if not found:
         raise UserError(f"predict expects a model with one of {', '.join(FORWARD)}, {type(model).__name__} has "
                         f"{', '.join(names) or 'no verbs'}: call one of them")
-    verb, values = VERBS[found[0]], list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    verb, values = verb_of(model, found[0]), list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     about = f"predict of {type(model).__name__} is {verb.name}"
     for field, value in zip(verb.inputs, values):
-        if tuple(value.shape[1:]) != field.shape(model):
-            others = [VERBS[name].call for name in names if name != verb.name]
-            expected = ", ".join(map(str, ("B", *field.shape(model))))
+        if not fits(value.shape[1:], field.shape(model)):
+            others = [verb_of(model, name).call for name in names if name != verb.name]
+            expected = text_of("B", *field.shape(model))
             raise UserError(f"{about}, which expects {field.kind} of shape ({expected}), received {tuple(value.shape)}: "
                             f"give those, or call {' or '.join(others) or verb.name}")
     options, count = model.verb_options(verb.name), len(verb.inputs)
@@ -46,13 +46,13 @@ def apply(model, name, inputs, options):
     about = model.verb_options(name)
     held = {key: value if isinstance(about[key], Text) else within(tf.cast(value, about[key].dtype), about[key])
             for key, value in options.items()}
-    return tf.cast(getattr(model, name)(*inputs, **held), VERBS[name].output.dtype(model))
+    return tf.cast(getattr(model, name)(*inputs, **held), verb_of(model, name).output.dtype(model))
 
 
 def signature(model, name):
     """{input name: tf.TensorSpec} of a verb of `model`, options last, with a dynamic batch dimension."""
     specs = {field.name: tf.TensorSpec((None, *field.shape(model)), field.dtype(model), name=field.name)
-             for field in VERBS[name].inputs}
+             for field in verb_of(model, name).inputs}
     for option, about in model.verb_options(name).items():
         specs[option] = tf.TensorSpec((None,), about.dtype, name=option)
     return specs
@@ -72,7 +72,7 @@ def function(model, name):
     The graph clips options to their ranges.
     """
     specs = signature(model, name)
-    verb = VERBS[name]
+    verb = verb_of(model, name)
     count = len(verb.inputs)
 
     @tf.function(input_signature=list(specs.values()), autograph=False)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen.data.readers.image_files import small_sources
 from tfgen.errors import UserError
 from tfgen.verbs.graphs import function
-from tfgen.verbs.table import VERBS, Text, latent_dtype, require_verb, verbs_of
+from tfgen.verbs.table import Text, latent_dtype, require_verb, verb_of, verbs_of
 
 
 def in_batches(call, columns, batch_size):
@@ -28,6 +28,7 @@ class Verbs:
         options: {verb: {input: Option}}.
         shapes: {verb: {required input: shape of one row}}.
         image_shape, latent_shape, source_shape: shape of one image, latent or source; None if the model has none.
+        coordinate_shape: (None, D) of a field with D coordinates; None for other models.
         latent_dtype: `"float32"`, or `"int64"` for latents that are codes.
         resize, small_sources: arguments `mode` and `enlarge` of `tfgen.data.readers.resize.resize` for image files of
             another size; `small_sources` applies to sources smaller than `source_shape`.
@@ -36,6 +37,7 @@ class Verbs:
     """
 
     resize, small_sources, class_names, normalised, latent_dtype = "stretch", "bilinear", (), True, "float32"
+    coordinate_shape = None
 
     def tell(self, record):
         """Sets the data-dependent attributes from the record of a run or export."""
@@ -63,28 +65,30 @@ class Verbs:
             UserError: for a verb or option that the model does not have, another number of inputs or rows, or a value out
                 of range.
         """
-        if name in self.names and (len(inputs) != len(VERBS[name].inputs) or len({len(rows) for rows in inputs}) > 1):
-            raise UserError(f"expected {VERBS[name].call} with as many rows of each input, received "
+        verb = verb_of(self, name) if name in self.names else None
+        if verb and (len(inputs) != len(verb.inputs) or len({len(rows) for rows in inputs}) > 1):
+            raise UserError(f"expected {verb.call} with as many rows of each input, received "
                             f"{', '.join(str(np.shape(rows)) for rows in inputs) or 'no input'}")
         options = resolve_options(self, name, len(inputs[0]) if inputs else 0, options)
-        columns = [rows_of(field, rows, field.dtype(self)) for field, rows in zip(VERBS[name].inputs, inputs)]
+        columns = [rows_of(field, rows, field.dtype(self)) for field, rows in zip(verb.inputs, inputs)]
         made = in_batches(self.call(name, options), [*columns, *options.values()], batch_size)
-        return {key: made[key] for key in sorted(made, key=lambda key: (key != VERBS[name].output.name, key))}
+        return {key: made[key] for key in sorted(made, key=lambda key: (key != verb.output.name, key))}
 
     def __call__(self, name, *inputs, batch_size=128, **options):
         """The main output of a verb, float32; arguments and errors as for `outputs`."""
-        return self.outputs(name, *inputs, batch_size=batch_size, **options)[VERBS[name].output.name]
+        made = self.outputs(name, *inputs, batch_size=batch_size, **options)
+        return made[verb_of(self, name).output.name]
 
 
 def rows_of(field, rows, dtype):
-    """Rows of an input as an array; whole numbers of any width count as `dtype` of a signature that takes these.
+    """Rows of an input as an array of `dtype`, that of a signature; numbers of any width count as such.
 
     Raises:
         UserError: for fractions where a signature takes whole numbers.
     """
     rows = np.asarray(rows)
     if dtype != "int64":
-        return rows
+        return rows.astype(dtype, copy=False) if rows.dtype.kind == "f" else rows
     if not np.issubdtype(rows.dtype, np.integer):
         raise UserError(f"'{field.name}' expects whole numbers ({field.kind}), received {rows.dtype}: give them as int64")
     return rows.astype(dtype)
@@ -105,9 +109,11 @@ class Live(Verbs):
         self.latent_shape = getattr(model, "latent_shape", None)
         self.latent_dtype = latent_dtype(model)
         self.source_shape = getattr(model, "source_shape", None)
+        self.coordinate_shape = getattr(model, "coordinate_shape", None)
         self.normalised = getattr(model, "normalised", True)
         self.options = {name: model.verb_options(name) for name in self.names}
-        self.shapes = {name: {field.name: field.shape(model) for field in VERBS[name].inputs} for name in self.names}
+        self.shapes = {name: {field.name: field.shape(model) for field in verb_of(model, name).inputs}
+                       for name in self.names}
         self.function = functools.cache(functools.partial(function, model))
 
     def call(self, name, options):

@@ -15,7 +15,7 @@ class Kind:
 
     Attributes:
         dtype: `"float32"` or `"int64"`; latents that are codes are int64 (a model's `latent_dtype`).
-        shape: function model -> shape of one row.
+        shape: function model -> shape of one row; a side of None may have any length, the same in all rows.
         help: one-line description.
     """
 
@@ -36,6 +36,7 @@ KINDS = {
     "coordinates": Kind("float32", lambda model: model.coordinate_shape, "coordinates (B, N, D)"),
     "poses": Kind("float32", lambda model: (4, 4), "camera poses (B, 4, 4), camera to world"),
     "values": Kind("float32", lambda model: (), "one value per image (B,)"),
+    "signals": Kind("float32", lambda model: (None, model.image_shape[-1]), "values at coordinates (B, N, C)"),
     "maps": Kind("float32", lambda model: model.image_shape[:2], "one value per pixel (B, H, W)"),
 }
 
@@ -178,6 +179,8 @@ VERBS = {verb.name: verb for verb in (
          "runs/x --n 1000 --out codes.npy"),
     Verb("decode", (LATENTS,), Field("images", "images"), "decodes latents to images",
          "runs/x --latents codes.npy --out decoded.png"),
+    Verb("render", (Field("poses", "poses"),), Field("images", "images"), "renders views of a scene from camera poses",
+         "runs/x --poses poses.npy --out views.png"),
     Verb("sample", (Field("seeds", "seeds"),), Field("images", "images"),
          "samples images; image i depends on seed i alone", "runs/x --n 16 --seed 1 --out samples.png"),
     Verb("complete", (IMAGES, Field("masks", "masks"), Field("seeds", "seeds")), Field("images", "images"),
@@ -196,6 +199,28 @@ VERBS = {verb.name: verb for verb in (
     Verb("anomaly_map", (IMAGES,), Field("maps", "maps"), "computes one anomaly score per pixel",
          "runs/x --n 10 --out maps.png"),
 )}
+
+# The forms of verbs of models with `coordinate_shape`, which are fields.
+FIELD_VERBS = {"decode": Verb(
+    "decode", (Field("coordinates", "coordinates"),), Field("values", "signals"),
+    "evaluates a field at sets of coordinates of any size", "runs/x --coordinates grid.npy --out values.npy")}
+
+
+def verb_of(model, name):
+    """The `Verb` called `name` of a model, or of its verbs (`live.Verbs`): that of a field may take coordinates."""
+    field = getattr(model, "coordinate_shape", None) is not None
+    return FIELD_VERBS[name] if field and name in FIELD_VERBS else VERBS[name]
+
+
+def fits(shape, wanted):
+    """Whether a shape is `wanted`, in which None stands for any side."""
+    return len(shape) == len(wanted) and all(side in (None, given) for given, side in zip(shape, wanted))
+
+
+def text_of(*shape):
+    """A shape for error messages; a side of None is N."""
+    return ", ".join("N" if side is None else str(side) for side in shape)
+
 
 # A model called as a Keras layer runs the first of these verbs that it has.
 FORWARD = ("reconstruct", "translate", "score", "decode", "log_prob")

@@ -1,0 +1,130 @@
+"""Streams of batches from rows in memory; training batch k is a pure function of (seed, k)."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data import views
+from tfgen.data.order import IMAGES, ORDER, shuffled
+from tfgen.errors import UserError
+
+
+def check_int(what, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise UserError(f"{what} expects an int >= {least}, received {value!r}: give a number of at least {least}")
+    return int(value)
+
+
+class Streams:
+    """Batches of the splits 'train', 'validation' and 'test'.
+
+    A subclass has `spec`, a `DataSpec` with the splits' sizes, and defines `_reader`; it may define how rows are ordered.
+
+    Attributes:
+        rows: what a row is, for records.
+        default_view: view of a record that `train` and `batches` use unless told otherwise.
+    """
+
+    rows = "images"
+    default_view = staticmethod(views.images)
+
+    @property
+    def splits(self):
+        """Names of the splits, in the order of their streams."""
+        return list(self.spec.sizes)
+
+    def _count(self, split):
+        """Number of rows of a split."""
+        if split not in self.spec.sizes:
+            raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self.spec.sizes))}, "
+                            f"received {split!r}: use one of them")
+        return self.spec.sizes[split]
+
+    def _reader(self, split, stream, view, augment=None):
+        """Returns read(rows, positions) -> batch.
+
+        rows: what `_shuffled` or `_ordered` gives; positions: int64 (B,), places in the stream, which has its own number.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define _reader(split, stream, view, augment)")
+
+    def _shuffled(self, positions, seed, order):
+        """Rows of the training split at positions (B,) of an infinite stream."""
+        return shuffled(positions, self._count("train"), seed, IMAGES, order)
+
+    def _ordered(self, split, positions):
+        """Rows of a split at positions (B,) of one pass."""
+        return positions
+
+    def steps(self, batch_size):
+        """Training batches per epoch: max(1, n // batch_size) for n training images (unpaired: of the larger domain)."""
+        return max(1, self._count("train") // check_int("batch_size", batch_size, 1))
+
+    def train(self, batch_size, seed=0, view=None, start=0, augment=None, order=ORDER):
+        """Infinite stream of training batches; batch k is a pure function of (seed, k).
+
+        Position g = k * batch_size + j holds row index_shuffle(g mod n) of epoch g // n. Each epoch is a permutation,
+        independent of those of other epochs and seeds. A stream with `start=k` equals the stream from 0 without its
+        first k batches. Each domain of unpaired data has its own epochs and permutations.
+
+        Args:
+            batch_size: rows per batch; a static dimension.
+            seed: int in 0 ... 2^63 - 1.
+            view: function of a record (`tfgen.data.views`); None: `default_view`.
+            start: index of the first batch, >= 0.
+            augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Both images of a pair
+                get the same transformation, unpaired domains independent ones; a pairing computes its sources afterwards.
+            order: version of the shuffling: 2, or 1 to resume runs recorded before version 2.
+
+        Raises:
+            UserError: a number out of range, or a view that needs labels or sources which the data lacks.
+        """
+        batch_size = check_int("batch_size", batch_size, 1)
+        seed, start = check_int("seed", seed, 0), check_int("start", start, 0)
+        if order not in (1, ORDER) or seed >= 2**63:
+            raise UserError(f"train expects a seed below 2^63 and order 1 or {ORDER}, received seed={seed} and "
+                            f"order={order}: a run of a newer tfgen needs that")
+        read = self._reader("train", seed, view or self.default_view, augment)
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(k):
+            positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
+            return read(self._shuffled(positions, seed, order), positions)
+
+        return as_stream(tf.data.Dataset.counter(start), batch)
+
+    def batches(self, split, batch_size=128, view=None, limit=None):
+        """One ordered pass over a split, including the last partial batch; a view's noise is the same in every pass.
+
+        For unpaired data the pass covers the larger domain, and the smaller domain repeats.
+
+        Args:
+            split: 'train', 'validation' or 'test'.
+            batch_size: rows per batch; the last batch may be smaller.
+            view: function of a record (`tfgen.data.views`); None: `default_view`.
+            limit: maximum number of rows; None uses all.
+
+        Raises:
+            UserError: an unknown split, a number out of range, or a view that needs labels or sources which the data
+                lacks.
+        """
+        batch_size = check_int("batch_size", batch_size, 1)
+        count = self._count(split)
+        if limit is not None:
+            count = min(count, check_int("limit", limit, 1))
+        # Negative stream numbers never coincide with training seeds.
+        read = self._reader(split, -1 - self.splits.index(split), view or self.default_view)
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(first):
+            rows = tf.range(first, tf.minimum(first + batch_size, count), dtype=tf.int64)
+            return read(self._ordered(split, rows), rows)
+
+        return as_stream(tf.data.Dataset.range(0, count, batch_size), batch)
+
+
+def as_stream(numbers, batch):
+    """The batches of a stream of numbers, in order, computed ahead."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
