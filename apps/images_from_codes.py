@@ -46,9 +46,8 @@ AUTOENCODER = {"codebook_size": 256, "code_dim": 16, "filters": 64, "residual_fi
 TRAININGS = {
     "vae": Training(40000, 128, {}),
     "dcgan": Training(48000, 64, {"filters": 32, "learning_rate": 1e-3}),
-    "vqvae": Training(21000, 64, AUTOENCODER | {
-        "autoencoder_share": 9000 / 21000, "learning_rate": 2e-3, "prior_learning_rate": 5e-3, "prior_warmup_steps": 200,
-        "prior_dropout": 0.1}),
+    "vqvae": Training(20500, 64, AUTOENCODER | {
+        "autoencoder_share": 8000 / 20500, "learning_rate": 2e-3, "prior_learning_rate": 5e-3, "prior_warmup_steps": 200}),
     "vqgan": Training(14000, 64, AUTOENCODER | {
         "codebook": "ema", "perceptual_share": 400 / 14000, "autoencoder_share": 5500 / 14000, "learning_rate": 1e-3,
         "critic_learning_rate": 1e-3, "critic_filters": 16, "prior_learning_rate": 4e-3, "prior_warmup_steps": 200,
