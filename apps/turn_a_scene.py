@@ -158,8 +158,8 @@ def main(
     found = metrics.similarity(made, truth)
     # All white: what is behind the scene.
     background = metrics.similarity(np.ones_like(truth), truth)
-    figures = {"psnr_db": found["psnr_db"], "psnr_db background": background["psnr_db"],
-               "ssim": found["ssim"], "ssim background": background["ssim"]}
+    figures = {"psnr_db nerf": found["psnr_db"], "psnr_db background": background["psnr_db"],
+               "ssim nerf": found["ssim"], "ssim background": background["ssim"]}
     place = folder if fast else records.RESULTS / "pictures"
     pictures.save_rows(place / "turn_a_scene.png", {"held-out view": truth[:6], "rendering": made[:6],
                                                     "difference": np.abs(truth - made)[:6]})
@@ -171,7 +171,7 @@ def main(
             budget={"cpu_minutes": row["cpu_minutes"], "threads": 1, "without": "tracing", "steps": row["steps"]},
             data={"name": "scene of apps/turn_a_scene.py", "views": counts, "size": [size, size]},
             training=row, published="none for this scene")
-    print(f"PSNR of {counts['test']} held-out views {figures['psnr_db']:.2f} dB, all background "
+    print(f"PSNR of {counts['test']} held-out views {figures['psnr_db nerf']:.2f} dB, all background "
           f"{figures['psnr_db background']:.2f}; {row['steps']} steps, {row['cpu_minutes']} CPU minutes of {MINUTES}")
     print(f"wrote {place / 'turn_a_scene.gif'}")
     return figures

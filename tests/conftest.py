@@ -12,13 +12,16 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
 atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
 
-import tfgen  # noqa: E402, F401, I001
+import tfgen.catalogue  # noqa: E402, F401, I001
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 from tfgen.evaluation import extractor_training  # noqa: E402
 
+# {recipe: family}
+FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
 # What the libraries made at import stays: without this, every full collection walks it.
 gc.collect()
 gc.freeze()
@@ -31,7 +34,12 @@ def fresh_state(request):
     Clearing the state or seeding TensorFlow drops every compiled kernel, and with them the optimised graphs of traced
     functions. A full collection of garbage would walk every object of every model alive, so none is asked for here.
 
+    TensorFlow rewrites the graphs of each `case` as it does for users, but for those of U-Nets in loops, which take longest;
+    those of the other tests run a few times, as they were traced. Exports are verified in a session, which rewrites always.
     """
+    named = getattr(request.node, "callspec", None)
+    rewritten = "case" in request.fixturenames and not (named and FAMILIES.get(named.params.get("name")) == "diffusion")
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
     if "case" not in request.fixturenames:
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
