@@ -27,12 +27,26 @@ gc.collect()
 gc.freeze()
 
 
+# Bytes that the process holds after the last full collection, and by how many it may grow before the next.
+held, GROWN = {"bytes": 0}, 2**30
+
+
+def resident():
+    """Bytes of memory that this process holds; 0 where that is not known."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 @pytest.fixture(autouse=True)
 def fresh_state(request):
     """Every test starts from one seed and an empty Keras state, but those of one `case`, which restores its own state.
 
     Clearing the state or seeding TensorFlow drops every compiled kernel, and with them the optimised graphs of traced
-    functions. A full collection of garbage would walk every object of every model alive, so none is asked for here.
+    functions. A full collection of garbage walks every object of every model alive, so one is asked for here only when the
+    process has grown by a gigabyte, as much as the graphs of one U-Net's verbs take.
 
     TensorFlow rewrites the graphs of each `case` as it does for users, but for those of U-Nets in loops, which take longest;
     those of the other tests run a few times, as they were traced. Exports are verified in a session, which rewrites always.
@@ -40,6 +54,9 @@ def fresh_state(request):
     named = getattr(request.node, "callspec", None)
     rewritten = "case" in request.fixturenames and not (named and FAMILIES.get(named.params.get("name")) == "diffusion")
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
+    if resident() > held["bytes"] + GROWN:
+        gc.collect()
+        held["bytes"] = resident()
     if "case" not in request.fixturenames:
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
