@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgen.errors import UserError
+from tfgen.errors import UserError, require
 from tfgen.models.base.nonfinite import FirstBad
 from tfgen.verbs import graphs, verbs_of
 
@@ -14,6 +14,18 @@ SPAN = 2.0
 def batch_images(batch):
     """The images of a batch that is `x`, `(x, y)` or a nest of tensors."""
     return keras.tree.flatten(batch)[0]
+
+
+def images_and_labels(batch, num_classes):
+    """(images, labels or None) of a batch, for a model of `num_classes` classes; None: unconditional.
+
+    Raises:
+        UserError: for a conditional model without labels.
+    """
+    pair = isinstance(batch, (tuple, list))
+    require(pair or not num_classes,
+            f"a model of num_classes={num_classes} expects batches (images, labels), received images alone")
+    return (batch[0], batch[1] if num_classes else None) if pair else (batch, None)
 
 
 def unpack_keras_batch(data):

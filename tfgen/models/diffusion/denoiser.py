@@ -7,9 +7,10 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise
+from tfgen.distributions.likelihoods import per_image
 from tfgen.errors import require
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
-from tfgen.models.base.generative import GenerativeModel
+from tfgen.models.base.generative import GenerativeModel, images_and_labels
 from tfgen.samplers import denoising
 from tfgen.samplers.denoising import Estimate
 from tfgen.serialization import serializable
@@ -91,18 +92,6 @@ class Diffusion(GenerativeModel):
     def latent_shape(self):
         return self.image_shape
 
-    def images_and_labels(self, batch):
-        """(x_0, labels or None) of a batch.
-
-        Raises:
-            UserError: for a conditional model without labels.
-        """
-        pair = isinstance(batch, (tuple, list))
-        require(pair or not self.num_classes,
-                f"a model of num_classes={self.num_classes} expects batches (images, labels), received images alone")
-        images, label = (batch[0], batch[1] if self.num_classes else None) if pair else (batch, None)
-        return 2.0 * ops.cast(images, "float32") - 1.0, label
-
     def network_inputs(self, x, sigma):
         """[scaled images, ln(sigma) / 4] of images at levels (B, 1, 1, 1)."""
         return [self.parametrisation.coefficients(sigma)[2] * x, 0.25 * ops.log(ops.reshape(sigma, (-1,)))]
@@ -123,14 +112,12 @@ class Diffusion(GenerativeModel):
             guidance: weight of the label, a number or (B,), see `guided`.
         """
         rows = tf.shape(x)[0]
-        sigma, guidance = (tf.reshape(tf.broadcast_to(tf.cast(value, tf.float32), [rows]), (-1, 1, 1, 1))
-                           for value in (sigma, guidance))
-        return self.estimate(x, sigma, label, guidance).clean
+        return self.estimate(x, per_image(per_row(sigma, rows)), label, per_image(per_row(guidance, rows))).clean
 
     def estimate(self, x, sigma, label=None, guidance=None):
-        """`denoising.Estimate` of images (B, H, W, C) at levels (B, 1, 1, 1)."""
-        if label is None:
-            return self.read(x, sigma, self.outputs(x, sigma))
+        """`denoising.Estimate` of images (B, H, W, C) at levels (B, 1, 1, 1); guidance (B, 1, 1, 1), or None for 1."""
+        if label is None or guidance is None:
+            return self.read(x, sigma, self.outputs(x, sigma, label))
         # One pass with the labels and without.
         both = self.outputs(*(ops.concatenate([part, part]) for part in (x, sigma)),
                             ops.concatenate([label, ops.full_like(label, self.num_classes)]))
@@ -155,10 +142,11 @@ class Diffusion(GenerativeModel):
         else:
             seeds = noise.seeds_of(0.5 * (x + 1.0))
             u, drawn = noise.uniform(seeds, (), noise.LEVELS), noise.normal(seeds, self.image_shape, noise.DIFFUSION)
-        return tf.reshape(self.levels.drawn(u), (-1, 1, 1, 1)), drawn
+        return per_image(self.levels.drawn(u)), drawn
 
     def compute_losses(self, batch, training):
-        x, label = self.images_and_labels(batch)
+        images, label = images_and_labels(batch, self.num_classes)
+        x = clean_of(images)
         sigma, drawn = self.noisy(x, training)
         if label is not None and training:
             left_out = keras.random.uniform(tf.shape(label), seed=self.seed_generator) < self.omission
@@ -206,14 +194,16 @@ class Diffusion(GenerativeModel):
         return tf.function(self.estimate, autograph=False, reduce_retracing=True,
                            experimental_attributes={"_noinline": True})
 
-    def integrated(self, x, level, steps, step, label=None, guidance=1.0, known=None, seeds=None):
+    def way(self, rows, steps, start=0.0):
+        """(steps of each row, int32 (B,), the function of its levels, see `NoiseLevels.way`)."""
+        steps = per_row(self.steps if steps is None else steps, rows, tf.int32)
+        return steps, self.levels.way(steps, start)
+
+    def integrated(self, x, level, steps, step, label=None, guidance=None, known=None, seeds=None):
         """Images at the last level from images at level(0), see `denoising.integrate`.
 
-        known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
+        guidance: (B, 1, 1, 1), or None for 1; known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
         """
-        rows = tf.shape(x)[0]
-        guidance = tf.reshape(tf.broadcast_to(tf.cast(guidance, tf.float32), [rows]), (-1, 1, 1, 1))
-
         def denoise(x, sigma):
             clean, mix = self.traced(x, sigma, label, guidance)
             return Estimate(clean if known is None else tf.where(known[1], known[0], clean), mix)
@@ -226,16 +216,13 @@ class Diffusion(GenerativeModel):
     def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None):
         """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
         rows = tf.shape(seeds)[0]
-        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
         names = tf.broadcast_to(tf.convert_to_tensor(self.sampler if sampler is None else sampler), [rows])
         choice = tokens_of(names, list(denoising.SAMPLERS), 1, "the option sampler")[:, 0] - 1
-        start = 0.0 if strength is None else 1.0 - tf.broadcast_to(tf.cast(strength, tf.float32), [rows])
-        level = self.levels.way(steps, start)
-        x = 0.0 if x is None else x
-        x = x + tf.reshape(level(0), (-1, 1, 1, 1)) * noise.normal(seeds, self.image_shape, noise.LATENT)
-        made = self.integrated(x, level, tf.reduce_max(steps), denoising.chosen(choice), label,
-                               self.guidance if guidance is None else guidance, known, seeds)
-        return image_of(made)
+        steps, level = self.way(rows, steps, 0.0 if strength is None else 1.0 - per_row(strength, rows))
+        start = per_image(level(0)) * noise.normal(seeds, self.image_shape, noise.LATENT)
+        guidance = per_image(per_row(self.guidance if guidance is None else guidance, rows))
+        return image_of(self.integrated(start if x is None else x + start, level, tf.reduce_max(steps),
+                                        denoising.chosen(choice), label, guidance, known, seeds))
 
     def sample(self, seeds, sampler=None, steps=None, label=None, guidance=None):
         """Images drawn from noise.
@@ -262,7 +249,7 @@ class Diffusion(GenerativeModel):
             others: as for `sample`.
         """
         masks = tf.broadcast_to(tf.convert_to_tensor(masks)[..., None] > 0.5, tf.shape(x))
-        return tf.where(masks, x, self.drawn(seeds, sampler, steps, label, guidance, known=(2.0 * x - 1.0, masks)))
+        return tf.where(masks, x, self.drawn(seeds, sampler, steps, label, guidance, known=(clean_of(x), masks)))
 
     def edit(self, x, seeds, sampler=None, steps=None, strength=0.5, label=None, guidance=None):
         """SDEdit (Meng et al., 2022): images to which noise is added, and from there sampled.
@@ -272,24 +259,29 @@ class Diffusion(GenerativeModel):
             strength: share in [0, 1] of the sampler's way, a number or (B,); 0: the smallest level of noise.
             others: as for `sample`.
         """
-        return self.drawn(seeds, sampler, steps, label, guidance, 2.0 * x - 1.0, strength)
+        return self.drawn(seeds, sampler, steps, label, guidance, clean_of(x), strength)
 
     def encode(self, x, steps=None, label=None):
         """Latents of images: the differential equation of `decode`, from the smallest level to the largest."""
-        rows = tf.shape(x)[0]
-        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
-        way = self.levels.way(steps)
-        made = self.integrated(2.0 * x - 1.0, lambda index: way(tf.maximum(steps - 1 - index, 0)),
-                               tf.reduce_max(steps) - 1, denoising.heun, label)
-        return made / tf.reshape(way(0), (-1, 1, 1, 1))
+        steps, way = self.way(tf.shape(x)[0], steps)
+        made = self.integrated(clean_of(x), lambda index: way(tf.maximum(steps - 1 - index, 0)), tf.reduce_max(steps) - 1,
+                               denoising.heun, label)
+        return made / per_image(way(0))
 
     def decode(self, z, steps=None, label=None):
         """Images of latents (B, H, W, C), by Heun's rule and without further noise."""
-        rows = tf.shape(z)[0]
-        steps = tf.broadcast_to(tf.cast(self.steps if steps is None else steps, tf.int32), [rows])
-        way = self.levels.way(steps)
-        return image_of(self.integrated(z * tf.reshape(way(0), (-1, 1, 1, 1)), way, tf.reduce_max(steps), denoising.heun,
-                                        label))
+        steps, way = self.way(tf.shape(z)[0], steps)
+        return image_of(self.integrated(z * per_image(way(0)), way, tf.reduce_max(steps), denoising.heun, label))
+
+
+def per_row(value, rows, dtype=tf.float32):
+    """A number, or one per row, as a tensor (rows,)."""
+    return tf.broadcast_to(tf.cast(value, dtype), [rows])
+
+
+def clean_of(images):
+    """[0, 1] -> [-1, 1], float32."""
+    return 2.0 * ops.cast(images, "float32") - 1.0
 
 
 def image_of(x):

@@ -7,9 +7,9 @@ from keras import ops
 
 from tfgen import noise
 from tfgen.distributions import gaussian_kl
-from tfgen.distributions.likelihoods import sum_pixels
+from tfgen.distributions.likelihoods import per_image, sum_pixels
 from tfgen.errors import require
-from tfgen.models.diffusion.denoiser import Diffusion
+from tfgen.models.diffusion.denoiser import Diffusion, clean_of
 from tfgen.samplers.denoising import Estimate, ancestral_log_variance
 from tfgen.samplers.noise_levels import DiscreteLevels
 from tfgen.serialization import serializable
@@ -72,8 +72,8 @@ class DiscreteDiffusion(Diffusion):
 
     def term(self, x, noised, index, estimate):
         """L_{t-1} in nats for t = index + 1, int (B,): (B,)."""
-        now, after = (tf.reshape(level, (-1, 1, 1, 1)) for level in (self.level_at(index), self.level_before(index)))
-        first = tf.reshape(index == 0, (-1, 1, 1, 1))
+        now, after = (per_image(level) for level in (self.level_at(index), self.level_before(index)))
+        first = per_image(index == 0)
         share = tf.square(after / now)
         mean, ours = (clean + share * (noised - clean) for clean in (x, estimate.clean))
         # The variance of q in the last step would be 0: the authors take that of the step before, of shrunk images.
@@ -102,7 +102,7 @@ class DiscreteDiffusion(Diffusion):
         bits = self.levels.count * term / (math.prod(self.image_shape) * math.log(2.0))
         return {"loss": losses["loss"] + self.bound_weight * bits, "bound": bits}
 
-    def log_prob(self, x, terms=None, label=None, guidance=1.0):
+    def log_prob(self, x, terms=None, label=None):
         """Lower bound on log P(x) in nats, from `terms` of its T terms.
 
         The chain is divided into as many parts of equal length, and one term of each, drawn at random, stands for all of
@@ -117,16 +117,16 @@ class DiscreteDiffusion(Diffusion):
             float32 (B,).
         """
         seeds, count = noise.seeds_of(x), self.levels.count
-        x = 2.0 * tf.cast(x, tf.float32) - 1.0
+        x = clean_of(x)
         terms = tf.broadcast_to(tf.cast(min(50, count) if terms is None else terms, tf.int32), tf.shape(seeds))
         shares = count / tf.cast(terms, tf.float32)
 
         def add(part, total):
             place = (tf.cast(part, tf.float32) + noise.uniform(seeds, (), noise.LEVELS + 256 * (part + 1))) * shares
             index = tf.clip_by_value(tf.cast(place, tf.int32), 0, count - 1)
-            sigma = tf.reshape(self.level_at(index), (-1, 1, 1, 1))
+            sigma = per_image(self.level_at(index))
             noised = x + sigma * noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (part + 1))
-            found = self.term(x, noised, index, self.estimate(noised, sigma, label, guidance))
+            found = self.term(x, noised, index, self.estimate(noised, sigma, label))
             return part + 1, total + tf.where(part < terms, shares * found, 0.0)
 
         _, total = tf.while_loop(lambda part, _: part < tf.reduce_max(terms), add, (tf.constant(0), self.last_term(x)),

@@ -5,7 +5,8 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
-from tfgen.models.diffusion.denoiser import Diffusion
+from tfgen.models.base.generative import images_and_labels
+from tfgen.models.diffusion.denoiser import Diffusion, clean_of
 from tfgen.samplers.denoising import Estimate
 from tfgen.serialization import serializable
 
@@ -46,8 +47,8 @@ class GuidedDiffusion(Diffusion):
         return ops.cast(self.classifier(self.network_inputs(x, sigma), training=training), "float32")
 
     def compute_losses(self, batch, training):
-        require(isinstance(batch, (tuple, list)), "GuidedDiffusion expects batches (images, labels), received images alone")
-        x, label = self.images_and_labels(batch)[0], batch[1]
+        images, label = images_and_labels(batch, self.classes)
+        x = clean_of(images)
         sigma, drawn = self.noisy(x, training)
         noised = x + sigma * drawn
         losses = self.losses_at(x, noised, sigma, self.outputs(noised, sigma, training=training))
@@ -60,6 +61,7 @@ class GuidedDiffusion(Diffusion):
         clean, mix = super().estimate(x, sigma)
         if label is None:
             return Estimate(clean, mix)
+        guidance = 1.0 if guidance is None else guidance
         with tf.GradientTape() as tape:
             tape.watch(x)
             found = -keras.losses.sparse_categorical_crossentropy(label, self.logits(x, sigma), from_logits=True)

@@ -11,6 +11,7 @@ from tfgen.layers import uses_batch_statistics
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
+from tfgen.models.base.generative import images_and_labels
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
 
@@ -92,15 +93,8 @@ class GAN(AdversarialModel):
         return self.ema_generator if self.ema else self.generator
 
     def images_and_labels(self, batch):
-        """(images, labels or None) of a batch.
-
-        Raises:
-            UserError: for a conditional model without labels.
-        """
-        pair = isinstance(batch, (tuple, list))
-        require(pair or not self.num_classes,
-                f"a model of num_classes={self.num_classes} expects batches (images, labels), received images alone")
-        return (batch[0], batch[1] if self.num_classes else None) if pair else (batch, None)
+        """(images, labels or None) of a batch, see `generative.images_and_labels`."""
+        return images_and_labels(batch, self.num_classes)
 
     def draw(self, x, training):
         """Latents for a batch of images: random in training, else functions of each image alone."""
