@@ -17,12 +17,11 @@ import itertools  # noqa: E402
 import pathlib  # noqa: E402
 from typing import Annotated  # noqa: E402
 
-import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from tfgen import data, files, pictures, recipes  # noqa: E402
+from tfgen import data, pictures, recipes  # noqa: E402
 from tfgen.data import views  # noqa: E402
 from tfgen.errors import require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
@@ -70,14 +69,9 @@ def main(
     """Trains the model if it is not there, then measures the agreement of images with captions, draws and records."""
     dataset = data.load("digits" if fast else "fashion_mnist")
     extractor = features.classifier(dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    path, steps = folder / "dalle.keras", 20 if fast else STEPS
-    if again or not path.exists():
-        values = (TINY if fast else SETTINGS) | {"total_steps": steps}
-        model, cost = budget.train_for_budget(None, recipes.find("dalle"), dataset, BATCH_SIZE, values, steps=steps)
-        model.save(path)
-        files.write_json(folder / "cost.json", cost)
-    model, cost = keras.models.load_model(path), files.read_json(folder / "cost.json")
+    steps = 20 if fast else STEPS
+    model, cost = budget.kept(folder, "dalle", recipes.find("dalle"), dataset, BATCH_SIZE,
+                              (TINY if fast else SETTINGS) | {"total_steps": steps}, steps, again)
     require(fast or cost["cpu_minutes"] <= MINUTES, f"expected at most {MINUTES:g} CPU minutes, the training took "
                                                     f"{cost['cpu_minutes']}: lower STEPS and train with --again")
     live, captions, n = Live(model), model.captions, 120 if fast else 1080
@@ -108,8 +102,7 @@ def main(
             command="python apps/captions.py", budget={"cpu_minutes": MINUTES, "threads": 1}, seeds=[0], extractor=about,
             data={"name": "fashion_mnist"}, picture=picture.name, published="none for these captions",
             marks={"class_agreement": 0.85, "shade_correlation": 0.8},
-            table=[{"recipe": "dalle", "settings": SETTINGS, "batch_size": BATCH_SIZE, "temperature": temperature, **cost,
-                    "parameters": model.count_params()}])
+            table=[{"recipe": "dalle", "temperature": temperature, **cost}])
     print(f"wrote {picture}")
     return values
 

@@ -16,11 +16,10 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 import pathlib  # noqa: E402
 from typing import Annotated  # noqa: E402
 
-import keras  # noqa: E402, I001
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402, I001
 import typer  # noqa: E402
 
-from tfgen import data, files, pictures, recipes  # noqa: E402
+from tfgen import data, pictures, recipes  # noqa: E402
 from tfgen.errors import require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
 from tfgen.figures import records  # noqa: E402
@@ -42,12 +41,12 @@ def calls(sampler, steps):
     return 2 * steps - 1 if sampler == "heun" else steps
 
 
-def measure(live, dataset, extractor, ways, n):
+def measure(live, dataset, extractor, ways, n, seed=0):
     """[{"sampler", "steps", "calls", "frechet_distance"}] on the validation split, n samples each, the same seeds."""
     rows = []
     for sampler, steps in ways:
         found = samples.of_samples(lambda seeds: live("sample", seeds, sampler=sampler, steps=steps), dataset,  # noqa: B023
-                                   extractor, "validation", n)
+                                   extractor, "validation", n, seed)
         rows.append({"sampler": sampler, "steps": steps, "calls": calls(sampler, steps),
                      "frechet_distance": found["frechet_distance"]})
         print(f"{sampler:10} {steps:4} steps {rows[-1]['calls']:4} calls: {found['frechet_distance']:.2f}", flush=True)
@@ -92,28 +91,19 @@ def main(
     """Trains EDM within the budget, then measures its samplers."""
     dataset = data.load("digits" if fast else "fashion_mnist")
     n, ways = (100, [("dpm", 2), ("heun", 2)]) if fast else (n, [(name, k) for name, each in WAYS.items() for k in each])
-    folder.mkdir(parents=True, exist_ok=True)
-    extractor = features.classifier(dataset)
-    if again or not (folder / "edm.json").exists():
-        values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
-        model, cost = budget.train_for_budget(None, recipes.find("edm"), dataset, rows, values, steps=steps)
-        model.save(folder / "edm.keras")
-        found = samples.of_samples(lambda seeds: Live(model)("sample", seeds, sampler="dpm", steps=20), dataset, extractor,
-                                   "validation", min(n, 2000))
-        cost |= {"settings": values, "batch_size": rows, "parameters": model.count_params(),
-                 "weights": model.weights_sampled, "validation_frechet_distance": found["frechet_distance"]}
-        files.write_json(folder / "edm.json", cost)
-        print(f"{cost['steps']} steps in {cost['cpu_minutes']} CPU minutes: {found['frechet_distance']:.2f}", flush=True)
-    cost = files.read_json(folder / "edm.json")
+    values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
+    model, cost = budget.kept(folder, "edm", recipes.find("edm"), dataset, rows, values, steps, again)
     if only_train:
         return cost
     require(fast or cost["cpu_minutes"] <= MINUTES, f"expected a training of at most {MINUTES:g} CPU minutes, received "
                                                     f"{cost['cpu_minutes']}: lower STEPS and train with --again")
-    live = Live(keras.models.load_model(folder / "edm.keras"))
+    live, extractor = Live(model), features.classifier(dataset)
     rows = measure(live, dataset, extractor, ways, n)
     reference = measure(live, dataset, extractor, [(REFERENCE[0], 10 if fast else REFERENCE[1])], n)[0]["frechet_distance"]
     within = [row for row in rows if row["calls"] <= 20]
-    best = min(within, key=lambda row: row["frechet_distance"])
+    chosen = min(within, key=lambda row: row["frechet_distance"])
+    # The least of many distances is too small by chance: other seeds say what it is.
+    best, = measure(live, dataset, extractor, [(chosen["sampler"], chosen["steps"])], n, seed=1)
     tiles = {f"{name}, {calls(name, steps)} calls": live("sample", np.arange(12), sampler=name, steps=steps)
              for name, steps in (("ddim", 5), ("dpm", 5), ("dpm", 10), ("dpm", 20))}
     picture = (folder if fast else records.RESULTS / "pictures") / "diffusion_steps.png"

@@ -21,13 +21,12 @@ import pathlib  # noqa: E402
 import sys  # noqa: E402
 from typing import Annotated  # noqa: E402
 
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import typer  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tfgen import coordinates, data, files, recipes  # noqa: E402
+from tfgen import coordinates, data, recipes  # noqa: E402
 from tfgen.data import views  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.losses import Gradient, Laplacian, Value  # noqa: E402
@@ -74,16 +73,10 @@ def psnr(made, wanted):
     return -10.0 * math.log10(np.mean(np.square(np.clip(made, 0.0, 1.0) - wanted, dtype=float)))
 
 
-def train(name, training, dataset, folder):
-    """Trains a field; writes NAME.keras and its cost as NAME.json to `folder`."""
-    values, recipe = training.values, recipes.find(training.recipe)
-    if "cosine_decay" in values:
-        values = values | {"total_steps": training.steps}
-    model, cost = budget.train_for_budget(None, recipe, dataset, SAMPLES, values, steps=training.steps)
-    model.save(folder / f"{name}.keras")
-    files.write_json(folder / f"{name}.json", cost | {"settings": values, "parameters": model.count_params()})
-    print(f"{name}: {cost['steps']} steps, {cost['cpu_minutes']} CPU minutes", flush=True)
-    keras.backend.clear_session()
+def trained(name, training, dataset, folder, again):
+    """A field and its cost, see `budget.kept`."""
+    values = training.values | ({"total_steps": training.steps} if "cosine_decay" in training.values else {})
+    return budget.kept(folder, name, recipes.find(training.recipe), dataset, SAMPLES, values, training.steps, again)
 
 
 def derivatives(model, image_shape):
@@ -152,14 +145,11 @@ def main(
     sizes = (16, 16) if fast else (128, 256)
     camera = data.signal(photograph("camera", sizes[0]), "camera")
     photo = data.signal(photograph("astronaut", sizes[1]), "astronaut", every=2)
-    folder.mkdir(parents=True, exist_ok=True)
+    models, rows = {}, {}
     for name, training in (FITS | FEATURES).items():
         if fast:
             training = dataclasses.replace(training, steps=20, values=training.values | {"units": 8})
-        if again or not (folder / f"{name}.json").exists():
-            train(name, training, camera if name in FITS else photo, folder)
-    rows = {name: files.read_json(folder / f"{name}.json") for name in FITS | FEATURES}
-    models = {name: keras.models.load_model(folder / f"{name}.keras") for name in rows}
+        models[name], rows[name] = trained(name, training, camera if name in FITS else photo, folder, again)
     found, values = {"image": differences(camera)}, {}
     for name in FITS:
         made, slopes, curvature = derivatives(models[name], camera.spec.image_shape)

@@ -1,8 +1,8 @@
 """The benchmarks of diffusion models: a training step of `edm`, and 20 steps of DDIM, beside a bare loop and `diffusers`.
 
-The peer is `UNet2DModel` of the same channels, residual blocks and grids with attention, on PyTorch, eager. Its blocks
-differ (the embedding is added, ours scales and shifts), so that no weights are copied: before anything is timed, the numbers
-of parameters must be within a tenth of each other.
+The peer is `UNet2DModel` of the same channels, residual blocks, modulation and grids with attention, on PyTorch, eager. Its
+blocks differ in details (projections of attention, groups), so that no weights are copied: before anything is timed, the
+numbers of parameters must be within a tenth of each other.
 """
 
 import functools
@@ -63,7 +63,8 @@ class Twin:
         down = ["DownBlock2D"] + ["AttnDownBlock2D"] * (grids - 1)
         self.network = diffusers.UNet2DModel(
             sample_size=SHAPE[0], in_channels=1, out_channels=1, layers_per_block=values["residual_blocks"],
-            block_out_channels=channels, norm_num_groups=max(1, filters // 4), attention_head_dim=channels[-1],
+            block_out_channels=channels, norm_num_groups=max(1, filters // 4), attn_norm_num_groups=max(1, filters // 4),
+            attention_head_dim=channels[-1], resnet_time_scale_shift="scale_shift",
             down_block_types=down, up_block_types=[name.replace("Down", "Up") for name in down[::-1]])
         self.network.to(memory_format=self.layout)
         self.optimizer = torch.optim.Adam(self.network.parameters(), RATE)

@@ -108,6 +108,10 @@ def test_diffusion_apps(app, tmp_path):
     assert Image.open(tmp_path / "diffusion_steps.png").size[0] > 400 and not list(tmp_path.glob("record*"))
     known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}["edm"]
     assert set(steps.SETTINGS) <= known
+    guide = app("guide_by_labels")
+    values = guide.main(fast=True, folder=tmp_path)
+    assert 0 <= values["class_agreement"] <= 1 and set(guide.SETTINGS) <= known
+    assert Image.open(tmp_path / "guide_by_labels.png").size[0] > 400
     values = app("paint_with_diffusion").main(fast=True, folder=tmp_path)
     assert all(0 <= value <= 1 for value in values.values())
     assert Image.open(tmp_path / "paint_with_diffusion.png").size[0] > 100

@@ -22,7 +22,7 @@ from tfgen.models.diffusion import (
     Velocity,
 )
 from tfgen.models.diffusion.denoiser import guided
-from tfgen.samplers.noise_levels import KarrasLevels, LinearBetas
+from tfgen.samplers.noise_levels import CosineBetas, KarrasLevels, LinearBetas, StraightLevels
 from tfgen.verbs.live import Live
 
 SHAPE, DEVIATION = (4, 4, 1), 0.5
@@ -81,6 +81,20 @@ def test_the_loss_of_a_known_network():
     sigma = np.sort(model.noisy(tf.constant(2 * x - 1), True)[0].numpy().ravel())
     wanted = LinearBetas().levels[np.minimum((np.arange(4000) + 0.5) / 4, 999).astype(int)]
     np.testing.assert_allclose(sigma, wanted, rtol=0.05)
+    # Any place in a batch has any level.
+    first = [float(model.noisy(tf.constant(2 * x[:8] - 1), True)[0][0, 0, 0, 0]) for _ in range(100)]
+    assert np.quantile(first, 0.1) < levels_at(0.2) and np.quantile(first, 0.9) > levels_at(0.8)
+
+
+def levels_at(share):
+    return LinearBetas().levels[int(1000 * share)]
+
+
+def test_no_draw_of_a_level_is_infinite(monkeypatch):
+    for u in (0.0, 1.0 - 2.0**-24):
+        monkeypatch.setattr(keras.random, "uniform", lambda shape, seed=None, u=u: tf.fill(shape, np.float32(u)))
+        losses = gaussian().compute_losses(tf.constant(images(64)[:, :4, :4]), True)
+        assert np.isfinite(float(losses["loss"]))
 
 
 def test_samplers_of_an_exact_denoiser():
@@ -97,6 +111,42 @@ def test_samplers_of_an_exact_denoiser():
     np.testing.assert_allclose(live("decode", z, steps=150), wanted, atol=2e-3)
     inside = np.abs(wanted - 0.5) < 0.49
     np.testing.assert_allclose(live("encode", wanted, steps=150)[inside], z[inside], atol=0.02)
+
+
+@pytest.mark.parametrize("levels, coarse", [(KarrasLevels(), 0.08), (StraightLevels(), 0.08), (LinearBetas(), 0.3)])
+def test_latents_of_images_begin_at_the_smallest_level(levels, coarse):
+    """Of values of deviation s = 0.1, the latent is (x - mean) / s but for what the largest level leaves."""
+    live, s = Live(Diffusion(network(), levels, Preconditioned(0.1))), 0.1
+    z = np.random.default_rng(0).normal(size=(4, *SHAPE)).astype("float32")
+    largest = float(levels.sigma(0.0))
+    x = (0.5 * (1 + s * z)).astype("float32")
+    wanted = z * math.sqrt(s**2 + largest**2) / largest
+    for steps, tolerance in ((20, coarse), (200, 0.02)):
+        error = live("encode", x, steps=np.full(4, steps)) - wanted
+        assert np.sqrt(np.mean(error**2)) < tolerance
+
+
+class Pairs(Diffusion):
+    """The exact denoiser of images whose upper and lower halves are two values of N(0, DEVIATION^2), correlation 0.8."""
+
+    def outputs(self, x, sigma, label=None, training=False):
+        pair = DEVIATION**2 * np.array([[1, 0.8], [0.8, 1]], "float32")
+        means = tf.reduce_mean(tf.reshape(x, (-1, 2, 8)), -1)
+        noisy = pair + tf.square(sigma[:, :, 0]) * tf.eye(2) / 8
+        clean = tf.repeat(tf.linalg.solve(noisy, means[..., None])[..., 0] @ pair, 8, axis=1)
+        return tf.reshape(clean, tf.shape(x))
+
+
+def test_completed_pixels_follow_the_known_ones():
+    """Given one value, the other is N(0.8 times it, 0.6^2 DEVIATION^2)."""
+    live = Live(Pairs(network(), KarrasLevels(), Clean(), steps=60))
+    x, masks = blank(400, 0.75), np.zeros((400, *SHAPE[:2]), "float32")
+    masks[:, :2] = 1
+    once, often = (2 * live("complete", x, masks, np.arange(400), visits=visits)[:, 2:] - 1 for visits in (1, 20))
+    assert often.mean() == pytest.approx(0.4, abs=0.05) and often.mean((1, 2, 3)).std() == pytest.approx(0.3, abs=0.04)
+    assert once.mean() < 0.35
+    mixed = live("complete", x[:2], masks[:2], np.arange(2), visits=np.array([1, 20]))
+    np.testing.assert_allclose(2 * mixed[:, 2:] - 1, [once[0], often[1]], atol=1e-4)
 
 
 def test_known_pixels_stay_and_the_others_are_drawn():
@@ -239,10 +289,18 @@ def test_a_learned_variance_is_trained_by_the_bound_alone():
     with tf.GradientTape() as tape:
         losses = model.compute_losses(x, True)
     gradient = tape.gradient(losses["bound"], model.network.layers[-1].kernel)
+    # Equation 16 of Nichol & Dhariwal (2021): of what an untrained network has, the mean square of noise is 1.
+    assert float(losses["loss"] - 0.001 * losses["bound"]) == pytest.approx(1, abs=0.1)
     assert np.all(gradient[..., 0] == 0) and np.abs(gradient[..., 1]).max() > 0
     before = float(model.evaluate(tf.data.Dataset.from_tensors(images()), verbose=0, return_dict=True)["bound"])
     model.fit(tf.data.Dataset.from_tensors(images()).repeat(150), verbose=0)
     assert float(model.evaluate(tf.data.Dataset.from_tensors(images()), verbose=0, return_dict=True)["bound"]) < before
+
+
+@pytest.mark.parametrize("levels", [LinearBetas(30), CosineBetas(4000)])
+def test_levels_of_a_chain_find_themselves(levels):
+    found = levels.index_of(tf.constant(levels.levels, tf.float32))
+    np.testing.assert_array_equal(found, np.arange(levels.count))
 
 
 def test_all_terms_of_a_chain_sum_what_the_loss_estimates():
@@ -253,6 +311,18 @@ def test_all_terms_of_a_chain_sum_what_the_loss_estimates():
     found = float(model.losses_at(x, noised, sigma, model.outputs(noised, sigma))["bound"]) * 16 * math.log(2)
     terms = Live(model)("log_prob", images(3000)[:, :4, :4], terms=30)
     assert found == pytest.approx(-terms.mean() - float(tf.reduce_mean(model.last_term(x))), rel=0.05)
+
+
+def test_a_conditional_model_without_a_label_is_that_of_no_label():
+    model = DiscreteDiffusion(network(1, 3, 0.1), LinearBetas(30), Epsilon(), num_classes=3, ema=0.0, clip=True)
+    x, sigma, none = tf.constant(blank()), tf.constant([0.5, 2.0, 9.0]), tf.fill((3,), 3)
+    np.testing.assert_array_equal(model.denoise(x, sigma), model.denoise(x, sigma, none))
+    np.testing.assert_array_equal(model.log_prob(x, 7), model.log_prob(x, 7, none))
+    # Held to the range of images after guidance, not before.
+    two = model.read(x, tf.reshape(sigma, (-1, 1, 1, 1)), model.outputs(x, tf.reshape(sigma, (-1, 1, 1, 1)), none - 1)).clean
+    free = model.read(x, tf.reshape(sigma, (-1, 1, 1, 1)), model.outputs(x, tf.reshape(sigma, (-1, 1, 1, 1)), none)).clean
+    wanted = np.clip(guided(two, free, 2.0), -1, 1)
+    np.testing.assert_allclose(model.denoise(x, sigma, none - 1, 2.0), wanted, atol=1e-5)
 
 
 def test_networks_that_do_not_fit_are_refused():

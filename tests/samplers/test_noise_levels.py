@@ -35,6 +35,8 @@ def test_discrete_levels_are_those_of_the_chain():
     f = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
     np.testing.assert_allclose(1 / (1 + cosine.levels[:-1] ** 2), f, rtol=1e-9)
     assert cosine.betas[-1] == 0.999
+    # Fewer steps visit levels that training draws.
+    assert all(np.abs(np.log(linear.levels) - np.log(level)).min() < 1e-5 for level in way(linear, 700)[:700])
     for levels in (linear, cosine):
         drawn = levels.drawn((np.arange(levels.count) + 0.5) / levels.count).numpy()
         np.testing.assert_allclose(drawn, levels.levels, rtol=1e-6)  # each once

@@ -230,6 +230,13 @@ HEADLINES = {
                 "best of 20 calls": "least distance after at most 20 network calls, validation images",
                 "best over reference": "the latter over the former", "least calls": "its network calls",
                 "kernel_distance edm": "kernel distance, test images"}),
+    "guide_by_labels": Headline(
+        "Diffusion models of labels, Fashion-MNIST",
+        "share of 1,000 samples that a classifier takes for the class asked for; higher is better",
+        {"conditional_diffusion": "class_agreement"}, {"the classifier, of test images": "classifier_accuracy"},
+        grids=(Grid("class asked for", {"share of its samples": "class_agreement {}"}),),
+        labels={"frechet_distance": "Fréchet distance, validation images"},
+        targets={"class_agreement": "class_agreement"}),
     "paint_with_diffusion": Headline(
         "Lower halves filled in by a diffusion model, Fashion-MNIST",
         "share of 1,000 completed test images that a classifier takes for the image's own class; higher is better",

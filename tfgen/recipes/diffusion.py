@@ -38,7 +38,7 @@ def sampling(hp, steps=20, sampler="dpm"):
 
 
 def compiled(model, hp, rate):
-    """Compiles with Adam, a warm-up and, if asked, a decay."""
+    """Compiles with Adam and, if asked, a warm-up and a decay."""
     model.compile(keras.optimizers.Adam(scheduled_rate(hp, rate)))
     return model
 

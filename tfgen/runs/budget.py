@@ -4,7 +4,7 @@ import time
 
 import keras
 
-from tfgen import data, seeds
+from tfgen import data, files, seeds
 from tfgen.runs.callbacks import StopOnNaN
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import read
@@ -75,3 +75,26 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
     steps, rows = int(model.optimizer.iterations), batch_size * model.batches_per_step
     return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
+
+
+def kept(folder, name, recipe, dataset, batch_size, values, steps, again=False, seed=0):
+    """A model trained for `steps` steps, or the one that an earlier call left in `folder`.
+
+    Args:
+        folder: pathlib.Path; made if it is not there. It gets NAME.keras and the cost as NAME.json.
+        name: of the two files.
+        again: whether to train although both files are there.
+        others: as for `train_for_budget`.
+
+    Returns:
+        (model, what `train_for_budget` returns with "settings", "batch_size", "parameters" and "weights").
+    """
+    path, figures = folder / f"{name}.keras", folder / f"{name}.json"
+    if again or not (path.exists() and figures.exists()):
+        model, cost = train_for_budget(None, recipe, dataset, batch_size, values, seed, steps)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+        files.write_json(figures, cost | {"settings": values, "batch_size": batch_size, "parameters": model.count_params(),
+                                          "weights": model.weights_sampled})
+        print(f"{name}: {cost['steps']} steps, {cost['cpu_minutes']} CPU minutes", flush=True)
+    return keras.models.load_model(path), files.read_json(figures)

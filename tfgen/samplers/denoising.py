@@ -119,16 +119,19 @@ def levels_shape(x):
     return [-1] + [1] * (len(x.shape) - 1)
 
 
-def integrate(denoise, x, level, steps, step, noise=None):
-    """Images from images at level(0), by `steps` steps.
+def integrate(denoise, x, level, steps, step, noise=None, visits=1):
+    """Images from images at level(0), by `steps` steps, each made `visits` times: before a step is made again, noise brings
+    the images back to the level before it (RePaint, Lugmayr et al., 2022, algorithm 1).
 
     Args:
         denoise: function (images, levels (B, 1, ...)) -> `Estimate`.
         x: images (B, ...) at the level level(0).
         level: function int index -> float32 (B,), see `NoiseLevels.way`.
-        steps: number of steps, an int or int scalar tensor.
+        steps: number of steps of the row that has most, an int or int scalar tensor.
         step: a sampler: function (`Point`, denoise) -> images at level `after`.
-        noise: function int index -> standard normal noise (B, ...); only `ancestral` steps need it.
+        noise: function int number -> standard normal noise (B, ...), of different numbers independent; `ancestral` steps and
+            visits need it.
+        visits: int (B,) or an int, >= 1.
 
     Returns:
         Images at level(steps), (B, ...).
@@ -137,13 +140,20 @@ def integrate(denoise, x, level, steps, step, noise=None):
         return tf.reshape(level(index), levels_shape(x))
 
     def body(index, x, past):
-        now = at(index)
+        place, visit = index // visits, index % visits
+        now, after = at(place), at(place + 1)
         # A row that is done is estimated at any level, and stays.
         estimate = denoise(x, tf.where(now > 0, now, 1.0))
         past = tf.where(index > 0, past, estimate.clean)
-        before = tf.where(index > 0, at(index - 1), now)
-        drawn = (lambda: noise(index)) if noise else (lambda: tf.zeros_like(x))
-        made = step(Point(x, estimate, before, now, at(index + 1), past, drawn), denoise)
+        # A step made again has no step before it: `past` is of its own level.
+        before = tf.where(tf.reshape((place > 0) & (visit == 0), [-1] + levels_shape(x)[1:]), at(place - 1), now)
+        drawn = (lambda: noise(2 * index)) if noise else (lambda: tf.zeros_like(x))
+        made = step(Point(x, estimate, before, now, after, past, drawn), denoise)
+        again = tf.reshape(visit < visits - 1, [-1] + levels_shape(x)[1:])
+        if noise:
+            made = tf.cond(tf.reduce_any(again), lambda: tf.where(again, made + tf.sqrt(
+                tf.square(now) - tf.square(after)) * noise(2 * index + 1), made), lambda: made)
         return index + 1, tf.where(now > 0, made, x), estimate.clean
 
-    return tf.while_loop(lambda index, *_: index < steps, body, (tf.constant(0), x, x), parallel_iterations=1)[1]
+    calls = steps * tf.reduce_max(visits)
+    return tf.while_loop(lambda index, *_: index < calls, body, (tf.constant(0), x, x), parallel_iterations=1)[1]

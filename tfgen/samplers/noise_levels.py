@@ -22,7 +22,7 @@ class NoiseLevels:
         raise NotImplementedError(f"{type(self).__name__} must define sigma(u)")
 
     def drawn(self, u):
-        """Levels for training from uniform draws u in (0, 1); rises with u."""
+        """Levels for training from uniform draws u in [0, 1]; rises with u, finite and above 0."""
         raise NotImplementedError(f"{type(self).__name__} must define drawn(u)")
 
     def fraction(self, index, steps):
@@ -73,7 +73,9 @@ class KarrasLevels(NoiseLevels):
         return (first + tf.cast(u, tf.float32) * (last - first)) ** self.rho
 
     def drawn(self, u):
-        return tf.exp(self.mean + self.deviation * tf.math.ndtri(tf.cast(u, tf.float32)))
+        # float32 draws round to 0 and 1 now and then, where the quantile is infinite.
+        u = tf.clip_by_value(tf.cast(u, tf.float32), 2.0**-24, 1.0 - 2.0**-24)
+        return tf.exp(self.mean + self.deviation * tf.math.ndtri(u))
 
 
 @serializable
@@ -105,8 +107,8 @@ class StraightLevels(NoiseLevels):
 
 class DiscreteLevels(NoiseLevels):
     """T levels of a Markov chain with variances beta_1 ... beta_T (Ho et al., 2020): sigma_t^2 = (1 - a_t) / a_t with
-    a_t = prod_{s <= t} (1 - beta_s). Training draws each equally often; a sampler's steps are evenly spaced in t, and
-    fractions of t are interpolated in ln sigma.
+    a_t = prod_{s <= t} (1 - beta_s). Training draws each equally often; a sampler's steps are evenly spaced in t, rounded
+    to levels that training draws (Nichol & Dhariwal, 2021, section 4).
 
     A subclass sets `count`, T, and `betas`, float64 (T,).
     """
@@ -118,16 +120,19 @@ class DiscreteLevels(NoiseLevels):
         return np.sqrt((1.0 - kept) / kept)
 
     def sigma(self, u):
-        table = tf.constant(np.log(self.levels), tf.float32)
-        place = (1.0 - tf.cast(u, tf.float32)) * (self.count - 1)
-        below = tf.clip_by_value(tf.cast(tf.floor(place), tf.int32), 0, self.count - 1)
-        above = tf.minimum(below + 1, self.count - 1)
-        share = place - tf.cast(below, tf.float32)
-        return tf.exp((1.0 - share) * tf.gather(table, below) + share * tf.gather(table, above))
+        return self.at(tf.cast(tf.round((1.0 - tf.cast(u, tf.float32)) * (self.count - 1)), tf.int32))
 
     def drawn(self, u):
-        index = tf.minimum(tf.cast(tf.cast(u, tf.float32) * self.count, tf.int32), self.count - 1)
-        return tf.gather(tf.constant(self.levels, tf.float32), index)
+        return self.at(tf.cast(tf.cast(u, tf.float32) * self.count, tf.int32))
+
+    def at(self, index):
+        """Levels of int indices, 0 for sigma_1; those outside are held to the ends."""
+        return tf.gather(tf.constant(self.levels, tf.float32), tf.clip_by_value(index, 0, self.count - 1))
+
+    def index_of(self, sigma):
+        """The index of the level next to each sigma > 0, in the logarithm: int32."""
+        levels = self.levels
+        return tf.searchsorted(tf.constant(np.sqrt(levels[1:] * levels[:-1]), tf.float32), sigma)
 
 
 @serializable

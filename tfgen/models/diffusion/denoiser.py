@@ -100,6 +100,8 @@ class Diffusion(GenerativeModel):
         """The network's output for images at levels sigma (B, 1, 1, 1): float32 (B, H, W, C')."""
         network = self.network if training or not self.ema else self.ema_network
         inputs = self.network_inputs(x, sigma)
+        if self.num_classes and label is None:
+            label = tf.fill(tf.shape(x)[:1], self.num_classes)
         return ops.cast(network(inputs if label is None else [*inputs, label], training=training), "float32")
 
     def denoise(self, x, sigma, label=None, guidance=1.0):
@@ -117,7 +119,8 @@ class Diffusion(GenerativeModel):
     def estimate(self, x, sigma, label=None, guidance=None):
         """`denoising.Estimate` of images (B, H, W, C) at levels (B, 1, 1, 1); guidance (B, 1, 1, 1), or None for 1."""
         if label is None or guidance is None:
-            return self.read(x, sigma, self.outputs(x, sigma, label))
+            clean, mix = self.read(x, sigma, self.outputs(x, sigma, label))
+            return Estimate(self.held(clean), mix)
         # One pass with the labels and without.
         both = self.outputs(*(ops.concatenate([part, part]) for part in (x, sigma)),
                             ops.concatenate([label, ops.full_like(label, self.num_classes)]))
@@ -125,9 +128,9 @@ class Diffusion(GenerativeModel):
         return Estimate(self.held(guided(clean, free, guidance)), mix)
 
     def read(self, x, sigma, made):
-        """`denoising.Estimate` from the network's output."""
+        """`denoising.Estimate` from the network's output, not yet held to the range of images."""
         skip, out, _ = self.parametrisation.coefficients(sigma)
-        return Estimate(self.held(skip * x + out * made))
+        return Estimate(skip * x + out * made)
 
     def held(self, clean):
         return ops.clip(clean, -1.0, 1.0) if self.clip else clean
@@ -136,8 +139,9 @@ class Diffusion(GenerativeModel):
         """(levels (B, 1, 1, 1), standard normal noise) for clean images: random, in validation functions of each image."""
         if training:
             rows = tf.shape(x)[0]
-            spread = tf.cast(tf.range(rows), tf.float32) + keras.random.uniform((), seed=self.seed_generator)
-            u = spread / tf.cast(rows, tf.float32)
+            spread = tf.cast(tf.range(rows), tf.float32) / tf.cast(rows, tf.float32)
+            # A place in the batch has any level: batches may be in an order.
+            u = tf.math.floormod(spread + keras.random.uniform((), seed=self.seed_generator), 1.0)
             drawn = keras.random.normal(tf.shape(x), seed=self.seed_generator)
         else:
             seeds = noise.seeds_of(0.5 * (x + 1.0))
@@ -175,7 +179,10 @@ class Diffusion(GenerativeModel):
             return steps | (label if self.num_classes else {})
         if name not in ("sample", "complete", "edit"):
             return {}
-        options = {"sampler": Text(tuple(denoising.SAMPLERS), 1, (self.sampler,), ", ".join(denoising.SAMPLERS))} | steps
+        sampler = "ancestral" if name == "complete" else self.sampler
+        options = {"sampler": Text(tuple(denoising.SAMPLERS), 1, (sampler,), ", ".join(denoising.SAMPLERS))} | steps
+        if name == "complete":
+            options["visits"] = Option("int64", 4, 1, 50, "times each step is made; more: fits the known pixels better")
         if name == "edit":
             options["strength"] = Option("float32", 0.5, 0.0, 1.0, "share of the sampler's way that is gone; 1: a new image")
         if label:
@@ -199,7 +206,7 @@ class Diffusion(GenerativeModel):
         steps = per_row(self.steps if steps is None else steps, rows, tf.int32)
         return steps, self.levels.way(steps, start)
 
-    def integrated(self, x, level, steps, step, label=None, guidance=None, known=None, seeds=None):
+    def integrated(self, x, level, steps, step, label=None, guidance=None, known=None, seeds=None, visits=1):
         """Images at the last level from images at level(0), see `denoising.integrate`.
 
         guidance: (B, 1, 1, 1), or None for 1; known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
@@ -208,12 +215,12 @@ class Diffusion(GenerativeModel):
             clean, mix = self.traced(x, sigma, label, guidance)
             return Estimate(clean if known is None else tf.where(known[1], known[0], clean), mix)
 
-        def drawn(index):
-            return noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (index + 1))
+        def drawn(number):
+            return noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (number + 1))
 
-        return denoising.integrate(denoise, x, level, steps, step, drawn if seeds is not None else None)
+        return denoising.integrate(denoise, x, level, steps, step, drawn if seeds is not None else None, visits)
 
-    def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None):
+    def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None, visits=1):
         """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
         rows = tf.shape(seeds)[0]
         names = tf.broadcast_to(tf.convert_to_tensor(self.sampler if sampler is None else sampler), [rows])
@@ -222,7 +229,7 @@ class Diffusion(GenerativeModel):
         start = per_image(level(0)) * noise.normal(seeds, self.image_shape, noise.LATENT)
         guidance = per_image(per_row(self.guidance if guidance is None else guidance, rows))
         return image_of(self.integrated(start if x is None else x + start, level, tf.reduce_max(steps),
-                                        denoising.chosen(choice), label, guidance, known, seeds))
+                                        denoising.chosen(choice), label, guidance, known, seeds, visits))
 
     def sample(self, seeds, sampler=None, steps=None, label=None, guidance=None):
         """Images drawn from noise.
@@ -239,17 +246,20 @@ class Diffusion(GenerativeModel):
         """
         return self.drawn(seeds, sampler, steps, label, guidance)
 
-    def complete(self, x, masks, seeds, sampler=None, steps=None, label=None, guidance=None):
-        """Images with the pixels of mask 1 and others drawn to fit: in each step, the known pixels take the place of their
-        estimates (after Song et al., 2021, appendix I.2).
+    def complete(self, x, masks, seeds, sampler="ancestral", steps=None, visits=4, label=None, guidance=None):
+        """Images with the pixels of mask 1 and others drawn to fit, approximately: in each step the known pixels take the
+        place of their estimates, and each step is made several times (Lugmayr et al., 2022), so that the others come to fit.
 
         Args:
             x: images (B, H, W, C) in [0, 1].
             masks: (B, H, W), 1 at known pixels.
-            others: as for `sample`.
+            visits: times each step is made, an int or int (B,), >= 1; the network is called as often more.
+            others: as for `sample`. With visits, `ancestral` steps suit best: only noise lets a step end elsewhere.
         """
         masks = tf.broadcast_to(tf.convert_to_tensor(masks)[..., None] > 0.5, tf.shape(x))
-        return tf.where(masks, x, self.drawn(seeds, sampler, steps, label, guidance, known=(clean_of(x), masks)))
+        made = self.drawn(seeds, sampler, steps, label, guidance, known=(clean_of(x), masks),
+                          visits=per_row(visits, tf.shape(x)[0], tf.int32))
+        return tf.where(masks, x, made)
 
     def edit(self, x, seeds, sampler=None, steps=None, strength=0.5, label=None, guidance=None):
         """SDEdit (Meng et al., 2022): images to which noise is added, and from there sampled.
@@ -264,8 +274,11 @@ class Diffusion(GenerativeModel):
     def encode(self, x, steps=None, label=None):
         """Latents of images: the differential equation of `decode`, from the smallest level to the largest."""
         steps, way = self.way(tf.shape(x)[0], steps)
-        made = self.integrated(clean_of(x), lambda index: way(tf.maximum(steps - 1 - index, 0)), tf.reduce_max(steps) - 1,
-                               denoising.heun, label)
+
+        def level(index):
+            return self.levels.sigma(1.0 - tf.minimum(tf.cast(index, tf.float32) / tf.cast(steps, tf.float32), 1.0))
+
+        made = self.integrated(clean_of(x), level, tf.reduce_max(steps), denoising.heun, label)
         return made / per_image(way(0))
 
     def decode(self, z, steps=None, label=None):

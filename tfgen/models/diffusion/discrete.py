@@ -35,13 +35,13 @@ class DiscreteDiffusion(Diffusion):
         levels: `tfgen.samplers.noise_levels.DiscreteLevels`.
         mix: the log-variance of all steps, from 0, that of q, to 1, the chain's; None: learned, of each pixel (Nichol &
             Dhariwal, 2021, equation 15). Training then adds `bound_weight` times the bound, whose gradient does not reach D.
-        bound_weight: of the bound in bits per value, >= 0; the authors' 0.001 T is for their sum over T.
+        bound_weight: of the bound in bits per value, >= 0 (the authors' lambda, equation 16).
         others: as for `Diffusion`.
 
     Also reported, with a learned variance: `bound`, an estimate of the bound from one term, in bits per value.
     """
 
-    def __init__(self, network, levels, parametrisation, mix=1.0, bound_weight=1.0, **kwargs):
+    def __init__(self, network, levels, parametrisation, mix=1.0, bound_weight=0.001, **kwargs):
         require(isinstance(levels, DiscreteLevels),
                 f"DiscreteDiffusion expects levels of a chain, such as LinearBetas(), received {type(levels).__name__}")
         require(mix is None or 0 <= mix <= 1, f"mix expects a value in [0, 1], or None to learn it, received {mix}")
@@ -64,20 +64,16 @@ class DiscreteDiffusion(Diffusion):
 
     def level_before(self, index):
         """The level before that of index 0 ... T - 1, (B,), and 0 before the first: the end of a step of the chain."""
-        table = tf.constant(self.levels.levels, tf.float32)
-        return tf.where(index > 0, tf.gather(table, tf.maximum(index - 1, 0)), 0.0)
-
-    def level_at(self, index):
-        return tf.gather(tf.constant(self.levels.levels, tf.float32), index)
+        return tf.where(index > 0, self.levels.at(index - 1), 0.0)
 
     def term(self, x, noised, index, estimate):
         """L_{t-1} in nats for t = index + 1, int (B,): (B,)."""
-        now, after = (per_image(level) for level in (self.level_at(index), self.level_before(index)))
+        now, after = (per_image(level) for level in (self.levels.at(index), self.level_before(index)))
         first = per_image(index == 0)
         share = tf.square(after / now)
         mean, ours = (clean + share * (noised - clean) for clean in (x, estimate.clean))
         # The variance of q in the last step would be 0: the authors take that of the step before, of shrunk images.
-        second, lowest = (self.level_at(at) for at in (1, 0))
+        second, lowest = (self.levels.at(at) for at in (1, 0))
         floor = ancestral_log_variance(second, lowest, 0.0) - tf.math.log(1.0 + tf.square(lowest))
         least = tf.where(first, floor, ancestral_log_variance(now, after, 0.0))
         log_var = least + estimate.mix * (ancestral_log_variance(now, after, 1.0) - least)
@@ -95,8 +91,7 @@ class DiscreteDiffusion(Diffusion):
             return super().losses_at(x, noised, sigma, made)
         prediction, mix = ops.split(made, 2, axis=-1)
         losses = super().losses_at(x, noised, sigma, prediction)
-        table = tf.constant(self.levels.levels, tf.float32)
-        index = tf.clip_by_value(tf.searchsorted(table, 0.999 * tf.reshape(sigma, (-1,))), 0, self.levels.count - 1)
+        index = self.levels.index_of(tf.reshape(sigma, (-1,)))
         clean = tf.stop_gradient(self.read(noised, sigma, made).clean)
         term = ops.mean(self.term(x, noised, index, Estimate(clean, 0.5 * (mix + 1.0))))
         bits = self.levels.count * term / (math.prod(self.image_shape) * math.log(2.0))
@@ -122,9 +117,11 @@ class DiscreteDiffusion(Diffusion):
         shares = count / tf.cast(terms, tf.float32)
 
         def add(part, total):
-            place = (tf.cast(part, tf.float32) + noise.uniform(seeds, (), noise.LEVELS + 256 * (part + 1))) * shares
-            index = tf.clip_by_value(tf.cast(place, tf.int32), 0, count - 1)
-            sigma = per_image(self.level_at(index))
+            first = tf.cast(part, tf.float32)
+            place = (first + noise.uniform(seeds, (), noise.LEVELS + 256 * (part + 1))) * shares
+            # A sum that is rounded up would belong to the next part.
+            index = tf.cast(tf.minimum(place, tf.math.ceil((first + 1.0) * shares) - 1.0), tf.int32)
+            sigma = per_image(self.levels.at(index))
             noised = x + sigma * noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (part + 1))
             found = self.term(x, noised, index, self.estimate(noised, sigma, label))
             return part + 1, total + tf.where(part < terms, shares * found, 0.0)

@@ -40,6 +40,10 @@ class GuidedDiffusion(Diffusion):
         self.classifier = classifier
 
     @property
+    def weights_sampled(self):
+        return super().weights_sampled + ("; of the classifier, those of the last step" if self.ema else "")
+
+    @property
     def classes(self):
         return self.classifier.outputs[0].shape[-1]
 
