@@ -26,6 +26,7 @@ TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare t
           "torch_compiled": "PyTorch, torch.compile", "normflows": "normflows, default layout",
           "normflows_channels_last": "normflows, channels_last",
           "diffusers": "diffusers, default layout", "diffusers_channels_last": "diffusers, channels_last",
+          "matrix_product": "its products, as matrix products",
           "sample": "the verb sample", "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
           "incremental": "incremental sampler", "naive_sampler": "the network once per pixel"}
 

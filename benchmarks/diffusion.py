@@ -6,6 +6,7 @@ numbers of parameters must be within a tenth of each other.
 """
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -131,14 +132,42 @@ def check(model, x):
     np.testing.assert_allclose(*pairs, rtol=1e-4, err_msg="edm: bare against fit")
 
 
+def products(network):
+    """Multiply-adds per image of a network's convolutions, dense layers and attention."""
+    total = 0
+    for operation in network.operations:
+        if isinstance(operation, (keras.layers.Conv2D, keras.layers.Dense)):
+            total += math.prod(operation.output.shape[1:-1]) * math.prod(operation.kernel.shape)
+        elif "attention" in operation.name:
+            places, heads, channels = operation.output.shape[1:]
+            total += 2 * places**2 * heads * channels
+    return total
+
+
+def matrix_product(count, side=1024):
+    """A function without arguments: products of square float32 matrices with `count` multiply-adds in all."""
+    matrix = tf.random.normal((side, side), stddev=side**-0.5)
+
+    @tf.function
+    def run():
+        x = matrix
+        for _ in tf.range(max(1, round(count / side**3))):
+            x = matrix @ x
+        return x
+
+    return lambda: run().numpy()
+
+
 def training(steps, batch_size, **values):
-    """{variant: function without arguments that takes `steps` steps}."""
+    """{variant: function without arguments that takes `steps` steps}; matrix products as many as these steps have at least:
+    one forward, one for the gradient of features, one for that of weights."""
     keras.utils.set_random_seed(0)
     make = functools.partial(model_of, **values)
     first = make()
     images = np.random.default_rng(0).random((steps * batch_size, *SHAPE), np.float32)
     check(first, tf.constant(images[:batch_size]))
     twins = {name: twin.trainer(images, batch_size) for name, twin in twins_of(first, values).items()}
+    twins["matrix_product"] = matrix_product(3 * steps * batch_size * products(first.network))
     return fit_beside(make, first, images, batch_size, bare, twins)
 
 

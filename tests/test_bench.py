@@ -1,5 +1,6 @@
 import importlib.util
 
+import keras
 import pytest
 
 from benchmarks import bench, jobs, timing
@@ -121,3 +122,13 @@ def test_interleave_rotates_and_excludes_the_warm_up():
 def test_speedup_is_the_median_of_the_ratios_within_rounds():
     seconds = {"ours": [1.0, 2.0, 10.0], "peer": [2.0, 6.0, 40.0]}
     assert timing.speedup(seconds, "ours", "peer") == {"median": 3.0, "min": 2.0, "max": 4.0}
+
+
+def test_multiply_adds_of_a_network():
+    from benchmarks import diffusion
+
+    x = keras.Input((4, 4, 1))
+    made = keras.layers.Dense(3)(keras.layers.Conv2D(2, 3, padding="same")(x))
+    made = keras.layers.Reshape((16, 1, 3))(made)
+    network = keras.Model(x, keras.ops.nn.dot_product_attention(made, made, made))
+    assert diffusion.products(network) == 16 * 9 * 2 + 16 * 2 * 3 + 2 * 16 * 16 * 3
