@@ -27,9 +27,9 @@ from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES, STEPS, BATCH_SIZE = 30.0, 5000, 64
-SETTINGS = {"filters": 32, "residual_blocks": 1, "dropout": 0.0, "learning_rate": 2e-3, "cosine_decay": True,
-            "warmup_steps": 200, "ema": 0.999}
+MINUTES, STEPS, BATCH_SIZE = 30.0, 4400, 32
+SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "learning_rate": 1e-3,
+            "cosine_decay": True, "warmup_steps": 200, "ema": 0.999}
 TINY = {"filters": 4, "residual_blocks": 1}
 # Steps of each sampler; `heun` calls the network twice per step, but once in the last.
 WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (10, 20, 50, 100)}

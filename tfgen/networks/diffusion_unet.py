@@ -6,7 +6,7 @@ from keras import layers, ops
 from tfgen.errors import require
 from tfgen.layers import GroupNorm, Sinusoids
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.grids import crop_to, sizes
+from tfgen.networks.grids import crop_to, sizes, to_patches, unpack
 
 
 def norm(x, *modulation):
@@ -50,7 +50,7 @@ def embedded(level, width, label=None, num_classes=None):
 
 
 def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_levels=(1, 2), heads=4, dropout=0.0,
-         num_classes=None, outputs=None):
+         num_classes=None, outputs=None, patch=1):
     """U-Net with residual blocks, attention and an embedding of the level (Ho et al., 2020; Dhariwal & Nichol, 2021).
 
     Args:
@@ -63,6 +63,8 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
         dropout: rate in the residual blocks, in training.
         num_classes: if given, the network takes a label too, `num_classes` for none.
         outputs: channels of the output; None: C. They start at 0.
+        patch: side of the squares of pixels that are one place of the finest grid (Luhman & Luhman, 2022): 2 leaves a quarter
+            of the work, or lets the network be twice as wide.
 
     Returns:
         A Functional model, [images (B, H, W, C), levels (B,)(, labels int (B,))] -> (B, H, W, outputs).
@@ -73,7 +75,8 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
     image, level = keras.Input(image_shape, name="x"), keras.Input((), name="level")
     inputs = [image, level, label_input()] if num_classes else [image, level]
     embedding = embedded(level, 4 * filters, *([inputs[2], num_classes] if num_classes else []))
-    widths, grids = [filters * multiplier for multiplier in multipliers], sizes(image_shape, len(multipliers) - 1)[::-1]
+    x = to_patches(image, patch) if patch > 1 else image
+    widths, grids = [filters * multiplier for multiplier in multipliers], sizes(x.shape[1:], len(multipliers) - 1)[::-1]
     for number in attention_levels:
         require(number >= len(widths) or widths[number] % heads == 0,
                 f"expected attention heads that divide {widths[number:number + 1]} channels, received {heads}")
@@ -82,7 +85,7 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
         x = residual(x, widths[number], embedding, dropout)
         return attention(x, heads) if number in attention_levels else x
 
-    x = convolution(image, filters)
+    x = convolution(x, filters)
     skips = [x]
     for number in range(len(widths)):
         if number:
@@ -98,8 +101,9 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
         if number:
             x = crop_to(layers.UpSampling2D()(x), grids[number - 1])
             x = convolution(x, widths[number])
-    x = convolution(layers.Activation("silu")(norm(x)), outputs or image_shape[-1], zero=True)
-    return keras.Model(inputs, x, name="unet")
+    outputs = outputs or image_shape[-1]
+    x = convolution(layers.Activation("silu")(norm(x)), patch**2 * outputs, zero=True)
+    return keras.Model(inputs, crop_to(unpack(x, patch, outputs), image_shape[:2]), name="unet")
 
 
 def classifier(image_shape, num_classes, filters=32, multipliers=(1, 2, 2), blocks=1):

@@ -31,6 +31,25 @@ def crop_to(x, size):
     return layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x) if extra != (0, 0) else x
 
 
+def to_patches(x, side):
+    """(B, H, W, C) -> (B, h, w, side^2 C): squares of side x side pixels become places; missing pixels are 0."""
+    height, width, channels = x.shape[1:]
+    rows, columns = -(-height // side), -(-width // side)
+    if (missing := (rows * side - height, columns * side - width)) != (0, 0):
+        x = layers.ZeroPadding2D(((0, missing[0]), (0, missing[1])))(x)
+    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((rows, side, columns, side, channels))(x))
+    return layers.Reshape((rows, columns, side * side * channels))(x)
+
+
+def unpack(x, side, channels):
+    """(B, h, w, side^2 channels) -> (B, side h, side w, channels)."""
+    if side == 1:
+        return x
+    height, width = x.shape[1:3]
+    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((height, width, side, side, channels))(x))
+    return layers.Reshape((side * height, side * width, channels))(x)
+
+
 def check_levels(image_shape):
     """The number of halvings of an image.
 

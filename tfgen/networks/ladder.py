@@ -6,7 +6,7 @@ from keras import Input, Model, initializers, layers
 
 from tfgen.errors import require
 from tfgen.networks.blocks import from_unit
-from tfgen.networks.grids import crop_to, sizes
+from tfgen.networks.grids import crop_to, sizes, unpack
 
 
 def kernel_of(grid):
@@ -131,15 +131,6 @@ def decoder(image_shape, grid, width, outputs, stem=1, activation="silu"):
     h = Input((*grid, width), name="h")
     x = convolution(layers.Activation(activation)(h), outputs * 4**stem, kernel_of(grid))
     return Model(h, crop_to(unpack(x, 2**stem, outputs), image_shape[:2]), name="decoder")
-
-
-def unpack(x, side, channels):
-    """(B, h, w, side^2 channels) -> (B, side h, side w, channels)."""
-    if side == 1:
-        return x
-    height, width = x.shape[1:3]
-    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((height, width, side, side, channels))(x))
-    return layers.Reshape((side * height, side * width, channels))(x)
 
 
 def enlarged(x, grid, width):

@@ -23,12 +23,14 @@ PREDICTIONS = {"epsilon": Epsilon, "clean": Clean, "velocity": Velocity}
 
 def network(hp, spec, dropout, num_classes=None, outputs=None):
     """The U-Net: the grids of the smallest images are few, and those of at most 16 places a side have attention."""
-    filters = hp.Int("filters", 2, 512, default=64)
-    grids = hp.Int("grids", 1, 6, default=max(1, min(3, min(spec.image_shape[:2]).bit_length() - 2)))
-    attention = [number for number in range(grids) if max(spec.image_shape[:2]) / 2**number <= 16]
+    filters, patch = hp.Int("filters", 2, 512, default=64), hp.Int("patch", 1, 16, default=1)
+    sides = [-(-side // patch) for side in spec.image_shape[:2]]
+    grids = hp.Int("grids", 1, 6, default=max(1, min(3, min(sides).bit_length() - 2)))
+    attention = [number for number in range(grids) if max(sides) / 2**number <= 16]
     return diffusion_unet.unet(
         spec.image_shape, filters, [1] + [2] * (grids - 1), hp.Int("residual_blocks", 1, 8, default=2), attention,
-        hp.Int("heads", 1, 16, default=1), hp.Float("dropout", 0.0, 0.9, default=dropout), num_classes, outputs)
+        hp.Int("heads", 1, 16, default=1), hp.Float("dropout", 0.0, 0.9, default=dropout), num_classes, outputs,
+        patch)
 
 
 def sampling(hp, steps=20, sampler="dpm"):
