@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import Input, Model
 
 from tfgen import HierarchicalVAE, recipes
 from tfgen.data import DataSpec
@@ -45,12 +43,6 @@ def test_log_variances_are_bounded():
     h, e = RNG.normal(size=(2, 50, 1, 1, 4)).astype("float32")
     mean, log_var = np.split(posterior([h, e]).numpy(), 2, -1)
     assert np.abs(mean).max() > 1000 and 9.9 < np.abs(log_var).max() <= 10.0
-
-
-def test_unpack_is_depth_to_space():
-    inputs = Input((3, 5, 8))
-    x = RNG.normal(size=(2, 3, 5, 8)).astype("float32")
-    np.testing.assert_array_equal(Model(inputs, ladder.unpack(inputs, 2, 2))(x), tf.nn.depth_to_space(x, 2))
 
 
 def test_mistakes_name_what_was_received():

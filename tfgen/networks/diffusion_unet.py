@@ -63,8 +63,8 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
         dropout: rate in the residual blocks, in training.
         num_classes: if given, the network takes a label too, `num_classes` for none.
         outputs: channels of the output; None: C. They start at 0.
-        patch: side of the squares of pixels that are one place of the finest grid (Luhman & Luhman, 2022): 2 leaves a quarter
-            of the work, or lets the network be twice as wide.
+        patch: side of the squares of pixels that are one place of the finest grid (Luhman & Luhman, 2022): 2 leaves a
+            quarter of the work, or lets the network be twice as wide.
 
     Returns:
         A Functional model, [images (B, H, W, C), levels (B,)(, labels int (B,))] -> (B, H, W, outputs).
