@@ -81,6 +81,16 @@ def samples(view, image):
     return next(iter(dataset.batches("train", 64, data.views.by_name(view))))
 
 
+def level_network(shape, outputs=1, classes=None, weight=0.0):
+    """A network of diffusion models: images, levels(, labels) -> weight (images + level + label)."""
+    x, level, label = keras.Input(shape), keras.Input(()), keras.Input((), dtype="int32")
+    total = x + keras.layers.Reshape((1, 1, 1))(level)
+    if classes:
+        total = total + keras.layers.Reshape((1, 1, 1))(keras.ops.cast(label, "float32"))
+    conv = keras.layers.Conv2D(outputs, 1, kernel_initializer=keras.initializers.Constant(weight))
+    return keras.Model([x, level, label] if classes else [x, level], conv(total))
+
+
 def start_of(name, seed):
     """A digest of the weights with which a tiny model of recipe `name` starts."""
     keras.utils.set_random_seed(seed)

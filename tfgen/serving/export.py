@@ -73,7 +73,6 @@ def written(model, folder, about=None, live=None):
     live = live or Live(model)
     with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
-        archive.track(model)
         for name in live.names:
             archive.add_endpoint(name, endpoint(live, name))
         archive.write_out(aside, verbose=False)
