@@ -181,7 +181,7 @@ def sampling(batch_size, **values):
     way = model.levels.way(tf.constant([STEPS]))
     levels = [float(way(index)[0]) for index in range(STEPS + 1)]
     x = model.integrated(tf.random.normal((2, *SHAPE)) * levels[0], model.levels.way(tf.fill((2,), STEPS)), STEPS,
-                         denoising.ddim)
+                         denoising.SAMPLERS["ddim"])
     assert np.isfinite(x).all()
 
     def ours():

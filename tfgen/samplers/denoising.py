@@ -1,7 +1,7 @@
 """Samplers of diffusion models: free functions of `denoise(x, sigma)`, the expected clean image of x at level sigma.
 
     x = sigma_0 * noise
-    for sigma, after in levels:  x = step(x, denoise(x, sigma), sigma, after)
+    for now, after in levels:  x = step(x, denoise(x, now), now, after)
 
 They solve dx / dsigma = (x - denoise(x, sigma)) / sigma from the largest level to 0 (Karras et al., 2022, equation 1), or,
 `ancestral`, draw from the reversed Markov chain (Ho et al., 2020). Each row has levels of its own, as many as it wants.
@@ -49,7 +49,7 @@ def ratio(above, below):
     return tf.where(below > 0, above / tf.where(below > 0, below, 1.0), 1.0)
 
 
-def ddim(point, denoise):
+def ddim(point):
     """Euler's method, clean + after / now (x - clean): DDIM without noise (Song et al., 2021)."""
     clean = point.estimate.clean
     return clean + ratio(point.after, point.now) * (point.x - clean)
@@ -67,7 +67,7 @@ def ancestral_log_variance(now, after, mix):
     return gap + (1.0 - mix) * lower + mix * upper
 
 
-def ancestral(point, denoise):
+def ancestral(point):
     """A draw of x_s given x_t and the clean image, N(clean + (s / t)^2 (x - clean), variance) (Ho et al., 2020)."""
     clean, mix = point.estimate
     mean = clean + tf.square(ratio(point.after, point.now)) * (point.x - clean)
@@ -75,18 +75,17 @@ def ancestral(point, denoise):
     return mean + tf.where(point.after > 0, deviation, 0.0) * point.noise()
 
 
-def heun(point, denoise):
-    """The trapezoidal rule, with a second estimate at the end of Euler's step but for the last (Karras et al., 2022,
-    algorithm 1)."""
-    clean, euler = point.estimate.clean, ddim(point, denoise)
-    inner = point.after > 0
-    other = denoise(euler, tf.where(inner, point.after, 1.0)).clean
-    slope = (point.x - clean) / tf.where(point.now > 0, point.now, 1.0)
-    slope_after = (euler - other) / tf.where(inner, point.after, 1.0)
-    return tf.where(inner, point.x + 0.5 * (point.after - point.now) * (slope + slope_after), euler)
+def corrected(point):
+    """x, which a step of Euler's method brought from `before` to `now`, as the trapezoidal rule would have it: the second
+    half of Heun's method (Karras et al., 2022, algorithm 1).
+
+    From x_0 at the level t, Euler's step to s has the slope (x_0 - past) / t = (x - past) / s, and the slope at its end is
+    (x - clean) / s: their mean in place of the former adds (s - t) / (2 s) (past - clean).
+    """
+    return point.x + 0.5 * (ratio(point.before, point.now) - 1.0) * (point.estimate.clean - point.past)
 
 
-def dpm(point, denoise):
+def dpm(point):
     """DPM-Solver++(2M) (Lu et al., 2022, algorithm 2): Euler's step to the clean image extrapolated from this step and the
     one before, linearly in -ln sigma; the first and the last step are Euler's."""
     clean, inner = point.estimate.clean, (point.before > point.now) & (point.after > 0) & (point.after < point.now)
@@ -97,21 +96,34 @@ def dpm(point, denoise):
     return clean + ratio(point.after, point.now) * (point.x - clean)
 
 
-# In the order of the option `sampler`. Network calls per step: 2 for `heun` but in the last step, else 1.
-SAMPLERS = {"dpm": dpm, "ddim": ddim, "heun": heun, "ancestral": ancestral}
+class Sampler(NamedTuple):
+    """A sampler.
+
+    Attributes:
+        step: function `Point` -> images at its level `after`.
+        calls: network calls per step, an int or int (B,): 2 if the trapezoidal rule corrects each step, but 1 in a last
+            step, which ends at 0.
+    """
+
+    step: object
+    calls: tf.Tensor | int = 1
+
+
+# In the order of the option `sampler`.
+SAMPLERS = {"dpm": Sampler(dpm), "ddim": Sampler(ddim), "heun": Sampler(ddim, 2), "ancestral": Sampler(ancestral)}
 
 
 def chosen(choice):
     """A sampler that takes for each row that of `SAMPLERS` of number `choice`, int (B,); unused ones compute nothing."""
-    def step(point, denoise):
+    def step(point):
         made = point.x
         for number, sampler in enumerate(SAMPLERS.values()):
-            rows = tf.equal(choice, number)
+            rows = tf.reshape(tf.equal(choice, number), levels_shape(point.x))
             made = tf.cond(tf.reduce_any(rows), lambda now=made, sampler=sampler, rows=rows: tf.where(
-                tf.reshape(rows, levels_shape(point.x)), sampler(point, denoise), now), lambda now=made: now)
+                rows, sampler.step(point), now), lambda now=made: now)
         return made
 
-    return step
+    return Sampler(step, tf.gather(tf.constant([sampler.calls for sampler in SAMPLERS.values()]), choice))
 
 
 def levels_shape(x):
@@ -119,16 +131,16 @@ def levels_shape(x):
     return [-1] + [1] * (len(x.shape) - 1)
 
 
-def integrate(denoise, x, level, steps, step, noise=None, visits=1):
+def integrate(denoise, x, level, steps, sampler, noise=None, visits=1):
     """Images from images at level(0), by `steps` steps, each made `visits` times: before a step is made again, noise brings
     the images back to the level before it (RePaint, Lugmayr et al., 2022, algorithm 1).
 
     Args:
-        denoise: function (images, levels (B, 1, ...)) -> `Estimate`.
+        denoise: function (images, levels (B, 1, ...)) -> `Estimate`; called once per turn of one loop.
         x: images (B, ...) at the level level(0).
-        level: function int index -> float32 (B,), see `NoiseLevels.way`.
-        steps: number of steps of the row that has most, an int or int scalar tensor.
-        step: a sampler: function (`Point`, denoise) -> images at level `after`.
+        level: function int index, or int (B,), -> float32 (B,), see `NoiseLevels.way`.
+        steps: number of steps, an int or int (B,).
+        sampler: a `Sampler`.
         noise: function int number -> standard normal noise (B, ...), of different numbers independent; `ancestral` steps and
             visits need it.
         visits: int (B,) or an int, >= 1.
@@ -136,24 +148,30 @@ def integrate(denoise, x, level, steps, step, noise=None, visits=1):
     Returns:
         Images at level(steps), (B, ...).
     """
-    def at(index):
-        return tf.reshape(level(index), levels_shape(x))
+    def each(value):
+        return tf.reshape(value, [-1] + levels_shape(x)[1:])
 
-    def body(index, x, past):
-        place, visit = index // visits, index % visits
-        now, after = at(place), at(place + 1)
+    calls = sampler.calls
+    # What is done at 0 needs no correction.
+    turns = tf.reduce_max(steps * visits * calls - tf.where(level(steps) > 0, 0, calls - 1))
+
+    def body(turn, x, past):
+        place, rest = turn // (calls * visits), turn % (calls * visits)
+        start, end = each(level(place)), each(level(place + 1))
+        corrects, first = each(rest % calls == 1), each((place > 0) & (rest == 0))
+        now = tf.where(corrects, end, start)
         # A row that is done is estimated at any level, and stays.
         estimate = denoise(x, tf.where(now > 0, now, 1.0))
-        past = tf.where(index > 0, past, estimate.clean)
+        past = tf.where(turn > 0, past, estimate.clean)
         # A step made again has no step before it: `past` is of its own level.
-        before = tf.where(tf.reshape((place > 0) & (visit == 0), [-1] + levels_shape(x)[1:]), at(place - 1), now)
-        drawn = (lambda: noise(2 * index)) if noise else (lambda: tf.zeros_like(x))
-        made = step(Point(x, estimate, before, now, after, past, drawn), denoise)
-        again = tf.reshape(visit < visits - 1, [-1] + levels_shape(x)[1:])
+        before = tf.where(first, each(level(place - 1)), start)
+        drawn = (lambda: noise(2 * turn)) if noise else (lambda: tf.zeros_like(x))
+        point = Point(x, estimate, before, now, end, past, drawn)
+        made = tf.where(corrects, corrected(point), sampler.step(point))
         if noise:
-            made = tf.cond(tf.reduce_any(again), lambda: tf.where(again, made + tf.sqrt(
-                tf.square(now) - tf.square(after)) * noise(2 * index + 1), made), lambda: made)
-        return index + 1, tf.where(now > 0, made, x), estimate.clean
+            again = each((rest % calls == calls - 1) & (rest < calls * (visits - 1)))
+            made = tf.cond(tf.reduce_any(again), lambda: tf.where(
+                again, made + tf.sqrt(tf.square(start) - tf.square(end)) * noise(2 * turn + 1), made), lambda: made)
+        return turn + 1, tf.where(now > 0, made, x), estimate.clean
 
-    calls = steps * tf.reduce_max(visits)
-    return tf.while_loop(lambda index, *_: index < calls, body, (tf.constant(0), x, x), parallel_iterations=1)[1]
+    return tf.while_loop(lambda turn, *_: turn < turns, body, (tf.constant(0), x, x), parallel_iterations=1)[1]

@@ -206,7 +206,7 @@ class Diffusion(GenerativeModel):
         steps = per_row(self.steps if steps is None else steps, rows, tf.int32)
         return steps, self.levels.way(steps, start)
 
-    def integrated(self, x, level, steps, step, label=None, guidance=None, known=None, seeds=None, visits=1):
+    def integrated(self, x, level, steps, sampler, label=None, guidance=None, known=None, seeds=None, visits=1):
         """Images at the last level from images at level(0), see `denoising.integrate`.
 
         guidance: (B, 1, 1, 1), or None for 1; known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
@@ -218,7 +218,7 @@ class Diffusion(GenerativeModel):
         def drawn(number):
             return noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (number + 1))
 
-        return denoising.integrate(denoise, x, level, steps, step, drawn if seeds is not None else None, visits)
+        return denoising.integrate(denoise, x, level, steps, sampler, drawn if seeds is not None else None, visits)
 
     def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None, visits=1):
         """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
@@ -228,8 +228,8 @@ class Diffusion(GenerativeModel):
         steps, level = self.way(rows, steps, 0.0 if strength is None else 1.0 - per_row(strength, rows))
         start = per_image(level(0)) * noise.normal(seeds, self.image_shape, noise.LATENT)
         guidance = per_image(per_row(self.guidance if guidance is None else guidance, rows))
-        return image_of(self.integrated(start if x is None else x + start, level, tf.reduce_max(steps),
-                                        denoising.chosen(choice), label, guidance, known, seeds, visits))
+        return image_of(self.integrated(start if x is None else x + start, level, steps, denoising.chosen(choice),
+                                        label, guidance, known, seeds, visits))
 
     def sample(self, seeds, sampler=None, steps=None, label=None, guidance=None):
         """Images drawn from noise.
@@ -278,13 +278,13 @@ class Diffusion(GenerativeModel):
         def level(index):
             return self.levels.sigma(1.0 - tf.minimum(tf.cast(index, tf.float32) / tf.cast(steps, tf.float32), 1.0))
 
-        made = self.integrated(clean_of(x), level, tf.reduce_max(steps), denoising.heun, label)
+        made = self.integrated(clean_of(x), level, steps, denoising.SAMPLERS["heun"], label)
         return made / per_image(way(0))
 
     def decode(self, z, steps=None, label=None):
         """Images of latents (B, H, W, C), by Heun's rule and without further noise."""
         steps, way = self.way(tf.shape(z)[0], steps)
-        return image_of(self.integrated(z * per_image(way(0)), way, tf.reduce_max(steps), denoising.heun, label))
+        return image_of(self.integrated(z * per_image(way(0)), way, steps, denoising.SAMPLERS["heun"], label))
 
 
 def per_row(value, rows, dtype=tf.float32):
