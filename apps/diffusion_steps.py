@@ -1,6 +1,6 @@
 """How many network calls a sample of a diffusion model needs: Fréchet distance against calls, for each sampler.
 
-    python apps/diffusion_steps.py                  # Fashion-MNIST: EDM, 30 minutes on one core, then an hour of sampling
+    python apps/diffusion_steps.py                  # Fashion-MNIST: EDM, 30 minutes on one core, then as long for samples
     python apps/diffusion_steps.py --only-train     # the training alone; a later call measures it
     python apps/diffusion_steps.py --fast           # digits, tiny networks, seconds
 
@@ -27,12 +27,13 @@ from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES, STEPS, BATCH_SIZE = 30.0, 4400, 32
-SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "learning_rate": 1e-3,
-            "cosine_decay": True, "warmup_steps": 200, "ema": 0.999}
+MINUTES, STEPS, BATCH_SIZE = 30.0, 9400, 16
+SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": -0.4,
+            "level_deviation": 1.0, "largest_sigma": 40.0, "learning_rate": 2e-3, "cosine_decay": True, "warmup_steps": 200,
+            "ema": 0.999}
 TINY = {"filters": 4, "residual_blocks": 1}
 # Steps of each sampler; `heun` calls the network twice per step, but once in the last.
-WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (10, 20, 50, 100)}
+WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (20, 100)}
 REFERENCE = ("ddim", 1000)
 
 
@@ -83,7 +84,7 @@ def draw(path, rows, reference, tiles):
 
 def main(
     folder: Annotated[pathlib.Path, typer.Option(help="where the model is kept")] = pathlib.Path("runs/diffusion"),
-    n: Annotated[int, typer.Option(help="samples per point of the curves")] = 1000,
+    n: Annotated[int, typer.Option(help="samples per point of the curves")] = 500,
     again: Annotated[bool, typer.Option("--again", help="train a model that was trained before, too")] = False,
     only_train: Annotated[bool, typer.Option("--only-train", help="stop after the training")] = False,
     fast: Annotated[bool, typer.Option(help="digits, tiny networks, seconds; no record is written")] = False,

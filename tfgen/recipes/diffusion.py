@@ -47,8 +47,10 @@ def compiled(model, hp, rate):
 
 def karras(hp):
     """Levels and parametrisation of Karras et al. (2022)."""
-    deviation = hp.Float("data_deviation", 0.05, 2.0, default=0.5)
-    return KarrasLevels(largest=hp.Float("largest_sigma", 1.0, 1000.0, default=80.0)), Preconditioned(deviation)
+    levels = KarrasLevels(largest=hp.Float("largest_sigma", 1.0, 1000.0, default=80.0),
+                          mean=hp.Float("level_mean", -5.0, 5.0, default=-1.2),
+                          deviation=hp.Float("level_deviation", 0.1, 3.0, default=1.2))
+    return levels, Preconditioned(hp.Float("data_deviation", 0.05, 2.0, default=0.5))
 
 
 @recipe(family="diffusion", paper="arXiv:2006.11239", objective=FRECHET)
