@@ -9,6 +9,8 @@ from tfgen.errors import UserError
 from tfgen.verbs.live import Verbs
 
 ABOUT = "assets.extra/tfgen.json"
+# The signature of requests that name none: TF Serving's name for an export's first verb.
+DEFAULT = "serving_default"
 
 
 def export_numbers(folder):

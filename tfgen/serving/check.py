@@ -1,0 +1,133 @@
+"""Checks exports in TensorFlow's C++ loader: every signature's outputs, its speed, and the size of the export."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfgen import files
+from tfgen.errors import Failure, UserError
+from tfgen.serving import examples
+from tfgen.serving.export import difference, reference
+from tfgen.serving.native import LoadError
+from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers
+from tfgen.verbs import VERBS
+
+TIMED_BATCH_SIZES = (1, 64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What a check says of one signature.
+
+    Attributes:
+        signature: its name.
+        inputs: {input: shape of one row}.
+        difference: largest difference of its outputs from the model's, absolute up to values of 1, relative above.
+        milliseconds: {batch size: median milliseconds per row}.
+    """
+
+    signature: str
+    inputs: dict
+    difference: float
+    milliseconds: dict
+
+
+def versions(path):
+    """Folders of the SavedModels of an export: `path` itself, or every version in it.
+
+    Raises:
+        UserError: without a SavedModel.
+    """
+    path = pathlib.Path(path)
+    found = [path] if (path / "saved_model.pb").exists() else [path / str(number) for number in export_numbers(path)]
+    if not found:
+        raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
+    return found
+
+
+def megabytes(path):
+    """Size of a folder's files in MB (10^6 bytes)."""
+    return sum(file.stat().st_size for file in pathlib.Path(path).rglob("*") if file.is_file()) / 1e6
+
+
+def tensors(path):
+    """{signature: ({input: tensor's name}, {output: tensor's name})} of a SavedModel.
+
+    Raises:
+        UserError: for a file that is no SavedModel.
+    """
+    file = pathlib.Path(path) / "saved_model.pb"
+    try:
+        graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+        signatures = next(graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags)
+    except (OSError, DecodeError, StopIteration) as error:
+        raise UserError(f"expected a SavedModel in {file}, it cannot be read ({error}): export it again") from None
+    return {name: tuple({key: info.name for key, info in side.items()} for side in (found.inputs, found.outputs))
+            for name, found in signatures.items() if found.outputs and not name.startswith("__")}
+
+
+def check(path, loader, live=None, timed=TIMED_BATCH_SIZES, seconds=0.5):
+    """Runs every signature of a SavedModel in TensorFlow's C++ loader and compares its outputs with the model's.
+
+    Args:
+        path: folder of the SavedModel.
+        loader: `serving.native.Loader`.
+        live: `verbs.live.Live` of the model; None: outputs are compared with those that `export` has kept.
+        timed: batch sizes for which to measure the time.
+        seconds: least time of each of these measurements, after a first run that is not counted.
+
+    Returns:
+        One `Checked` per signature.
+
+    Raises:
+        UserError: for an export without examples, if `live` is None.
+        Failure: if TensorFlow cannot load the SavedModel, or cannot run a signature.
+    """
+    signatures = tensors(path)
+    kept = examples.read(path) if live is None else reference(live, [name for name in signatures if name != DEFAULT])
+    if kept is None:
+        raise UserError(f"expected examples of the model's outputs in {path}, it has none: give the run, with --run")
+    try:
+        loader.load(path)
+        return [_checked(loader, name, signatures[name], *_example(name, *kept), timed, seconds)
+                for name in signatures]
+    except LoadError as error:
+        raise Failure(f"TensorFlow's C++ loader fails with {path}: {error}") from None
+
+
+def _example(name, inputs_of, outputs_of):
+    """Example (inputs, outputs) of a signature; the default one is the first verb of the table."""
+    verb = next(verb for verb in VERBS if verb in inputs_of) if name == DEFAULT else name
+    return inputs_of[verb], outputs_of[verb]
+
+
+def _checked(loader, name, tensors_of, inputs, wanted, timed, seconds):
+    given, made = tensors_of
+    fetches = {key: made[key] for key in wanted}
+    served = loader.run({given[key]: array for key, array in inputs.items()}, fetches)
+    milliseconds = {}
+    for rows in timed:
+        feeds = {given[key]: np.take(array, np.arange(rows), axis=0, mode="wrap") for key, array in inputs.items()}
+        milliseconds[rows] = 1e3 * loader.seconds(feeds, fetches, seconds) / rows
+    return Checked(name, {key: array.shape[1:] for key, array in inputs.items()},
+                   max(difference(served[key], wanted[key]) for key in wanted), milliseconds)
+
+
+def tolerance_of(path):
+    """Largest difference that an export may have from its model, as its record says."""
+    record = pathlib.Path(path) / ABOUT
+    return (files.read_json(record) if record.exists() else {}).get("tolerance", 1e-4)
+
+
+def table(path, rows):
+    """Lines of text: size of the export, then one line per signature."""
+    sizes = list(rows[0].milliseconds) if rows else []
+    head = ["signature", "inputs", "difference", *(f"ms/row at {size}" for size in sizes)]
+    body = [[row.signature, ", ".join(f"{key} ({', '.join(map(str, ('B', *shape)))})" for key, shape in row.inputs.items()),
+             f"{row.difference:.1e}", *(f"{row.milliseconds[size]:.3g}" for size in sizes)] for row in rows]
+    widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
+    return [f"{path}: {megabytes(path):.2f} MB", *("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                                                   for line in [head, *body])]
