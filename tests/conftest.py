@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfgen.evaluation import extractor_training  # noqa: E402
+from tfgen.serving import native  # noqa: E402
 
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
@@ -81,6 +82,18 @@ def short_extractors(request):
         if not request.node.get_closest_marker("slow"):
             patch.setattr(extractor_training, "default_epochs", lambda dataset, task: 1)
         yield usual
+
+
+@pytest.fixture(scope="session")
+def loader():
+    """TensorFlow's C++ loader in a process of its own, one for all tests of this process.
+
+    It runs graphs as they were written: the session that verifies every export has TensorFlow rewrite them.
+    """
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    with native.Loader(config.SerializeToString()) as process:
+        yield process
 
 
 @pytest.fixture

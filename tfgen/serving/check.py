@@ -4,15 +4,13 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfgen import files
 from tfgen.errors import Failure, UserError
 from tfgen.serving import examples
 from tfgen.serving.export import difference, reference
 from tfgen.serving.native import LoadError
-from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers
+from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers, tensors
 from tfgen.verbs import VERBS
 
 TIMED_BATCH_SIZES = (1, 64)
@@ -51,22 +49,6 @@ def versions(path):
 def megabytes(path):
     """Size of a folder's files in MB (10^6 bytes)."""
     return sum(file.stat().st_size for file in pathlib.Path(path).rglob("*") if file.is_file()) / 1e6
-
-
-def tensors(path):
-    """{signature: ({input: tensor's name}, {output: tensor's name})} of a SavedModel.
-
-    Raises:
-        UserError: for a file that is no SavedModel.
-    """
-    file = pathlib.Path(path) / "saved_model.pb"
-    try:
-        graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
-        signatures = next(graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags)
-    except (OSError, DecodeError, StopIteration) as error:
-        raise UserError(f"expected a SavedModel in {file}, it cannot be read ({error}): export it again") from None
-    return {name: tuple({key: info.name for key, info in side.items()} for side in (found.inputs, found.outputs))
-            for name, found in signatures.items() if found.outputs and not name.startswith("__")}
 
 
 def check(path, loader, live=None, timed=TIMED_BATCH_SIZES, seconds=0.5):

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tfgen import files
 from tfgen.errors import Failure, UserError
-from tfgen.serving import examples, warmup
+from tfgen.serving import examples, native, warmup
 from tfgen.serving.forms import Form, computing_in_bfloat16
-from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers
+from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers, tensors
 from tfgen.verbs import Text, graphs, verb_of
 from tfgen.verbs.live import Live
 
@@ -149,7 +149,7 @@ def _first_rows(arrays_of):
 
 
 def verify(path, inputs_of, wanted_of, form):
-    """Runs every signature in a session, as TF Serving does, and compares the outputs with the model's.
+    """Runs every signature as TF Serving does and compares the outputs with the model's.
 
     Args:
         path: folder of the SavedModel.
@@ -159,34 +159,47 @@ def verify(path, inputs_of, wanted_of, form):
     Raises:
         Failure: for a verb whose output differs by more than the form's tolerance, or that XLA cannot compile.
     """
+    served_of = (_served_by_xla if form.xla else _served)(path, inputs_of, wanted_of)
+    for name, outputs in wanted_of.items():
+        for key, wanted in outputs.items():
+            if (error := difference(served_of[name][key], wanted)) > form.tolerance:
+                advice = "" if form.precision == "float32" else (
+                    f"; {form.precision} may differ by {form.tolerance:g} (relative above 1): leave --precision out, or "
+                    f"'{name}', with --signatures {_without(name, wanted_of)}")
+                raise Failure(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'{advice}")
+
+
+def _served(path, inputs_of, wanted_of):
+    """{verb: {output: array}} of a SavedModel in a session."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
-        # One run for all: TensorFlow optimises the graph anew for every set of fetches. XLA refuses one at a time.
-        for names in [[name] for name in inputs_of] if form.xla else [list(inputs_of)]:
-            feeds, fetches = {}, {}
-            for name in names:
-                signature = loaded.signature_def[name]
-                feeds |= {signature.inputs[key].name: value for key, value in inputs_of[name].items()}
-                fetches[name] = {key: signature.outputs[key].name for key in wanted_of[name]}
+        feeds, fetches = {}, {}
+        for name, inputs in inputs_of.items():
+            signature = loaded.signature_def[name]
+            feeds |= {signature.inputs[key].name: value for key, value in inputs.items()}
+            fetches[name] = {key: signature.outputs[key].name for key in wanted_of[name]}
+        # One run for all: TensorFlow optimises the graph anew for every set of fetches.
+        return session.run(fetches, feeds)
+
+
+def _served_by_xla(path, inputs_of, wanted_of):
+    """{verb: {output: array}} of a SavedModel for XLA, in a process of its own, which XLA ends where it meets a text.
+
+    Raises:
+        Failure: for a verb that XLA cannot compile.
+    """
+    tensors_of, served_of = tensors(path), {}
+    with native.Loader() as loader:
+        loader.load(path)
+        for name, inputs in inputs_of.items():
+            given, made = tensors_of[name]
             try:
-                served_of = session.run(fetches, feeds)
-            except tf.errors.OpError as error:
-                if not form.xla:
-                    raise
-                raise Failure(f"XLA cannot compile '{names[0]}' ({' '.join(error.message.split())[:200]}): leave --xla out, "
-                              f"or '{names[0]}', with --signatures {_without(names[0], inputs_of)}") from None
-            for name in names:
-                compare(name, served_of[name], wanted_of, form)
-
-
-def compare(name, served, wanted_of, form):
-    """Raises a `Failure` unless the outputs {output: array} of verb `name` are the model's, `wanted_of[name]`."""
-    for key, wanted in wanted_of[name].items():
-        if (error := difference(served[key], wanted)) > form.tolerance:
-            advice = "" if form.precision == "float32" else (
-                f"; {form.precision} may differ by {form.tolerance:g} (relative above 1): leave "
-                f"--precision out, or '{name}', with --signatures {_without(name, wanted_of)}")
-            raise Failure(f"the exported '{name}' differs from the model by {error:.2g} in '{key}'{advice}")
+                served_of[name] = loader.run({given[key]: value for key, value in inputs.items()},
+                                             {key: made[key] for key in wanted_of[name]})
+            except native.LoadError as error:
+                raise Failure(f"XLA cannot compile '{name}' ({str(error)[:200]}): leave --xla out, or '{name}', with "
+                              f"--signatures {_without(name, inputs_of)}") from None
+    return served_of
 
 
 def difference(served, wanted):

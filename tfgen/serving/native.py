@@ -64,14 +64,17 @@ class Session:
     Args:
         api: `libraries()`.
         path: folder of the SavedModel.
+        config: serialised `ConfigProto` of the session; empty: TensorFlow's defaults.
 
     Raises:
         LoadError: if it cannot be loaded.
     """
 
-    def __init__(self, api, path):
+    def __init__(self, api, path, config=b""):
         self.api, self.status = api, POINTER(api.TF_NewStatus())
         self.graph, options = POINTER(api.TF_NewGraph()), POINTER(api.TF_NewSessionOptions())
+        api.TF_SetConfig(options, config, SIZE(len(config)), self.status)
+        self.check()
         tags = (ctypes.c_char_p * 1)(b"serve")
         self.session = POINTER(api.TF_LoadSessionFromSavedModel(options, None, os.fsencode(path), tags, 1, self.graph, None,
                                                                 self.status))
@@ -154,9 +157,13 @@ class Loader:
     """A process with TensorFlow's C++ loader, ended by `close` or as a context manager.
 
     Methods send a request and wait for its answer; they raise a `LoadError` with TensorFlow's message.
+
+    Args:
+        config: serialised `ConfigProto` of sessions; empty: TensorFlow's defaults.
     """
 
-    def __init__(self):
+    def __init__(self, config=b""):
+        self.config = config
         self.log = tempfile.TemporaryFile()
         # -P: the folder of this file is no place to import from.
         self.process = subprocess.Popen([sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -164,7 +171,7 @@ class Loader:
 
     def load(self, path):
         """Loads the SavedModel in the folder `path` in place of the last one."""
-        return self._ask("load", os.path.abspath(path))
+        return self._ask("load", os.path.abspath(path), self.config)
 
     def run(self, feeds, fetches):
         """{key: array} of `fetches` {key: tensor's name} for `feeds` {tensor's name: array}."""
