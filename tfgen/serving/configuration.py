@@ -92,18 +92,21 @@ def batch_sizes(folder, largest=None):
         folder: a folder of exports.
         largest: the last of them, which leaves out larger ones; None: the largest of the warm-ups, or 32 without any.
     """
-    sizes = set()
-    for path in models_in(folder).values():
-        record = path / str(export_numbers(path)[-1]) / ABOUT
-        sizes |= set(files.read_json(record).get("warmup_batch_sizes", ()) if record.exists() else ())
+    sizes = {size for record in records_in(folder) for size in record.get("warmup_batch_sizes", ())}
     largest = largest or max(sizes, default=32)
     return sorted({size for size in sizes if size < largest} | {largest})
 
 
-def flags(where):
-    """Flags of `tensorflow_model_server` for the files of `write`, which it sees in the folder `where`."""
+def flags(where, xla=None):
+    """Flags of `tensorflow_model_server` for the files of `write`, which it sees in the folder `where`.
+
+    Args:
+        where: a folder.
+        xla: `"cpu"` or `"gpu"` for a server of exports that XLA compiles, which fail without; `"gpu"` allows both.
+    """
     return [f"--model_config_file={where}/{MODELS}", "--enable_batching=true",
-            f"--batching_parameters_file={where}/{BATCHING}", f"--monitoring_config_file={where}/{MONITORING}"]
+            f"--batching_parameters_file={where}/{BATCHING}", f"--monitoring_config_file={where}/{MONITORING}",
+            *([f"--xla_{xla}_compilation_enabled=true"] if xla else [])]
 
 
 def write(folder, to=None, seen_at=MOUNTED, largest_batch=None):
@@ -126,7 +129,7 @@ def write(folder, to=None, seen_at=MOUNTED, largest_batch=None):
     texts = {MODELS: text_format.MessageToString(models_config(models_in(folder), seen_at)),
              BATCHING: text_format.MessageToString(batching_parameters(sizes)),
              MONITORING: text_format.MessageToString(MonitoringConfig(prometheus_config={"enable": True, "path": METRICS})),
-             COMPOSE: compose(_any_xla(folder))}
+             COMPOSE: compose(any_xla(folder))}
     for name, text in texts.items():
         files.write_text(to / name, text)
     return {name: to / name for name in texts}
@@ -147,17 +150,22 @@ def batching_parameters(sizes):
                               max_enqueued_batches={"value": MAX_ENQUEUED_BATCHES})
 
 
-def _any_xla(folder):
-    """Whether the newest version of any model is compiled by XLA."""
-    records = [path / str(export_numbers(path)[-1]) / ABOUT for path in models_in(folder).values()]
-    return any(files.read_json(record).get("xla") for record in records if record.exists())
+def records_in(folder):
+    """The records (`assets.extra/tfgen.json`) of the newest versions in a folder of exports, of those that have one."""
+    paths = [path / str(export_numbers(path)[-1]) / ABOUT for path in models_in(folder).values()]
+    return [files.read_json(path) for path in paths if path.exists()]
+
+
+def any_xla(folder):
+    """Whether the newest version of any model in a folder of exports is compiled by XLA."""
+    return any(record.get("xla") for record in records_in(folder))
 
 
 def compose(xla=False):
     """A compose file with the services `cpu` and `gpu`; xla: the server compiles what was exported with `--xla`."""
     services = []
     for name, tag in (("cpu", "latest"), ("gpu", "latest-gpu")):
-        lines = [*flags(MOUNTED), f"--xla_{name}_compilation_enabled=true"][:None if xla else -1]
+        lines = flags(MOUNTED, name if xla else None)
         text = _SERVICE.format(name=name, tag=tag, mounted=MOUNTED, flags="\n".join(f"      - {line}" for line in lines))
         services.append(text + (_GPU if name == "gpu" else ""))
     return _HEAD + "".join(services)

@@ -104,9 +104,16 @@ def written(model, folder, model_name, about=None, live=None, form=None):
 
 
 def endpoint(live, name, xla=False):
-    """A `tf.function` that calls the traced verb: saving traces endpoints anew, but so not the networks in them."""
-    traced, specs = live.function(name).get_concrete_function(), graphs.signature(live.model, name)
-    return tf.function(lambda *columns: traced(*columns), list(specs.values()), autograph=False, jit_compile=xla or None)
+    """A `tf.function` that calls the traced verb: saving traces endpoints anew, but so not the networks in them.
+
+    For XLA it is the verb itself: TensorFlow inlines functions within those that XLA compiles, and then takes their
+    conditionals and loops apart into operations that XLA does not know.
+    """
+    call, specs = live.function(name), list(graphs.signature(live.model, name).values())
+    if xla:
+        return tf.function(call.python_function, specs, autograph=False, jit_compile=True)
+    traced = call.get_concrete_function()
+    return tf.function(lambda *columns: traced(*columns), specs, autograph=False)
 
 
 def describe(live, names):
