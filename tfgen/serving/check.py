@@ -72,30 +72,45 @@ def check(path, loader, live=None, timed=TIMED_BATCH_SIZES, seconds=0.5):
     kept = examples.read(path) if live is None else reference(live, [name for name in signatures if name != DEFAULT])
     if kept is None:
         raise UserError(f"expected examples of the model's outputs in {path}, it has none: give the run, with --run")
+    inputs_of, wanted_of = ({name: given[_verb(name, given)] for name in signatures} for given in kept)
     try:
         loader.load(path)
-        return [_checked(loader, name, signatures[name], *_example(name, *kept), timed, seconds)
+        served_of = outputs(loader, signatures, inputs_of)
+        return [Checked(name, {key: array.shape[1:] for key, array in inputs_of[name].items()},
+                        max(difference(served_of[name][key], wanted) for key, wanted in wanted_of[name].items()),
+                        {rows: _milliseconds(loader, signatures[name], inputs_of[name], rows, seconds) for rows in timed})
                 for name in signatures]
     except LoadError as error:
         raise Failure(f"TensorFlow's C++ loader fails with {path}: {error}") from None
 
 
-def _example(name, inputs_of, outputs_of):
-    """Example (inputs, outputs) of a signature; the default one is the first verb of the table."""
-    verb = next(verb for verb in VERBS if verb in inputs_of) if name == DEFAULT else name
-    return inputs_of[verb], outputs_of[verb]
+def _verb(name, known):
+    """The verb of a signature; the default one is the first verb of the table."""
+    return next(verb for verb in VERBS if verb in known) if name == DEFAULT else name
 
 
-def _checked(loader, name, tensors_of, inputs, wanted, timed, seconds):
-    given, made = tensors_of
-    fetches = {key: made[key] for key in wanted}
-    served = loader.run({given[key]: array for key, array in inputs.items()}, fetches)
-    milliseconds = {}
-    for rows in timed:
-        feeds = {given[key]: np.take(array, np.arange(rows), axis=0, mode="wrap") for key, array in inputs.items()}
-        milliseconds[rows] = 1e3 * loader.seconds(feeds, fetches, seconds) / rows
-    return Checked(name, {key: array.shape[1:] for key, array in inputs.items()},
-                   max(difference(served[key], wanted[key]) for key in wanted), milliseconds)
+def outputs(loader, signatures, inputs_of):
+    """Outputs of the SavedModel in a loader.
+
+    Args:
+        loader: `serving.native.Loader` that has loaded it.
+        signatures: `serving.saved_model.tensors` of it.
+        inputs_of: {signature: {input: array}}.
+
+    Returns:
+        {signature: {output: array}}.
+    """
+    # One run for all: TensorFlow optimises the graph anew for every set of fetches.
+    feeds = {signatures[name][0][key]: array for name, inputs in inputs_of.items() for key, array in inputs.items()}
+    made = loader.run(feeds, {(name, key): tensor for name in inputs_of for key, tensor in signatures[name][1].items()})
+    return {name: {key: made[name, key] for key in signatures[name][1]} for name in inputs_of}
+
+
+def _milliseconds(loader, signature, inputs, rows, seconds):
+    """Median milliseconds per row of a signature (its tensors) at a batch size."""
+    given, made = signature
+    feeds = {given[key]: np.take(array, np.arange(rows), axis=0, mode="wrap") for key, array in inputs.items()}
+    return 1e3 * loader.seconds(feeds, made, seconds) / rows
 
 
 def tolerance_of(path):
