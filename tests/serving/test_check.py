@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from cases import tiny
@@ -55,6 +56,7 @@ def test_an_output_that_differs_is_found(copied, loader):
     examples.write(copied, inputs, outputs)
     found = {row.signature: row.difference for row in check.check(copied, loader, timed=())}
     assert found.pop("sample") == pytest.approx(0.25, abs=1e-5) and max(found.values()) < 1e-5
+    keras.utils.set_random_seed(7)  # other weights
     other = {row.signature: row.difference for row in check.check(copied, loader, Live(tiny("vae")), timed=())}
     assert other["encode"] > 1e-2 and other["sample"] > 1e-3
 

@@ -78,8 +78,8 @@ def models_in(folder):
     require(folder.is_dir(), f"expected a folder of exports such as saved_models, received {folder}: check the path")
     found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and export_numbers(path)}
     if not found and export_numbers(folder):
-        raise UserError(f"expected a folder of models, {folder} holds the versions of one: give the folder above, "
-                        f"{folder.resolve().parent}")
+        raise UserError(f"expected a folder of models, received {folder}, which holds the versions of one: give the "
+                        f"folder above, {folder.resolve().parent}")
     require(found, f"expected exports in subfolders of {folder}, found none: write one with "
                    f"`tfgen export RUN --to {folder / 'NAME'}`")
     return found
