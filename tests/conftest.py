@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfgen.evaluation import extractor_training  # noqa: E402
+from tfgen.serving import native  # noqa: E402
 
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
@@ -48,6 +49,12 @@ def give_back():
         trim(0)
 
 
+def rewritten(request):
+    """Whether TensorFlow rewrites the graphs of a test as it does for users, see `fresh_state`."""
+    named = getattr(request.node, "callspec", None)
+    return "case" in request.fixturenames and not (named and FAMILIES.get(named.params.get("name")) == "diffusion")
+
+
 @pytest.fixture(autouse=True)
 def fresh_state(request):
     """Every test starts from one seed and an empty Keras state, but those of one `case`, which restores its own state.
@@ -57,11 +64,9 @@ def fresh_state(request):
     process has grown by half a gigabyte: the graphs of one U-Net's verbs take twice as much.
 
     TensorFlow rewrites the graphs of each `case` as it does for users, but for those of U-Nets in loops, which take longest;
-    those of the other tests run a few times, as they were traced. Exports are verified in a session, which rewrites always.
+    those of the other tests run a few times, as they were traced.
     """
-    named = getattr(request.node, "callspec", None)
-    rewritten = "case" in request.fixturenames and not (named and FAMILIES.get(named.params.get("name")) == "diffusion")
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten(request)})
     if resident() > held["bytes"] + GROWN:
         gc.collect()
         give_back()
@@ -81,6 +86,21 @@ def short_extractors(request):
         if not request.node.get_closest_marker("slow"):
             patch.setattr(extractor_training, "default_epochs", lambda dataset, task: 1)
         yield usual
+
+
+@pytest.fixture(scope="session")
+def cpp_process():
+    with native.Loader() as process:
+        yield process
+
+
+@pytest.fixture
+def loader(cpp_process, request):
+    """TensorFlow's C++ loader in a process of its own, one for all tests of this process; rewrites graphs as they do."""
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not rewritten(request)
+    cpp_process.config = config.SerializeToString()
+    return cpp_process
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from tfgen.errors import DiskFull, Failure, UserError
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 for name, command in {"list": training.list_, "train": training.train, "tune": training.tune, **inference.COMMANDS,
-                      "evaluate": models.evaluate, "export": models.export_, "reproduce": published.reproduce}.items():
+                      "evaluate": models.evaluate, "export": models.export_, "check-export": models.check_export,
+                      "serving-config": models.serving_config, "reproduce": published.reproduce}.items():
     app.command(name)(command)
 for command in (published.results, published.catalogue):
     app.command(hidden=True)(command)

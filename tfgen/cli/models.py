@@ -1,4 +1,4 @@
-"""The commands on a run that measure and export it: evaluate, export."""
+"""The commands that measure and export a run, and those on exports: evaluate, export, check-export, serving-config."""
 
 import json
 import pathlib
@@ -8,8 +8,21 @@ import numpy as np
 import typer
 
 from tfgen import files
-from tfgen.cli.lazy import calibration, data, evaluation, export, features, recipes, runs
-from tfgen.errors import UserError
+from tfgen.cli.lazy import (
+    calibration,
+    check,
+    configuration,
+    data,
+    evaluation,
+    export,
+    features,
+    forms,
+    live,
+    native,
+    recipes,
+    runs,
+)
+from tfgen.errors import Failure, UserError
 from tfgen.verbs import verbs_of
 
 EXTRACTORS = {"classifier": lambda dataset: features.classifier(dataset),
@@ -48,11 +61,24 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                 min=1, max=2**63 - 1, help="Version number; default: the next free one.")] = None,
             fpr: Annotated[float | None, typer.Option(
                 help="False positive rate for which to calibrate an anomaly detector on the validation split; default: "
-                     "keep the threshold of the run (0.05).")] = None):
+                     "keep the threshold of the run (0.05).")] = None,
+            signatures: Annotated[str | None, typer.Option(
+                help="Verbs to export, such as encode,sample; default: all of the model.")] = None,
+            precision: Annotated[str, typer.Option(
+                help="float32, or bfloat16: layers compute in bfloat16, outputs may differ by 0.03; weights, inputs and "
+                     "outputs stay float32.")] = "float32",
+            xla: Annotated[bool, typer.Option(
+                "--xla", help="Compile each signature with XLA, once per batch size.")] = False,
+            warmup_batch_sizes: Annotated[str, typer.Option(
+                help="Rows of the requests with which a server warms up, one per signature and size; none: no "
+                     "warm-up.")] = "1,8,32",
+            check_: Annotated[bool, typer.Option(
+                "--check", help="Afterwards run every signature in TensorFlow's C++ loader, see check-export.")] = False):
     """Writes a SavedModel for TF Serving, one signature per verb, and verifies it.
 
     Example: tfgen export runs/x --to saved_models/vae
     """
+    form = form_of(signatures, precision, xla, warmup_batch_sizes)
     if (to / "run.json").exists():
         raise UserError(f"expected a folder of exports for --to, {to} holds a run: choose another, such as "
                         f"saved_models/{to.name}")
@@ -66,4 +92,54 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
         about["threshold"] = calibration.calibrate(model, runs.load_data(settings), fpr)
         print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
               "held-out normal images".format(**about["threshold"]))
-    print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs_of(model))}")
+    path = export.export(model, to, version, about, form=form)
+    print(f"wrote {path}: {', '.join(form.names(verbs_of(model)))}")
+    if check_:
+        report([path])
+
+
+def form_of(signatures, precision, xla, warmup_batch_sizes):
+    """`serving.forms.Form` from the texts of the options."""
+    try:
+        sizes = () if warmup_batch_sizes == "none" else tuple(int(size) for size in warmup_batch_sizes.split(","))
+    except ValueError:
+        raise UserError("--warmup-batch-sizes expects numbers such as 1,32, or none, received "
+                        f"'{warmup_batch_sizes}'") from None
+    return forms.Form(precision, xla, tuple(signatures.split(",")) if signatures is not None else None, sizes)
+
+
+def report(paths, model=None):
+    """Checks SavedModels in TensorFlow's C++ loader, prints a table each, and raises a `Failure` for those that differ."""
+    wrong = []
+    with native.Loader() as loader:
+        for path in paths:
+            rows = check.check(path, loader, live.Live(model) if model else None)
+            print("\n".join(check.table(path, rows)))
+            wrong += [f"'{row.signature}' of {path} by {row.difference:.2g}" for row in rows
+                      if row.difference > check.tolerance_of(path)]
+    if wrong:
+        raise Failure(f"outputs differ from the model's: {', '.join(wrong)}")
+
+
+def check_export(path: Annotated[pathlib.Path, typer.Argument(help="A SavedModel, or a folder of versions.")],
+                 run: Annotated[pathlib.Path | None, typer.Option(
+                     help="The run to compare with; default: the outputs of the model that the export has kept.")] = None):
+    """Runs every signature of exports in TensorFlow's C++ loader, without Python's TensorFlow; prints the largest
+    difference from the model's outputs, the time per row, and the size.
+
+    Example: tfgen check-export saved_models/vae
+    """
+    report(check.versions(path), runs.open_run(run)[0] if run else None)
+
+
+def serving_config(folder: Annotated[pathlib.Path, typer.Argument(help="A folder of exports, such as saved_models.")],
+                   to: Annotated[pathlib.Path | None, typer.Option(
+                       help="Folder to write to; default: the folder of exports.")] = None,
+                   max_batch_size: Annotated[int | None, typer.Option(
+                       min=1, help="Rows of the largest batch of a server; default: those of the largest warm-up.")] = None):
+    """Writes models.config, batching_parameters.txt, monitoring.config and compose.yaml for TF Serving in Docker.
+
+    Example: tfgen serving-config saved_models
+    """
+    paths = configuration.write(folder, to, largest_batch=max_batch_size)
+    print(f"wrote {', '.join(paths)} in {to or folder}: start a server there with `docker compose up cpu` or `... up gpu`")

@@ -3,12 +3,16 @@
 import pathlib
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfgen import files, verbs
 from tfgen.errors import UserError
 from tfgen.verbs.live import Verbs
 
 ABOUT = "assets.extra/tfgen.json"
+# The signature of requests that name none: TF Serving's name for an export's first verb.
+DEFAULT = "serving_default"
 
 
 def export_numbers(folder):
@@ -61,3 +65,19 @@ def is_saved_model(path):
     path = pathlib.Path(path)
     return (path / "saved_model.pb").exists() or any(
         (path / str(version) / "saved_model.pb").exists() for version in export_numbers(path))
+
+
+def tensors(path):
+    """{signature: ({input: tensor's name}, {output: tensor's name})} of a SavedModel.
+
+    Raises:
+        UserError: for a file that is no SavedModel.
+    """
+    file = pathlib.Path(path) / "saved_model.pb"
+    try:
+        graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+        signatures = next(graph.signature_def for graph in graphs if "serve" in graph.meta_info_def.tags)
+    except (OSError, DecodeError, StopIteration) as error:
+        raise UserError(f"expected a SavedModel in {file}, it cannot be read ({error}): export it again") from None
+    return {name: tuple({key: info.name for key, info in side.items()} for side in (found.inputs, found.outputs))
+            for name, found in signatures.items() if found.outputs and not name.startswith("__")}
