@@ -1,0 +1,94 @@
+"""The HTTP server: uvicorn, with limits on slow clients, and an orderly end on SIGTERM."""
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_SECONDS = 10.0  # within which the line and headers of a request must have arrived
+HEADER_BYTES = 2**16
+IDLE_SECONDS = 75  # after which an unused connection is closed
+CONNECTIONS = 1024
+GRACE_SECONDS = 30  # within which requests in flight are answered at the end
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP of a connection; closes it when a request's headers are slow or large, or its answer is not read."""
+
+    _due, _bytes = None, 0
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc):
+        self._arrived()
+        super().connection_lost(exc)
+
+    def on_message_begin(self):
+        super().on_message_begin()
+        self._bytes = 0
+        self._expect()
+
+    def on_url(self, url):
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name, value):
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self):
+        self._arrived()
+        if not self.transport.is_closing():
+            super().on_headers_complete()
+
+    def timeout_keep_alive_handler(self):
+        # An answer that is still not read would keep a connection that is only closed.
+        self.transport.abort()
+
+    def _expect(self):
+        if self._due is None:
+            self._due = self.loop.call_later(HEADER_SECONDS, self._late)
+
+    def _arrived(self):
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _late(self):
+        self._due = None
+        self._end(408, "Request Timeout", f"the headers of a request must arrive within {HEADER_SECONDS:g} s")
+
+    def _count(self, size):
+        self._bytes += size
+        if self._bytes > HEADER_BYTES and not self.transport.is_closing():
+            self._end(431, "Request Header Fields Too Large", f"the headers of a request have at most {HEADER_BYTES} bytes")
+
+    def _end(self, code, title, message):
+        body = f'{{"error": "{message}"}}'
+        self.transport.write(f"HTTP/1.1 {code} {title}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+                             f"connection: close\r\n\r\n{body}".encode())
+        self.transport.close()
+
+
+class Listener(uvicorn.Server):
+    """uvicorn's server, which ends with exit code 0 after a SIGTERM or Ctrl-C.
+
+    Args:
+        app: an ASGI application.
+        ended: called once when the end begins.
+    """
+
+    def __init__(self, app, ended=lambda: None):
+        super().__init__(uvicorn.Config(
+            app, http=Protocol, loop="uvloop", ws="none", lifespan="off", log_level="error", access_log=False,
+            server_header=False, headers=[("server", "tfgen")], timeout_keep_alive=IDLE_SECONDS,
+            limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS))
+        self._ended = ended
+
+    def handle_exit(self, sig, frame):
+        # Without uvicorn's own handler, which raises the signal again at the end.
+        self.should_exit = True
+
+    async def shutdown(self, sockets=None):
+        self._ended()
+        await super().shutdown(sockets)
