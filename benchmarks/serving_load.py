@@ -1,8 +1,8 @@
 """Load on a model server, from a process of its own: closed loops of clients that each send one request after another.
 
-`python -m benchmarks.serving_load KIND HOST PORT CLIENTS SECONDS` reads a request from standard input (`http`: all its bytes;
-`grpc`: a serialised PredictRequest) and prints {"latencies": [seconds], "seconds", "failed"} as JSON. It imports neither
-TensorFlow nor tfgen, so that it starts at once and takes little of the machine.
+`python -m benchmarks.serving_load KIND HOST PORT CLIENTS SECONDS` reads a request from standard input (`http`: all its
+bytes; `grpc`: a serialised PredictRequest) and prints {"latencies": [seconds], "seconds", "failed"} as JSON. It imports
+neither TensorFlow nor tfgen, so that it starts at once and takes little of the machine.
 """
 
 import asyncio

@@ -6,6 +6,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from tfgen.serving.refusals import refuse
+from tfgen.serving.saved_model import ABOUT
 from tfgen.serving.versions import DEFAULT
 
 FIELD = "signature_def"
@@ -42,13 +43,32 @@ def metadata(model, number=None, label=""):
 
 
 def metadata_json(model, number=None, label=""):
-    """The same as TF Serving's JSON."""
+    """The metadata as TF Serving's JSON."""
     made, signatures = metadata(model, number, label), get_model_metadata_pb2.SignatureDefMap()
     made.metadata[FIELD].Unpack(signatures)
     spec, found = (json_format.MessageToDict(one, preserving_proto_field_name=True,
                                              always_print_fields_with_no_presence=True)
                    for one in (made.model_spec, signatures))
     return json.dumps({"model_spec": spec, "metadata": {FIELD: found}}, indent=1)
+
+
+def status_json(model, number=None, label=""):
+    """The status as TF Serving's JSON."""
+    return json_format.MessageToJson(status(model, number, label), preserving_proto_field_name=True,
+                                     always_print_fields_with_no_presence=True)
+
+
+def about_json(model, number=None, label=""):
+    """The record of a tfgen export, `tfgen.json`; an addition of this server."""
+    version = model.take(number, label)
+    try:
+        path = version.path / ABOUT
+        return path.read_text("utf-8") if path.exists() else "{}"
+    finally:
+        version.leave()
+
+
+JSON = {"status": status_json, "metadata": metadata_json, "about": about_json}
 
 
 def refuse_method(version, name, method, has_examples=True):

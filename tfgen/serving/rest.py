@@ -8,7 +8,6 @@ import urllib.parse
 import zlib
 
 import orjson
-from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -19,7 +18,7 @@ NPZ = "application/npz"
 METRICS = "/monitoring/prometheus/metrics"
 SPEC = r"(?i:/v1/models)/([^/:]+)(?:/(?i:versions)/(\d+)|/(?i:labels)/([^/:]+))?"
 PREDICT = re.compile(SPEC + r":(?i:(classify|regress|predict))")
-STATUS = re.compile(SPEC + r"(?:/(?i:(metadata)))?")
+STATUS = re.compile(SPEC + r"(?:/(?i:(metadata|about)))?")
 # Bodies of more bytes are parsed off the event loop, and answers with more numbers written there.
 HEAVY = 2**18
 
@@ -105,13 +104,10 @@ class Rest:
             return name, await self._predict(request, body, name, number, label, found[4].lower())
         refuse(f"Malformed request: {request.method} {path[:200]}")
 
-    def _described(self, name, number, label, metadata):
-        """Status or metadata of a model."""
+    def _described(self, name, number, label, what):
+        """Status or metadata of a model, or the record of its export."""
         name, number, label = _spec(name, number, label)
-        model = self.models.model(name)
-        made = (answers.metadata_json(model, number, label) if metadata else
-                json_format.MessageToJson(answers.status(model, number, label), preserving_proto_field_name=True,
-                                          always_print_fields_with_no_presence=True))
+        made = answers.JSON[(what or "status").lower()](self.models.model(name), number, label)
         return name, Response(made, media_type="application/json")
 
     async def _body(self, request):
