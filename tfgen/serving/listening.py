@@ -28,18 +28,17 @@ class Protocol(HttpToolsProtocol):
         self._bytes = 0
         self._expect()
 
-    def on_url(self, url):
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name, value):
-        super().on_header(name, value)
-        self._count(len(name) + len(value))
+    def data_received(self, data):
+        super().data_received(data)
+        if self._due is not None:  # all of it were headers, whose end is not there
+            self._bytes += len(data)
+            if self._bytes > HEADER_BYTES:
+                self._arrived()
+                self._end(431, "Request Header Fields Too Large", f"the headers of a request have at most {HEADER_BYTES} bytes")
 
     def on_headers_complete(self):
         self._arrived()
-        if not self.transport.is_closing():
-            super().on_headers_complete()
+        super().on_headers_complete()
 
     def timeout_keep_alive_handler(self):
         # An answer that is still not read would keep a connection that is only closed.
@@ -57,11 +56,6 @@ class Protocol(HttpToolsProtocol):
     def _late(self):
         self._due = None
         self._end(408, "Request Timeout", f"the headers of a request must arrive within {HEADER_SECONDS:g} s")
-
-    def _count(self, size):
-        self._bytes += size
-        if self._bytes > HEADER_BYTES and not self.transport.is_closing():
-            self._end(431, "Request Header Fields Too Large", f"the headers of a request have at most {HEADER_BYTES} bytes")
 
     def _end(self, code, title, message):
         body = f'{{"error": "{message}"}}'

@@ -57,11 +57,11 @@ class Server:
                                            batching.queue)
         self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit, patience), self._end_grpc)
         self._thread = None
+        self._grpc.start()
+        self._socket.listen(2048)
 
     def run(self):
         """Serves in this thread until SIGTERM, Ctrl-C or `stop`; then answers what is in flight."""
-        self._grpc.start()
-        self._socket.listen(2048)
         try:
             self._listener.run(sockets=[self._socket])
         finally:

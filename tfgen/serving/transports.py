@@ -17,6 +17,7 @@ from tfgen.errors import Failure, UserError
 from tfgen.serving.versions import Signature
 
 TOKEN = "TFGEN_TOKEN"  # environment variable
+OURS = "tfgen"  # what the header `Server` says of the embedded server
 NPZ = "application/npz"
 SECONDS = 300.0  # for which an answer is waited
 
@@ -84,7 +85,7 @@ class Rest:
                     self._connection.close()
                     raise Failure(f"{self.where} does not answer ({error}): check the address, and that the server "
                                   "runs") from None
-        self._ours = answer.headers.get("server", "") == "tfgen"
+        self._ours = answer.headers.get("server") == OURS
         if answer.status == 200:
             return data
         _fail(self.where, f"{answer.status} {_message(data)}", answer.status < 500)
