@@ -34,7 +34,8 @@ class Protocol(HttpToolsProtocol):
             self._bytes += len(data)
             if self._bytes > HEADER_BYTES:
                 self._arrived()
-                self._end(431, "Request Header Fields Too Large", f"the headers of a request have at most {HEADER_BYTES} bytes")
+                self._end(431, "Request Header Fields Too Large",
+                          f"the headers of a request have at most {HEADER_BYTES} bytes")
 
     def on_headers_complete(self):
         self._arrived()

@@ -31,6 +31,9 @@ class Rest:
         host, port, encrypted: of the server.
         name, number, label: of the model; number: a version or None; label: of a version, or "".
         token: sent as `Authorization: Bearer TOKEN`, or None.
+
+    Attributes:
+        ours: whether the server is tfgen's, as its last answer said.
     """
 
     def __init__(self, host, port, encrypted, name, number=None, label="", token=None):
@@ -40,7 +43,7 @@ class Rest:
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._connection = (http.client.HTTPSConnection(host, port, timeout=SECONDS, context=ssl.create_default_context())
                             if encrypted else http.client.HTTPConnection(host, port, timeout=SECONDS))
-        self._lock, self._ours, self._specs = threading.Lock(), False, {}
+        self._lock, self.ours, self._specs = threading.Lock(), False, {}
 
     def signatures(self):
         """{name: `versions.Signature`}."""
@@ -51,11 +54,11 @@ class Rest:
 
     def about(self):
         """The record of a tfgen export, which only tfgen's server tells; else {}."""
-        return json.loads(self._request("GET", self._path + "/about")) if self._ours else {}
+        return json.loads(self._request("GET", self._path + "/about")) if self.ours else {}
 
     def predict(self, signature, inputs):
         """{input: array} -> {output: array} of a signature."""
-        if self._ours:
+        if self.ours:
             file = io.BytesIO()
             np.savez(file, **{key: array.astype(str) if array.dtype.kind == "O" else array for key, array in inputs.items()})
             body = self._request("POST", f"{self._path}:predict?signature_name={signature}", file.getvalue(), NPZ)
@@ -85,7 +88,7 @@ class Rest:
                     self._connection.close()
                     raise Failure(f"{self.where} does not answer ({error}): check the address, and that the server "
                                   "runs") from None
-        self._ours = answer.headers.get("server") == OURS
+        self.ours = answer.headers.get("server") == OURS
         if answer.status == 200:
             return data
         _fail(self.where, f"{answer.status} {_message(data)}", answer.status < 500)
