@@ -98,8 +98,8 @@ def request_of(case, url, inputs):
         body = re.sub(rb"\d+\.\d+(e-?\d+)?", lambda found: str(np.float32(found[0])).encode(),
                       json.dumps({"signature_name": case.verb, "instances": rows}, separators=(",", ":")).encode())
         query, kind = "", "application/json"
-    return (f"POST /v1/models/{name}:predict{query} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {kind}\r\nAccept: {kind}"
-            f"\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+    return (f"POST /v1/models/{name}:predict{query} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {kind}\r\n"
+            f"Accept: {kind}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
 
 
 def load(case, host, port, request, seconds):
@@ -118,7 +118,8 @@ def direct(model, verb, seconds):
     inputs = inputs_of(model, verb, BATCH)
     signature, calls, begun = model.loaded.signatures[verb], 0, time.perf_counter()
     while (now := time.perf_counter()) - begun < seconds:
-        {key: value.numpy() for key, value in signature(**{key: tf.constant(array) for key, array in inputs.items()}).items()}
+        made = signature(**{key: tf.constant(array) for key, array in inputs.items()})
+        made = {key: value.numpy() for key, value in made.items()}
         calls += 1
     return BATCH * calls / (now - begun)
 
@@ -144,8 +145,8 @@ def measure(case, url, grpc_address, model, rounds, seconds):
 
 def show(case, values):
     """Prints the row of a case."""
-    line = f"  {case.title:34}{values['rows_per_s']['median']:9.0f} images/s   p50 {values['p50_ms']['median']:7.1f} ms   p99 " \
-           f"{values['p99_ms']['median']:7.1f} ms"
+    rate, half, most = (values[key]["median"] for key in ("rows_per_s", "p50_ms", "p99_ms"))
+    line = f"  {case.title:34}{rate:9.0f} images/s   p50 {half:7.1f} ms   p99 {most:7.1f} ms"
     if share := values.get("share_of_direct"):
         line += f"   {share['median']:.2f} ({share['min']:.2f} … {share['max']:.2f}) of direct calls"
         line += f"; floor {case.floor}: {'met' if share['median'] >= case.floor else 'MISSED'}" if case.floor else ""
@@ -161,7 +162,7 @@ def exported(folder, fast, seed=0):
 
 @contextlib.contextmanager
 def serving(folder, threads=0, *options):
-    """Context manager: (process, URL without a name, gRPC address) of an embedded server, which must end with exit code 0."""
+    """Context manager: (process, URL without a name, gRPC address) of an embedded server; it must end with exit code 0."""
     command = [sys.executable, "-m", "tfgen.cli", "serve", str(folder), "--embedded", "--port", "0", "--grpc-port", "0",
                "--threads", str(threads), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -190,7 +191,8 @@ def run(fast=False, threads=0, only=()):
         values = {f"{name}_{key}" if part == "median" else f"{name}_{key}_{part}": number for name, one in made.items()
                   for key, spread in one.items() for part, number in spread.items()}
         records.record("bench-serving", values, title="Embedded model server beside direct calls of the SavedModel",
-                       command="python -m benchmarks.serving", seeds=[0], budget={"rounds": rounds, "seconds_a_round": seconds},
+                       command="python -m benchmarks.serving", seeds=[0],
+                       budget={"rounds": rounds, "seconds_a_round": seconds},
                        data={"name": "random", "image_shape": [28, 28, 1]},
                        machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads or os.cpu_count()},
                        published="none; ratios within one run: medians over rounds, with ranges",

