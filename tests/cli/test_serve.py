@@ -56,7 +56,7 @@ def test_missing_packages_are_named(tfgen, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *given: None if name == "orjson" else find(name, *given))
     code, _, err = tfgen("serve", "saved_models", "--embedded")
-    assert code == 2 and "received none of orjson: pip install 'tfgen[serving]'" in err and err.count("\n") == 1
+    assert code == 2 and "orjson" in err and "pip install 'tfgen[serving]'" in err and err.count("\n") == 1
 
 
 @needs_extra
