@@ -10,13 +10,40 @@ CONNECTIONS = 1024
 GRACE_SECONDS = 30  # within which requests in flight are answered at the end
 
 
+class Joined:
+    """A transport whose writes within one step of the event loop are sent together: an answer's headers and body.
+
+    Sending is a third of the time of a small answer.
+    """
+
+    def __init__(self, transport, loop):
+        self._transport, self._loop, self._parts = transport, loop, []
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self):
+        self._flush()
+        self._transport.close()
+
+    def _flush(self):
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+
 class Protocol(HttpToolsProtocol):
     """HTTP of a connection; closes it when a request's headers are slow or large, or its answer is not read."""
 
     _due, _bytes = None, 0
 
     def connection_made(self, transport):
-        super().connection_made(transport)
+        super().connection_made(Joined(transport, self.loop))
         self._expect()
 
     def connection_lost(self, exc):
@@ -76,7 +103,7 @@ class Listener(uvicorn.Server):
     def __init__(self, app, ended=lambda: None):
         super().__init__(uvicorn.Config(
             app, http=Protocol, loop="uvloop", ws="none", lifespan="off", log_level="error", access_log=False,
-            server_header=False, headers=[("server", "tfgen")], timeout_keep_alive=IDLE_SECONDS,
+            server_header=False, proxy_headers=False, headers=[("server", "tfgen")], timeout_keep_alive=IDLE_SECONDS,
             limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS))
         self._ended = ended
 
