@@ -108,3 +108,54 @@ def test_npz_and_bombs():
     objects = json_tensors.io.BytesIO()
     np.savez(objects, x=np.array([{}], object))
     refused("cannot be read", json_tensors.read_npz, objects.getvalue(), 10_000)
+
+
+class Image:
+    inputs = {"x": ("x", F, (None, 2, 3, 1))}
+
+
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_long_lists_are_read_at_once(key):
+    """The same array as through nested lists, with any spacing."""
+    x = np.random.default_rng(0).normal(size=(40, 2, 3, 1)).astype("f4")
+    x[0, 0, 0] = 1e-30
+    for separators in ((",", ":"), (" ,\n", " : ")):
+        body = json.dumps({"signature_name": "a", key: x.tolist()}, separators=separators).encode()
+        found = json_tensors.parse(body)
+        assert isinstance(found[key], json_tensors.Numbers) and found["signature_name"] == "a"
+        made = found[key].array("x", *Image.inputs["x"][1:])
+        np.testing.assert_array_equal(made, x)
+        np.testing.assert_array_equal(json_tensors.inputs_of(found, Image)[0]["x"], x)
+        assert json_tensors.inputs_of(found, Image)[1] is (key == "instances")
+    # Another shape than the signature's is for the signature to refuse, with the shape that was sent.
+    other = json_tensors.parse(json.dumps({key: x.reshape(-1, 3, 2, 1).tolist()}).encode())
+    assert json_tensors.inputs_of(other, Image)[0]["x"].shape == (40, 3, 2, 1)
+
+
+@pytest.mark.parametrize("old, new", [
+    ("[0.0]", "0.0[]"), ("[0.0]", "[]0.0"), ("[0.0]", "[0.0.0]"), ("[0.0]", "[0 0]"), ("[0.0]", "[00.0]"), ("[0.0]", "[]"),
+    ("[0.0]", "[0.0],[]"), ("[0.0]", "[0.0,]"), ("[0.0]", "[-]"), ("[0.0]", "[+1]"), ("[0.0]", '["0"]'), ("[0.0]", "[true]"),
+    ("[0.0]", "0.0"), ("]]]]", "]]]"), ("]]]]}", "]]]]]}"), ("[0.0]", "[1e39]"), ("[0.0]", "[16777217]"),
+    ("]]]]}", ']]]], "inputs": [1]}'), ("]]]]}", "]]]], 5}")])
+def test_long_lists_with_a_fault_are_refused(old, new):
+    x = np.zeros((40, 2, 3, 1), "f4")
+    text = json.dumps({"instances": x.tolist()}).replace(", ", ",")
+    assert text.count("[0.0]") == 240
+    body = (text.replace(old, new, 1)).encode()
+    assert body != text.encode()
+
+    from tfgen.serving.refusals import Refused
+
+    with pytest.raises(Refused):
+        json_tensors.inputs_of(json_tensors.parse(body), Image)
+
+
+def test_long_lists_with_infinities_and_other_keys():
+    x = np.zeros((40, 2, 3, 1), "f4")
+    text = json.dumps({"instances": x.tolist()})
+    made = json_tensors.inputs_of(json_tensors.parse(text.replace("0.0", "NaN", 1).encode()), Image)[0]["x"]
+    assert np.isnan(made[0, 0, 0, 0]) and (made.ravel()[1:] == 0).all()
+    for body in (text[:-1] + ', "a": "]"}', '{"a": "[", ' + text[1:], text[:-1] + ', "a": [1]}'):
+        assert json_tensors.inputs_of(json_tensors.parse(body.encode()), Image)[0]["x"].shape == x.shape
+    late = json_tensors.parse((text[:-1] + ', "signature_name": "late", "a": [1]}').encode())
+    assert late["signature_name"] == "late"

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import io
 import itertools
 import json
@@ -16,14 +17,68 @@ from tfgen.serving.refusals import refuse
 
 KINDS = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}, "O": {str, dict}}
 INFINITE = (b"NaN", b"Infinity")
+# Bodies of more bytes are searched for one long list, in whose place stands a text that no client sends.
+LONG, PLACE, PLACED = 512, b'"\\u0000list"', "\0list"
+
+
+class Numbers:
+    """The one list of a body, whose numbers are read without Python's nested lists: a third of the time for an image.
+
+    Args:
+        body: the JSON text.
+        start, end: where the list begins and ends.
+    """
+
+    # Digits, signs, points and exponents become "0"; brackets and commas stay; spaces go.
+    KINDS = bytes.maketrans(b"123456789.eE+-", b"0" * 14)
+
+    def __init__(self, body, start, end):
+        self.body, self._text = body, body[start:end]
+
+    def array(self, name, dtype, shape):
+        """The array (N, *shape[1:]) of the list, or None unless it holds just that many numbers in these brackets."""
+        if dtype.kind not in "fiu" or not shape or None in shape[1:]:
+            return None
+        bare = self._text.translate(self.KINDS, b" \t\r\n")
+        row = _brackets(shape[1:])
+        rows = (len(bare.translate(None, b"0")) - 1) // (len(row) + 1)
+        if b"0[" in bare or b"]0" in bare or bare.translate(None, b"0") != b"[" + b",".join([row] * rows) + b"]":
+            return None
+        try:
+            flat = orjson.loads(b"[" + self._text.translate(None, b"[]") + b"]")
+        except orjson.JSONDecodeError:
+            return None
+        kinds = set(map(type, flat))
+        return _numbers(name, flat, kinds, dtype).reshape(-1, *shape[1:]) if kinds <= KINDS[dtype.kind] else None
+
+
+@functools.cache
+def _brackets(shape):
+    """The brackets and commas of nested lists: (2, 1) -> b"[[],[]]"."""
+    return b"[" + b",".join([_brackets(shape[1:])] * shape[0]) + b"]" if shape else b""
 
 
 def parse(body):
-    """The object of a JSON text; NaN, Infinity and -Infinity are numbers.
+    """The object of a JSON text; NaN, Infinity and -Infinity are numbers. A long list may be a `Numbers`.
 
     Raises:
         Refused: for text that is no JSON object.
     """
+    if len(body) > LONG:
+        start, end = body.find(b"["), body.rfind(b"]") + 1
+        try:
+            found = orjson.loads(body[:start] + PLACE + body[end:])
+        except orjson.JSONDecodeError:
+            return _parse(body)
+        keys = [key for key in ("instances", "inputs") if type(found) is dict and found.get(key) == PLACED]
+        # A quote inside were another key, or a text.
+        if keys and body.find(b'"', start, end) < 0:
+            return found | {keys[0]: Numbers(body, start, end)}
+    return _parse(body)
+
+
+def _parse(body):
+    """The object of a JSON text, as Python's dicts and lists."""
     if not body:
         refuse("JSON Parse error: The document is empty")
     try:
@@ -57,8 +112,13 @@ def inputs_of(found, signature):
     if ("instances" in found) == ("inputs" in found):
         refuse("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
                if "inputs" in found else "Missing 'inputs' or 'instances' key")
-    names = list(signature.inputs)
-    if "inputs" in found:
+    names, key = list(signature.inputs), "inputs" if "inputs" in found else "instances"
+    if isinstance(found[key], Numbers):
+        array = found[key].array(names[0], *signature.inputs[names[0]][1:]) if len(names) == 1 else None
+        if array is not None:
+            return {names[0]: array}, key == "instances"
+        return inputs_of(_parse(found[key].body), signature)
+    if key == "inputs":
         columns, rows = found["inputs"], False
         if not isinstance(columns, dict) or _is_bytes(columns):
             if len(names) != 1:
