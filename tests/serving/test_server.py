@@ -1,6 +1,7 @@
 """The embedded server, over REST and gRPC, against the SavedModel called directly."""
 
 import base64
+import dataclasses
 import gzip
 import http.client
 import json
@@ -27,6 +28,7 @@ from tensorflow_serving.apis import (  # noqa: E402
     prediction_service_pb2_grpc,
 )
 
+from benchmarks import serving  # noqa: E402
 from tfgen.errors import Failure, UserError  # noqa: E402
 from tfgen.serving import Client, export, listening, saved_model  # noqa: E402
 from tfgen.serving.batching import Batching  # noqa: E402
@@ -371,3 +373,12 @@ def test_ovmsclient(server, stored):
     assert client.get_model_metadata("cvae")["inputs"]["x"]["shape"] == [-1, 8, 8, 1]
 
 
+
+
+@pytest.mark.parametrize("name", ["rest_sample", "rest_npz_reconstruct", "grpc_reconstruct"])
+def test_benchmark_measures_a_server(server, stored, name):
+    """Its clients, in a process of their own, get answers of the right size, and none fails."""
+    case = dataclasses.replace(serving.CASES[name], clients=2, rows=2)
+    made = serving.measure(case, f"http://127.0.0.1:{server.port}/cvae", f"127.0.0.1:{server.grpc_port}", stored, 1, 0.1)
+    assert made["rows_per_s"]["median"] > 0 and made["share_of_direct"]["median"] > 0
+    assert 0 < made["p50_ms"]["median"] <= made["p99_ms"]["median"]

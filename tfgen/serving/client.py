@@ -50,6 +50,8 @@ class Client(Exported):
         self.transport = transport_of(url, token or os.environ.get(TOKEN))
         self.signatures = self.transport.signatures()
         self.describe(self.transport.about(), {name: _rows(one) for name, one in self.signatures.items()})
+        if not self.about and "z" in getattr(self.signatures.get("decode"), "inputs", ()):
+            self.latent_dtype = self.signatures["decode"].inputs["z"][1].name
         self.untold = {}
         for name in self.names:
             required = {field.name for field in verbs.verb_of(self, name).inputs}
