@@ -120,11 +120,18 @@ def run(seconds, fast=False):
             soak.stop.set()
             for thread in threads:
                 thread.join()
-            newest = Client(f"{url}/vae")("sample", np.arange(ROWS))
+            _until_newest(Client(f"{url}/vae"), soak.wanted[-1])
     assert not soak.faults, f"{len(soak.faults)} faults: {soak.faults[:5]}"
-    assert np.allclose(newest, soak.wanted[-1], rtol=1e-3, atol=1e-4), "the newest version does not answer"
     print(f"{soak.counts}: none wrong, none lost; memory of the server, MB: {', '.join(f'{one:.0f}' for one in memory)}")
     return soak.counts | {"memory": memory}
+
+
+def _until_newest(client, wanted, patience=120.0):
+    """Waits until the newest version answers, which may still be loaded."""
+    end = time.monotonic() + patience
+    while not np.allclose(client("sample", np.arange(ROWS)), wanted, rtol=1e-3, atol=1e-4):
+        assert time.monotonic() < end, "the newest version does not answer"
+        time.sleep(0.1)
 
 
 def _versions(soak, process, folder, later, seconds):
