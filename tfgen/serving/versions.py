@@ -1,5 +1,6 @@
 """One version of a served model: its signatures, what they take, and its graph in a session."""
 
+import contextlib
 import pathlib
 import threading
 
@@ -73,6 +74,18 @@ def _text(shape):
     return f"[{','.join('-1' if side is None else str(side) for side in shape)}]"
 
 
+@contextlib.contextmanager
+def _without_warnings():
+    """TensorFlow says that sessions are of version 1, which is why they are used: they run what TF Serving runs."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 class Version:
     """A loaded version of a model.
 
@@ -90,7 +103,7 @@ class Version:
         self.path, self.number = pathlib.Path(path), int(pathlib.Path(path).name)
         self._lock, self._users, self._retired, self._calls = threading.Lock(), 0, False, {}
         graph = tf.Graph()
-        with graph.as_default():
+        with _without_warnings(), graph.as_default():
             self.session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(
                 intra_op_parallelism_threads=threads, allow_soft_placement=True))
             try:
