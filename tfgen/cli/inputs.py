@@ -72,7 +72,7 @@ def images_of(path, live, images, count, split="test"):
         split: split of the model's own data.
     """
     if images is None:
-        about = live.about if isinstance(live, saved_model.Served) else runs.read(path)
+        about = live.about if isinstance(live, saved_model.Exported) else runs.read(path)
         if "data" not in about:
             raise UserError("this SavedModel does not say what it was made on; expected --images")
         if about["data"].get("local"):

@@ -15,7 +15,8 @@ def recipes_beginning(incomplete):
 
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's name, see `tfgen list`.", autocompletion=recipes_beginning)]
-Model = Annotated[pathlib.Path, typer.Argument(help="A run folder or a SavedModel folder.")]
+Model = Annotated[pathlib.Path, typer.Argument(
+    help="A run folder, a SavedModel folder or the URL of a model on a server, http://HOST:PORT/NAME.")]
 DataName = Annotated[str, typer.Option("--data", help="A name (see `tfgen data list`), a folder or a file.")]
 ImageSize = Annotated[str | None, typer.Option(help="Resize images to N x N pixels, or to HEIGHTxWIDTH, such as 24x32.")]
 Resize = Annotated[str, typer.Option(help="How images are resized: stretch, crop (cover the size, keep the centre) or pad "

@@ -1,24 +1,27 @@
-"""Opens a run folder or a SavedModel folder by its verbs."""
+"""Opens a run folder, a SavedModel folder or a model on a server by its verbs."""
 
 import pathlib
 
 from tfgen.errors import UserError
 from tfgen.runs.folder import open_run
-from tfgen.serving import saved_model
+from tfgen.serving import client, saved_model
 from tfgen.verbs.live import Live
 
 
 def open_verbs(path):
-    """The verbs of a run folder or a SavedModel folder: `verbs.live.Live` or `serving.saved_model.Served`.
+    """The verbs of a run folder, a SavedModel folder or a model on a server, `http://HOST:PORT/NAME` or
+    `grpc://HOST:PORT/NAME`: `verbs.live.Live`, `serving.saved_model.Served` or `serving.client.Client`.
 
     Raises:
-        UserError: if the path is neither.
+        UserError: if the path is none of them.
     """
+    if url := client.address(path):
+        return client.Client(url)
     path = pathlib.Path(path)
     if saved_model.is_saved_model(path):
         return saved_model.Served(path)
     if not path.exists():
-        raise UserError(f"there is no {path}; expected a run folder or a SavedModel folder")
+        raise UserError(f"there is no {path}; expected a run folder, a SavedModel folder or a model's URL")
     model, settings = open_run(path)
     live = Live(model)
     live.tell(settings)
