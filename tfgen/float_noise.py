@@ -1,4 +1,4 @@
-"""The noise of `tfgen.noise` in float32 arithmetic, for runtimes that lack unsigned integers, shifts and xors, or get them wrong.
+"""The numbers of `tfgen.noise` in float32 arithmetic, for runtimes without (right) unsigned integers, shifts and xors.
 
 Threefry's words are whole numbers in float32, in two forms: halves, two columns (M, 1) of 16 bits, in which words are added,
 and bits (M, 32) of 0 and 1, lowest first, which are rotated by exchanging columns and combined by xor(a, b) = |a - b|. No

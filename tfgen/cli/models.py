@@ -8,12 +8,13 @@ import numpy as np
 import typer
 
 from tfgen import files
-from tfgen.cli.lazy import calibration, data, evaluation, export, features, recipes, runs
-from tfgen.errors import UserError
+from tfgen.cli.lazy import calibration, data, edge, evaluation, export, features, recipes, runs
+from tfgen.errors import Failure, UserError
 from tfgen.verbs import verbs_of
 
 EXTRACTORS = {"classifier": lambda dataset: features.classifier(dataset),
               "inception_v3": lambda dataset: features.inception_v3()}
+SAVED_MODEL = "saved_model"
 
 
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
@@ -48,14 +49,26 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                 min=1, max=2**63 - 1, help="Version number; default: the next free one.")] = None,
             fpr: Annotated[float | None, typer.Option(
                 help="False positive rate for which to calibrate an anomaly detector on the validation split; default: "
-                     "keep the threshold of the run (0.05).")] = None):
+                     "keep the threshold of the run (0.05).")] = None,
+            signatures: Annotated[str | None, typer.Option(
+                help="Verbs to export, such as encode,sample; default: all of the model.")] = None,
+            format_: Annotated[str, typer.Option(
+                "--format", help="saved_model, or that of an edge runtime: onnx, openvino, litert, tfjs. --to is then the "
+                                 "folder of the files.")] = "saved_model"):
     """Writes a SavedModel for TF Serving, one signature per verb, and verifies it.
+
+    An edge runtime gets the verbs that it computes as the model does; the others are named with the reason (exit code 1).
 
     Example: tfgen export runs/x --to saved_models/vae
     """
     if (to / "run.json").exists():
         raise UserError(f"expected a folder of exports for --to, {to} holds a run: choose another, such as "
                         f"saved_models/{to.name}")
+    if format_ != SAVED_MODEL:
+        # Before the run is opened: what is missing is said at once.
+        edge.runtime_of(format_)
+        if version is not None:
+            raise UserError("--version expects --format saved_model: edge exports have no versions, leave it out")
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
     about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", data.reading(settings["data"]))}
@@ -66,4 +79,19 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
         about["threshold"] = calibration.calibrate(model, runs.load_data(settings), fpr)
         print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
               "held-out normal images".format(**about["threshold"]))
-    print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs_of(model))}")
+    if format_ == SAVED_MODEL:
+        print(f"wrote {export.export(model, to, version, about)}: {', '.join(verbs_of(model))}")
+    else:
+        export_edge(model, to, format_, signatures.split(",") if signatures is not None else None, about)
+
+
+def export_edge(model, to, format_, names, about):
+    """Writes an edge export and prints what became of each verb; raises a `Failure` if one is refused."""
+    verdicts = edge.export_edge(model, to, format_, names, about)
+    for name, verdict in verdicts.items():
+        print(f"{name:16}{verdict.text}")
+    kept = [name for name, verdict in verdicts.items() if not verdict.refused]
+    print(f"wrote {to}: {', '.join(kept)}")
+    if len(kept) < len(verdicts):
+        raise Failure(f"{len(verdicts) - len(kept)} of {len(verdicts)} verbs are refused by {format_} and left out, the "
+                      f"others are kept in {to}; --signatures {','.join(kept)} asks for these alone")

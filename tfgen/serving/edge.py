@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tfgen import files
-from tfgen.errors import Failure, UserError
+from tfgen.errors import Failure, UserError, did_you_mean
 from tfgen.serving import export
 from tfgen.serving.edge_graphs import EdgeGraph, difference, narrowed
 from tfgen.serving.runtimes import runtime_of
@@ -64,7 +64,7 @@ def export_edge(model, folder, format, names=None, about=None, live=None):
     with files.folder_aside(folder.parent) as aside:
         verdicts, verbs = {}, {}
         for name in names:
-            verdicts[name], verbs[name] = _write(live, name, runtime, aside)
+            verdicts[name], verbs[name] = write_verb(live, name, runtime, aside)
         if all(verdict.refused for verdict in verdicts.values()):
             raise Failure(f"{format} computes none of the model's verbs, nothing is written: " + "; ".join(
                 f"{name} {verdict.text}" for name, verdict in verdicts.items()))
@@ -81,13 +81,14 @@ def names_of(live, names):
     Raises:
         UserError: for a verb that the model does not have.
     """
-    for name in names or ():
+    for name in live.names if names is None else names or [""]:
         if name not in live.names:
-            raise UserError(f"signatures expect some of {', '.join(live.names)}, received '{name}'")
+            raise UserError(f"signatures expect some of {', '.join(live.names)}, received '{name}'"
+                            f"{did_you_mean(name, live.names)}")
     return [name for name in live.names if names is None or name in names]
 
 
-def _write(live, name, runtime, folder):
+def write_verb(live, name, runtime, folder):
     """Writes one verb; (`Verdict`, its record for JSON)."""
     path = folder / f"{name}{runtime.suffix}"
     try:

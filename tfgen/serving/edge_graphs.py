@@ -47,7 +47,8 @@ class EdgeGraph:
         self.seeds = {field.name for field in verb.inputs if field.kind == "seeds"} | {
             key for key, option in options.items() if option.high >= WIDE}
         self.inputs = {key: self._narrow(key, spec) for key, spec in graphs.signature(model, name).items()}
-        call = tf.function(functools.partial(self._outputs, model, verb, options), list(self.inputs.values()), autograph=False)
+        outputs = functools.partial(self._outputs, model, verb, options)
+        call = tf.function(outputs, list(self.inputs.values()), autograph=False)
         concrete = call.get_concrete_function()
         self.outputs = sorted(concrete.structured_outputs)
         self.frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)

@@ -14,21 +14,20 @@ CONVERTER = "tensorflowjs_converter"
 # Reads {input: {shape, dtype, data}} from standard input, writes {output: {shape, dtype, data}}; data in base64.
 RUNNER = """
 const tf = require('@tensorflow/tfjs'), fs = require('fs'), path = require('path');
-const buffer = data => { const b = Buffer.from(data, 'base64'); return b.buffer.slice(b.byteOffset, b.byteOffset + b.length); };
+const bytes = b => b.buffer.slice(b.byteOffset, b.byteOffset + b.length);
 async function run() {
   await tf.setBackend('cpu');
   const folder = process.argv[1], given = JSON.parse(fs.readFileSync(0, 'utf8'));
   const about = JSON.parse(fs.readFileSync(path.join(folder, 'model.json'), 'utf8'));
   const files = about.weightsManifest.flatMap(group => group.paths).map(name => fs.readFileSync(path.join(folder, name)));
-  const weights = Buffer.concat(files);
   const model = await tf.loadGraphModel({load: async () => ({
     modelTopology: about.modelTopology, weightSpecs: about.weightsManifest.flatMap(group => group.weights),
-    weightData: weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.length), signature: about.signature})});
+    weightData: bytes(Buffer.concat(files)), signature: about.signature})});
   const {inputs, outputs} = about.signature, feeds = {};
   for (const key in inputs) {
     const {shape, dtype, data} = given[key];
     const kind = dtype === 'int32' ? Int32Array : Float32Array;
-    feeds[inputs[key].name] = tf.tensor(new kind(buffer(data)), shape, dtype);
+    feeds[inputs[key].name] = tf.tensor(new kind(bytes(Buffer.from(data, 'base64'))), shape, dtype);
   }
   const keys = Object.keys(outputs);
   const made = [await model.executeAsync(feeds, keys.map(key => outputs[key].name))].flat(), answer = {};
@@ -58,8 +57,8 @@ class TensorFlowJS(Runtime):
             missing = ["@tensorflow/tfjs"]
         if missing:
             raise UserError(f"--format tfjs expects {CONVERTER} and node on the PATH and node's package @tensorflow/tfjs, "
-                            f"received no {' and no '.join(missing)}: pipx install tensorflowjs (it cannot share an environment "
-                            "with this TensorFlow), npm install @tensorflow/tfjs in this folder")
+                            f"received no {' and no '.join(missing)}: pipx install tensorflowjs (it cannot share an "
+                            "environment with this TensorFlow), npm install @tensorflow/tfjs in this folder")
 
     def versions(self):
         return {"@tensorflow/tfjs": _node("console.log(require('@tensorflow/tfjs').version_core)").stdout.strip()}
