@@ -7,6 +7,7 @@ a part anew; the other verdicts stay. Each recipe has a process of its own, whic
 
 import argparse
 import contextlib
+import functools
 import json
 import pathlib
 import subprocess
@@ -30,11 +31,11 @@ def measure(recipe, formats):
     from tfgen.verbs.live import Live
 
     keras.utils.set_random_seed(0)
-    live = Live(tiny(recipe))
+    live, graph_of = Live(tiny(recipe)), functools.lru_cache(1)(edge.EdgeGraph)
     for name in live.names:
         for format in formats:
             with tempfile.TemporaryDirectory() as folder:
-                verdict, _ = edge.write_verb(live, name, runtime_of(format), pathlib.Path(folder))
+                verdict, _ = edge.write_verb(live, name, runtime_of(format), pathlib.Path(folder), graph_of)
             print(json.dumps([format, name, verdict.text]), flush=True)
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import tensorflow as tf
 
 from tfgen import float_noise, noise
@@ -70,6 +72,14 @@ def test_hashes_of_images_are_those_of_the_integers(shape, rewritten):
     words, uniforms = in_graph(hashed, x)
     np.testing.assert_array_equal(words, float_noise.words_of(noise.seeds_of(x).numpy()))
     np.testing.assert_array_equal(uniforms, noise.uniform(noise.seeds_of(x), (2,)))
+
+
+def test_quantiles_and_tails_of_the_normal_distribution():
+    u = np.concatenate([np.logspace(-7.2, -0.4, 200), 1 - np.logspace(-7, -0.4, 200)]).astype("float32")
+    wanted = scipy.special.ndtri(u.astype(float))
+    np.testing.assert_allclose(float_noise.normal_quantile(tf.constant(u)), wanted, rtol=2e-6, atol=2e-6)
+    x = np.linspace(0, 6, 100).astype("float32")
+    np.testing.assert_allclose(float_noise.normal_tail(tf.constant(x)), scipy.stats.norm.sf(x.astype(float)), rtol=4e-6)
 
 
 def test_words_of_seeds():

@@ -93,12 +93,45 @@ def threefry(key, counter):
     return _bits_of(x0), bits1
 
 
+# Giles (2010), "Approximating the erfinv function", single precision: near the centre and in the tails.
+_CENTRE = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+           0.246640727, 1.50140941)
+_TAILS = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+          1.00167406, 2.83297682)
+# Press et al. (1992), "Numerical Recipes", section 6.2: erfc(x) = t exp(-x^2 + polynomial of t), t = 1 / (1 + x / 2).
+_ERFC = (0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+         -1.26551223)
+
+
+def _polynomial(coefficients, x):
+    made = tf.zeros_like(x) + coefficients[0]
+    for coefficient in coefficients[1:]:
+        made = made * x + coefficient
+    return made
+
+
+def normal_quantile(u):
+    """`noise.normal_quantile` to 1e-6, relative above 1."""
+    w = -tf.math.log(4.0 * u * (1.0 - u))
+    return 2.0**0.5 * (2.0 * u - 1.0) * tf.where(
+        w < 5.0, _polynomial(_CENTRE, w - 2.5), _polynomial(_TAILS, tf.sqrt(tf.maximum(w, 0.0)) - 3.0))
+
+
+def normal_tail(x):
+    """`noise.normal_tail` to 1e-6, relative."""
+    x = 0.5**0.5 * x
+    t = 1.0 / (1.0 + 0.5 * x)
+    return 0.5 * t * tf.exp(_polynomial(_ERFC, t) - x * x)
+
+
 class Floats:
     """Operations for `noise.computed_by`: seeds are known by the words from which they were made.
 
     A graph hands seeds on as int64 (B,), which some runtimes narrow to 32 bits; they are only names here: their words
     are kept beside, from `named` for an input and `seeds_of` for images.
     """
+
+    normal_quantile, normal_tail = staticmethod(normal_quantile), staticmethod(normal_tail)
 
     def __init__(self):
         self.known = []

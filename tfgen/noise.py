@@ -86,7 +86,7 @@ def computed_by(operations):
 
     Args:
         operations: an object with `top_bits(seeds, count, use) -> two float32 (B, count)`, the upper 23 bits of Threefry's
-            words, and `seeds_of(images) -> seeds`, as `float_noise.Floats` has them.
+            words, `seeds_of(images) -> seeds`, `normal_quantile(u)` and `normal_tail(x)`, as `float_noise.Floats` has them.
     """
     token = _OPERATIONS.set(operations)
     try:
@@ -121,6 +121,18 @@ def normal(seeds, shape, use=LATENT):
     radius = tf.sqrt(-2.0 * tf.math.log(first))
     angle = 2.0 * math.pi * second
     return tf.reshape(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)[:, :size], (-1, *shape))
+
+
+def normal_quantile(u):
+    """The standard normal's quantile at u in (0, 1), float32."""
+    operations = _OPERATIONS.get()
+    return operations.normal_quantile(u) if operations else tf.math.ndtri(u)
+
+
+def normal_tail(x):
+    """P(z > x) of standard normal z for x >= 0, float32."""
+    operations = _OPERATIONS.get()
+    return operations.normal_tail(x) if operations else 0.5 * tf.math.erfc(x * 0.5**0.5)
 
 
 def _fold(x, bits):

@@ -11,7 +11,7 @@ from cases import SMALL, tiny
 from tfgen import files
 from tfgen.errors import Failure, UserError
 from tfgen.serving import edge, runtimes
-from tfgen.serving.edge_graphs import difference
+from tfgen.serving.edge_graphs import EdgeGraph, difference
 from tfgen.serving.runtimes.runtime import Runtime
 from tfgen.verbs.live import Live
 
@@ -107,6 +107,16 @@ def test_a_verb_that_takes_texts_is_refused(tmp_path, session):
     live = Live(tiny("dalle"))
     verdicts = edge.export_edge(live.model, tmp_path / "out", "session", ["decode", "sample"], live=live)
     assert verdicts["sample"].refused == "UserError: takes a text ('caption')" and not verdicts["decode"].refused
+
+
+def test_the_stage_of_a_frozen_model_is_known():
+    """No branches: the layers of the present stage alone."""
+    model = tiny("progan")
+    for step in (0, 40):
+        model.step.assign(step)
+        graph, z = EdgeGraph(model, "decode"), tf.constant([[1.0, -1.0, 0.5]])
+        assert not any(node.type.endswith(("Case", "If")) for node in graph.frozen.graph.get_operations())
+        np.testing.assert_allclose(graph.frozen(z)[0], model.decode(z), atol=1e-6)
 
 
 def test_exit_codes_of_the_command(tfgen, session):

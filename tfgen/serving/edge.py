@@ -88,11 +88,22 @@ def names_of(live, names):
     return [name for name in live.names if names is None or name in names]
 
 
-def write_verb(live, name, runtime, folder):
-    """Writes one verb; (`Verdict`, its record for JSON)."""
+def write_verb(live, name, runtime, folder, graph_of=EdgeGraph):
+    """Writes one verb if its outputs are those of the model.
+
+    Args:
+        live: `verbs.live.Live` of the model.
+        name: name of the verb.
+        runtime: a `runtimes.runtime.Runtime`.
+        folder: folder of the file.
+        graph_of: function (model, verb) -> `EdgeGraph`, for several formats a cached one.
+
+    Returns:
+        (`Verdict`, the verb's record for JSON).
+    """
     path = folder / f"{name}{runtime.suffix}"
     try:
-        graph = EdgeGraph(live.model, name)
+        graph = graph_of(live.model, name)
         runtime.convert(graph, path)
         worst = max(compared(runtime.load(path), graph, live, name))
     except Exception as error:  # a converter or runtime raises whatever it likes, and the other verbs go on

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfgen import float_noise, noise
+from tfgen import float_noise, frozen, noise
 from tfgen.errors import require
 from tfgen.verbs import Text, graphs, verb_of
 
@@ -67,7 +67,7 @@ class EdgeGraph:
             else:
                 given[key] = tf.cast(column, tf.int64) if spec.dtype == tf.int32 else column
         required = [given.pop(field.name) for field in verb.inputs]
-        with noise.computed_by(floats):
+        with noise.computed_by(floats), frozen.weights():
             made = tf.cast(getattr(model, verb.name)(*required, **given), verb.output.dtype(model))
             made = {verb.output.name: made} | verb.further(model, made)
         return {key: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for key, value in made.items()}
