@@ -18,7 +18,7 @@ WORDS = 4
 # Products of levels (up to 256) and bytes, this many in a sum, stay below 2^24.
 CHUNK = 128
 _POWERS = np.float32(2.0) ** np.arange(16, dtype=np.float32)[:, None]
-# Multiplied by, never divided: TensorFlow 2.21's constant folding makes another number of 0.5 * (x / constant).
+# Multiplied by, never divided: TensorFlow rewrites x / constant to x * an approximate reciprocal.
 _SCALES = 1.0 / _POWERS.T
 
 

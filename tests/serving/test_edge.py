@@ -109,6 +109,18 @@ def test_a_verb_that_takes_texts_is_refused(tmp_path, session):
     assert verdicts["sample"].refused == "UserError: takes a text ('caption')" and not verdicts["decode"].refused
 
 
+def test_a_text_with_a_default_is_fixed_and_said(tmp_path, session):
+    """The sampler of a diffusion model: its graph has no strings, and no other sampler is taken for it."""
+    session()
+    live = Live(tiny("edm"))
+    verdicts = edge.export_edge(live.model, tmp_path / "out", "session", ["sample"], live=live)
+    verb = files.read_json(tmp_path / "out" / "verbs.json")["verbs"]["sample"]
+    assert not verdicts["sample"].refused and verb["fixed"] == {"sampler": live.model.sampler}
+    assert set(verb["inputs"]) == {"seeds", "steps"}
+    with pytest.raises(UserError, match="expected the inputs seeds, steps, received seeds, steps, sampler"):
+        edge.load(tmp_path / "out")["sample"]({"seeds": SEEDS, "steps": np.full(3, 2), "sampler": ["ddim"] * 3})
+
+
 def test_the_stage_of_a_frozen_model_is_known():
     """No branches: the layers of the present stage alone."""
     model = tiny("progan")

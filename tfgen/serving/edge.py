@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tfgen import files
-from tfgen.errors import Failure, UserError, did_you_mean
+from tfgen.errors import Failure, UserError, did_you_mean, require
 from tfgen.serving import export
 from tfgen.serving.edge_graphs import EdgeGraph, difference, narrowed
 from tfgen.serving.runtimes import runtime_of
@@ -115,20 +115,22 @@ def write_verb(live, name, runtime, folder, graph_of=EdgeGraph):
         for left in folder.glob(f"{name}.*"):
             files.remove(left)
         return verdict, {"refused": verdict.refused}
-    return verdict, {"file": path.name, "largest_difference": worst, "seeds": sorted(graph.seeds), "outputs": graph.outputs,
-                     "inputs": {key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
-                                for key, spec in graph.inputs.items()}}
+    return verdict, {"file": path.name, "largest_difference": worst, "seeds": sorted(graph.seeds), "fixed": graph.fixed,
+                     "outputs": graph.outputs, "inputs": {key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+                                           for key, spec in graph.inputs.items()}}
 
 
 def reason(error):
-    """An error in one line of at most 200 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    """An error in one line of at most 250 characters: its beginning, and its end, where runtimes name the operation."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return line if len(line) <= 250 else f"{line[:80]} [...] {line[-160:]}"
 
 
 def compared(call, graph, live, name):
     """Yields the largest difference of each output for each set of inputs."""
     for inputs in inputs_of(live.model, name, graph.seeds):
-        made, wanted = call(narrowed(inputs, graph.seeds)), export.run(live, name, inputs)
+        given = {key: inputs[key] for key in graph.inputs}
+        made, wanted = call(narrowed(given, graph.seeds)), export.run(live, name, inputs)
         for key in graph.outputs:
             yield difference(made[key], wanted[key])
 
@@ -147,10 +149,10 @@ def inputs_of(model, name, seeds):
 def load(folder):
     """Opens an edge export: {verb: function {input or option: array} -> {output: array}}, run by its runtime.
 
-    Inputs are those of the model: seeds int64 (B,), each >= 0.
+    Inputs are those of the model: seeds int64 (B,), each >= 0. All options are given, but for texts.
 
     Raises:
-        UserError: for a folder without an edge export, or if packages are missing.
+        UserError: for inputs other than those in `verbs.json`, a folder without an edge export, or if packages are missing.
     """
     folder = pathlib.Path(folder)
     if not (folder / ABOUT).exists():
@@ -159,7 +161,13 @@ def load(folder):
     runtime = runtime_of(about["format"])
 
     def opened(verb):
-        call = runtime.load(folder / verb["file"])
-        return lambda inputs: call(narrowed(inputs, verb["seeds"]))
+        run = runtime.load(folder / verb["file"])
+
+        def call(inputs):
+            require(set(inputs) == set(verb["inputs"]),
+                    f"expected the inputs {', '.join(verb['inputs'])}, received {', '.join(inputs)}: give these")
+            return run(narrowed(inputs, verb["seeds"]))
+
+        return call
 
     return {name: opened(verb) for name, verb in about["verbs"].items() if "file" in verb}

@@ -28,6 +28,7 @@ class EdgeGraph:
         name: name of the verb.
         inputs: {input or option: tf.TensorSpec}.
         seeds: names of the inputs that are words of seeds.
+        fixed: {option: text} of texts with a default, such as a sampler: the graph is of that one.
         outputs: names of the outputs, sorted.
         frozen: `tf.types.experimental.ConcreteFunction` of the inputs without variables, which gives the outputs in order.
 
@@ -36,17 +37,19 @@ class EdgeGraph:
         name: name of the verb.
 
     Raises:
-        UserError: for a verb that takes texts, or noise of seeds that its graph computes.
+        UserError: for a verb that takes texts without a default, or noise of seeds that its graph computes.
     """
 
     def __init__(self, model, name):
         verb, options = verb_of(model, name), model.verb_options(name)
-        texts = [key for key, option in options.items() if isinstance(option, Text)]
+        self.fixed = {key: option.examples[0] for key, option in options.items() if isinstance(option, Text)}
+        texts = [key for key in self.fixed if len(options[key].examples) > 1]
         require(not texts, f"takes a text ('{', '.join(texts)}')")
         self.name = name
         self.seeds = {field.name for field in verb.inputs if field.kind == "seeds"} | {
-            key for key, option in options.items() if option.high >= WIDE}
-        self.inputs = {key: self._narrow(key, spec) for key, spec in graphs.signature(model, name).items()}
+            key for key, option in options.items() if key not in self.fixed and option.high >= WIDE}
+        self.inputs = {key: self._narrow(key, spec) for key, spec in graphs.signature(model, name).items()
+                       if key not in self.fixed}
         outputs = functools.partial(self._outputs, model, verb, options)
         call = tf.function(outputs, list(self.inputs.values()), autograph=False)
         concrete = call.get_concrete_function()
@@ -58,7 +61,7 @@ class EdgeGraph:
         return tf.TensorSpec(shape, tf.int32 if spec.dtype == tf.int64 else spec.dtype, name=key)
 
     def _outputs(self, model, verb, options, *columns):
-        floats, given = float_noise.Floats(), {}
+        floats, given = float_noise.Floats(), dict(self.fixed)
         for (key, spec), column in zip(self.inputs.items(), columns):
             if key in self.seeds:
                 given[key] = floats.named(column)
@@ -79,7 +82,9 @@ class EdgeGraph:
             module = tf.Module()
             module.call = tf.function(lambda **given: dict(zip(self.outputs, tf.nest.flatten(
                 self.frozen(*(given[key] for key in self.inputs))))), autograph=False)
-            tf.saved_model.save(module, folder, module.call.get_concrete_function(**self.inputs))
+            # Frozen functions have no gradients to save.
+            tf.saved_model.save(module, folder, module.call.get_concrete_function(**self.inputs),
+                                tf.saved_model.SaveOptions(experimental_custom_gradients=False))
             yield pathlib.Path(folder)
 
 
