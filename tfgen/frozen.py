@@ -18,9 +18,14 @@ def weights():
         _FROZEN.reset(token)
 
 
+def active():
+    """Whether `weights` is in force."""
+    return _FROZEN.get()
+
+
 def known(function):
     """The value of `function()`, a tensor of weights alone, as a number while `weights` is in force; else None."""
-    if not _FROZEN.get():
+    if not active():
         return None
     with tf.init_scope():
         return function().numpy()

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import frozen, noise
 from tfgen.distributions.likelihoods import per_image
 from tfgen.errors import require
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
@@ -212,7 +212,8 @@ class Diffusion(GenerativeModel):
         guidance: (B, 1, 1, 1), or None for 1; known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
         """
         def denoise(x, sigma):
-            clean, mix = self.traced(x, sigma, label, guidance)
+            # Edge runtimes have no functions to call.
+            clean, mix = (self.estimate if frozen.active() else self.traced)(x, sigma, label, guidance)
             return Estimate(clean if known is None else tf.where(known[1], known[0], clean), mix)
 
         def drawn(number):
