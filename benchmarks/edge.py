@@ -40,18 +40,16 @@ def measure(recipe, formats):
 
 
 def measured(recipe, formats):
-    """{format: {verb: text}} of a recipe, by a process of its own; a verb at which it ends is refused."""
+    """Yields (format, verb, text of the verdict) of a recipe, as a process of its own finds them."""
     command = [sys.executable, "-m", "benchmarks.edge", "--measure", recipe, "--formats", ",".join(formats)]
-    found = {format: {} for format in formats}
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         for line in process.stdout:
             with contextlib.suppress(json.JSONDecodeError):  # converters print, too
                 format, name, text = json.loads(line)
-                found[format][name] = text
                 print(f"{recipe:24}{format:10}{name:16}{text}", flush=True)
+                yield format, name, text
     if process.returncode:
         print(f"{recipe:24}ended with {process.returncode}", flush=True)
-    return found
 
 
 def tables(record):
@@ -96,12 +94,11 @@ def main():
         measure(given.measure, formats)
         return
     for recipe in given.recipes.split(","):
-        # Read anew each time: two commands may do a part each.
-        found = measured(recipe, formats)
-        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-        for format, verbs in found.items():
-            record.setdefault(format, {})[recipe] = verbs
-        write(record)
+        for format, name, text in measured(recipe, formats):
+            # Read anew each time: two commands may do a part each, and one that is stopped keeps what it found.
+            record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+            record.setdefault(format, {}).setdefault(recipe, {})[name] = text
+            write(record)
 
 
 if __name__ == "__main__":
