@@ -60,7 +60,7 @@ def tables(record):
         cells = [cell(record[format].get(recipe), reasons) for format in formats]
         lines.append(f"| `{recipe}` | {' | '.join(cells)} |")
     notes = [f"{number}. {reason}" for reason, number in reasons.items()]
-    return "\n".join([*lines, "", "Reasons:", "", *notes])
+    return "\n".join([*lines, *(["", "Reasons:", ""] if notes else []), *notes])
 
 
 def cell(verbs, reasons):
