@@ -51,6 +51,29 @@ def folder_aside(folder):
                 shutil.rmtree(aside, ignore_errors=True)
 
 
+def replace_folder(aside, folder):
+    """Renames a temporary folder of `folder_aside` to `folder`, in place of what is there; that is kept if it fails."""
+    replaced = aside.with_name(f"{aside.name}-replaced")
+    there = folder.exists()
+    if there:
+        folder.rename(replaced)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if there:
+            replaced.rename(folder)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def remove(path):
+    """Removes a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 @contextlib.contextmanager
 def _locked(folder):
     """Locks a folder; yields True, False if another process holds the lock, None if the system has no locks."""

@@ -3,17 +3,23 @@
 Threefry-2x32 with 20 rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"): the key is the
 64-bit seed of a row, the counter is (use, position). A SavedModel that draws its noise here gives image i from
 seed i alone, in whatever batch and process, with XLA or without.
+
+`computed_by` exchanges the operations that compute these numbers, not the numbers: `float_noise` has them for runtimes
+without unsigned integers.
 """
 
+import contextlib
+import contextvars
 import math
 
+import numpy as np
 import tensorflow as tf
 
 # One constant per independent use of a row's seed.
 (LATENT, POSTERIOR, CORRUPTION, LIKELIHOOD, CODES, STYLES, AUGMENTATION, DROPOUT, BINARISATION, PROBES,
  DIFFUSION, LEVELS) = range(12)
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 def _rotate_left(x, bits):
@@ -34,7 +40,7 @@ def threefry(key, counter):
     keys = (key[0], key[1], xor(xor(key[0], key[1]), tf.constant(0x1BD11BDA, tf.uint32)))
     x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
     for block in range(5):
-        for bits in _ROTATIONS[block % 2]:
+        for bits in ROTATIONS[block % 2]:
             x0 = x0 + x1
             x1 = xor(_rotate_left(x1, bits), x0)
         # Key injection after every fourth round.
@@ -64,10 +70,36 @@ def _bits(seeds, count, use):
     return threefry((low, high), (word, position))
 
 
-def _unit(bits):
-    """uint32 -> float32 in (0, 1): the top 23 bits at the middle of their cell."""
-    top = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
-    return (tf.cast(tf.cast(top, tf.int32), tf.float32) + 0.5) * (1.0 / 2**23)
+def _top_bits(seeds, count, use):
+    """The upper 23 bits of both words of `_bits`, whole float32 numbers."""
+    shifted = (tf.bitwise.right_shift(word, tf.constant(9, tf.uint32)) for word in _bits(seeds, count, use))
+    return tuple(tf.cast(tf.cast(word, tf.int32), tf.float32) for word in shifted)
+
+
+# What computes (top bits of a use of seeds, seeds of images); `computed_by` exchanges it.
+_OPERATIONS = contextvars.ContextVar("operations", default=None)
+
+
+@contextlib.contextmanager
+def computed_by(operations):
+    """Context manager: noise that is drawn or traced within is computed by other operations that give the same numbers.
+
+    Args:
+        operations: an object with `top_bits(seeds, count, use) -> two float32 (B, count)`, the upper 23 bits of Threefry's
+            words, `seeds_of(images) -> seeds`, `normal_quantile(u)` and `normal_tail(x)`, as `float_noise.Floats` has them.
+    """
+    token = _OPERATIONS.set(operations)
+    try:
+        yield
+    finally:
+        _OPERATIONS.reset(token)
+
+
+def _units(seeds, count, use):
+    """Two float32 (B, count) in (0, 1): the top 23 bits at the middle of their cell."""
+    operations = _OPERATIONS.get()
+    made = (operations.top_bits if operations else _top_bits)(seeds, count, use)
+    return tuple((top + 0.5) * (1.0 / 2**23) for top in made)
 
 
 def uniform(seeds, shape, use=LATENT):
@@ -79,21 +111,38 @@ def uniform(seeds, shape, use=LATENT):
         use: independent noise stream of the seed (int or int32 scalar tensor).
     """
     size = math.prod(shape)
-    first, second = _bits(seeds, (size + 1) // 2, use)
-    return tf.reshape(tf.concat([_unit(first), _unit(second)], 1)[:, :size], (-1, *shape))
+    return tf.reshape(tf.concat(_units(seeds, (size + 1) // 2, use), 1)[:, :size], (-1, *shape))
 
 
 def normal(seeds, shape, use=LATENT):
     """Standard normal noise by Box-Muller, float32 of shape (B, *shape). Arguments as for `uniform`."""
     size = math.prod(shape)
-    first, second = _bits(seeds, (size + 1) // 2, use)
-    radius = tf.sqrt(-2.0 * tf.math.log(_unit(first)))
-    angle = 2.0 * math.pi * _unit(second)
+    first, second = _units(seeds, (size + 1) // 2, use)
+    radius = tf.sqrt(-2.0 * tf.math.log(first))
+    angle = 2.0 * math.pi * second
     return tf.reshape(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)[:, :size], (-1, *shape))
+
+
+def normal_quantile(u):
+    """The standard normal's quantile at u in (0, 1), float32."""
+    operations = _OPERATIONS.get()
+    return operations.normal_quantile(u) if operations else tf.math.ndtri(u)
+
+
+def normal_tail(x):
+    """P(z > x) of standard normal z for x >= 0, float32."""
+    operations = _OPERATIONS.get()
+    return operations.normal_tail(x) if operations else 0.5 * tf.math.erfc(x * 0.5**0.5)
 
 
 def _fold(x, bits):
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(bits, tf.int64)))
+
+
+def weights(count):
+    """Weights of `count` pixels in the hash of an image, a numpy array, int64 (count,)."""
+    odd = np.arange(1, 2 * count, 2, dtype=np.int64) * np.int64(0x5851F42D4C957F2D)
+    return odd ^ (odd >> 31)
 
 
 def seeds_of(images):
@@ -101,8 +150,10 @@ def seeds_of(images):
 
     With it, estimates that need noise (an ELBO, a corrupted test image) are functions of the image alone.
     """
+    operations = _OPERATIONS.get()
+    if operations:
+        return operations.seeds_of(images)
     levels = tf.cast(tf.round(tf.cast(images, tf.float32) * 255.0), tf.int64)
     levels = tf.reshape(levels, (tf.shape(levels)[0], math.prod(images.shape[1:])))
-    weights = tf.range(1, 2 * levels.shape[1], 2, dtype=tf.int64) * tf.constant(0x5851F42D4C957F2D, tf.int64)
-    total = tf.reduce_sum((levels + 1) * _fold(weights, 31), axis=1)
+    total = tf.reduce_sum((levels + 1) * weights(levels.shape[1]), axis=1)
     return tf.bitwise.bitwise_and(_fold(total, 29), tf.int64.max)

@@ -13,6 +13,7 @@ from tfgen.cli.lazy import (
     check,
     configuration,
     data,
+    edge,
     evaluation,
     export,
     features,
@@ -27,6 +28,7 @@ from tfgen.verbs import verbs_of
 
 EXTRACTORS = {"classifier": lambda dataset: features.classifier(dataset),
               "inception_v3": lambda dataset: features.inception_v3()}
+SAVED_MODEL = "saved_model"
 
 
 def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
@@ -73,8 +75,13 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                 help="Rows of the requests with which a server warms up, one per signature and size; none: no "
                      "warm-up.")] = "1,8,32",
             check_: Annotated[bool, typer.Option(
-                "--check", help="Afterwards run every signature in TensorFlow's C++ loader, see check-export.")] = False):
+                "--check", help="Afterwards run every signature in TensorFlow's C++ loader, see check-export.")] = False,
+            format_: Annotated[str, typer.Option(
+                "--format", help="saved_model, or that of an edge runtime: onnx, openvino, litert, tfjs. --to is then the "
+                                 "folder of the files.")] = "saved_model"):
     """Writes a SavedModel for TF Serving, one signature per verb, and verifies it.
+
+    An edge runtime gets the verbs that it computes as the model does; the others are named with the reason (exit code 1).
 
     Example: tfgen export runs/x --to saved_models/vae
     """
@@ -82,6 +89,13 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     if (to / "run.json").exists():
         raise UserError(f"expected a folder of exports for --to, {to} holds a run: choose another, such as "
                         f"saved_models/{to.name}")
+    if format_ != SAVED_MODEL:
+        # Before the run is opened: what is missing is said at once.
+        edge.runtime_of(format_)
+        given = {"--version": version is not None, "--precision": precision != "float32", "--xla": xla, "--check": check_}
+        if any(given.values()):
+            raise UserError(f"{next(name for name in given if given[name])} expects --format saved_model, received "
+                            f"{format_}: leave it out")
     model, settings = runs.open_run(run)
     about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
     about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", data.reading(settings["data"]))}
@@ -92,10 +106,25 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
         about["threshold"] = calibration.calibrate(model, runs.load_data(settings), fpr)
         print("threshold {threshold:.6g}: a false positive rate of at most {asked_fpr:g} on average, from {held_out} "
               "held-out normal images".format(**about["threshold"]))
+    if format_ != SAVED_MODEL:
+        export_edge(model, to, format_, form, about)
+        return
     path = export.export(model, to, version, about, form=form)
     print(f"wrote {path}: {', '.join(form.names(verbs_of(model)))}")
     if check_:
         report([path])
+
+
+def export_edge(model, to, format_, form, about):
+    """Writes an edge export and prints what became of each verb; raises a `Failure` if one is refused."""
+    verdicts = edge.export_edge(model, to, format_, form.signatures, about)
+    for name, verdict in verdicts.items():
+        print(f"{name:16}{verdict.text}")
+    kept = [name for name, verdict in verdicts.items() if not verdict.refused]
+    print(f"wrote {to}: {', '.join(kept)}")
+    if len(kept) < len(verdicts):
+        raise Failure(f"{len(verdicts) - len(kept)} of {len(verdicts)} verbs are refused by {format_} and left out, the "
+                      f"others are kept in {to}; --signatures {','.join(kept)} asks for these alone")
 
 
 def form_of(signatures, precision, xla, warmup_batch_sizes):

@@ -86,6 +86,6 @@ class TruncatedNormal(Normal):
 
     def seeded(self, seeds, dim, truncation=6.0):
         bound = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seeds))[:, None]
-        low = 0.5 * tf.math.erfc(bound * 0.5**0.5)
+        low = noise.normal_tail(bound)
         return tf.clip_by_value(
-            tf.math.ndtri(low + noise.uniform(seeds, (dim,), noise.LATENT) * (1.0 - 2.0 * low)), -bound, bound)
+            noise.normal_quantile(low + noise.uniform(seeds, (dim,), noise.LATENT) * (1.0 - 2.0 * low)), -bound, bound)

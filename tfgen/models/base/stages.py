@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfgen import frozen
 from tfgen.errors import require
 
 
@@ -43,7 +44,7 @@ class Stages:
         raise NotImplementedError(f"{type(self).__name__} must define stage_at(step)")
 
     def by_stage(self, function, *arguments):
-        """Result of `function` for the current stage, selected in the graph."""
+        """Result of `function` for the current stage, selected in the graph, or now in a graph of frozen weights."""
         def branch(stage):
             def run():
                 before = self._stage
@@ -56,7 +57,14 @@ class Stages:
 
         if self.stages == 1:
             return function(*arguments)
-        return tf.switch_case(self.stage_at(tf.convert_to_tensor(self.step)), list(map(branch, range(self.stages))))
+
+        def current():
+            return self.stage_at(tf.convert_to_tensor(self.step))
+
+        known = frozen.known(current)
+        if known is not None:
+            return branch(int(known))()
+        return tf.switch_case(current(), list(map(branch, range(self.stages))))
 
     @property
     def stage(self):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import frozen, noise
 from tfgen.distributions.likelihoods import per_image
 from tfgen.errors import require
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
@@ -212,7 +212,8 @@ class Diffusion(GenerativeModel):
         guidance: (B, 1, 1, 1), or None for 1; known: (x_0, masks) of pixels that are given; seeds: of noise on the way.
         """
         def denoise(x, sigma):
-            clean, mix = self.traced(x, sigma, label, guidance)
+            # Edge runtimes have no functions to call.
+            clean, mix = (self.estimate if frozen.active() else self.traced)(x, sigma, label, guidance)
             return Estimate(clean if known is None else tf.where(known[1], known[0], clean), mix)
 
         def drawn(number):
@@ -223,13 +224,17 @@ class Diffusion(GenerativeModel):
     def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None, visits=1):
         """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
         rows = tf.shape(seeds)[0]
-        names = tf.broadcast_to(tf.convert_to_tensor(self.sampler if sampler is None else sampler), [rows])
-        choice = tokens_of(names, list(denoising.SAMPLERS), 1, "the option sampler")[:, 0] - 1
+        sampler = self.sampler if sampler is None else sampler
+        if isinstance(sampler, str) and sampler in denoising.SAMPLERS:
+            step = denoising.SAMPLERS[sampler]
+        else:
+            names = tf.broadcast_to(tf.convert_to_tensor(sampler), [rows])
+            step = denoising.chosen(tokens_of(names, list(denoising.SAMPLERS), 1, "the option sampler")[:, 0] - 1)
         steps, level = self.way(rows, steps, 0.0 if strength is None else 1.0 - per_row(strength, rows))
         start = per_image(level(0)) * noise.normal(seeds, self.image_shape, noise.LATENT)
         guidance = per_image(per_row(self.guidance if guidance is None else guidance, rows))
-        return image_of(self.integrated(start if x is None else x + start, level, steps, denoising.chosen(choice),
-                                        label, guidance, known, seeds, visits))
+        return image_of(self.integrated(start if x is None else x + start, level, steps, step, label, guidance, known, seeds,
+                                        visits))
 
     def sample(self, seeds, sampler=None, steps=None, label=None, guidance=None):
         """Images drawn from noise.
