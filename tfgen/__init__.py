@@ -26,6 +26,7 @@ if not _start.COMMAND:
         models,
         networks,
         noise,
+        optimizers,
         pictures,
         recipes,
         runs,
@@ -85,5 +86,5 @@ __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE
            "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
            "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE", "__version__", "coordinates", "data", "detection",
            "distributions", "doctor", "evaluation", "figures", "latent", "layers", "losses", "metrics", "models", "networks",
-           "noise", "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning",
-           "verbs"]
+           "noise", "optimizers", "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys",
+           "tuning", "verbs"]

@@ -13,11 +13,13 @@ from tfgen.models.diffusion import (
     Velocity,
 )
 from tfgen.networks import diffusion_unet
+from tfgen.optimizers import Muon
 from tfgen.recipes.hyperparameters import classes, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.samplers.noise_levels import CosineBetas, KarrasLevels, LinearBetas, StraightLevels
 
 FRECHET = ("val_frechet_distance", "min")
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": Muon}
 PREDICTIONS = {"epsilon": Epsilon, "clean": Clean, "velocity": Velocity}
 
 
@@ -40,8 +42,9 @@ def sampling(hp, steps=20, sampler="dpm"):
 
 
 def compiled(model, hp, rate):
-    """Compiles with Adam and, if asked, a warm-up and a decay."""
-    model.compile(keras.optimizers.Adam(scheduled_rate(hp, rate)))
+    """Compiles with Adam or Muon and, if asked, a warm-up and a decay."""
+    optimizer = OPTIMIZERS[hp.Choice("optimizer", list(OPTIMIZERS), default="adam")]
+    model.compile(optimizer(scheduled_rate(hp, rate)))
     return model
 
 

@@ -1,0 +1,65 @@
+"""Muon: its factor against the singular value decomposition, its step against float64, and Adam for the rest."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, is_matrix, orthogonalised
+
+
+def iterated(matrix):
+    """U p(S) V^T in float64: the iterations on singular values alone."""
+    u, s, v = np.linalg.svd(np.float64(matrix), full_matrices=False)
+    s, (a, b, c) = s / np.sqrt(np.sum(s**2)), QUINTIC
+    for _ in range(ITERATIONS):
+        s = a * s + b * s**3 + c * s**5
+    return u * s @ v, s
+
+
+@pytest.mark.parametrize("shape", [(40, 20), (20, 40), (30, 30), (200, 16)])
+def test_the_orthogonal_factor(shape):
+    matrix = np.random.default_rng(0).normal(size=shape).astype("float32")
+    wanted, values = iterated(matrix)
+    np.testing.assert_allclose(orthogonalised(matrix), wanted, atol=2e-5)
+    # What it is for: singular values near 1.
+    assert 0.65 < np.median(values) < 1.25
+
+
+def test_directions_without_gradient_stay_still():
+    left, right = (np.random.default_rng(seed).normal(size=(30, 2)) for seed in (1, 2))
+    made = np.array(orthogonalised((left @ right.T).astype("float32")))
+    assert np.linalg.svd(made)[1][2:].max() < 2e-3
+    assert np.abs(np.array(orthogonalised(np.zeros((30, 20), np.float32)))).max() == 0
+
+
+def test_a_step_of_a_kernel_and_of_a_bias():
+    rng, rate, momentum = np.random.default_rng(0), 0.01, 0.9
+    kernel = keras.Variable(rng.normal(size=(3, 3, 4, 20)), dtype="float32", name="kernel")
+    bias, adam_bias = (keras.Variable(np.zeros(20), dtype="float32", name="bias") for _ in range(2))
+    muon, adam = Muon(rate, momentum), keras.optimizers.Adam(rate, beta_2=0.99)
+    assert is_matrix(kernel) and not is_matrix(bias)
+    value, mean = np.float64(kernel.numpy()), 0.0
+    for _ in range(3):
+        gradient, of_bias = rng.normal(size=kernel.shape), rng.normal(size=20)
+        muon.apply([np.float32(gradient), np.float32(of_bias)], [kernel, bias])
+        adam.apply([np.float32(of_bias)], [adam_bias])
+        mean = momentum * mean + (1 - momentum) * gradient
+        step = iterated((momentum * mean + (1 - momentum) * gradient).reshape(36, 20))[0]
+        value -= 0.2 * rate * np.sqrt(36) * step.reshape(kernel.shape)
+    np.testing.assert_allclose(kernel.numpy(), value, atol=1e-6)
+    np.testing.assert_array_equal(bias.numpy(), adam_bias.numpy())
+    # Updates of the root mean square of Adam's, which is at most about the rate.
+    assert 0.1 * rate < np.sqrt(np.mean(step**2)) * 0.2 * rate * 6 < 0.3 * rate
+
+
+def test_which_variables_are_matrices():
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((8,), dtype="int32"), layers.Embedding(20, 16), layers.Conv1D(16, 3),
+                              layers.LayerNormalization(), layers.Conv1D(4, 3)])
+    assert [is_matrix(variable) for variable in model.trainable_variables] == [False, True] + 5 * [False]
+
+
+def test_a_config_makes_the_same_optimizer():
+    made = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Muon(0.02, 0.8, beta_1=0.7)))
+    assert type(made) is Muon and (made.momentum, made.beta_1, made.beta_2) == (0.8, 0.7, 0.99)
+    assert float(made.learning_rate) == pytest.approx(0.02)

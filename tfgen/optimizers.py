@@ -1,0 +1,76 @@
+"""Optimizers that Keras lacks."""
+
+import math
+
+import keras
+from keras import ops
+
+# Coefficients and number of Jordan's iterations: singular values of 0.01 to 1 end within 0.7 ... 1.2.
+QUINTIC, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
+LEAST_SIDE = 16
+
+
+def orthogonalised(matrix):
+    """U V^T, approximately, of a matrix U S V^T (m, n): Newton-Schulz iterations X <- X (a + b A + c A^2), A = X^T X.
+
+    As all factors are polynomials of the first A, they are multiplied together before they meet the matrix.
+    """
+    a, b, c = QUINTIC
+    tall = matrix.shape[0] >= matrix.shape[1]
+    x = matrix if tall else ops.transpose(matrix)
+    x = x / (ops.norm(x) + 1e-7)
+    gram, unit = ops.matmul(ops.transpose(x), x), ops.eye(x.shape[1], dtype=x.dtype)
+    product = unit
+    for _ in range(ITERATIONS):
+        factor = a * unit + b * gram + c * ops.matmul(gram, gram)
+        product, gram = ops.matmul(product, factor), ops.matmul(ops.matmul(gram, factor), factor)
+    x = ops.matmul(x, product)
+    return x if tall else ops.transpose(x)
+
+
+def is_matrix(variable):
+    """Whether Muon moves a variable: a kernel that is a matrix of at least 16 x 16, no table of embeddings."""
+    rows, columns = (math.prod(variable.shape[:-1]), variable.shape[-1]) if len(variable.shape) > 1 else (0, 0)
+    return min(rows, columns) >= LEAST_SIDE and "embedding" not in variable.path
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Muon(keras.optimizers.Adam):
+    """Muon (Jordan et al., 2024): kernels move by the orthogonal factor of their momentum, other variables by Adam.
+
+    A kernel (..., n) counts as the matrix (m, n) of its rows, m the product of its leading axes, so that of a convolution is
+    (height * width * inputs, outputs). With its gradient G and learning rate r, a step is
+
+        M <- mu M + (1 - mu) G
+        W <- W - 0.2 r sqrt(max(m, n)) orthogonalised(mu M + (1 - mu) G)
+
+    The factor 0.2 sqrt(max(m, n)) gives updates the root mean square of Adam's (Liu et al., 2025, arXiv:2502.16982), so that
+    one rate suits both. `keras.optimizers.Muon` leaves the kernels of convolutions to Adam.
+
+    Args:
+        learning_rate: a rate > 0, or a schedule.
+        momentum: mu, in [0, 1).
+        others: as for `keras.optimizers.Adam`.
+    """
+
+    def __init__(self, learning_rate=1e-3, momentum=0.95, beta_2=0.99, name="muon", **others):
+        super().__init__(learning_rate, beta_2=beta_2, name=name, **others)
+        self.momentum = momentum
+
+    def build(self, variables):
+        super().build(variables)
+        self.of_matrices = [is_matrix(variable) for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        if not self.of_matrices[index]:
+            return super().update_step(gradient, variable, learning_rate)
+        gradient, mean = ops.cast(gradient, variable.dtype), self._momentums[index]
+        self.assign_add(mean, (1.0 - self.momentum) * (gradient - mean))
+        ahead = self.momentum * mean + (1.0 - self.momentum) * gradient
+        matrix = ops.reshape(ahead, (-1, variable.shape[-1]))
+        scale = 0.2 * math.sqrt(max(matrix.shape)) * ops.cast(learning_rate, variable.dtype)
+        self.assign_sub(variable, scale * ops.reshape(orthogonalised(matrix), variable.shape))
+
+    def get_config(self):
+        return super().get_config() | {"momentum": self.momentum}
