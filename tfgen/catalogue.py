@@ -51,19 +51,28 @@ def spec_for(view, spec):
                                focal=float(max(spec.image_shape[:2])) if posed else None)
 
 
-def made():
-    """The rows, of recipes that are built now."""
+def row(recipe, values=None):
+    """The row of a recipe, from a model that is built now.
+
+    Args:
+        values: {hyperparameter: value} of that model, whose verbs they must not change; None: the defaults.
+    """
     import keras_tuner
 
-    from tfgen import data, recipes, verbs
+    from tfgen import data, verbs
 
-    digits, found = data.load("digits").spec, []
-    for recipe in sorted(recipes.RECIPES.values(), key=lambda recipe: FAMILIES.index(recipe.family)):
-        model, hp = recipe.build_with(keras_tuner.HyperParameters(), spec_for(recipe.view, digits))
-        found.append({"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
-                      "verbs": verbs.verbs_of(model), "view": recipe.view, "objective": list(recipe.objective),
-                      "hyperparameters": hp.chosen()})
-    return found
+    spec = spec_for(recipe.view, data.load("digits").spec)
+    model, given = recipe.build_with(keras_tuner.HyperParameters(), spec, values)
+    return {"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
+            "verbs": verbs.verbs_of(model), "view": recipe.view, "objective": list(recipe.objective),
+            "hyperparameters": given.asked}
+
+
+def made():
+    """The rows, of recipes that are built now."""
+    from tfgen import recipes
+
+    return [row(recipe) for recipe in sorted(recipes.RECIPES.values(), key=lambda recipe: FAMILIES.index(recipe.family))]
 
 
 def verbs_page():

@@ -19,22 +19,26 @@ class Given:
         hp: `keras_tuner.HyperParameters` of a trial, or without values.
         values: {hyperparameter: value or its text}; not searched.
         steps: function batches_per_step -> number of training steps, >= 1; None: unknown.
+
+    Attributes:
+        asked: {hyperparameter: default} of those that the recipe asked for, in the order of asking.
     """
 
     def __init__(self, hp, values=None, steps=None):
         self.hp = hp
         self.given = dict(values or {})
         self.steps = steps
-        self.asked = []
+        self.asked = {}
 
     def __getattr__(self, name):
         return getattr(self.hp, name)
 
     def _ask(self, kind, name, *arguments, **options):
-        self.asked.append(name)
+        parameter = getattr(kinds, kind)(name, *arguments, **options)
+        self.asked.setdefault(name, parameter.default)
         if name not in self.given:
             return getattr(self.hp, kind)(name, *arguments, **options)
-        return self.hp.Fixed(name, parse(getattr(kinds, kind)(name, *arguments, **options), self.given[name]))
+        return self.hp.Fixed(name, parse(parameter, self.given[name]))
 
     def Int(self, name, *arguments, **options):
         return self._ask("Int", name, *arguments, **options)
@@ -54,7 +58,7 @@ class Given:
     def Steps(self, name, default=0):
         """A number of steps, 0 ... 100,000,000: the given value, else `default`. Searches do not vary it."""
         if name in self.given:
-            return self.Int(name, 0, 100_000_000)
+            return self.Int(name, 0, 100_000_000, default=default)
         self.Fixed(name, default)
         # A search's first trial has registered its own value, which may not be that of this one.
         self.hp.values[name] = default
@@ -71,10 +75,9 @@ class Given:
 
     def check(self, recipe):
         """Raises a `UserError` for a given value that the recipe did not ask for."""
-        asked = list(dict.fromkeys(self.asked))
-        if unknown := [name for name in self.given if name not in asked]:
-            raise UserError(f"recipe '{recipe}' has no hyperparameter '{unknown[0]}'{did_you_mean(unknown[0], asked)}; "
-                            f"with these values it has {', '.join(asked)}")
+        if unknown := [name for name in self.given if name not in self.asked]:
+            raise UserError(f"recipe '{recipe}' has no hyperparameter '{unknown[0]}'{did_you_mean(unknown[0], self.asked)}; "
+                            f"with these values it has {', '.join(self.asked)}")
 
     def chosen(self):
         """{hyperparameter: value} of all hyperparameters that the recipe asked for."""
