@@ -27,9 +27,11 @@ from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES, STEPS, BATCH_SIZE = 30.0, 4400, 32
-SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "learning_rate": 1e-3,
-            "cosine_decay": True, "warmup_steps": 200, "ema": 0.999}
+MINUTES, STEPS, BATCH_SIZE = 30.0, 7400, 16
+# Those of apps/diffusion_steps.py.
+SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
+            "level_deviation": 1.4, "largest_sigma": 40.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
+            "warmup_steps": 200, "ema": 0.999}
 TINY = {"filters": 4, "residual_blocks": 1}
 WEIGHTS, SHOWN = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0), (0.0, 1.0, 1.5, 3.0)
 
