@@ -63,3 +63,16 @@ def test_a_config_makes_the_same_optimizer():
     made = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Muon(0.02, 0.8, beta_1=0.7)))
     assert type(made) is Muon and (made.momentum, made.beta_1, made.beta_2) == (0.8, 0.7, 0.99)
     assert float(made.learning_rate) == pytest.approx(0.02)
+
+
+def test_a_loaded_model_trains_on_as_the_first(tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 6, 6, 4)).astype("float32")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6, 6, 4)), keras.layers.Conv2D(16, 3), keras.layers.Conv2D(16, 3)])
+    model.compile(Muon(0.01), "mse")
+    target = np.ones((8, 2, 2, 16), "float32")
+    model.fit(x, target, epochs=3, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    first, second = (which.fit(x, target, epochs=2, verbose=0).history["loss"] for which in (model, loaded))
+    assert first == second and first[1] < first[0]
