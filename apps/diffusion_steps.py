@@ -31,7 +31,7 @@ MINUTES, STEPS, BATCH_SIZE = 30.0, 7600, 16
 SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
             "level_deviation": 1.4, "largest_sigma": 40.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
             "warmup_steps": 200, "ema": 0.999}
-TINY = {"filters": 4, "residual_blocks": 1}
+TINY = {"filters": 4, "residual_blocks": 1, "grids": 1}
 # Steps of each sampler; `heun` calls the network twice per step, but once in the last.
 WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (20, 100)}
 REFERENCE = ("ddim", 1000)

@@ -32,7 +32,7 @@ MINUTES, STEPS, BATCH_SIZE = 30.0, 7400, 16
 SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
             "level_deviation": 1.4, "largest_sigma": 40.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
             "warmup_steps": 200, "ema": 0.999}
-TINY = {"filters": 4, "residual_blocks": 1}
+TINY = {"filters": 4, "residual_blocks": 1, "grids": 1}
 WEIGHTS, SHOWN = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0), (0.0, 1.0, 1.5, 3.0)
 
 

@@ -37,13 +37,13 @@ def lower_half(shape):
 
 def main(
     folder: Annotated[pathlib.Path, typer.Option(help="folder of apps/diffusion_steps.py")] = pathlib.Path("runs/diffusion"),
-    n: Annotated[int, typer.Option(help="images whose lower halves are filled in, to be judged by the classifier")] = 1000,
+    n: Annotated[int, typer.Option(help="images whose lower halves are filled in, to be judged by the classifier")] = 500,
     fast: Annotated[bool, typer.Option(help="digits, tiny networks, seconds; no record is written")] = False,
 ):
     """Draws the picture, and measures whether completed images are of the class of their upper half."""
     dataset = data.load("digits" if fast else "fashion_mnist")
     if fast:
-        model, steps, n = recipes.find("edm").model(dataset.spec, filters=4, residual_blocks=1), 3, 20
+        model, steps, n = recipes.find("edm").model(dataset.spec, filters=4, residual_blocks=1, grids=1), 3, 20
     else:
         require((folder / "edm.keras").exists(), f"expected a model in {folder}, found none: run "
                                                  "apps/diffusion_steps.py --only-train")
