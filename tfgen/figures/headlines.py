@@ -229,7 +229,8 @@ HEADLINES = {
         labels={"reference": "distance after 1,000 steps, validation images",
                 "best of 20 calls": "least distance after at most 20 network calls, validation images",
                 "best over reference": "the latter over the former", "least calls": "its network calls",
-                "kernel_distance edm": "kernel distance, test images"}),
+                "kernel_distance edm": "kernel distance, test images"},
+        targets={"frechet_distance edm": "<=frechet_distance edm", "best over reference": "<=best over reference"}),
     "guide_by_labels": Headline(
         "Diffusion models of labels, Fashion-MNIST",
         "share of 1,000 samples that a classifier takes for the class asked for; higher is better",
@@ -239,7 +240,7 @@ HEADLINES = {
         targets={"class_agreement": "class_agreement"}),
     "paint_with_diffusion": Headline(
         "Lower halves filled in by a diffusion model, Fashion-MNIST",
-        "share of 1,000 completed test images that a classifier takes for the image's own class; higher is better",
+        "share of 500 completed test images that a classifier takes for the image's own class; higher is better",
         {"edm": "class_agreement completed"},
         {"upper halves alone": "class_agreement upper halves", "test images": "class_agreement test images"}),
     "captions": Headline(
