@@ -29,7 +29,7 @@ from tfgen.verbs.live import Live  # noqa: E402
 
 MINUTES, STEPS, BATCH_SIZE = 30.0, 7600, 16
 SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
-            "level_deviation": 1.4, "largest_sigma": 40.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
+            "level_deviation": 1.4, "largest_sigma": 160.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
             "warmup_steps": 200, "ema": 0.999}
 TINY = {"filters": 4, "residual_blocks": 1, "grids": 1}
 # Of the toolkit's best before, vqgan (apps/images_from_codes.py): the Fréchet distance that is to be beaten.
