@@ -52,6 +52,7 @@ if not _start.COMMAND:
         AnomalyAutoencoder,
         AnomalyVAE,
         Autoencoder,
+        AutoguidedDiffusion,
         Autoregressive,
         CodePrior,
         CycleGAN,
@@ -80,11 +81,11 @@ if not _start.COMMAND:
     from tfgen.runs import doctor, tuning
     from tfgen.serialization import serializable
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
-           "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion", "DiscreteDiffusion", "EBGAN", "FAnoGAN",
-           "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN",
-           "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE", "__version__", "coordinates", "data", "detection",
-           "distributions", "doctor", "evaluation", "figures", "latent", "layers", "losses", "metrics", "models", "networks",
-           "noise", "optimizers", "pictures", "recipes", "runs", "samplers", "schedules", "serializable", "serving", "toys",
-           "tuning", "verbs"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "AutoguidedDiffusion",
+           "Autoregressive", "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion",
+           "DiscreteDiffusion", "EBGAN", "FAnoGAN", "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel",
+           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter",
+           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE", "__version__",
+           "coordinates", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent", "layers",
+           "losses", "metrics", "models", "networks", "noise", "optimizers", "pictures", "recipes", "runs", "samplers",
+           "schedules", "serializable", "serving", "toys", "tuning", "verbs"]

@@ -13,7 +13,7 @@ from tfgen.models.detectors import (
     RegionInpainter,
     SkipGANomaly,
 )
-from tfgen.models.diffusion import Diffusion, DiscreteDiffusion, GuidedDiffusion
+from tfgen.models.diffusion import AutoguidedDiffusion, Diffusion, DiscreteDiffusion, GuidedDiffusion
 from tfgen.models.fields import GON, Field, NeRF
 from tfgen.models.flows import Flow
 from tfgen.models.gans import (
@@ -31,8 +31,8 @@ from tfgen.models.gans import (
 from tfgen.models.translation import CycleGAN, Pix2Pix
 from tfgen.models.vector_quantised import DALLE, VQGAN, VQVAE, CodePrior
 
-__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "Autoregressive", "BEGAN",
-           "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion", "DiscreteDiffusion", "EBGAN", "FAnoGAN",
-           "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel", "GuidedDiffusion", "HierarchicalVAE", "InfoGAN",
-           "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder",
-           "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]
+__all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "AutoguidedDiffusion",
+           "Autoregressive", "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion",
+           "DiscreteDiffusion", "EBGAN", "FAnoGAN", "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel",
+           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter",
+           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]

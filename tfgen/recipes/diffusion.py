@@ -3,6 +3,7 @@
 import keras
 
 from tfgen.models.diffusion import (
+    AutoguidedDiffusion,
     Clean,
     Diffusion,
     DiscreteDiffusion,
@@ -14,7 +15,7 @@ from tfgen.models.diffusion import (
 )
 from tfgen.networks import diffusion_unet
 from tfgen.optimizers import Muon
-from tfgen.recipes.hyperparameters import classes, scheduled_rate
+from tfgen.recipes.hyperparameters import classes, first_stage, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.samplers.noise_levels import CosineBetas, KarrasLevels, LinearBetas, StraightLevels
 
@@ -76,8 +77,15 @@ def ddpm(hp, spec):
 
 @recipe(family="diffusion", paper="arXiv:2206.00364", objective=FRECHET)
 def edm(hp, spec):
-    """EDM (Karras et al., 2022): inputs and targets of variance 1 at each level, levels from a log-normal, Heun's rule."""
-    model = Diffusion(network(hp, spec, 0.13), *karras(hp), **sampling(hp, 18, "heun"))
+    """EDM (Karras et al., 2022): inputs and targets of variance 1 at each level, levels from a log-normal, Heun's rule.
+
+    With `early_share`, the weights after that share of the training are kept and guide the model (Karras et al., 2024).
+    """
+    parts = network(hp, spec, 0.13), *karras(hp)
+    if early := first_stage(hp, "early_share", default=0.0):
+        model = AutoguidedDiffusion(*parts, early, hp.Float("guidance", 0.0, 20.0, default=2.0), **sampling(hp, 18, "heun"))
+    else:
+        model = Diffusion(*parts, **sampling(hp, 18, "heun"))
     return compiled(model, hp, 1e-3)
 
 

@@ -96,9 +96,9 @@ class Diffusion(GenerativeModel):
         """[scaled images, ln(sigma) / 4] of images at levels (B, 1, 1, 1)."""
         return [self.parametrisation.coefficients(sigma)[2] * x, 0.25 * ops.log(ops.reshape(sigma, (-1,)))]
 
-    def outputs(self, x, sigma, label=None, training=False):
-        """The network's output for images at levels sigma (B, 1, 1, 1): float32 (B, H, W, C')."""
-        network = self.network if training or not self.ema else self.ema_network
+    def outputs(self, x, sigma, label=None, training=False, network=None):
+        """Output of the network (None: the model's) for images at levels sigma (B, 1, 1, 1): float32 (B, H, W, C')."""
+        network = network or (self.network if training or not self.ema else self.ema_network)
         inputs = self.network_inputs(x, sigma)
         if self.num_classes and label is None:
             label = tf.fill(tf.shape(x)[:1], self.num_classes)
