@@ -4,15 +4,18 @@
     python apps/diffusion_steps.py --only-train     # the training alone; a later call measures it
     python apps/diffusion_steps.py --fast           # digits, tiny networks, seconds
 
-Every point draws the same seeds from the same weights, so that differences come from the sampler alone. Budget: CPU time of
-this process in training, one thread for TensorFlow's operations, without tracing. Settings were chosen on the validation
-split, on which the curves are; the distance of 10,000 samples is on the test split.
+Every point draws the same seeds from the same weights, so that differences come from the sampler alone. Guided samples are
+led on from the model's own early state, which calls the network twice; the distance on the test split is theirs. Budget: CPU
+time of this process in training, one thread for TensorFlow's operations, without tracing. Settings were chosen on the
+validation split, on which the curves are; the distance of 10,000 samples is on the test split.
 """
 
 import os
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
+import dataclasses  # noqa: E402
+import functools  # noqa: E402
 import pathlib  # noqa: E402
 from typing import Annotated  # noqa: E402
 
@@ -27,43 +30,63 @@ from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-MINUTES, STEPS, BATCH_SIZE = 30.0, 7600, 16
+MINUTES, STEPS, BATCH_SIZE = 30.0, 7500, 16
 SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
             "level_deviation": 1.4, "largest_sigma": 160.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
-            "warmup_steps": 200, "ema": 0.999}
-TINY = {"filters": 4, "residual_blocks": 1, "grids": 1}
+            "warmup_steps": 200, "ema": 0.999, "early_share": 0.15}
+TINY = {"filters": 4, "residual_blocks": 1, "grids": 1, "early_share": 0.5, "total_steps": 20}
+# Of the model over its early state; with 1 there is no guidance.
+GUIDANCE = 1.5
 # Of the toolkit's best before, vqgan (apps/images_from_codes.py): the Fréchet distance that is to be beaten.
 BEST = 10.67
 # Steps of each sampler; `heun` calls the network twice per step, but once in the last.
 WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (20, 100)}
+GUIDED = {"dpm": (5, 10, 20)}
 REFERENCE = ("ddim", 1000)
 
 
-def calls(sampler, steps):
-    """Network calls of a sample."""
-    return 2 * steps - 1 if sampler == "heun" else steps
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How samples are drawn; with guidance, the model and its early state are called."""
+
+    sampler: str
+    steps: int
+    guidance: float = 1.0
+
+    @property
+    def calls(self):
+        """Network calls of a sample."""
+        each = 2 * self.steps - 1 if self.sampler == "heun" else self.steps
+        return each if self.guidance == 1.0 else 2 * each
+
+    @property
+    def name(self):
+        return self.sampler if self.guidance == 1.0 else f"{self.sampler}, guided"
+
+    def sample(self, live, seeds):
+        return live("sample", seeds, sampler=self.sampler, steps=self.steps, guidance=self.guidance)
 
 
-def measure(live, dataset, extractor, ways, n, seed=0):
-    """[{"sampler", "steps", "calls", "frechet_distance"}] on the validation split, n samples each, the same seeds."""
-    rows = []
-    for sampler, steps in ways:
-        found = samples.of_samples(lambda seeds: live("sample", seeds, sampler=sampler, steps=steps), dataset,  # noqa: B023
-                                   extractor, "validation", n, seed)
-        rows.append({"sampler": sampler, "steps": steps, "calls": calls(sampler, steps),
-                     "frechet_distance": found["frechet_distance"]})
-        print(f"{sampler:10} {steps:4} steps {rows[-1]['calls']:4} calls: {found['frechet_distance']:.2f}", flush=True)
-    return rows
+def ways_of(steps_of, guidance=1.0):
+    """[Way] from {sampler: numbers of steps}."""
+    return [Way(sampler, steps, guidance) for sampler, each in steps_of.items() for steps in each]
+
+
+def measure(live, dataset, extractor, way, n, seed=0):
+    """{"sampler", "steps", "guidance", "calls", "frechet_distance"} of n samples beside validation images."""
+    found = samples.of_samples(functools.partial(way.sample, live), dataset, extractor, "validation", n, seed)
+    print(f"{way.name:12} {way.steps:4} steps {way.calls:4} calls: {found['frechet_distance']:.2f}", flush=True)
+    return dataclasses.asdict(way) | {"calls": way.calls, "frechet_distance": found["frechet_distance"]}
 
 
 def draw(path, rows, reference, tiles):
-    """Draws distance against calls, and below it images of the same seeds."""
+    """Draws distance against calls from {Way: row}, and below it images of the same seeds."""
     figure = plots.new_figure(9.0, 7.5)
     upper, lower = figure.subfigures(2, 1, height_ratios=[4.2, 3.3])
     axes = upper.add_subplot()
-    for sampler in dict.fromkeys(row["sampler"] for row in rows):
-        points = sorted((row["calls"], row["frechet_distance"]) for row in rows if row["sampler"] == sampler)
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.5, label=sampler)
+    for name in dict.fromkeys(way.name for way in rows):
+        points = sorted((way.calls, row["frechet_distance"]) for way, row in rows.items() if way.name == name)
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.5, label=name)
     axes.axhline(reference, color="0.4", linestyle="--", linewidth=1.0, label=f"{REFERENCE[0]}, {REFERENCE[1]:,} calls")
     axes.axhspan(0.9 * reference, 1.1 * reference, color="0.9", zorder=0)
     axes.set_xscale("log")
@@ -93,7 +116,7 @@ def main(
 ):
     """Trains EDM within the budget, then measures its samplers."""
     dataset = data.load("digits" if fast else "fashion_mnist")
-    n, ways = (100, [("dpm", 2), ("heun", 2)]) if fast else (n, [(name, k) for name, each in WAYS.items() for k in each])
+    n, plain, led = (100, {"dpm": (2,), "heun": (2,)}, {"dpm": (2,)}) if fast else (n, WAYS, GUIDED)
     values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
     model, cost = budget.kept(folder, "edm", recipes.find("edm"), dataset, rows, values, steps, again)
     if only_train:
@@ -101,31 +124,30 @@ def main(
     require(fast or cost["cpu_minutes"] <= MINUTES, f"expected a training of at most {MINUTES:g} CPU minutes, received "
                                                     f"{cost['cpu_minutes']}: lower STEPS and train with --again")
     live, extractor = Live(model), features.classifier(dataset)
-    rows = measure(live, dataset, extractor, ways, n)
-    reference = measure(live, dataset, extractor, [(REFERENCE[0], 10 if fast else REFERENCE[1])], n)[0]["frechet_distance"]
-    within = [row for row in rows if row["calls"] <= 20]
-    chosen = min(within, key=lambda row: row["frechet_distance"])
+    rows = {way: measure(live, dataset, extractor, way, n) for way in ways_of(plain) + ways_of(led, GUIDANCE)}
+    reference = measure(live, dataset, extractor, Way(REFERENCE[0], 10 if fast else REFERENCE[1]), n)["frechet_distance"]
+    chosen = min((way for way in ways_of(plain) if way.calls <= 20), key=lambda way: rows[way]["frechet_distance"])
     # The least of many distances is too small by chance: other seeds say what it is.
-    best, = measure(live, dataset, extractor, [(chosen["sampler"], chosen["steps"])], n, seed=1)
-    tiles = {f"{name}, {calls(name, steps)} calls": live("sample", np.arange(12), sampler=name, steps=steps)
-             for name, steps in (("ddim", 5), ("dpm", 5), ("dpm", 10), ("dpm", 20))}
+    best = measure(live, dataset, extractor, chosen, n, seed=1)
+    guided = dataclasses.replace(chosen, guidance=GUIDANCE)
+    tiles = {f"{way.name}, {way.calls} calls": way.sample(live, np.arange(12))
+             for way in (Way("ddim", 5), Way("dpm", 5), Way("dpm", 20), Way("dpm", 20, GUIDANCE))}
     picture = (folder if fast else records.RESULTS / "pictures") / "diffusion_steps.png"
     draw(picture, rows, reference, tiles)
     values = {"reference": reference, "best of 20 calls": best["frechet_distance"],
-              "best over reference": best["frechet_distance"] / reference, "least calls": best["calls"]}
+              "best over reference": best["frechet_distance"] / reference, "least calls": chosen.calls}
     if not fast:
-        test = samples.of_samples(lambda seeds: live("sample", seeds, sampler=best["sampler"], steps=best["steps"]), dataset,
-                                  extractor, "test", 10_000)
+        test = samples.of_samples(functools.partial(guided.sample, live), dataset, extractor, "test", 10_000)
         values |= {"frechet_distance edm": test["frechet_distance"], "kernel_distance edm": test["kernel_distance"]}
         records.record(
             "diffusion_steps", values, title=f"Samplers of a diffusion model, Fashion-MNIST, {MINUTES:g} CPU minutes",
-            command="python apps/diffusion_steps.py", seeds=[0], picture=picture.name, table=rows,
+            command="python apps/diffusion_steps.py", seeds=[0], picture=picture.name, table=[*rows.values()],
             budget={"cpu_minutes": MINUTES, "threads": 1, "without": "tracing", "samples": n} | cost,
             data={"name": "fashion_mnist", "split": "validation; frechet_distance edm: test"},
             extractor={key: test[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             marks={"frechet_distance edm": BEST, "best over reference": 1.1},
             published="none: distances over a classifier of the data compare only with each other")
-    print(f"best of at most 20 calls: {best['sampler']}, {best['calls']} calls, {values['best over reference']:.3f} times "
+    print(f"best of at most 20 calls: {chosen.name}, {chosen.calls} calls, {values['best over reference']:.3f} times "
           f"the distance of {REFERENCE[1]:,} steps\nwrote {picture}")
     return values
 

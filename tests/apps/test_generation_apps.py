@@ -102,7 +102,7 @@ def test_captions(app, tmp_path):
 
 def test_diffusion_apps(app, tmp_path):
     steps = app("diffusion_steps")
-    assert [steps.calls(name, 10) for name in ("dpm", "heun")] == [10, 19]
+    assert [steps.Way(*way).calls for way in (("dpm", 10), ("heun", 10), ("heun", 10, 2.0))] == [10, 19, 38]
     values = steps.main(fast=True, folder=tmp_path)
     assert values["best of 20 calls"] > 0 and values["least calls"] in (2, 3)
     assert Image.open(tmp_path / "diffusion_steps.png").size[0] > 400 and not list(tmp_path.glob("record*"))

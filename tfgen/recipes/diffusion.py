@@ -83,7 +83,7 @@ def edm(hp, spec):
     """
     parts = network(hp, spec, 0.13), *karras(hp)
     if early := first_stage(hp, "early_share", default=0.0):
-        model = AutoguidedDiffusion(*parts, early, hp.Float("guidance", 0.0, 20.0, default=2.0), **sampling(hp, 18, "heun"))
+        model = AutoguidedDiffusion(*parts, early, hp.Float("guidance", 0.0, 20.0, default=1.5), **sampling(hp, 18, "heun"))
     else:
         model = Diffusion(*parts, **sampling(hp, 18, "heun"))
     return compiled(model, hp, 1e-3)

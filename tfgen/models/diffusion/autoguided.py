@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfgen import frozen
 from tfgen.errors import require
 from tfgen.models.base.averages import copy_of, move_towards
 from tfgen.models.diffusion.denoiser import Diffusion, guided
@@ -19,8 +20,8 @@ class AutoguidedDiffusion(Diffusion):
         denoise(x, sigma) = early(x, sigma) + w (model(x, sigma) - early(x, sigma)):
 
     where a short training errs, a long one errs less in the same direction, and the difference leads on. The network is
-    called twice per level of noise, and once by `encode` and `decode`, which follow the model alone. (The authors' weaker
-    model has fewer channels, too, and so is another training.)
+    called twice per level of noise, but once where all weights are 1 and by `encode` and `decode`, which follow the model
+    alone. (The authors' weaker model has fewer channels, too, and so is another training.)
 
     Args:
         early_steps: steps of training after which the weights that samples are made with are kept as the early ones, >= 1;
@@ -63,5 +64,10 @@ class AutoguidedDiffusion(Diffusion):
         if guidance is None:
             return super().estimate(x, sigma)
         clean, mix = self.read(x, sigma, self.outputs(x, sigma))
-        early, _ = self.read(x, sigma, self.outputs(x, sigma, network=self.early_network))
-        return Estimate(self.held(guided(clean, early, guidance)), mix)
+
+        def led():
+            return guided(clean, self.read(x, sigma, self.outputs(x, sigma, network=self.early_network)).clean, guidance)
+
+        # Edge runtimes have no branches.
+        led = led() if frozen.active() else tf.cond(tf.reduce_all(guidance == 1.0), lambda: clean, led)
+        return Estimate(self.held(led), mix)
