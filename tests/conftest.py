@@ -1,9 +1,7 @@
 """One import of the library a process; few threads, so that two workers share two cores."""
 
 import atexit
-import ctypes
 import functools
-import gc
 import os
 import shutil
 import tempfile
@@ -16,6 +14,7 @@ atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
 import tfgen.catalogue  # noqa: E402, F401, I001
 
 import keras  # noqa: E402
+import memory  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
@@ -24,31 +23,6 @@ from tfgen.serving import native  # noqa: E402
 
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
-# What the libraries made at import stays: without this, every full collection walks it.
-gc.collect()
-gc.freeze()
-
-
-# Bytes that the process holds after the last full collection, and by how many it may grow before the next.
-held, GROWN = {"bytes": 0}, 2**29
-
-
-def resident():
-    """Bytes of memory that this process holds; 0 where that is not known."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def give_back():
-    """Returns freed memory to the system, where the C library can: graphs leave it in many small pieces."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
-
-
 def rewritten(request):
     """Whether TensorFlow rewrites the graphs of a test as it does for users, see `fresh_state`."""
     named = getattr(request.node, "callspec", None)
@@ -60,18 +34,14 @@ def fresh_state(request):
     """Every test starts from one seed and an empty Keras state, but those of one `case`, which restores its own state.
 
     Clearing the state or seeding TensorFlow drops every compiled kernel, and with them the optimised graphs of traced
-    functions. A full collection of garbage walks every object of every model alive, so one is asked for here only when the
-    process has grown by half a gigabyte: the graphs of one U-Net's verbs take twice as much.
+    functions.
 
     TensorFlow rewrites the graphs of each `case` as it does for users, but for those of U-Nets in loops, which take longest;
     those of the other tests run a few times, as they were traced.
     """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten(request)})
-    if resident() > held["bytes"] + GROWN:
-        gc.collect()
-        give_back()
-        held["bytes"] = resident()
     if "case" not in request.fixturenames:
+        memory.collect_if_grown()
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
     yield

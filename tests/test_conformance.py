@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import keras
+import memory
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -72,14 +73,22 @@ class Case:
         return self.model.fit(dataset(self.name, steps), epochs=epochs, verbose=0).history
 
 
-@functools.lru_cache(maxsize=1)  # the tests of one recipe run together, and its graphs are let go after them
+last = {"name": None}
+
+
+@functools.lru_cache(maxsize=1)  # the tests of one recipe run together
 def case_of(name):
-    keras.backend.clear_session(free_memory=False)
     return Case(name)
 
 
 @pytest.fixture
 def case(name):
+    if name != last["name"]:
+        # The graphs of the recipe before are let go.
+        case_of.cache_clear()
+        last["name"] = name
+        memory.collect_if_grown()
+        keras.backend.clear_session(free_memory=False)
     made = case_of(name)
     made.restart()
     return made
