@@ -1,0 +1,77 @@
+"""Tabs with a brush: completion of what is painted over, and reconstruction of spoiled images."""
+
+import gradio as gr
+import numpy as np
+
+from tfgen.ui import inputs, looks
+from tfgen.ui.canvas import PIXELS, canvas, covered
+from tfgen.ui.chooser import chooser, one
+from tfgen.ui.controls import components_of, of_options, read_options, title_of
+from tfgen.ui.outputs import picture
+from tfgen.ui.wiring import show
+
+PAINT = "#d03050"
+ERASED = 0.5  # grey, as `inpainting` learns it
+
+
+def completing(model, verb, opened):
+    """Fills the tab of a verb with masks: painted pixels are drawn anew; see `general.tab`."""
+    shape = model.live.image_shape
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            chosen, = chooser(model, "images").components
+            seeds = inputs.of_seeds(model, verb)
+            options = of_options(model, verb)
+        with gr.Column(scale=2, min_width=420):
+            strokes = canvas(chosen, "Paint over what is to be drawn anew", _brush(), shape, _lower_half(shape))
+        with gr.Column(scale=2, min_width=320):
+            image = picture(title_of(verb.name))
+
+    def answer(chosen, strokes, seed, count, *values):
+        x, seeds_ = one(chosen), seeds.read(seed, count)
+        masks = 1.0 - covered(strokes, shape)[None].astype(np.float32)
+        given = {"images": x, "masks": masks, "seeds": seeds_}
+        rows = inputs.rows_of([given[field.kind] for field in verb.inputs])
+        return [looks.sheet(model(verb.name, *rows, **read_options(options, values)), widest=560)]
+
+    show(model, opened, answer, [chosen, strokes, *seeds.components, *components_of(options)], [image])
+
+
+def spoiling(model, verb, opened):
+    """Fills the tab of a verb that reconstructs images: from noise and from what is painted over; see `general.tab`."""
+    shape = model.live.image_shape
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            chosen, = chooser(model, "images").components
+            noise = gr.Slider(0, 1, 0, step=0.01, label="Noise", info="Standard deviation of what is added to the picture")
+            options = of_options(model, verb)
+        with gr.Column(scale=2, min_width=420):
+            strokes = canvas(chosen, "Paint over what is to be grey", _brush(), shape)
+        with gr.Column(scale=2, min_width=320):
+            given = picture("Given")
+            image = picture(title_of(verb.name))
+
+    def answer(chosen, strokes, noise, *values):
+        x = spoiled(one(chosen)[0], covered(strokes, shape), noise)
+        made = model(verb.name, x[None], **read_options(options, values))[0]
+        return [looks.single(x, 320), looks.single(made, 320)]
+
+    show(model, opened, answer, [chosen, strokes, noise, *components_of(options)], [given, image])
+
+
+def spoiled(image, erased, noise):
+    """An image (H, W, C) with grey pixels where `erased` (H, W), and Gaussian noise elsewhere."""
+    drawn = np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
+    return np.where(erased[..., None], np.float32(ERASED), image + np.float32(noise) * drawn)
+
+
+def _brush():
+    return gr.Brush(default_size=28, colors=[PAINT], default_color=PAINT, color_mode="fixed")
+
+
+def _lower_half(shape):
+    """Strokes over the lower half of a picture."""
+    side = looks.enlargement(shape, PIXELS)
+    painted = np.zeros((shape[0] * side, shape[1] * side, 4), np.uint8)
+    painted[shape[0] // 2 * side:] = (*bytes.fromhex(PAINT[1:]), 255)
+    return painted
