@@ -48,13 +48,13 @@ def spoiling(model, verb, opened):
         with gr.Column(scale=2, min_width=420):
             strokes = canvas(chosen, "Paint over what is to be grey", _brush(), shape)
         with gr.Column(scale=2, min_width=320):
-            given = picture("Given")
-            image = picture(title_of(verb.name))
+            given = picture("Given", height=300)
+            image = picture("Reconstruction", height=300)
 
     def answer(chosen, strokes, noise, *values):
         x = spoiled(one(chosen)[0], covered(strokes, shape), noise)
         made = model(verb.name, x[None], **read_options(options, values))[0]
-        return [looks.single(x, 320), looks.single(made, 320)]
+        return [looks.single(x), looks.single(made)]
 
     show(model, opened, answer, [chosen, strokes, noise, *components_of(options)], [given, image])
 

@@ -27,7 +27,7 @@ def canvas(chosen, label, brush, shape, painted=None):
     size = shape[1] * side, shape[0] * side
     editor = gr.ImageEditor(value(chosen.value, painted), label=label, sources=(), transforms=(), layers=False, brush=brush,
                             canvas_size=size, fixed_canvas=True, format="png", height=size[1] + 70, buttons=[],
-                            image_mode="RGBA", elem_classes="canvas")
+                            interactive=True, elem_classes="canvas")
     strokes = gr.State(None if painted is None else of_layers([painted], shape))
     listen(editor.change, lambda edited: of_layers(edited["layers"] if edited else [], shape), [editor], [strokes])
     listen(chosen.change, value, [chosen], [editor])

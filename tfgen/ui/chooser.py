@@ -20,7 +20,7 @@ def chooser(model, kind, pairing=None):
     pictures = list(model.images()[0] if kind == "images" else model.sources())
     strip = gr.State(pictures)
     chosen = gr.State(pictures[0] if pictures else None)
-    gallery = gr.Gallery(list(map(thumbnail, pictures)), label="Pictures", columns=6, height="auto", allow_preview=False,
+    gallery = gr.Gallery(list(map(thumbnail, pictures)), label="Pictures", columns=6, height=None, allow_preview=False,
                          selected_index=0 if pictures else None, object_fit="contain", format="png", buttons=[],
                          interactive=False, elem_classes="strip")
     upload = gr.UploadButton("Your own picture", file_types=["image"], size="sm")

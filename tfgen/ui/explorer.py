@@ -9,7 +9,7 @@ from tfgen.ui.outputs import picture
 from tfgen.ui.space import AXES, Space
 from tfgen.ui.wiring import show
 
-STEPS, REACH = 10, 3.0
+STEPS, REACH = 8, 3.0  # images of the strip, units to either side
 
 
 def tab(model, verb, opened):
@@ -18,17 +18,14 @@ def tab(model, verb, opened):
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             start, start_of = _start(model, space)
-            unit = ", in standard deviations" if space.encodes else ""
-            sliders = [gr.Slider(-REACH, REACH, 0, step=0.05, label=f"{space.axis_name} {axis + 1}{unit}")
+            sliders = [gr.Slider(-REACH, REACH, 0, step=0.05, label=f"{space.axis_name} {axis + 1}")
                        for axis in range(min(AXES, space.size))]
             options = of_options(model, verb)
-        with gr.Column(scale=2, min_width=420):
-            image = picture("Decoded")
-    with gr.Row(equal_height=True):
-        with gr.Column(scale=1, min_width=300):
-            ends = [gr.Number(seed, label=label, precision=0, minimum=0)
-                    for label, seed in (("From seed", 0), ("To seed", 1))]
         with gr.Column(scale=3, min_width=420):
+            image = picture("Decoded", height=400)
+            with gr.Row():
+                ends = [gr.Number(seed, label=label, precision=0, minimum=0)
+                        for label, seed in (("From seed", 0), ("To seed", 1))]
             strip = picture("Interpolation")
     moves, chosen = len(sliders), components_of(options)
 
@@ -39,7 +36,7 @@ def tab(model, verb, opened):
 
     def between(first, last, *values):
         latents = space.way(*space.of_seeds([int(first or 0), int(last or 0)]), STEPS)
-        return [looks.sheet(model(verb.name, latents, **read_options(options, values)), STEPS, 1100)]
+        return [looks.sheet(model(verb.name, latents, **read_options(options, values)), STEPS)]
 
     show(model, opened, decoded, [start, *sliders, *chosen], [image])
     show(model, opened, between, [*ends, *chosen], [strip])

@@ -4,6 +4,7 @@ import math
 
 import matplotlib
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from tfgen import pictures
 
@@ -50,8 +51,10 @@ def numbers(values, side=420):
 
 def bars(values, label, size=(8.8, 3.2)):
     """A bar per value of (d,)."""
-    figure, axes = pictures.plots.new_figure(*size)
+    figure = pictures.plots.new_figure(*size)
+    axes = figure.add_subplot()
     axes.bar(np.arange(len(values)), values, color="#4f6bd0")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.axhline(0, color="#888888", linewidth=0.8)
     axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)

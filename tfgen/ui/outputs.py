@@ -81,7 +81,7 @@ def of_values(model, verb):
         line = f"The chosen picture: **{values[0]:.5g}**"
         if threshold is not None:
             line += f", {'above' if values[0] > threshold[0] else 'not above'} the threshold of {threshold[0]:.5g}"
-        return [[(looks.thumbnail(inputs[0][row]), f"{values[row]:.4g}" + " (chosen)" * (row == 0)) for row in order], line]
+        return [[(looks.thumbnail(inputs[0][row]), f"{values[row]:.4g}{' (chosen)' if row == 0 else ''}") for row in order], line]
 
     return Output([gallery, says], draw)
 
@@ -93,7 +93,8 @@ def of_signals(model, verb):
     def draw(inputs, made):
         values, sides = made[verb.output.name][0], plane_of(model.live)
         if len(sides) == 1:
-            figure, axes = plots.new_figure(8.8, 3.6)
+            figure = plots.new_figure(8.8, 3.6)
+            axes = figure.add_subplot()
             axes.plot(inputs[0][0, :, 0], values, linewidth=1)
             axes.set_xlabel("coordinate")
             return [looks.drawn(figure)]

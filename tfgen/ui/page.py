@@ -16,7 +16,12 @@ from tfgen.verbs.table import verb_of
 # Fonts of the machine: none is asked of a host.
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 CSS = """
-.picture img, .strip img, .ranked img {image-rendering: pixelated}
+.picture img, .strip img, .ranked img, .canvas canvas {image-rendering: pixelated}
+.picture {padding-top: 34px}
+.strip, .strip .grid-wrap {height: auto !important; min-height: 0}
+.strip .grid-container {grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 4px; padding-top: 34px; height: auto}
+.strip .thumbnail-lg {min-width: 0; width: 100%; border-radius: 2px}
+.card table, .card table * {border-color: var(--border-color-primary)}
 """
 # Requests that wait, for all models together.
 WAITING = 64
@@ -84,7 +89,7 @@ def build(models):
         def chosen(name):
             try:
                 models[name].open()
-                gr.Markdown(card(models[name]))
+                gr.Markdown(card(models[name]), elem_classes="card")
                 fill(page, models[name])
             except Exception as error:
                 log(f"{name} cannot be opened: {line_of(error)}")
@@ -94,39 +99,40 @@ def build(models):
 
 
 def tabs_of(live):
-    """[(title, function that fills a tab, verb)] of a model: one per verb, and those of its latent space."""
+    """[(title, sentence, function that fills a tab, verb)] of a model: one per verb, and those of its latent space."""
     tabs = []
     for name in sorted(live.names, key=lambda name: name != "sample"):
         verb = verb_of(live, name)
-        tabs += [(title, fill, verb) for title, fill in _of_verb(live, verb)]
+        tabs += [(*tab, verb) for tab in _of_verb(live, verb)]
     return tabs
 
 
 def _of_verb(live, verb):
-    takes = {field.kind for field in verb.inputs}
+    takes, title = {field.kind for field in verb.inputs}, title_of(verb.name)
     if "latents" in takes and live.latent_dtype == "int64":
-        return [("Codes", codes.tab)] if "encode" in live.names else []
+        return [("Codes", "Changes codes of an image one by one.", codes.tab)] if "encode" in live.names else []
     if "latents" in takes:
         wide = len(live.latent_shape) == 1 and live.latent_shape[0] >= 2
         mapped = wide and ("encode" in live.names or live.latent_shape == (2,))
-        return [("Latents", explorer.tab), *[("Plane", plane.tab)] * mapped]
+        return [("Latents", "Moves along the axes of the latent space, and from the latent of one seed to that of another.",
+                 explorer.tab), *[("Plane", "Decodes the points of a plane of latents.", plane.tab)][:int(mapped)]]
     if "masks" in takes:
-        return [(title_of(verb.name), brush.completing)]
+        return [(title, verb.sentence, brush.completing)]
     if "sources" in takes:
-        return [(title_of(verb.name), sketch.tab)]
+        return [(title, verb.sentence, sketch.tab)]
     if verb.output.kind == "maps":
-        return [("Heat maps", heat.tab)]
+        return [("Heat maps", verb.sentence, heat.tab)]
     if takes == {"images"} and verb.output.kind == "images":
-        return [(title_of(verb.name), brush.spoiling)]
-    return [(title_of(verb.name), general.tab)]
+        return [(title, f"{verb.sentence} Add noise, or paint over a part: what is left of it?", brush.spoiling)]
+    return [(title, verb.sentence, general.tab)]
 
 
 def fill(page, model):
     """The tabs of a model; the first is opened with the page."""
     with gr.Tabs():
-        for index, (title, filled, verb) in enumerate(tabs_of(model.live)):
+        for index, (title, sentence, filled, verb) in enumerate(tabs_of(model.live)):
             with gr.Tab(title) as tab:
-                gr.Markdown(verb.sentence)
+                gr.Markdown(sentence)
                 filled(model, verb, tab.select if index else page.load)
 
 

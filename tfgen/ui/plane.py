@@ -53,12 +53,12 @@ def tab(model, verb, opened):
     made = {}
     with gr.Row():
         with gr.Column(scale=3, min_width=420):
-            ground = gr.Radio([CODES, IMAGES], value=CODES, label="Shown")
-            options = of_options(model, verb)
-            map_ = picture("Click on a point", height=PIXELS + 20, elem_id="plane")
+            ground_picture = picture("Click on a point", height=PIXELS + 34, elem_id="plane")
         with gr.Column(scale=2, min_width=320):
-            image = picture("Decoded")
+            ground = gr.Radio([CODES, IMAGES], value=CODES, label="Shown")
+            image = picture("Decoded", height=400)
             says = gr.Markdown()
+            options = of_options(model, verb)
     point = gr.State(None)
 
     def plane():
@@ -81,16 +81,16 @@ def tab(model, verb, opened):
     def click(event: gr.SelectData):
         return plane().at(event.index).tolist()
 
-    listen(map_.select, click, [], [point])
+    listen(ground_picture.select, click, [], [point])
     components = components_of(options)
-    show(model, opened, draw, [ground, point, *components], [map_, image, says])
+    show(model, opened, draw, [ground, point, *components], [ground_picture, image, says])
 
 
 def drawn(plane, point, background=None, class_names=()):
     """The plane with a marked point, uint8 (PIXELS, PIXELS, 3)."""
-    figure, axes = plots.new_figure(PIXELS / 110, PIXELS / 110)
+    figure = plots.new_figure(PIXELS / 110, PIXELS / 110)
     figure.set_layout_engine("none")
-    axes.set_position((0, 0, 1, 1))
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     (left, bottom), (right, top) = plane.low, plane.high
     if background is not None:
