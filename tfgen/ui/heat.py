@@ -32,8 +32,8 @@ def tab(model, verb, opened):
     def first(*values):
         examples = model.images()[0]
         maps = model(verb.name, examples, **read_options(options, values)) if len(examples) else np.zeros((1, 1, 1))
-        highest = max(float(maps.max()), 1e-6)
-        return highest, gr.Slider(maximum=highest, step=highest / 200, value=float(np.quantile(maps, BEGINS)))
+        highest = rounded(max(float(maps.max()), 1e-6))
+        return highest, gr.Slider(maximum=highest, step=rounded(highest / 200), value=rounded(np.quantile(maps, BEGINS)))
 
     def measured(picture, highest, *values):
         x = one(picture)
@@ -45,8 +45,7 @@ def tab(model, verb, opened):
             return [gr.skip()] * 3
         image, heat = found["image"], found["map"]
         above = float(np.mean(heat > threshold))
-        shown = overlay(image, heat, threshold, max(found["highest"], threshold + 1e-6))
-        return [looks.single(image), looks.single(shown),
+        return [looks.single(image), looks.single(coloured(image, heat, threshold, found["highest"])),
                 f"**{above:.1%}** of the pixels are above {threshold:.4g}; the highest is {heat.max():.4g}. {found['line']}"]
 
     highest = gr.State(None)
@@ -54,6 +53,19 @@ def tab(model, verb, opened):
     listen([highest.change, control.components[0].change, *(one.change for one in components)], measured,
            [*control.components, highest, *components], [found], model)
     listen([found.change, threshold.change], draw, [found, threshold], [given, heat, says])
+
+
+def coloured(image, heat, threshold, highest):
+    """An image (H, W, C) whose pixels above a threshold are coloured, those at `highest` in full red."""
+    full = max(highest, threshold + 1e-6)
+    # Pixels just above the threshold are seen, too.
+    begins = threshold - 0.5 * (full - threshold)
+    return overlay(image, np.where(heat > threshold, heat, begins), begins, full)
+
+
+def rounded(value):
+    """A number of three digits."""
+    return float(f"{value:.3g}")
 
 
 def verdict(model, x):

@@ -78,10 +78,10 @@ def of_values(model, verb):
     def draw(inputs, made):
         values, threshold = made[verb.output.name], made.get("threshold")
         order = np.argsort(-values)
-        line = f"The chosen picture: **{values[0]:.5g}**"
+        line = f"The chosen picture (*): **{values[0]:.5g}**"
         if threshold is not None:
             line += f", {'above' if values[0] > threshold[0] else 'not above'} the threshold of {threshold[0]:.5g}"
-        return [[(looks.thumbnail(inputs[0][row]), f"{values[row]:.4g}{' (chosen)' if row == 0 else ''}") for row in order], line]
+        return [[(looks.thumbnail(inputs[0][row]), f"{values[row]:.4g}{'' if row else ' *'}") for row in order], line]
 
     return Output([gallery, says], draw)
 

@@ -19,8 +19,9 @@ CSS = """
 .picture img, .strip img, .ranked img, .canvas canvas {image-rendering: pixelated}
 .picture {padding-top: 34px}
 .strip, .strip .grid-wrap {height: auto !important; min-height: 0}
-.strip .grid-container {grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 4px; padding-top: 34px; height: auto}
-.strip .thumbnail-lg {min-width: 0; width: 100%; border-radius: 2px}
+.strip .grid-container {grid-template-columns: repeat(6, minmax(0, 1fr)); grid-template-rows: none; grid-auto-rows: auto;
+                       gap: 4px; padding-top: 34px; height: auto}
+.strip .thumbnail-lg {min-width: 0; width: 100%; height: auto; aspect-ratio: 1; border-radius: 2px}
 .card table, .card table * {border-color: var(--border-color-primary)}
 """
 # Requests that wait, for all models together.
@@ -81,21 +82,32 @@ def free_port(host):
 def build(models):
     """The page of models, {name: found.Model}: a `gr.Blocks`."""
     with gr.Blocks(title="tfgen", analytics_enabled=False) as page:
-        with gr.Row():
-            gr.Markdown("# tfgen")
-            name = gr.Dropdown(list(models), value=next(iter(models)), label="Model", scale=3, visible=len(models) > 1)
-
-        @gr.render(inputs=name)
-        def chosen(name):
-            try:
-                models[name].open()
-                gr.Markdown(card(models[name]), elem_classes="card")
-                fill(page, models[name])
-            except Exception as error:
-                log(f"{name} cannot be opened: {line_of(error)}")
-                gr.Markdown(f"**{name} cannot be opened:** {line_of(error)}")
-
+        gr.Markdown("# tfgen")
+        if len(models) == 1:
+            place(page, *models.values(), page.load)
+        else:
+            with gr.Tabs():
+                for index, model in enumerate(models.values()):
+                    with gr.Tab(model.name) as tab:
+                        place(page, model, tab.select if index else page.load)
     return page.queue(max_size=WAITING, default_concurrency_limit=None)
+
+
+def place(page, model, opened):
+    """Opens a model and fills its place on the page at the first event `opened`."""
+    chosen = gr.State(False)
+    opened(lambda: True, None, chosen, api_visibility="private", show_progress="hidden")
+
+    # One at a time: Gradio collects all components of the page.
+    @gr.render(inputs=chosen, triggers=[chosen.change], concurrency_limit=1, concurrency_id="render")
+    def filled(chosen):
+        try:
+            model.open()
+            gr.Markdown(card(model), elem_classes="card")
+            fill(page, model)
+        except Exception as error:
+            log(f"{model.name} cannot be opened: {line_of(error)}")
+            gr.Markdown(f"**{model.name} cannot be opened:** {line_of(error)}")
 
 
 def tabs_of(live):

@@ -62,7 +62,7 @@ class Space:
 
     @property
     def axis_name(self):
-        return "Principal component" if self.encodes else "Latent dimension" if len(self.shape) == 1 else "Direction"
+        return "Component" if self.encodes else "Latent dimension" if len(self.shape) == 1 else "Direction"
 
     def of_seeds(self, seeds):
         """Latents of seeds, (N, *shape): those of the model's samples if it has a normal prior."""
