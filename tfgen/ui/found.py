@@ -1,6 +1,7 @@
 """The models of a page: which there are, opened when they are first chosen, one verb at a time each."""
 
 import functools
+import json
 import pathlib
 import sys
 import threading
@@ -53,8 +54,10 @@ class Model:
     @functools.cached_property
     def data(self):
         """The data that it was trained on, or None if it is not on this machine."""
+        if "data" not in self.about or self.about["data"].get("local"):
+            return None
         try:
-            return None if "data" not in self.about or self.about["data"].get("local") else runs.load_data(self.about)
+            return _loaded(json.dumps({key: self.about[key] for key in ("data", "spec") if key in self.about}))
         except (UserError, OSError) as error:
             log(f"{self.name}: pictures to choose from are its own samples, as its data cannot be read ({line_of(error)})")
             return None
@@ -116,6 +119,12 @@ class Model:
         """The source that a pairing computes from an image file, float32 (H, W, C)."""
         record = {"image": self.read(path, "images")[None], "seed": np.zeros(1, np.int64)}
         return np.asarray(pairings.by_name(pairing)(record))[0]
+
+
+@functools.cache
+def _loaded(about):
+    """The data of a record; models of the same data share it."""
+    return runs.load_data(json.loads(about))
 
 
 def find(address):
