@@ -3,7 +3,7 @@
     python -m benchmarks.screenshots saved_models --to docs/pictures --shot sketch_to_fashion/Translate \
       --shot fashion_cgan/Sample --shot digits_vae/Plane --shot digits_detector/"Heat maps"
 
-Each shot is MODEL/TAB and becomes MODEL.png, at most 300 kB. On a canvas it draws the lines of a shirt, on a plane it clicks.
+Each shot is MODEL/TAB and becomes MODEL.png, at most 300 kB. On a sketch pad it draws a shirt, on a plane it clicks.
 Needs `pip install 'tfgen[ui-test]'` and a Chromium on the PATH.
 """
 
@@ -20,8 +20,8 @@ from tfgen.ui import found, page
 
 LARGEST = 300_000  # bytes
 # Lines through points (x, y), shares of the canvas.
-SHIRT = [[(.36, .11), (.11, .29), (.21, .46), (.29, .39), (.29, .86), (.68, .86), (.68, .39), (.75, .46), (.86, .29), (.61, .11),
-          (.46, .21), (.36, .11)]]
+SHIRT = [[(.36, .11), (.11, .29), (.21, .46), (.29, .39), (.29, .86), (.68, .86), (.68, .39), (.75, .46), (.86, .29),
+          (.61, .11), (.46, .21), (.36, .11)]]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 

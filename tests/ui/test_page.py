@@ -56,7 +56,8 @@ def test_every_kind_of_the_table_has_a_component():
 
 @pytest.mark.parametrize("option, kind, default, read", [
     (Option("float32", 6.0, 0.01, 6.0, "largest |z|"), gr.Slider, 6.0, 6.0),
-    (Option("int64", 50, 1, 1000, "steps"), gr.Slider, 50, 50),
+    (Option("int64", 50, 1, 1000, "steps"), gr.Number, 50, 50),
+    (Option("int64", 4, 1, 50, "visits"), gr.Slider, 4, 4),
     (Option("int64", 0, -1, 2**62, "seed"), gr.Number, 0, 0),
     (Option("int64", None, 0, 2, "class"), gr.Dropdown, controls.TURN, None),
     (Option("float32", None, -np.inf, np.inf, ""), gr.Number, 0, 0),
@@ -164,12 +165,15 @@ def test_completion_keeps_what_is_not_painted(model_of):
     events, shape = Events(model, "Complete"), model.live.image_shape
     x = model.images()[0][0]
     painted = np.zeros((*shape[:2], 4), np.float32)
-    painted[4:] = 1.0
+    painted[:, 6:] = 1.0
     options = [option.default for option in model.live.options["complete"].values()]
-    made = events("Complete", x, painted, 1, 2, *options)["Complete"]
-    wanted = model.live("complete", np.stack([x, x]), 1.0 - np.stack([painted[..., 0]] * 2), (1 << 32) + np.arange(2))
+    made = events("Complete", x, "the lower half", painted, 1, 2, *options)["Complete"]
+    masks = np.zeros((2, 8, 8), np.float32)
+    masks[:, :4, :6] = 1.0
+    wanted = model.live("complete", np.stack([x, x]), masks, (1 << 32) + np.arange(2))
     assert np.array_equal(made, looks.sheet(wanted, widest=560))
-    assert not np.array_equal(made, events("Complete", x, painted, 2, 2, *options)["Complete"])
+    assert not np.array_equal(made, events("Complete", x, "the lower half", painted, 2, 2, *options)["Complete"])
+    assert not np.array_equal(made, events("Complete", x, "everything", painted, 1, 2, *options)["Complete"])
 
 
 def test_spoiled_images():

@@ -4,37 +4,43 @@ import gradio as gr
 import numpy as np
 
 from tfgen.ui import inputs, looks
-from tfgen.ui.canvas import PIXELS, canvas, covered
+from tfgen.ui.canvas import canvas, covered
 from tfgen.ui.chooser import chooser, one
 from tfgen.ui.controls import components_of, of_options, read_options, title_of
 from tfgen.ui.outputs import picture
 from tfgen.ui.wiring import show
 
 PAINT = "#d03050"
+# {name: function of rows and columns (H, W) and the shape of an image -> bool (H, W)}
+HIDDEN = {"nothing": lambda row, column, shape: row < 0,
+          "the lower half": lambda row, column, shape: row >= shape[0] // 2,
+          "the right half": lambda row, column, shape: column >= shape[1] // 2,
+          "every other pixel": lambda row, column, shape: (row + column) % 2 == 1,
+          "everything": lambda row, column, shape: row >= 0}
 ERASED = 0.5  # grey, as `inpainting` learns it
 
 
 def completing(model, verb, opened):
-    """Fills the tab of a verb with masks: painted pixels are drawn anew; see `general.tab`."""
+    """Fills the tab of a verb with masks: hidden and painted pixels are drawn anew; see `general.tab`."""
     shape = model.live.image_shape
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             chosen, = chooser(model, "images").components
+            hidden = gr.Dropdown(list(HIDDEN), value="the lower half", label="Hidden", info="Beside what is painted over")
             seeds = inputs.of_seeds(model, verb)
             options = of_options(model, verb)
         with gr.Column(scale=2, min_width=420):
-            strokes = canvas(chosen, "Paint over what is to be drawn anew", _brush(), shape, _lower_half(shape))
+            strokes = canvas(chosen, "Paint over what is to be drawn anew", _brush(), shape)
         with gr.Column(scale=2, min_width=320):
             image = picture(title_of(verb.name))
 
-    def answer(chosen, strokes, seed, count, *values):
-        x, seeds_ = one(chosen), seeds.read(seed, count)
-        masks = 1.0 - covered(strokes, shape)[None].astype(np.float32)
-        given = {"images": x, "masks": masks, "seeds": seeds_}
+    def answer(chosen, hidden, strokes, seed, count, *values):
+        known = ~(HIDDEN[hidden](*np.indices(shape[:2]), shape) | covered(strokes, shape))
+        given = {"images": one(chosen), "masks": known[None].astype(np.float32), "seeds": seeds.read(seed, count)}
         rows = inputs.rows_of([given[field.kind] for field in verb.inputs])
         return [looks.sheet(model(verb.name, *rows, **read_options(options, values)), widest=560)]
 
-    show(model, opened, answer, [chosen, strokes, *seeds.components, *components_of(options)], [image])
+    show(model, opened, answer, [chosen, hidden, strokes, *seeds.components, *components_of(options)], [image])
 
 
 def spoiling(model, verb, opened):
@@ -68,10 +74,3 @@ def spoiled(image, erased, noise):
 def _brush():
     return gr.Brush(default_size=28, colors=[PAINT], default_color=PAINT, color_mode="fixed")
 
-
-def _lower_half(shape):
-    """Strokes over the lower half of a picture."""
-    side = looks.enlargement(shape, PIXELS)
-    painted = np.zeros((shape[0] * side, shape[1] * side, 4), np.uint8)
-    painted[shape[0] // 2 * side:] = (*bytes.fromhex(PAINT[1:]), 255)
-    return painted

@@ -10,7 +10,7 @@ from tfgen.ui.wiring import listen
 PIXELS = 400  # the longer side
 
 
-def canvas(chosen, label, brush, shape, painted=None):
+def canvas(chosen, label, brush, shape):
     """An editor over a chosen picture.
 
     Args:
@@ -18,28 +18,24 @@ def canvas(chosen, label, brush, shape, painted=None):
         label: of the editor.
         brush: a `gr.Brush`.
         shape: (H, W, ...) of the pictures.
-        painted: RGBA uint8 (h, w, 4) that is painted on the first picture, or None.
 
     Returns:
         `gr.State` of the strokes, float32 (H, W, 4): colours and opacity in [0, 1]; None before there are any.
     """
     side = looks.enlargement(shape, PIXELS)
     size = shape[1] * side, shape[0] * side
-    editor = gr.ImageEditor(value(chosen.value, painted), label=label, sources=(), transforms=(), layers=False, brush=brush,
+    editor = gr.ImageEditor(value(chosen.value), label=label, sources=(), transforms=(), layers=False, brush=brush,
                             canvas_size=size, fixed_canvas=True, format="png", height=size[1] + 70, buttons=[],
                             interactive=True, elem_classes="canvas")
-    strokes = gr.State(None if painted is None else of_layers([painted], shape))
+    strokes = gr.State(None)
     listen(editor.change, lambda edited: of_layers(edited["layers"] if edited else [], shape), [editor], [strokes])
     listen(chosen.change, value, [chosen], [editor])
     return strokes
 
 
-def value(picture, painted=None):
-    """The editor's value for a picture without strokes, or with painted ones."""
-    if picture is None:
-        return None
-    background = looks.single(picture, PIXELS)
-    return {"background": background, "layers": [] if painted is None else [painted], "composite": None}
+def value(picture):
+    """The editor's value for a picture without strokes."""
+    return None if picture is None else {"background": looks.single(picture, PIXELS), "layers": [], "composite": None}
 
 
 def of_layers(layers, shape):

@@ -30,7 +30,7 @@ def tab(model, verb, opened):
         return model("encode", control.read(picture))[0]
 
     def draw(codes, *values):
-        return [looks.codes(looks.on_grid(codes), SIDE, book),
+        return [looks.codes(looks.on_grid(codes), SIDE),
                 looks.single(model(verb.name, codes[None], **read_options(options, values))[0], SIDE)]
 
     def first(picture, *values):

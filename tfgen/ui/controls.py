@@ -9,7 +9,7 @@ import numpy as np
 from tfgen.verbs.table import Option, Text
 
 # Values that a list shows, and the longest range of a slider.
-LISTED, LONGEST = 60, 1000
+LISTED, LONGEST = 60, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def of_option(name, option, class_names=(), turn=True):
     """
     label, info = title_of(name), option.help[:1].upper() + option.help[1:]
     if isinstance(option, Text):
-        return Control([_text(label, info, option)], lambda value: value or None)
+        return Control([_text(label, option.help, option)], lambda value: value or None)
     if option.dtype == "int64" and option.high - option.low < LISTED and option.default is None:
         names = class_names if len(class_names) == option.high - option.low + 1 else range(option.low, option.high + 1)
         choices = [("each in turn", TURN)] * turn + [(str(one), option.low + index) for index, one in enumerate(names)]

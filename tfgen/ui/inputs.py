@@ -7,21 +7,34 @@ import numpy as np
 
 from tfgen import seeds
 from tfgen.errors import UserError
+from tfgen.ui import looks
 from tfgen.ui.chooser import chooser
 from tfgen.ui.controls import Control
 
-IMAGES = 16  # samples of a sheet
+IMAGES, ROWS = 24, 3  # samples of a sheet; rows of classes
 VARIATIONS = 4  # of one image
 SHEET = 64
 
 
 def of_seeds(model, verb):
     """A seed and a number of images; the seeds of `tfgen sample --seed`."""
-    alone = len(verb.inputs) == 1
     seed = gr.Number(0, label="Seed", info="The same seed gives the same images", precision=0, minimum=0)
-    count = gr.Slider(1, SHEET, IMAGES if alone else VARIATIONS, step=1, label="Images")
+    count = gr.Slider(1, SHEET, _first_count(model, verb), step=1, label="Images")
     gr.Button("New seed", size="sm").click(lambda: random.randrange(2**31), None, seed, api_visibility="private")
     return Control([seed, count], lambda seed, count: seeds.of_samples(int(seed or 0), int(count)))
+
+
+def classes_of(model, verb):
+    """Number of classes that a verb gives to successive images, 0 if it takes none in turn."""
+    label = model.live.options[verb.name].get("label")
+    return label.high - label.low + 1 if label is not None and label.default is None and len(verb.inputs) == 1 else 0
+
+
+def _first_count(model, verb):
+    if len(verb.inputs) > 1:
+        return VARIATIONS
+    classes = classes_of(model, verb)
+    return ROWS * classes if 0 < classes <= looks.MOST_COLUMNS else IMAGES
 
 
 def of_pictures(kind):

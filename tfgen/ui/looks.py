@@ -10,7 +10,8 @@ from tfgen import pictures
 
 WIDEST, TALLEST, THUMBNAIL = 880, 620, 84  # pixels
 TILE = 224  # of a single image, at most
-COLUMNS = 8
+COLUMNS, MOST_COLUMNS = 8, 12
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def sheet(images, columns=None, widest=WIDEST, tile=TILE):
@@ -38,9 +39,9 @@ def thumbnail(image):
     return single(image, THUMBNAIL)
 
 
-def codes(codes, side=420, book=None):
-    """Codes (h, w) as colours; book: their number, None: up to the largest."""
-    return single(matplotlib.colormaps["turbo"](codes / max(1, (book or codes.max() + 1) - 1))[..., :3], side)
+def codes(codes, side=420):
+    """Codes (h, w) as colours; neighbouring numbers have colours far apart."""
+    return single(matplotlib.colormaps["turbo"](codes * GOLDEN % 1.0)[..., :3], side)
 
 
 def numbers(values, side=420):

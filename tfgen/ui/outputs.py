@@ -9,7 +9,7 @@ import numpy as np
 from tfgen.pictures import plots
 from tfgen.ui import looks
 from tfgen.ui.controls import title_of
-from tfgen.ui.inputs import plane_of
+from tfgen.ui.inputs import classes_of, plane_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,8 @@ def of_images(model, verb):
 
 def columns_of(model, verb, count):
     """One column per class of a model whose labels are given in turn; None chooses."""
-    label = model.live.options[verb.name].get("label")
-    classes = label.high + 1 if label is not None and label.default is None else 0
-    return classes if 0 < classes <= min(count, 12) else None
+    classes = classes_of(model, verb)
+    return classes if 0 < classes <= min(count, looks.MOST_COLUMNS) else None
 
 
 def of_latents(model, verb):

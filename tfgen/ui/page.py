@@ -129,7 +129,7 @@ def _of_verb(live, verb):
         return [("Latents", "Moves along the axes of the latent space, and from the latent of one seed to that of another.",
                  explorer.tab), *[("Plane", "Decodes the points of a plane of latents.", plane.tab)][:int(mapped)]]
     if "masks" in takes:
-        return [(title, verb.sentence, brush.completing)]
+        return [(title, "Draws the pixels that are hidden or painted over, given the others.", brush.completing)]
     if "sources" in takes:
         return [(title, verb.sentence, sketch.tab)]
     if verb.output.kind == "maps":
