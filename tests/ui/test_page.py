@@ -39,7 +39,8 @@ class Events:
         event = next(one for one in self.blocks.fns.values() if output in [shown.label for shown in labelled(one.outputs)]
                      and not isinstance(one.outputs[0], gr.State))
         values = values or [given.get(getattr(one, "label", None), one.value) for one in event.inputs]
-        return dict(zip([shown.label for shown in event.outputs], event.fn(*values)))
+        made = event.fn(*values)
+        return dict(zip([shown.label for shown in event.outputs], made if len(event.outputs) > 1 else [made], strict=True))
 
 
 def labelled(components):

@@ -50,4 +50,6 @@ def show(model, opened, answer, values, outputs):
         outputs: components.
     """
     once(model, opened, answer, values, outputs)
-    listen([one.change for one in values], answer, values, outputs, model)
+    # Gradio takes the value itself where there is one output.
+    again = answer if len(outputs) > 1 else lambda *values: answer(*values)[0]
+    listen([one.change for one in values], again, values, outputs, model)
