@@ -134,7 +134,8 @@ def find(address):
         UserError: if there is no model.
     """
     if url := client.address(address):
-        return {url.rsplit("/", 1)[-1]: Model(url.rsplit("/", 1)[-1], url)}
+        name = "/".join(url.split("/")[3:]) or url
+        return {name: Model(name, url)}
     folder = pathlib.Path(address)
     if _is_model(folder):
         return {folder.resolve().name: Model(folder.resolve().name, folder)}
