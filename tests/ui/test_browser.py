@@ -125,7 +125,7 @@ def test_samples(tab):
     assert tab.changes(lambda: tab.visible("button", has_text="New seed").click())
 
     def choose():
-        tab.visible("input[role=listbox]").first.click()
+        tab.page.get_by_label("Label").locator("visible=true").first.click()
         tab.page.get_by_role("option", name="2", exact=True).click()
 
     assert tab.changes(choose)

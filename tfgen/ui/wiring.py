@@ -25,6 +25,9 @@ def answered(answer):
 
 def listen(triggers, answer, inputs, outputs, model=None):
     """Calls `answer` when one of the triggers fires, the last time included; with a model, one at a time for it."""
+    for one in inputs or ():
+        # Gradio guesses it, and takes some that are rendered later for outputs.
+        one.interactive = True
     gr.on(triggers, answered(answer), inputs, outputs, trigger_mode="always_last", api_visibility="private",
           show_progress="minimal" if model else "hidden", concurrency_limit=1 if model else None,
           concurrency_id=f"model {model.name}" if model else None)
