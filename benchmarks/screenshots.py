@@ -49,7 +49,7 @@ def shot(tab, model, title, several, wait):
         tab.wait_for_timeout(wait)
         draw(tab, SHIRT)
     if title == "Plane":
-        tab.get_by_label("what points decode to").check()
+        tab.locator("label", has_text="what points decode to").locator("visible=true").click()
         tab.wait_for_timeout(wait)
         tab.locator("#plane img").locator("visible=true").click(position={"x": 330, "y": 180})
     tab.wait_for_timeout(wait)
