@@ -60,7 +60,7 @@ def shot(tab, model, title, several, wait):
 def main(models: Annotated[pathlib.Path, typer.Argument(help="What `tfgen ui` takes.")],
          shots: Annotated[list[str], typer.Option("--shot", help="MODEL/TAB; may be repeated.")],
          to: Annotated[pathlib.Path, typer.Option(help="Folder of the pictures.")] = pathlib.Path("docs/pictures"),
-         width: Annotated[int, typer.Option(help="Of the page, pixels.")] = 1200,
+         width: Annotated[int, typer.Option(help="Of the page, pixels.")] = 1280,
          wait: Annotated[float, typer.Option(help="Seconds that each step takes at most.")] = 5.0):
     """Writes MODEL.png for each shot."""
     from playwright.sync_api import sync_playwright

@@ -29,7 +29,7 @@ def completing(model, verb, opened):
             hidden = gr.Dropdown(list(HIDDEN), value="the lower half", label="Hidden", info="Beside what is painted over")
             seeds = inputs.of_seeds(model, verb)
             options = of_options(model, verb)
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=400):
             strokes = canvas(chosen, "Paint over what is to be drawn anew", _brush(), shape)
         with gr.Column(scale=2, min_width=320):
             image = picture(title_of(verb.name))
@@ -51,7 +51,7 @@ def spoiling(model, verb, opened):
             chosen, = chooser(model, "images").components
             noise = gr.Slider(0, 1, 0, step=0.01, label="Noise", info="Standard deviation of what is added to the picture")
             options = of_options(model, verb)
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=400):
             strokes = canvas(chosen, "Paint over what is to be grey", _brush(), shape)
         with gr.Column(scale=2, min_width=320):
             given = picture("Given", height=300)

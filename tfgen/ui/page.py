@@ -81,7 +81,7 @@ def free_port(host):
 
 def build(models):
     """The page of models, {name: found.Model}: a `gr.Blocks`."""
-    with gr.Blocks(title="tfgen", analytics_enabled=False) as page:
+    with gr.Blocks(title="tfgen", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown("# tfgen")
         if len(models) == 1:
             place(page, *models.values(), page.load)

@@ -20,9 +20,9 @@ def tab(model, verb, opened):
             chosen, = chooser(model, "sources", pairing_of(model)).components
             blank = gr.Button("Blank sheet", size="sm")
             options = of_options(model, verb)
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=400):
             strokes = canvas(chosen, "Draw lines" if lines else "Draw on the picture", brush_of(shape, lines), shape)
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=400):
             image = picture(title_of(verb.name))
 
     def answer(chosen, strokes, *values):
