@@ -22,7 +22,8 @@ LARGEST = 300_000  # bytes
 # Lines through points (x, y), shares of the canvas.
 SHIRT = [[(.36, .11), (.11, .29), (.21, .46), (.29, .39), (.29, .86), (.68, .86), (.68, .39), (.75, .46), (.86, .29),
           (.61, .11), (.46, .21), (.36, .11)]]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
+         "--no-first-run"]
 
 
 def draw(tab, lines):

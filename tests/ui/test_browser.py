@@ -14,8 +14,8 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="the extra 'ui-test' is not installed"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--no-first-run"]
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--no-first-run"]
 # Milliseconds: functions are traced when they are first called.
 PATIENCE = int(os.environ.get("TFGEN_PATIENCE", 60)) * 1000
 

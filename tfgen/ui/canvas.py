@@ -28,7 +28,8 @@ def canvas(chosen, label, brush, shape):
                             canvas_size=size, fixed_canvas=True, format="png", height=size[1] + 70, buttons=[],
                             interactive=True, elem_classes="canvas")
     strokes = gr.State(None)
-    listen(editor.change, lambda edited: of_layers(edited["layers"] if edited else [], shape), [editor], [strokes])
+    # The event of strokes; that of changes never comes for an editor that is rendered later.
+    listen(editor.input, lambda edited: of_layers(edited["layers"] if edited else [], shape), [editor], [strokes])
     listen(chosen.change, value, [chosen], [editor])
     return strokes
 

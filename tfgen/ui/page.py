@@ -15,6 +15,7 @@ from tfgen.verbs.table import verb_of
 
 # Fonts of the machine: none is asked of a host.
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+# An editor that is laid out before its tab has a size stays empty until its own size changes, as it does while it settles.
 CSS = """
 .picture img, .strip img, .ranked img, .canvas canvas {image-rendering: pixelated}
 .picture {padding-top: 34px}
@@ -22,6 +23,8 @@ CSS = """
 .strip .grid-container {grid-template-columns: repeat(6, minmax(0, 1fr)); grid-template-rows: none; grid-auto-rows: auto;
                        gap: 4px; padding-top: 34px; height: auto}
 .strip .thumbnail-lg {min-width: 0; width: 100%; height: auto; aspect-ratio: 1; border-radius: 2px}
+@keyframes settle {from {max-width: calc(100% - 2px)} to {max-width: 100%}}
+.canvas {animation: settle 1s}
 .card table, .card table * {border-color: var(--border-color-primary)}
 """
 # Requests that wait, for all models together.
