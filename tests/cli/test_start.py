@@ -39,8 +39,8 @@ def test_another_backend_is_one_line(tmp_path):
 
 
 def test_every_command_has_help_with_an_example(tfgen):
-    names = ["list", "train", "tune", *VERBS, "evaluate", "export", "check-export", "serving-config", "serve", "reproduce",
-             "data list", "data prepare"]
+    names = ["list", "train", "tune", *VERBS, "evaluate", "export", "check-export", "serving-config", "serve", "ui",
+             "reproduce", "data list", "data prepare"]
     for name in names:
         code, out, _ = tfgen(*name.split(), "--help")
         assert code == 0 and f"Example: tfgen {name}" in re.sub(r"\s+", " ", out)

@@ -6,14 +6,14 @@ import sys
 import typer
 
 from tfgen import disks
-from tfgen.cli import datasets, inference, models, published, serving, training
+from tfgen.cli import datasets, inference, models, published, serving, training, ui
 from tfgen.errors import DiskFull, Failure, UserError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 for name, command in {"list": training.list_, "train": training.train, "tune": training.tune, **inference.COMMANDS,
                       "evaluate": models.evaluate, "export": models.export_, "check-export": models.check_export,
-                      "serving-config": models.serving_config, "serve": serving.serve,
+                      "serving-config": models.serving_config, "serve": serving.serve, "ui": ui.ui,
                       "reproduce": published.reproduce}.items():
     app.command(name)(command)
 for command in (published.results, published.catalogue):

@@ -78,6 +78,20 @@ def scatter(path, points, labels=None, class_names=(), title="", circle=False, a
     write_figure(path, figure)
 
 
+def labelled(axes, points, labels=None, class_names=()):
+    """Draws points (N, 2) into axes without a legend: a colour per class, and its name at the median of its points."""
+    order = np.random.default_rng(0).permutation(len(points))
+    if labels is None:
+        axes.scatter(*points[order].T, s=14, linewidths=0, color=TRAIN, alpha=0.8)
+        return
+    classes, index = np.unique(np.asarray(labels), return_inverse=True)
+    axes.scatter(*points[order].T, s=14, linewidths=0, c=_class_colours(classes)[index[order]], alpha=0.8)
+    for place, value in enumerate(classes):
+        axes.text(*np.median(points[index == place], axis=0), _class_name(value, class_names), fontsize=11, color=INK,
+                  ha="center", va="center", zorder=3,
+                  bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8})
+
+
 def planes(path, rows, truth, title=""):
     """Draws a grid of panels with generated 2-D points over real ones, all on the same scale.
 
