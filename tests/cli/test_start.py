@@ -138,7 +138,8 @@ for module in [one for one in vars(lazy).values() if isinstance(one, lazy.Lazy)]
         try:
             getattr(module, "__name__")
         except BaseException as error:
-            print(module._name, error, flush=True)
+            if getattr(error, "name", None) != "gradio":  # of the extra 'ui'
+                print(module._name, error, flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 """
