@@ -73,25 +73,19 @@ class Case:
         return self.model.fit(dataset(self.name, steps), epochs=epochs, verbose=0).history
 
 
-last = {"name": None}
-
-
-@functools.lru_cache(maxsize=1)  # the tests of one recipe run together
-def case_of(name):
-    return Case(name)
+current = {}  # {name: Case} of the last recipe, whose tests run together
 
 
 @pytest.fixture
 def case(name):
-    if name != last["name"]:
+    if name not in current:
         # The graphs of the recipe before are let go.
-        case_of.cache_clear()
-        last["name"] = name
+        current.clear()
         memory.collect_if_grown()
         keras.backend.clear_session(free_memory=False)
-    made = case_of(name)
-    made.restart()
-    return made
+        current[name] = Case(name)
+    current[name].restart()
+    return current[name]
 
 
 def each(names):

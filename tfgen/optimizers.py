@@ -50,6 +50,7 @@ class Muon(keras.optimizers.Adam):
     Args:
         learning_rate: a rate > 0, or a schedule.
         momentum: mu, in [0, 1).
+        beta_2: decay of Adam's second moment, in [0, 1); 0.99, which suits short trainings.
         others: as for `keras.optimizers.Adam`.
     """
 

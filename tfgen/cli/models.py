@@ -78,7 +78,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
                 "--check", help="Afterwards run every signature in TensorFlow's C++ loader, see check-export.")] = False,
             format_: Annotated[str, typer.Option(
                 "--format", help="saved_model, or that of an edge runtime: onnx, openvino, litert, tfjs. --to is then the "
-                                 "folder of the files.")] = "saved_model"):
+                                 "folder of the files.")] = SAVED_MODEL):
     """Writes a SavedModel for TF Serving, one signature per verb, and verifies it.
 
     An edge runtime gets the verbs that it computes as the model does; the others are named with the reason (exit code 1).

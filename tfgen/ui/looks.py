@@ -67,6 +67,7 @@ def drawn(figure):
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
+
 def on_grid(codes):
     """Codes of an image as a grid, (h, w); those that lie on several grids, (T,), row by row of about a square."""
     if codes.ndim > 1:
