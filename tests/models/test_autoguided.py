@@ -10,6 +10,8 @@ from tfgen import recipes
 from tfgen.errors import UserError
 from tfgen.models.diffusion import AutoguidedDiffusion, Diffusion, Preconditioned
 from tfgen.samplers.noise_levels import KarrasLevels
+from tfgen.serving import check, export, saved_model
+from tfgen.serving.forms import Form
 from tfgen.verbs.live import Live
 
 SHAPE, DEVIATION = (4, 4, 1), 0.5
@@ -77,6 +79,17 @@ def test_weight_1_is_the_model_and_a_file_holds_both_states(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(Live(loaded)("sample", seeds), led)
+
+
+def test_an_export_is_led_on_in_the_cpp_loader(tmp_path, loader):
+    """Both branches: weights of 1 alone, and others."""
+    live = Live(fitted(made()))
+    path = export.export(live.model, tmp_path / "served", live=live, form=Form(signatures=("sample",)))
+    assert max(row.difference for row in check.check(path, loader, timed=())) <= 1e-5
+    served = saved_model.Served(path.parent)
+    for guidance in (1.0, 3.0):
+        np.testing.assert_allclose(served("sample", np.arange(3), guidance=guidance),
+                                   live("sample", np.arange(3), guidance=guidance), atol=1e-5)
 
 
 def test_edm_keeps_an_early_state_if_asked():
