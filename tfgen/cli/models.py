@@ -12,7 +12,6 @@ from tfgen.cli.lazy import (
     calibration,
     check,
     configuration,
-    data,
     edge,
     evaluation,
     export,
@@ -97,8 +96,7 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
             raise UserError(f"{next(name for name in given if given[name])} expects --format saved_model, received "
                             f"{format_}: leave it out")
     model, settings = runs.open_run(run)
-    about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
-    about |= {"data": data.portable(settings["data"]), "reading": settings.get("reading", data.reading(settings["data"]))}
+    about = runs.origin(settings)
     scores = "score" in verbs_of(model)
     if fpr is not None and not scores:
         raise UserError(f"--fpr expects a model with score, this one has {', '.join(verbs_of(model))}: leave it out")

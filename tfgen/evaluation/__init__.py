@@ -3,6 +3,6 @@
 from tfgen.evaluation import features
 from tfgen.evaluation.likelihood import of_log_prob
 from tfgen.evaluation.samples import of_samples
-from tfgen.evaluation.split import evaluate, of_detection, of_translations
+from tfgen.evaluation.split import evaluate, of_detection, of_translations, of_views
 
-__all__ = ["evaluate", "features", "of_detection", "of_log_prob", "of_samples", "of_translations"]
+__all__ = ["evaluate", "features", "of_detection", "of_log_prob", "of_samples", "of_translations", "of_views"]

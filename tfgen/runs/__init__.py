@@ -2,8 +2,8 @@
 
 from tfgen.runs import budget, callbacks, doctor, tuning
 from tfgen.runs.drawing import examples
-from tfgen.runs.folder import load_data, load_model, newest_checkpoint, open_run, read, read_history
+from tfgen.runs.folder import described, load_data, load_model, newest_checkpoint, open_run, origin, read, read_history
 from tfgen.runs.training import resume, train
 
-__all__ = ["budget", "callbacks", "doctor", "examples", "load_data", "load_model", "newest_checkpoint", "open_run",
-           "read", "read_history", "resume", "train", "tuning"]
+__all__ = ["budget", "callbacks", "described", "doctor", "examples", "load_data", "load_model", "newest_checkpoint",
+           "open_run", "origin", "read", "read_history", "resume", "train", "tuning"]

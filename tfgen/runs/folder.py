@@ -45,6 +45,19 @@ def library_versions():
             "keras": keras.__version__, "numpy": np.__version__}
 
 
+def described(recipe, dataset, hyperparameters):
+    """The part of a run's settings that says what its model is: the recipe's name, hyperparameters, data, versions."""
+    return {"recipe": recipe.name, "hyperparameters": hyperparameters, "data": dataset.source,
+            "spec": dataset.spec.to_json(), "reading": data.reading(dataset.source), "versions": library_versions()}
+
+
+def origin(settings):
+    """What an export records of a run's settings: those of `described`, without paths of this computer."""
+    about = {key: settings[key] for key in ("recipe", "spec", "hyperparameters", "versions")}
+    return about | {"data": data.portable(settings["data"]),
+                    "reading": settings.get("reading", data.reading(settings["data"]))}
+
+
 def intact(out):
     """Advice for a run that ran out of disk space: which checkpoint is intact and how to continue."""
     path, step = newest_checkpoint(out)

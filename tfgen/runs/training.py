@@ -19,8 +19,8 @@ from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
     check_free,
+    described,
     intact,
-    library_versions,
     load_data,
     load_model,
     newest_checkpoint,
@@ -66,12 +66,10 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     check_positive(epochs=epochs, batch_size=batch_size)
     seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
-    settings = {
-        "recipe": recipe.name, "hyperparameters": None, "data": dataset.source, "spec": dataset.spec.to_json(),
-        "reading": data.reading(dataset.source),
+    settings = described(recipe, dataset, None) | {
         "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
-        "versions": library_versions(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
     model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
                                       length(dataset, batch_size, epochs))
