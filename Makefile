@@ -8,11 +8,11 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test oldest lint bench results catalogue docs
+.PHONY: venv demo test oldest lint bench results catalogue docs models
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev,ui]'
 	touch $@
 
 demo: venv
@@ -35,6 +35,9 @@ oldest: .venv-oldest/installed
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install -q -c constraints-oldest.txt -e '.[dev]'
 	touch $@
+# Trains the models of saved_models/ that are not trained yet (about 80 minutes on one core), and writes their cards.
+models: venv
+	$(BIN)/python apps/starter_models.py
 lint: venv
 	$(BIN)/ruff check .
 bench: venv

@@ -49,6 +49,8 @@ SAVED_MODELS = pathlib.Path(__file__).parents[1] / "saved_models"
 # MB of all models together.
 LIMIT = 40
 SUMS = "SHA256SUMS"
+# Test images kept with an export, for a page on a machine without the data.
+PICTURES = 40
 FASHION, DIGITS, SCENE = "fashion_mnist", "digits", "scene"
 LICENCES = {
     FASHION: "`fashion_mnist`: Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747), MIT licence",
@@ -227,7 +229,8 @@ def publish(name, starter, model, live, dataset, about, cost, figures, folder):
     place = folder / name
     recipe, before = recipes.find(starter.recipe), saved_model.export_numbers(place)
     about |= runs.origin(runs.described(recipe, dataset, recipe.hyperparameters(dataset.spec, cost["settings"])))
-    export.export(model, place, about=about, live=live, form=Form(signatures=starter.verbs))
+    pictures = runs.to_keep(dataset, PICTURES) if dataset.rows == "images" else None
+    export.export(model, place, about=about, live=live, form=Form(signatures=starter.verbs), pictures=pictures)
     for number in before:
         shutil.rmtree(place / str(number))
     files.write_text(place / SUMS, "".join(f"{found}  {path}\n" for path, found in sums_of(place).items()))

@@ -22,8 +22,9 @@ LARGEST = 300_000  # bytes
 # Lines through points (x, y), shares of the canvas.
 SHIRT = [[(.36, .11), (.11, .29), (.21, .46), (.29, .39), (.29, .86), (.68, .86), (.68, .39), (.75, .46), (.86, .29),
           (.61, .11), (.46, .21), (.36, .11)]]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
-         "--no-first-run"]
+         "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
 def draw(tab, lines):
@@ -66,14 +67,13 @@ def main(models: Annotated[pathlib.Path, typer.Argument(help="What `tfgen ui` ta
     """Writes MODEL.png for each shot."""
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
+    if CHROMIUM is None:
         raise UserError("expected a Chromium on the PATH, received none: apt-get install chromium")
     known = found.find(models)
     shown, url = page.start(known)
     to.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         tab = browser.new_page(viewport={"width": width, "height": 640})
         tab.set_default_timeout(300_000)
         tab.goto(url)

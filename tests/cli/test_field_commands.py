@@ -16,6 +16,8 @@ def test_a_photograph_from_training_to_a_served_model(tfgen):
     assert pathlib.Path("run/signals/epoch-0001.png").exists() and pathlib.Path("run/curves.png").exists()
     figures = json.loads(pathlib.Path("run/metrics.json").read_text())["validation"]
     assert figures["samples"] == 18 and figures["psnr_db"] > 0 and "left_out" not in figures
+    code, _, err = tfgen("export", "run", "--to", "served", "--pictures", 4)
+    assert code == 2 and "pictures expect data of images, 'photo' holds samples: leave them out" in err
     assert tfgen("export", "run", "--to", "served")[0] == 0
     np.save("places.npy", np.random.default_rng(0).uniform(-1, 1, (3, 5, 2)))
     made = []

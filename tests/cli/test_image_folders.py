@@ -9,7 +9,7 @@ from cases import SMALL, tiny
 from PIL import Image
 
 from tfgen.cli import lazy
-from tfgen.serving import export
+from tfgen.serving import examples, export
 
 
 def write_photos(folder):
@@ -61,10 +61,11 @@ def test_a_detector_from_training_to_a_report(tfgen, opened_once, tmp_path):
     found = json.loads(out)["detection"]
     assert code == 0 and 0 < found["auroc"] < 1 and found["fpr_low"] <= found["fpr"] <= found["fpr_high"], err
     assert found["threshold"] == metrics["threshold"]["threshold"] and found["normal"] + found["anomalous"] == 250
-    code, out, err = tfgen("export", "run", "--to", "served", "--fpr", 0.25)
+    code, out, err = tfgen("export", "run", "--to", "served", "--fpr", 0.25, "--pictures", 5)
     assert code == 0 and "at most 0.25 on average, from 20 held-out normal images" in out, err
     about = json.loads(pathlib.Path("served/1/assets.extra/tfgen.json").read_text())
     assert about["threshold"]["threshold"] < metrics["threshold"]["threshold"]
+    assert {key: len(kept) for key, kept in examples.read_pictures("served/1").items()} == {"images": 5, "labels": 5}
     write_photos(tmp_path / "photos")
     (tmp_path / "photos" / "broken.png").unlink()
     for model, where in (("run", metrics), ("served", about)):

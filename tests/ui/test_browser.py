@@ -2,20 +2,18 @@
 
 import importlib.util
 import os
-import shutil
 import urllib.parse
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytest.importorskip("gradio", reason="the extra 'ui' is not installed")
+from benchmarks.screenshots import CHROMIUM, FLAGS  # noqa: E402
+
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="the extra 'ui' is not installed"),
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="the extra 'ui-test' is not installed"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run"]
 # Milliseconds: functions are traced when they are first called.
 PATIENCE = int(os.environ.get("TFGEN_PATIENCE", 60)) * 1000
 

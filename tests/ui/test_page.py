@@ -304,6 +304,19 @@ def test_models_of_a_folder(tmp_path):
     one_line(["tfgen export"], found.find, tmp_path / "missing")
 
 
+def test_pictures_to_choose_from_without_the_data(model_of):
+    """Those that an export has kept, unless samples of the model are more; of a run, samples."""
+    model = found.Model("vae", None)
+    model.live, model.about, model.data = model_of("vae").live, {}, None
+    kept = np.stack([np.full((8, 8, 1), value, np.float32) for value in (0.0, 0.5, 1.0)])
+    assert (model.images(2)[0] == model.live("sample", np.arange(2))).all() and model.pictures == {}
+    model.images.cache_clear()
+    model.pictures = {"images": kept, "labels": np.array([4, 2, 7]), "sources": kept[::-1]}
+    images, labels = model.images(2)
+    assert (images == kept[:2]).all() and labels.tolist() == [4, 2] and (model.sources(2) == kept[:0:-1]).all()
+    assert len(model.images(5)[0]) == 5 and model.images(5)[1] is None
+
+
 def test_own_pictures_are_read_as_training_data_is(model_of, tmp_path):
     from PIL import Image
 

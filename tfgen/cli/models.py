@@ -73,6 +73,9 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
             warmup_batch_sizes: Annotated[str, typer.Option(
                 help="Rows of the requests with which a server warms up, one per signature and size; none: no "
                      "warm-up.")] = "1,8,32",
+            pictures: Annotated[int, typer.Option(
+                min=0, help="Test images of the run's data to keep with the export, for `tfgen ui` on a machine without "
+                            "that data; by default none leaves this one.")] = 0,
             check_: Annotated[bool, typer.Option(
                 "--check", help="Afterwards run every signature in TensorFlow's C++ loader, see check-export.")] = False,
             format_: Annotated[str, typer.Option(
@@ -91,7 +94,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     if format_ != SAVED_MODEL:
         # Before the run is opened: what is missing is said at once.
         edge.runtime_of(format_)
-        given = {"--version": version is not None, "--precision": precision != "float32", "--xla": xla, "--check": check_}
+        given = {"--version": version is not None, "--precision": precision != "float32", "--xla": xla, "--check": check_,
+                 "--pictures": pictures > 0}
         if any(given.values()):
             raise UserError(f"{next(name for name in given if given[name])} expects --format saved_model, received "
                             f"{format_}: leave it out")
@@ -107,7 +111,8 @@ def export_(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
     if format_ != SAVED_MODEL:
         export_edge(model, to, format_, form, about)
         return
-    path = export.export(model, to, version, about, form=form)
+    kept = runs.to_keep(runs.load_data(settings), pictures) if pictures else None
+    path = export.export(model, to, version, about, form=form, pictures=kept)
     print(f"wrote {path}: {', '.join(form.names(verbs_of(model)))}")
     if check_:
         report([path])

@@ -8,6 +8,7 @@ import numpy as np
 from tfgen import latent, pictures
 from tfgen.attempts import Attempts
 from tfgen.detection import heat
+from tfgen.errors import UserError
 from tfgen.verbs.live import Live
 
 
@@ -128,6 +129,19 @@ def examples(dataset, count=10, split="validation"):
 def sources_of(dataset, count=10, split="validation"):
     """Translation sources of the images of `examples`, float32 in [0, 1]; None if the data has no sources."""
     return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
+
+
+def to_keep(dataset, count, split="test"):
+    """The first images of a split, their sources and labels, as `serving.examples.write_pictures` takes them.
+
+    Raises:
+        UserError: for a signal or a scene, which have no images to choose from.
+    """
+    if dataset.rows != "images":
+        raise UserError(f"pictures expect data of images, '{dataset.spec.name}' holds {dataset.rows}: leave them out")
+    found = {"images": dataset.images(split)[:count], "labels": dataset.labels(split),
+             "sources": dataset.sources(split, count) if dataset.spec.source_shape is not None else None}
+    return {key: array[:count] for key, array in found.items() if array is not None}
 
 
 def draw_codes(out, model, dataset, recipe=None, count=2000, live=None):

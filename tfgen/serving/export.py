@@ -24,7 +24,7 @@ EXAMPLE_SIDE = 7
 EXAMPLE_ROWS, CAREFUL_ROWS = 3, 16
 
 
-def export(model, folder, version=None, about=None, live=None, form=None):
+def export(model, folder, version=None, about=None, live=None, form=None, pictures=None):
     """Exports a model to `folder/<version>/`, which appears only after the SavedModel has been verified in a session.
 
     Args:
@@ -34,6 +34,7 @@ def export(model, folder, version=None, about=None, live=None, form=None):
         about: further metadata to record (recipe, data …), a dict of JSON types.
         live: `verbs.live.Live` of the model, whose traced graphs are then written; None: they are traced.
         form: `serving.forms.Form`; None: all verbs in float32, without XLA.
+        pictures: images of the data to keep, see `examples.write_pictures`; None: none.
 
     Returns:
         The path of the exported version.
@@ -45,7 +46,7 @@ def export(model, folder, version=None, about=None, live=None, form=None):
     folder = pathlib.Path(folder)
     if version is not None and (folder / str(version)).exists():
         raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
-    with written(model, folder, folder.resolve().name, about, live, form) as aside:
+    with written(model, folder, folder.resolve().name, about, live, form, pictures) as aside:
         while True:
             target = folder / str(version or max(export_numbers(folder), default=0) + 1)
             try:
@@ -73,12 +74,12 @@ def export_to(model, path, format="tf_saved_model", about=None):
 
 
 @contextlib.contextmanager
-def written(model, folder, model_name, about=None, live=None, form=None):
+def written(model, folder, model_name, about=None, live=None, form=None, pictures=None):
     """Context manager: a temporary folder in `folder` with a verified SavedModel; removed unless renamed.
 
     Args:
         model_name: name under which it will be served.
-        model, folder, about, live, form: as for `export`.
+        model, folder, about, live, form, pictures: as for `export`.
     """
     live, form = live or Live(model), form or Form()
     names = form.names(live.names)
@@ -97,6 +98,8 @@ def written(model, folder, model_name, about=None, live=None, form=None):
         inputs, outputs = reference(live, names, EXAMPLE_ROWS if computed is live else CAREFUL_ROWS)
         verify(aside, inputs, outputs, form)
         examples.write(aside, *(_first_rows(given) for given in (inputs, outputs)))
+        if pictures:
+            examples.write_pictures(aside, pictures)
         warmup.write(aside, model_name, {DEFAULT: inputs[names[0]]} | inputs, form.warmup_batch_sizes)
         os.chmod(aside, 0o755)
         yield aside

@@ -62,6 +62,11 @@ class Model:
             log(f"{self.name}: pictures to choose from are its own samples, as its data cannot be read ({line_of(error)})")
             return None
 
+    @functools.cached_property
+    def pictures(self):
+        """Pictures that its export has kept, see `serving.examples.read_pictures`; {} of a run or a model on a server."""
+        return examples.read_pictures(self.live.path) if isinstance(self.live, saved_model.Served) else {}
+
     def open(self):
         """Opens it, unless it is open."""
         with self.lock:
@@ -81,12 +86,16 @@ class Model:
     def images(self, count=EXAMPLES):
         """Images to choose from: float32 (N, H, W, C) and labels or None; N <= count, 0 if there are none.
 
-        Images of the model's data, else samples of the model, else those that its export has kept.
+        Images of the model's data, else pictures of it that its export has kept, else samples of the model, else inputs
+        that it was checked with. Samples also come first where fewer pictures were kept than asked for.
         """
         with self.lock:
             if self.data is not None and tuple(self.data.spec.image_shape) == tuple(self.live.image_shape):
                 return drawing.examples(self.data, count, "test")
-            if "sample" in self.live.names:
+            kept, samples = self.pictures.get("images", ()), "sample" in self.live.names
+            if len(kept) and (len(kept) >= count or not samples):
+                return kept[:count], self.pictures["labels"][:count] if "labels" in self.pictures else None
+            if samples:
                 return self.live("sample", np.arange(count)), None
         return self._kept("images", self.live.image_shape), None
 
@@ -96,6 +105,8 @@ class Model:
         with self.lock:
             if self.data is not None and self.data.spec.source_shape is not None:
                 return drawing.sources_of(self.data, count, "test")
+        if "sources" in self.pictures:
+            return self.pictures["sources"][:count]
         return self._kept("sources", self.live.source_shape)
 
     def _kept(self, kind, shape):

@@ -74,7 +74,7 @@ def tab(model, verb, opened):
         background = None
         if ground == IMAGES:
             tiles = model(verb.name, here.latents(here.grid()), **chosen)
-            background = pictures.grid(tiles, SIDE, padding=0, scale=1)
+            background = pictures.grid(tiles, SIDE, scale=1)
         return [drawn(here, point, background, model.live.class_names), looks.single(decoded),
                 f"Point: ({point[0]:.3g}, {point[1]:.3g})"]
 

@@ -1,6 +1,7 @@
 import os
 
 import numpy as np
+import PIL
 import pytest
 import tensorflow as tf
 from helpers import again, multiset, one_line, pixels, same, write_category, write_images
@@ -83,7 +84,9 @@ def test_half_transparent_is_half_white_and_opaque_is_itself(tmp_path):
     ("a.png", lambda x: Image.fromarray(x).convert("P"), 3), ("a.gif", lambda x: Image.fromarray(x).convert("P"), 3),
     ("a.png", lambda x: Image.fromarray(x[..., 0] > 99), 1), ("a.tif", lambda x: Image.fromarray(x).convert("CMYK"), 3),
     ("a.jpg", lambda x: Image.fromarray(x).convert("CMYK"), 3), ("a.webp", Image.fromarray, 3),
-    ("a.bmp", lambda x: Image.fromarray(x[..., 0]), 1), ("a.tif", lambda x: Image.fromarray(x).convert("YCbCr"), 3)])
+    ("a.bmp", lambda x: Image.fromarray(x[..., 0]), 1),
+    pytest.param("a.tif", lambda x: Image.fromarray(x).convert("YCbCr"), 3, marks=pytest.mark.skipif(
+        int(PIL.__version__.partition(".")[0]) < 13, reason="pillow before 13 takes such a file for truncated"))])
 def test_kinds_of_files(tmp_path, name, make, channels):
     x = np.full((6, 9, 3), 204, np.uint8)
     x[:, 4:] = 51
