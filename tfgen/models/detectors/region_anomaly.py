@@ -104,15 +104,17 @@ class RegionInpainter(ReconstructionDetector, AdversarialModel):
     def reconstruct(self, x):
         x = ops.convert_to_tensor(x)
         starts = range(0, self.erasure.period, self.stride)
-        # Where the lattice begins in each pass: (passes, 1, 2).
-        sweep = tf.constant([[[row, column]] for row in starts for column in starts], tf.int32)
+        # Constants, so that runtimes need no remainder of negative numbers.
+        with tf.init_scope():
+            sweep = tf.constant([[row, column] for row in starts for column in starts], tf.int32)
+            masks = self.erasure.lattice(sweep, *self.image_shape[:2])  # (passes, H, W, 1)
 
         def step(index, total, count):
-            mask = self.erasure.lattice(sweep[index], *self.image_shape[:2])  # (1, H, W, 1)
+            mask = tf.gather(masks, index)[None]
             made = self.inpaint(x, tf.tile(mask, [tf.shape(x)[0], 1, 1, 1]))
             return index + 1, total + tf.where(mask, made, 0.0), count + tf.cast(mask, tf.float32)
 
-        passes = sweep.shape[0]
+        passes = masks.shape[0]
         _, total, count = tf.while_loop(
             lambda index, total, count: index < passes, step,
             (tf.constant(0), tf.zeros_like(x), tf.zeros((1, *self.image_shape[:2], 1))), maximum_iterations=passes)
