@@ -59,6 +59,10 @@ VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execu
             "diffusers": "`diffusers`", "diffusers_channels_last": "`diffusers`, channels_last"}
 PEERS = ("torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last", "diffusers",
          "diffusers_channels_last")
+SERVED = {"rest_sample": "REST, JSON, 32 clients of 1: `sample`",
+          "rest_reconstruct": "REST, JSON, 32 clients of 1: `reconstruct`",
+          "rest_npz_reconstruct": "REST, .npz, 32 clients of 1: `reconstruct`",
+          "grpc_sample": "gRPC, 8 clients of 32: `sample`", "grpc_reconstruct": "gRPC, 8 clients of 32: `reconstruct`"}
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
 INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
@@ -339,6 +343,15 @@ HEADLINES = {
         {VARIANTS[name]: f"{name}_images_per_s" for name in ("diffusers", "diffusers_channels_last")},
         grids=(Grid("variant", {"images per s": "{}_images_per_s", "`sample` / variant": "sample_over_{}"}, VARIANTS),),
         targets={name: f"sample_over_{name}" for name in ("diffusers", "diffusers_channels_last")}),
+    "bench-serving": Headline(
+        "Embedded model server on loopback: a VAE, 28x28x1",
+        "images per s, as a share of those of direct calls of the SavedModel at batch 32; higher is better",
+        {"REST, 32 clients of 1 image": "rest_sample_share_of_direct",
+         "gRPC, 8 clients of 32 images: `sample` / `reconstruct`":
+             "grpc_sample_share_of_direct/grpc_reconstruct_share_of_direct"},
+        grids=(Grid("requests", {"images per s": "{}_rows_per_s", "share of direct calls": "{}_share_of_direct",
+                                 "median time of a request, ms": "{}_p50_ms", "99th percentile, ms": "{}_p99_ms"}, SERVED),),
+        targets={name: f"{name}_share_of_direct" for name in ("rest_sample", "grpc_sample", "grpc_reconstruct")}),
     "bench-sampling-gated-pixelcnn": sampling("gated PixelCNN 7x64"),
     "bench-sampling-image-transformer": sampling("causal transformer 4x128"),
     "bench-contractive-one-layer": penalty("one-layer"),
