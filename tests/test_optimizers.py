@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, is_matrix, orthogonalised
 
@@ -23,6 +24,21 @@ def test_the_orthogonal_factor(shape):
     np.testing.assert_allclose(orthogonalised(matrix), wanted, atol=2e-5)
     # What it is for: singular values near 1.
     assert 0.65 < np.median(values) < 1.25
+
+
+def test_the_factor_in_the_arithmetic_of_gpus(monkeypatch):
+    """TF32 multiplies numbers of 10 bits: the small values of a matrix with a large mean must not grow."""
+    exact = ops.matmul
+
+    def rounded(x):
+        bits = np.ascontiguousarray(x, np.float32).view(np.uint32) + np.uint32(1 << 12)
+        return (bits & np.uint32(0xFFFFE000)).view(np.float32)
+
+    matrix = np.random.default_rng(0).normal(10.0, 1.0, (60, 40)).astype("float32")
+    wanted = iterated(matrix)[0]
+    monkeypatch.setattr(ops, "matmul", lambda x, y: exact(rounded(x), rounded(y)))
+    error = np.array(orthogonalised(matrix)) - wanted
+    assert 1e-5 < np.linalg.norm(error) / np.linalg.norm(wanted) < 0.02
 
 
 def test_directions_without_gradient_stay_still():

@@ -101,3 +101,42 @@ def test_edm_keeps_an_early_state_if_asked():
         build(SPEC, guidance=1.5, **tiny)
     with pytest.raises(UserError, match="early_steps expects at least 1 step, received 0"):
         made(early_steps=0)
+
+
+def test_what_is_kept_stays(tmp_path):
+    """A training that goes on with a new optimizer or a later step leaves the early state, and says which it is."""
+    model = fitted(made(early_steps=2))
+    early = model.early_network.get_weights()
+    assert int(model.kept_step) == 2
+    model.compile(keras.optimizers.Adam(0.1))
+    fitted(model, 3)
+    for before, after in zip(early, model.early_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    # Stretched after the step: the state is still that of step 2.
+    longer = made(early_steps=4)
+    fitted(model, 3)
+    longer.set_weights(model.get_weights())
+    longer.optimizer.build(longer.trainable_variables)
+    longer.optimizer.iterations.assign(5)
+    fitted(longer, 2)
+    assert "guided by those of step 2" in longer.weights_sampled
+    assert "step 0" in made().weights_sampled
+
+
+def test_rows_of_weight_1_are_the_model_to_the_bit():
+    model = fitted(made())
+    x, sigma = tf.random.stateless_normal((64, *SHAPE), (1, 2)), tf.fill([64], 0.7)
+    mixed = model.denoise(x, sigma, guidance=np.where(np.arange(64) % 2, 1.0, 3.0))
+    np.testing.assert_array_equal(mixed[1::2], model.denoise(x, sigma, guidance=np.ones(64))[1::2])
+
+
+def test_an_early_share_of_less_than_a_step_is_a_step():
+    model = recipes.find("edm").model(SPEC, filters=4, residual_blocks=1, grids=1, early_share=1e-4, total_steps=40)
+    assert type(model) is AutoguidedDiffusion and model.early_steps == 1
+
+
+def test_labels_are_refused():
+    network = level_network(SHAPE)
+    with pytest.raises(UserError, match="expects no classes"):
+        AutoguidedDiffusion(keras.Model([*network.inputs, keras.Input((), dtype="int32")], network.outputs), KarrasLevels(),
+                            Preconditioned(DEVIATION), 2, num_classes=3)

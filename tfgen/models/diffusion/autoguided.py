@@ -1,6 +1,7 @@
 """Diffusion models guided by an early version of themselves."""
 
 import tensorflow as tf
+from keras import ops
 
 from tfgen import frozen
 from tfgen.errors import require
@@ -25,32 +26,42 @@ class AutoguidedDiffusion(Diffusion):
 
     Args:
         early_steps: steps of training after which the weights that samples are made with are kept as the early ones, >= 1;
-            up to there guidance changes nothing.
+            up to there guidance changes nothing. Once they are kept, further training leaves them.
         guidance: default weight, see above.
         others: as for an unconditional `Diffusion`.
 
+    Attributes:
+        kept_step: int32 variable, the step whose weights are the early ones.
+
     Raises:
-        UserError: for early_steps < 1, or if the network does not fit.
+        UserError: for early_steps < 1, for classes, or if the network does not fit.
     """
 
     def __init__(self, network, levels, parametrisation, early_steps, guidance=2.0, **kwargs):
         super().__init__(network=network, levels=levels, parametrisation=parametrisation, guidance=guidance, **kwargs)
         require(early_steps >= 1, f"early_steps expects at least 1 step, received {early_steps}")
+        require(self.num_classes is None, f"an autoguided model expects no classes, received {self.num_classes}: leave them "
+                                          "out, or use Diffusion")
         self.early_steps = early_steps
         self.early_network = copy_of(network)
+        self.kept_step = self.add_weight((), "zeros", dtype="int32", trainable=False, aggregation="mean", name="kept_step")
 
     @property
     def weights_sampled(self):
-        return f"{super().weights_sampled}, guided by those of step {self.early_steps:,}"
+        return f"{super().weights_sampled}, guided by those of step {int(self.kept_step):,}"
 
     def train_step(self, data):
         made = super().train_step(data)
 
+        step = ops.cast(self.optimizer.iterations, "int32")
+
         def keep():
             move_towards(self.early_network, self.ema_network if self.ema else self.network, 1.0)
+            self.kept_step.assign(step)
             return 0
 
-        tf.cond(self.optimizer.iterations <= self.early_steps, keep, lambda: 0)
+        # A training that goes on with a new optimizer counts anew: what was kept in the first stays.
+        tf.cond((step <= self.early_steps) & (self.kept_step < self.early_steps), keep, lambda: 0)
         return made
 
     def verb_options(self, name):

@@ -310,6 +310,6 @@ def image_of(x):
 def guided(clean, free, weight):
     """Clean images guided by a label: free + weight (clean - free), from those with and without it (Ho & Salimans, 2022).
 
-    weight 0: without label, 1: with it, larger: beyond. (The paper's w is weight - 1.)
+    weight 0: without label, 1: with it, to the bit; larger: beyond. (The paper's w is weight - 1.)
     """
-    return free + weight * (clean - free)
+    return tf.where(weight == 1.0, clean, free + weight * (clean - free))

@@ -34,6 +34,8 @@ class GuidedDiffusion(Diffusion):
 
     def __init__(self, network, levels, parametrisation, classifier, **kwargs):
         super().__init__(network=network, levels=levels, parametrisation=parametrisation, **kwargs)
+        require(self.num_classes is None, f"a guided model's denoiser expects no classes, received {self.num_classes}: the "
+                                          "classifier has them")
         takes = [tuple(part.shape[1:]) for part in classifier.inputs]
         require(takes == [self.image_shape, ()],
                 f"the classifier must take images {self.image_shape} and levels, it takes {takes}")
