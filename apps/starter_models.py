@@ -151,7 +151,7 @@ DETECTOR, OF_BATCH, OF_STEPS = one_class_table.DETECTORS["ae_anomaly"]
 STARTERS = {
     "fashion_vae": Starter(
         "vae", "Samples, codes and reconstructions of garments: move through sixteen latents, or clean a spoiled image.",
-        FASHION, 8.0, 16_000, 128, DECAY, of_samples, 10_000),
+        FASHION, 12.0, 16_000, 128, DECAY, of_samples, 10_000),
     "fashion_acgan": Starter(
         "acgan", "Draws garments of the class asked for.",
         FASHION, 15.0, 20_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),

@@ -57,4 +57,4 @@ def test_a_run_says_what_is_intact(tmp_path, monkeypatch):
         with pytest.raises(DiskFull, match="the checkpoint of step 2 is whole: make room, then go on with"):
             train()
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
-    assert runs.newest_checkpoint(out)[1] == 2
+    assert runs.checkpoints.newest(out)[1] == 2

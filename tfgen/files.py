@@ -110,8 +110,11 @@ def held(folder):
 
 
 @contextlib.contextmanager
-def written_aside(path):
+def written_aside(path, named=None):
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it.
+
+    Args:
+        named: function of the written temporary path that gives the final one, for names that depend on the content.
 
     Raises:
         DiskFull: if the disk is full.
@@ -130,7 +133,7 @@ def written_aside(path):
             os.chmod(aside, 0o644)
             with open(aside, "rb") as written:
                 os.fsync(written.fileno())
-            os.replace(aside, path)
+            os.replace(aside, named(aside) if named else path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)

@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path):
             train(digits, out, epochs=3, steps_per_execution=1)
     finally:
         runs.drawing.Pictures = original
-    assert runs.newest_checkpoint(out)[1] == 7 and (out / "model.keras").exists()
+    assert runs.checkpoints.newest(out)[1] == 7 and (out / "model.keras").exists()
     model = runs.resume(out, verbose=0)
     assert int(model.optimizer.iterations) == 15
     assert [row["epoch"] for row in runs.read_history(out)] == [1, 2, 3]
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_is_never_saved(digits, tmp_path, monkeypatch):
         "reconstruction": nothing * keras.ops.mean(made), "mse": keras.ops.mean(target)})
     with pytest.raises(callbacks.TrainingDiverged, match="epoch 1"):
         train(digits, tmp_path / "run", "autoencoder")
-    assert runs.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+    assert runs.checkpoints.newest(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
 
 
 def test_an_adversarial_run_measures_its_samples_and_sees_the_doctor(digits, tmp_path):
@@ -150,7 +150,7 @@ def test_a_diverging_player_is_named_with_its_step(digits, tmp_path, monkeypatch
     monkeypatch.setattr(losses.Wasserstein, "critic", lambda self, real, fake: keras.ops.log(-1.0 - real[0, 0] ** 2))
     with pytest.raises(callbacks.TrainingDiverged, match="'critic_loss' was not finite at step 1 of epoch 1"):
         train(digits, tmp_path / "run", "wgan_gp")
-    assert runs.newest_checkpoint(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
+    assert runs.checkpoints.newest(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
 
 
 @pytest.mark.parametrize("change, message", [

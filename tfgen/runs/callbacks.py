@@ -5,6 +5,7 @@ import io
 import math
 import pathlib
 import signal
+import time
 
 import keras
 
@@ -12,6 +13,7 @@ from tfgen import files
 from tfgen.attempts import Attempts
 from tfgen.errors import Failure
 from tfgen.pictures import plots
+from tfgen.runs import checkpoints
 
 
 class TrainingDiverged(Failure):
@@ -88,27 +90,56 @@ class History(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights, optimizers and step as `checkpoints/step-*.keras` at the end of every epoch; keeps the newest.
+    """Saves the whole state of a training at the end of every epoch, and in between, see `checkpoints`. Must be the last
+    callback, so that what a killed process has not written yet is written by the one that goes on.
 
     Args:
         folder: the run folder.
+        keep: number of checkpoints to keep, >= 1.
+        steps, minutes: training steps and minutes between checkpoints within an epoch; None: none.
+        objective: (name of a value in the logs, "min" or "max"), by which the best epoch's checkpoint is kept, too.
+        rows: rows of earlier epochs, when resuming.
+        within: whether the training begins within an epoch, whose sums of metrics the model then has.
+        keepers: callbacks with `kept()` -> JSON types, and `restore`, by name.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, keep=2, steps=None, minutes=None, objective=None, rows=(), within=False, keepers=None):
         super().__init__()
         self.folder = pathlib.Path(folder) / "checkpoints"
+        self.keep, self.steps, self.minutes = keep, steps, minutes
+        self.objective, self.keepers = objective, keepers or {}
+        self.values = [row[objective[0]] for row in rows if objective and math.isfinite(row.get(objective[0], math.nan))]
+        self.within, self.sums = within, None
 
-    def save(self):
-        step = int(self.model.optimizer.iterations)
-        path = self.folder / f"step-{step:09d}.keras"
-        with files.written_aside(path) as aside:
-            self.model.save(aside)
-        for older in self.folder.glob("step-*.keras"):
-            if older.name < path.name:
-                older.unlink()
+    def save(self, best=False):
+        path = checkpoints.write(self.folder, self.model, {name: one.kept() for name, one in self.keepers.items()})
+        checkpoints.keep(self.folder, path, self.keep, best)
+        self.saved = int(self.model.optimizer.iterations), time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        self.saved = int(self.model.optimizer.iterations), time.monotonic()
+        # Keras empties them before the first epoch.
+        self.sums = [variable.numpy() for variable in self.model.metrics_variables] if self.within else []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in zip(self.model.metrics_variables if self.sums else (), self.sums, strict=True):
+            variable.assign(value)
+        self.within, self.sums = False, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        step, then = self.saved
+        if (self.steps and int(self.model.optimizer.iterations) - step >= self.steps) or (
+                self.minutes and time.monotonic() - then >= 60 * self.minutes):
+            self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.save()
+        value = float((logs or {}).get(self.objective[0], math.nan)) if self.objective else math.nan
+        best = math.isfinite(value) and (not self.values or value == self.better(value, *self.values))
+        self.values += [value] if math.isfinite(value) else []
+        self.save(best)
+
+    def better(self, *values):
+        return (min if self.objective[1] == "min" else max)(values)
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

@@ -85,6 +85,15 @@ class Doctor(keras.callbacks.Callback):
         for row in earlier:
             self.look(row["epoch"], row, self.diagnoses)
 
+    def kept(self):
+        """What a checkpoint keeps of it."""
+        return {"rows": self.rows, "findings": self.findings, "worst": self.worst}
+
+    def restore(self, kept):
+        """Goes on from what a checkpoint has kept, samples of earlier epochs included."""
+        self.rows, self.findings, self.worst = kept["rows"], kept["findings"], kept["worst"]
+        self.earlier = []
+
     def on_epoch_end(self, epoch, logs=None):
         self.attempt("doctor.txt and critic.png", self.examine, epoch, logs)
 

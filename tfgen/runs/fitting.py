@@ -2,7 +2,16 @@
 
 import math
 
+import keras
+
 from tfgen.data.order import ORDER
+
+
+class Part(keras.callbacks.CallbackList):
+    """The callbacks of a training that another `fit` goes on with: its end is not theirs."""
+
+    def on_train_end(self, logs=None):
+        pass
 
 
 def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, order=ORDER, validate=True,
@@ -42,9 +51,13 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
     while done < steps * epochs:
         # First complete the interrupted epoch with its remaining batches.
         rest = steps - done % steps
-        last = epochs if rest == steps else done // steps + 1
+        last, watching = epochs, list(callbacks)
+        if rest < steps and done // steps + 1 < epochs:
+            last = done // steps + 1
+            watching = Part(watching, add_history=True, add_progbar=bool(verbose), model=model, verbose=verbose, epochs=last,
+                            steps=rest)
         history = model.fit(dataset.train(rows, seed, view, done, model.augmentation, order), epochs=last,
                             initial_epoch=done // steps, steps_per_epoch=rest, validation_data=validation,
-                            callbacks=list(callbacks), verbose=verbose, shuffle=False)
+                            callbacks=watching, verbose=verbose, shuffle=False)
         done = last * steps
     return history

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfgen import data, files
 from tfgen._version import __version__
 from tfgen.errors import UserError, note
+from tfgen.runs import checkpoints
 from tfgen.serving import saved_model
 
 
@@ -31,12 +32,6 @@ def read_history(folder):
     except (ValueError, TypeError) as error:
         raise UserError(f"expected numbers in {path}, it cannot be read ({error}): restore it, or remove it and begin the "
                         "history anew") from None
-
-
-def newest_checkpoint(folder):
-    """(path, step) of the newest checkpoint of a run, or (None, 0)."""
-    found = sorted((pathlib.Path(folder) / "checkpoints").glob("step-*.keras"))
-    return (found[-1], int(found[-1].stem.split("-")[1])) if found else (None, 0)
 
 
 def library_versions():
@@ -60,14 +55,14 @@ def origin(settings):
 
 def intact(out):
     """Advice for a run that ran out of disk space: which checkpoint is intact and how to continue."""
-    path, step = newest_checkpoint(out)
+    path, step = checkpoints.newest(out)
     return (f"the checkpoint of step {step} is whole: make room, then go on with `tfgen train --resume {out}`" if path else
             "there was no checkpoint yet: make room, then train again")
 
 
 def check_free(out):
     """Raises a `UserError` if `out` is a file or holds a run with a checkpoint or `model.keras`."""
-    if (out / "model.keras").exists() or newest_checkpoint(out)[0]:
+    if (out / "model.keras").exists() or checkpoints.all_of(out):
         raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, {out} is a file")
@@ -127,7 +122,7 @@ def open_run(folder):
     settings = read(folder)
     path = folder / "model.keras"
     if not path.exists():
-        path = newest_checkpoint(folder)[0]
+        path = checkpoints.newest(folder)[0]
     if path is None:
         raise UserError(f"{folder} has no trained model yet; go on with `tfgen train --resume {folder}`")
     return load_model(path), settings

@@ -14,7 +14,7 @@ from tfgen.data.order import ORDER
 from tfgen.detection import calibration
 from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
-from tfgen.runs import callbacks, drawing, field_drawing
+from tfgen.runs import callbacks, checkpoints, drawing, field_drawing
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
@@ -23,7 +23,6 @@ from tfgen.runs.folder import (
     intact,
     load_data,
     load_model,
-    newest_checkpoint,
     read,
     read_history,
     save,
@@ -112,16 +111,17 @@ def resume(out, epochs=None, verbose="auto", extend=False):
 def _resume(out, epochs, verbose, extend):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
-    path, step = newest_checkpoint(out)
-    # Seed states are not in .keras files: noise after a resume follows from (seed, step).
+    path, step = checkpoints.newest(out)
+    # For checkpoints of earlier versions, which hold no states of random generators.
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
     model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
+    kept = checkpoints.restore(model, path) if path else {}
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
     with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
-        return _train(out, settings, recipe, dataset, model, step, verbose)
+        return _train(out, settings, recipe, dataset, model, step, verbose, kept)
 
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
@@ -145,29 +145,33 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
 
 
 def state(model):
-    """All weights of a model and variables of its optimizers."""
+    """All variables of a training: weights, those of the optimizers, and those that a `.keras` file leaves out."""
     players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
-    return [*model.weights, *(v for optimizer in players for v in optimizer.variables)]
+    return [*model.weights, *(v for optimizer in players for v in optimizer.variables), *checkpoints.unsaved(model)]
 
 
-def _train(out, settings, recipe, dataset, model, step, verbose):
-    """Fits from `step` on, then calibrates, saves, draws and measures."""
+def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
+    """Fits from `step` on, then calibrates, saves, draws and measures; `kept`: what the checkpoint has kept of callbacks."""
     if verbose == "auto":
         # A progress bar in a terminal, one line per epoch in a log file.
         verbose = 1 if sys.stdout.isatty() else 2
     # Callbacks and figures share the verbs, which take seconds to trace.
     attempt, live = Attempts(), Live(model)
     quality = quality_callbacks(recipe, dataset, attempt, live)
-    epoch = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
-    history = callbacks.History(out, [row for row in read_history(out) if row["epoch"] <= epoch], settings["picture_every"])
-    checkpoint = callbacks.Checkpoint(out)
+    steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
+    rows = [row for row in read_history(out) if row["epoch"] <= step // steps]
+    history = callbacks.History(out, rows, settings["picture_every"])
+    doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
+    for name, value in (kept or {}).items():
+        doctors[name].restore(value)
+    checkpoint = callbacks.Checkpoint(out, objective=recipe.objective, rows=rows, within=step % steps > 0, keepers=doctors)
     stopper = callbacks.StopOnInterrupt(checkpoint)
-    drawings = pictures_of(out, dataset, settings["picture_every"], live)
     # Callbacks that reject non-finite losses come before callbacks that save.
-    watching = [callbacks.StopOnNaN(), *quality, history, checkpoint, drawings, stopper,
-                *doctor_of(model, out, history.rows, quality, attempt, live)]
+    watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
+                *doctors.values()]
     if settings["tensorboard"]:
         watching.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
+    watching += [checkpoint, stopper]
     try:
         with stopper:
             fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,

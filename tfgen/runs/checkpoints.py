@@ -1,0 +1,143 @@
+"""Checkpoints: all that a training goes on from, bit for bit, in one file whose name holds its checksum.
+
+`checkpoints/step-STEP-SHA.keras` is a `.keras` file (config, weights, variables of the optimizers) with two further members:
+variables that such files leave out (states of random generators, sums of metrics within an epoch), and what callbacks know.
+SHA is the beginning of the file's SHA-256, so that a truncated or changed file is told from a good one.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+
+from tfgen import files
+from tfgen.errors import UserError, note
+
+VARIABLES, MORE = "tfgen_variables.npz", "tfgen_callbacks.json"
+DIGITS = 16  # of the checksum, hexadecimal
+BEST = "best.keras"
+
+
+def generators(part, seen=None):
+    """States of the random generators in a model's parts that are no layers, such as penalties and likelihoods."""
+    seen = set() if seen is None else seen
+    found = []
+    for value in vars(part).values():
+        for one in value if isinstance(value, (list, tuple)) else value.values() if isinstance(value, dict) else [value]:
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            if isinstance(one, keras.random.SeedGenerator):
+                found.append(one.state)
+            elif type(one).__module__.startswith("tfgen.") and hasattr(one, "__dict__"):
+                found += generators(one, seen)
+    return found
+
+
+def unsaved(model):
+    """Variables of a training that a `.keras` file leaves out, in an order that the model's config determines."""
+    found = {id(variable): variable for variable in (*model.variables, *model.metrics_variables, *generators(model))}
+    for variable in model.weights:
+        found.pop(id(variable), None)
+    return list(found.values())
+
+
+def digest(path):
+    """The beginning of a file's SHA-256, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+
+
+def write(folder, model, more=None):
+    """Writes a checkpoint of a model, aside at first; returns its path.
+
+    Args:
+        folder: pathlib.Path of the checkpoints.
+        more: a dict of JSON types to keep with it.
+
+    Raises:
+        DiskFull: if the disk is full; earlier checkpoints stay.
+    """
+    arrays = io.BytesIO()
+    np.savez(arrays, *map(keras.ops.convert_to_numpy, unsaved(model)))
+    plain = path = folder / f"step-{int(model.optimizer.iterations):09d}.keras"
+
+    def named(aside):
+        nonlocal path
+        path = plain.with_stem(f"{plain.stem}-{digest(aside)}")
+        return path
+
+    with files.written_aside(plain, named) as aside:
+        model.save(aside)
+        with zipfile.ZipFile(aside, "a") as archive:
+            archive.writestr(VARIABLES, arrays.getvalue())
+            archive.writestr(MORE, json.dumps(more or {}))
+    return path
+
+
+def step_of(path):
+    return int(path.stem.split("-")[1])
+
+
+def intact(path):
+    """Whether a checkpoint is what was written; one without a checksum in its name need only be a whole archive."""
+    parts = path.stem.split("-")
+    if len(parts) == 3:
+        return digest(path) == parts[2]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError):
+        return False
+
+
+def all_of(folder):
+    """Paths of the checkpoints of a run, the newest last."""
+    return sorted((pathlib.Path(folder) / "checkpoints").glob("step-*.keras"), key=step_of)
+
+
+def newest(folder):
+    """(path, step) of the newest intact checkpoint of a run, or (None, 0); says which ones are damaged."""
+    for path in reversed(all_of(folder)):
+        if intact(path):
+            return path, step_of(path)
+        note(f"{path} is damaged (its checksum differs): the one before it is taken, or, without one, the beginning")
+    return None, 0
+
+
+def keep(folder, newest, count, best=False):
+    """Removes all but the last `count` checkpoints up to `newest`; with `best`, keeps a copy of `newest` as the best."""
+    if best:
+        with files.written_aside(folder / BEST) as aside:
+            shutil.copyfile(newest, aside)
+    older = [path for path in folder.glob("step-*.keras") if step_of(path) < step_of(newest)]
+    for path in sorted(older, key=step_of)[:max(0, len(older) + 1 - count)]:
+        os.unlink(path)
+
+
+def restore(model, path):
+    """Sets the variables that a `.keras` file leaves out to those of a checkpoint; returns the dict kept with it.
+
+    Returns:
+        The dict, or None of a checkpoint without these variables, written by an earlier version: noise then goes on anew.
+
+    Raises:
+        UserError: if the checkpoint is of a model with other variables.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if VARIABLES not in archive.namelist():
+            return None
+        with np.load(io.BytesIO(archive.read(VARIABLES))) as arrays:
+            values, variables = [arrays[name] for name in arrays.files], unsaved(model)
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+            raise UserError(f"expected a checkpoint of {len(variables)} further variables, {path} has {len(values)} or of "
+                            "other shapes: it is of another version of the recipe; --force goes on without them")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return json.loads(archive.read(MORE))
