@@ -157,7 +157,7 @@ def test_training_stops_at_the_first_loss_that_is_no_number(tmp_path, steps_per_
     order = [checkpoint, stop, history] if checkpoint_first else [stop, history, checkpoint]
     with pytest.raises(callbacks.TrainingDiverged, match="^'generator_loss' was not finite at step 4 of epoch 2: .+$"):
         model.fit(SQUARE.stream(8), steps_per_epoch=8, epochs=3, shuffle=False, verbose=0, callbacks=order)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000008.keras"]
+    assert [path.name[:15] for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000008-"]
     assert len(runs.read_history(tmp_path)) == 1
     # Not one call further: the step is the last of the second epoch's first call.
     assert int(model.optimizer.iterations) == 12

@@ -52,7 +52,8 @@ def test_a_run_folder_holds_everything(digits, tmp_path):
     names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
     assert {"run.json", "history.csv", "curves.png", "metrics.json", "model.keras", "latent.png", "interpolation.png",
             "samples/epoch-0001.png", "samples/epoch-0002.png", "reconstructions/epoch-0002.png",
-            "checkpoints/step-000000010.keras"} <= names
+            "checkpoints/best.keras"} <= names
+    assert {name[:28] for name in names if "step-" in name} == {f"checkpoints/step-{step:09d}-" for step in (5, 10)}
     assert any("events" in name for name in names) and not any("/." in name for name in names)
     settings = runs.read(tmp_path / "run")
     assert settings["recipe"] == "vae" and settings["hyperparameters"]["latent_dim"] == TINY["latent_dim"]

@@ -60,6 +60,14 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
                                                "to the new end.")] = False,
+          force: Annotated[bool, typer.Option("--force", help="With --resume: go on although settings, data or versions of "
+                                              "libraries have changed.")] = False,
+          keep_checkpoints: Annotated[int, typer.Option(
+              min=1, help="Checkpoints to keep, besides that of the best epoch by the recipe's objective.")] = 2,
+          checkpoint_steps: Annotated[int | None, typer.Option(
+              min=1, help="Training steps between checkpoints within an epoch; default: none.")] = None,
+          checkpoint_minutes: Annotated[float, typer.Option(
+              min=0.0, help="Minutes between checkpoints within an epoch; 0: none. Every epoch ends with one.")] = 10.0,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
           tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
           quiet: Quiet = False):
@@ -72,6 +80,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         raise UserError("expected a RECIPE or --resume RUN, one of them; see `tfgen train --help`")
     if extend and not (resume and epochs):
         raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
+    if force and not resume:
+        raise UserError("--force expects --resume RUN: leave it out")
     if resume:
         others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
                   "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
@@ -79,7 +89,7 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
-        runs.resume(resume, epochs, verbose, extend)
+        runs.resume(resume, epochs, verbose, extend, force)
         out = resume
     else:
         catalogue.check(recipe)
@@ -87,7 +97,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
                             skip_unreadable, levels, binarise, every)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
-                   tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]))
+                   tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]),
+                   keep=keep_checkpoints, checkpoint_steps=checkpoint_steps, checkpoint_minutes=checkpoint_minutes or None)
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 

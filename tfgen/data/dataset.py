@@ -87,6 +87,10 @@ class Dataset(Streams):
     def splits(self):
         return list(self._arrays)
 
+    def contents(self):
+        for split, arrays in sorted(self._arrays.items()):
+            yield from (array for array in (*arrays, self._sources.get(split), self._masks.get(split)) if array is not None)
+
     def _split(self, split):
         if split not in self._arrays:
             raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self._arrays))}, "

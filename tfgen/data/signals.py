@@ -43,6 +43,9 @@ class Signal(Samples):
         self.samples = samples
         self.source = source or {"name": spec.name}
 
+    def contents(self):
+        return [self.values, *(array for _, array in sorted(self.samples.items()))]
+
     def _reader(self, split, stream, view, augment=None):
         *sides, channels = self.spec.image_shape
         with tf.init_scope(), tf.device("/CPU:0"):
@@ -152,6 +155,9 @@ class PosedImages(Samples):
         self.views = images
         self.poses = poses
         self.source = source or {"name": spec.name}
+
+    def contents(self):
+        return [array for part in (self.views, self.poses) for _, array in sorted(part.items())]
 
     def _reader(self, split, stream, view, augment=None):
         height, width, channels = self.spec.image_shape

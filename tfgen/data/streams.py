@@ -1,5 +1,7 @@
 """Streams of batches from rows in memory; training batch k is a pure function of (seed, k)."""
 
+import hashlib
+
 import numpy as np
 import tensorflow as tf
 
@@ -31,6 +33,17 @@ class Streams:
     def splits(self):
         """Names of the splits, in the order of their streams."""
         return list(self.spec.sizes)
+
+    def contents(self):
+        """Yields the arrays that the data consist of, in a fixed order."""
+        raise NotImplementedError(f"{type(self).__name__} must define contents()")
+
+    def digest(self):
+        """The beginning of the SHA-256 of the data's arrays, by which a run knows its data again: 16 hexadecimal digits."""
+        found = hashlib.sha256()
+        for array in self.contents():
+            found.update(np.ascontiguousarray(array))
+        return found.hexdigest()[:16]
 
     def _count(self, split):
         """Number of rows of a split."""

@@ -89,6 +89,11 @@ class History(keras.callbacks.Callback):
                      {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
 
 
+def ends_epoch(callback, batch):
+    """Whether a batch is the last of its epoch, whose end is still to come: only then its row of the history is written."""
+    return batch + 1 == callback.params["steps"]
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Saves the whole state of a training at the end of every epoch, and in between, see `checkpoints`. Must be the last
     callback, so that what a killed process has not written yet is written by the one that goes on.
@@ -101,18 +106,21 @@ class Checkpoint(keras.callbacks.Callback):
         rows: rows of earlier epochs, when resuming.
         within: whether the training begins within an epoch, whose sums of metrics the model then has.
         keepers: callbacks with `kept()` -> JSON types, and `restore`, by name.
+        about: a dict of JSON types to keep with each checkpoint.
     """
 
-    def __init__(self, folder, keep=2, steps=None, minutes=None, objective=None, rows=(), within=False, keepers=None):
+    def __init__(self, folder, keep=2, steps=None, minutes=None, objective=None, rows=(), within=False, keepers=None,
+                 about=None):
         super().__init__()
         self.folder = pathlib.Path(folder) / "checkpoints"
         self.keep, self.steps, self.minutes = keep, steps, minutes
-        self.objective, self.keepers = objective, keepers or {}
+        self.objective, self.keepers, self.about = objective, keepers or {}, about or {}
         self.values = [row[objective[0]] for row in rows if objective and math.isfinite(row.get(objective[0], math.nan))]
         self.within, self.sums = within, None
 
     def save(self, best=False):
-        path = checkpoints.write(self.folder, self.model, {name: one.kept() for name, one in self.keepers.items()})
+        path = checkpoints.write(self.folder, self.model, {
+            "run": self.about, "callbacks": {name: one.kept() for name, one in self.keepers.items()}})
         checkpoints.keep(self.folder, path, self.keep, best)
         self.saved = int(self.model.optimizer.iterations), time.monotonic()
 
@@ -128,6 +136,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step, then = self.saved
+        if ends_epoch(self, batch):
+            return
         if (self.steps and int(self.model.optimizer.iterations) - step >= self.steps) or (
                 self.minutes and time.monotonic() - then >= 60 * self.minutes):
             self.save()
@@ -144,6 +154,8 @@ class Checkpoint(keras.callbacks.Callback):
 
 class StopOnInterrupt(keras.callbacks.Callback):
     """On Ctrl-C, saves a checkpoint after the current batch and stops; a second Ctrl-C stops at once, without saving.
+
+    Must come after the checkpoint in the list of callbacks.
 
     Args:
         checkpoint: the `Checkpoint` that saves the interrupted epoch.
@@ -171,8 +183,12 @@ class StopOnInterrupt(keras.callbacks.Callback):
         self.interrupted = True
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.interrupted:
+        if self.interrupted and not ends_epoch(self, batch):
             self.checkpoint.save()
+            raise Interrupted
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.interrupted:
             raise Interrupted
 
 

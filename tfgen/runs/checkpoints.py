@@ -1,7 +1,8 @@
 """Checkpoints: all that a training goes on from, bit for bit, in one file whose name holds its checksum.
 
 `checkpoints/step-STEP-SHA.keras` is a `.keras` file (config, weights, variables of the optimizers) with two further members:
-variables that such files leave out (states of random generators, sums of metrics within an epoch), and what callbacks know.
+variables that such files leave out (states of random generators, sums of metrics within an epoch), and what determines the
+training and what callbacks know, as JSON.
 SHA is the beginning of the file's SHA-256, so that a truncated or changed file is told from a good one.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from tfgen import files
 from tfgen.errors import UserError, note
 
-VARIABLES, MORE = "tfgen_variables.npz", "tfgen_callbacks.json"
+VARIABLES, MORE = "tfgen_variables.npz", "tfgen_run.json"
 DIGITS = 16  # of the checksum, hexadecimal
 BEST = "best.keras"
 
@@ -121,23 +122,26 @@ def keep(folder, newest, count, best=False):
         os.unlink(path)
 
 
-def restore(model, path):
-    """Sets the variables that a `.keras` file leaves out to those of a checkpoint; returns the dict kept with it.
+def more(path):
+    """The dict that `write` has kept with a checkpoint; {} of a checkpoint of an earlier version."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(MORE)) if MORE in archive.namelist() else {}
 
-    Returns:
-        The dict, or None of a checkpoint without these variables, written by an earlier version: noise then goes on anew.
+
+def restore(model, path):
+    """Sets the variables that a `.keras` file leaves out to those of a checkpoint, if it has them.
 
     Raises:
         UserError: if the checkpoint is of a model with other variables.
     """
     with zipfile.ZipFile(path) as archive:
         if VARIABLES not in archive.namelist():
-            return None
+            note(f"{path} is of an earlier version, without the states of random generators: noise begins anew")
+            return
         with np.load(io.BytesIO(archive.read(VARIABLES))) as arrays:
             values, variables = [arrays[name] for name in arrays.files], unsaved(model)
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-            raise UserError(f"expected a checkpoint of {len(variables)} further variables, {path} has {len(values)} or of "
-                            "other shapes: it is of another version of the recipe; --force goes on without them")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        return json.loads(archive.read(MORE))
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        raise UserError(f"expected a checkpoint with {len(variables)} variables besides the weights, {path} has "
+                        f"{len(values)}, or of other shapes: it is of another version of tfgen, go on with that one")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfgen import data, files
 from tfgen._version import __version__
 from tfgen.errors import UserError, note
+from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints
 from tfgen.serving import saved_model
 
@@ -44,6 +45,36 @@ def described(recipe, dataset, hyperparameters):
     """The part of a run's settings that says what its model is: the recipe's name, hyperparameters, data, versions."""
     return {"recipe": recipe.name, "hyperparameters": hyperparameters, "data": dataset.source,
             "spec": dataset.spec.to_json(), "reading": data.reading(dataset.source), "versions": library_versions()}
+
+
+# Of the settings of a run, those that determine its training.
+DETERMINING = ("recipe", "hyperparameters", "data", "content", "seed", "order", "batch_size")
+LIBRARIES = ("tfgen", "tensorflow", "keras", "numpy")
+
+
+def determined(settings):
+    """The settings that determine a training, and the versions of the libraries, as a checkpoint keeps them."""
+    return {key: settings[key] for key in DETERMINING if key in settings} | {"versions": library_versions()}
+
+
+def changes(kept, settings, dataset):
+    """["FIELD BEFORE -> NOW"] of what determines a training and has changed since a checkpoint; [] where all is equal.
+
+    Args:
+        kept: `determined` of the checkpoint.
+        settings: of the run.
+        dataset: as it is now.
+    """
+    now, found = determined(settings) | {"content": dataset.digest()}, []
+    for key, before in kept.items():
+        if isinstance(before, dict):
+            # Lengthened runs have another number of steps.
+            names = LIBRARIES if key == "versions" else sorted({*before, *now[key]} - {STEPS})
+            found += [f"{name} {before.get(name)} -> {now[key].get(name)}" for name in names
+                      if before.get(name) != now[key].get(name)]
+        elif before != now.get(key):
+            found.append(f"{'images or labels' if key == 'content' else key} {before} -> {now.get(key)}")
+    return found
 
 
 def origin(settings):

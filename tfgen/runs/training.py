@@ -18,8 +18,10 @@ from tfgen.runs import callbacks, checkpoints, drawing, field_drawing
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
+    changes,
     check_free,
     described,
+    determined,
     intact,
     load_data,
     load_model,
@@ -33,7 +35,7 @@ from tfgen.verbs.table import verbs_of
 
 
 def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
-          steps_per_execution=16, verbose="auto", command=None):
+          steps_per_execution=16, verbose="auto", command=None, keep=2, checkpoint_steps=None, checkpoint_minutes=10.0):
     """Trains a recipe into a new run folder.
 
     Args:
@@ -51,6 +53,9 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
             steps per epoch is used.
         verbose: as in `fit`.
         command: command to record in `run.json`; None records `sys.argv`.
+        keep: number of checkpoints to keep, >= 1, besides that of the best epoch by the recipe's objective.
+        checkpoint_steps: training steps between checkpoints within an epoch; None: none.
+        checkpoint_minutes: minutes between them; None: none. Every epoch ends with a checkpoint.
 
     Returns:
         The trained model.
@@ -62,12 +67,14 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     out = pathlib.Path(out)
     check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
-    check_positive(epochs=epochs, batch_size=batch_size)
+    check_positive(epochs=epochs, batch_size=batch_size, keep=keep)
     seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = described(recipe, dataset, None) | {
         "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
+        "content": dataset.digest(),
+        "checkpoints": {"keep": keep, "steps": checkpoint_steps, "minutes": checkpoint_minutes},
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
     model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
@@ -87,8 +94,8 @@ def length(dataset, batch_size, epochs):
     return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
 
 
-def resume(out, epochs=None, verbose="auto", extend=False):
-    """Continues a run from its last checkpoint.
+def resume(out, epochs=None, verbose="auto", extend=False, force=False):
+    """Continues a run from its last intact checkpoint: it ends, bit for bit, where the unbroken run ends.
 
     Args:
         out: the run folder.
@@ -96,32 +103,44 @@ def resume(out, epochs=None, verbose="auto", extend=False):
         verbose: as in `fit`.
         extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
             rescaled schedules.
+        force: go on although settings, data or versions of libraries have changed since the checkpoint.
 
     Raises:
-        UserError: if the folder holds no run, if another process is training it, or if its schedules end before `epochs`
-            and `extend` is False.
+        UserError: if the folder holds no run, if another process is training it, if its schedules end before `epochs`
+            and `extend` is False, or for such a change without `force`.
     """
     out = pathlib.Path(out)
     read(out)
     with files.held(out):
         files.sweep(out)
-        return _resume(out, epochs, verbose, extend)
+        return _resume(out, epochs, verbose, extend, force)
 
 
-def _resume(out, epochs, verbose, extend):
+def _resume(out, epochs, verbose, extend, force):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = checkpoints.newest(out)
+    kept = checkpoints.more(path) if path else {}
+    if changed := changes(kept.get("run", {}), settings, dataset):
+        told = f"{out} has changed since its checkpoint: {', '.join(changed)}"
+        if not force:
+            raise UserError(f"{told}; it would not end where the unbroken run ends: put it back, or go on with --force")
+        note(told)
     # For checkpoints of earlier versions, which hold no states of random generators.
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
     model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
-    kept = checkpoints.restore(model, path) if path else {}
+    if path:
+        checkpoints.restore(model, path)
+    planned = kept.get("run", {}).get("hyperparameters", {}).get(STEPS)
+    if planned != settings["hyperparameters"].get(STEPS) and "run" in kept:
+        # It was killed between being stretched and its next checkpoint.
+        settings["hyperparameters"][STEPS], extend, epochs = planned, True, epochs or settings["epochs"]
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
     with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
-        return _train(out, settings, recipe, dataset, model, step, verbose, kept)
+        return _train(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
 
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
@@ -164,7 +183,8 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
     for name, value in (kept or {}).items():
         doctors[name].restore(value)
-    checkpoint = callbacks.Checkpoint(out, objective=recipe.objective, rows=rows, within=step % steps > 0, keepers=doctors)
+    checkpoint = callbacks.Checkpoint(out, objective=recipe.objective, rows=rows, within=step % steps > 0, keepers=doctors,
+                                      about=determined(settings), **settings.get("checkpoints", {}))
     stopper = callbacks.StopOnInterrupt(checkpoint)
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
