@@ -8,7 +8,7 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test oldest lint bench results catalogue docs models
+.PHONY: venv demo test oldest lint bench results catalogue docs models torture
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -38,6 +38,9 @@ oldest: .venv-oldest/installed
 # Trains the models of saved_models/ that are not trained yet (about 80 minutes on one core), and writes their cards.
 models: venv
 	$(BIN)/python apps/starter_models.py
+# Kills and resumes a tiny run of every recipe (over an hour); each must end as the unbroken run does.
+torture: venv
+	$(BIN)/python -m benchmarks.torture
 lint: venv
 	$(BIN)/ruff check .
 bench: venv

@@ -53,7 +53,7 @@ def test_a_run_folder_holds_everything(digits, tmp_path):
     assert {"run.json", "history.csv", "curves.png", "metrics.json", "model.keras", "latent.png", "interpolation.png",
             "samples/epoch-0001.png", "samples/epoch-0002.png", "reconstructions/epoch-0002.png",
             "checkpoints/best.keras"} <= names
-    assert {name[:28] for name in names if "step-" in name} == {f"checkpoints/step-{step:09d}-" for step in (5, 10)}
+    assert {name[:27] for name in names if "step-" in name} == {f"checkpoints/step-{step:09d}-" for step in (5, 10)}
     assert any("events" in name for name in names) and not any("/." in name for name in names)
     settings = runs.read(tmp_path / "run")
     assert settings["recipe"] == "vae" and settings["hyperparameters"]["latent_dim"] == TINY["latent_dim"]
