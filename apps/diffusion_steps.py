@@ -7,7 +7,8 @@
 Every point draws the same seeds from the same weights, so that differences come from the sampler alone. Guided samples are
 led on from the model's own early state, which calls the network twice; the distance on the test split is theirs. Budget: CPU
 time of this process in training, one thread for TensorFlow's operations, without tracing. Settings were chosen on the
-validation split, on which the curves are; the distance of 10,000 samples is on the test split.
+validation split, on which the curves are; the distance of 10,000 samples is on the test split. What is measured stays beside
+the model, so that a call that was stopped goes on.
 """
 
 import os
@@ -22,7 +23,7 @@ from typing import Annotated  # noqa: E402
 import numpy as np  # noqa: E402, I001
 import typer  # noqa: E402
 
-from tfgen import data, pictures, recipes  # noqa: E402
+from tfgen import data, files, pictures, recipes  # noqa: E402
 from tfgen.errors import require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
 from tfgen.figures import records  # noqa: E402
@@ -41,8 +42,9 @@ GUIDANCE = 1.5
 BEST = 10.67
 # Steps of each sampler; `heun` calls the network twice per step, but once in the last.
 WAYS = {"dpm": (5, 7, 10, 15, 20), "heun": (3, 5, 8, 10, 18), "ddim": (5, 10, 20, 50), "ancestral": (20, 100)}
-GUIDED = {"dpm": (5, 10, 20)}
 REFERENCE = ("ddim", 1000)
+# Weights of guidance that are compared, 1 without, by so many samples: by fewer, chance decides how many are of each class.
+WEIGHTS, OF_WEIGHTS = (1.0, GUIDANCE, 2.0), 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +69,24 @@ class Way:
         return live("sample", seeds, sampler=self.sampler, steps=self.steps, guidance=self.guidance)
 
 
-def ways_of(steps_of, guidance=1.0):
+def ways_of(steps_of):
     """[Way] from {sampler: numbers of steps}."""
-    return [Way(sampler, steps, guidance) for sampler, each in steps_of.items() for steps in each]
+    return [Way(sampler, steps) for sampler, each in steps_of.items() for steps in each]
 
 
-def measure(live, dataset, extractor, way, n, seed=0):
-    """{"sampler", "steps", "guidance", "calls", "frechet_distance"} of n samples beside validation images."""
-    found = samples.of_samples(functools.partial(way.sample, live), dataset, extractor, "validation", n, seed)
-    print(f"{way.name:12} {way.steps:4} steps {way.calls:4} calls: {found['frechet_distance']:.2f}", flush=True)
-    return dataclasses.asdict(way) | {"calls": way.calls, "frechet_distance": found["frechet_distance"]}
+# Chosen on the validation split.
+LED = Way("dpm", 10, GUIDANCE)
+
+
+def measure(live, dataset, extractor, kept, way, n, seed=0, split="validation"):
+    """The dict of `tfgen.evaluation.of_samples` of n samples, measured once and then read from the file `kept`."""
+    known = files.read_json(kept) if kept.exists() else {}
+    key = f"{way.sampler}, {way.steps} steps, guidance {way.guidance:g}, {split}, {n} samples, seed {seed}"
+    if key not in known:
+        known[key] = samples.of_samples(functools.partial(way.sample, live), dataset, extractor, split, n, seed)
+        files.write_json(kept, known)
+    print(f"{key}, {way.calls} calls: {known[key]['frechet_distance']:.2f}", flush=True)
+    return known[key]
 
 
 def draw(path, rows, reference, tiles):
@@ -84,8 +94,8 @@ def draw(path, rows, reference, tiles):
     figure = plots.new_figure(9.0, 7.5)
     upper, lower = figure.subfigures(2, 1, height_ratios=[4.2, 3.3])
     axes = upper.add_subplot()
-    for name in dict.fromkeys(way.name for way in rows):
-        points = sorted((way.calls, row["frechet_distance"]) for way, row in rows.items() if way.name == name)
+    for name in dict.fromkeys(way.sampler for way in rows):
+        points = sorted((way.calls, row["frechet_distance"]) for way, row in rows.items() if way.sampler == name)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.5, label=name)
     axes.axhline(reference, color="0.4", linestyle="--", linewidth=1.0, label=f"{REFERENCE[0]}, {REFERENCE[1]:,} calls")
     axes.axhspan(0.9 * reference, 1.1 * reference, color="0.9", zorder=0)
@@ -116,28 +126,33 @@ def main(
 ):
     """Trains EDM within the budget, then measures its samplers."""
     dataset = data.load("digits" if fast else "fashion_mnist")
-    n, plain, led = (100, {"dpm": (2,), "heun": (2,)}, {"dpm": (2,)}) if fast else (n, WAYS, GUIDED)
+    n, plain, of_weights = (100, {"dpm": (2,), "heun": (2,)}, 100) if fast else (n, WAYS, OF_WEIGHTS)
     values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
     model, cost = budget.kept(folder, "edm", recipes.find("edm"), dataset, rows, values, steps, again)
+    kept = folder / "measures.json"
+    if again:
+        kept.unlink(missing_ok=True)
     if only_train:
         return cost
     require(fast or cost["cpu_minutes"] <= MINUTES, f"expected a training of at most {MINUTES:g} CPU minutes, received "
                                                     f"{cost['cpu_minutes']}: lower STEPS and train with --again")
-    live, extractor = Live(model), features.classifier(dataset)
-    rows = {way: measure(live, dataset, extractor, way, n) for way in ways_of(plain) + ways_of(led, GUIDANCE)}
-    reference = measure(live, dataset, extractor, Way(REFERENCE[0], 10 if fast else REFERENCE[1]), n)["frechet_distance"]
-    chosen = min((way for way in ways_of(plain) if way.calls <= 20), key=lambda way: rows[way]["frechet_distance"])
+    of = functools.partial(measure, Live(model), dataset, features.classifier(dataset), kept)
+    rows = {way: dataclasses.asdict(way) | {"calls": way.calls, "frechet_distance": of(way, n)["frechet_distance"]}
+            for way in ways_of(plain)}
+    reference = of(Way(REFERENCE[0], 10 if fast else REFERENCE[1]), n)["frechet_distance"]
+    chosen = min((way for way in rows if way.calls <= 20), key=lambda way: rows[way]["frechet_distance"])
     # The least of many distances is too small by chance: other seeds say what it is.
-    best = measure(live, dataset, extractor, chosen, n, seed=1)
-    guided = dataclasses.replace(chosen, guidance=GUIDANCE)
-    tiles = {f"{way.name}, {way.calls} calls": way.sample(live, np.arange(12))
+    best = of(chosen, n, seed=1)["frechet_distance"]
+    weights = {weight: of(dataclasses.replace(LED, guidance=weight), of_weights)["frechet_distance"] for weight in WEIGHTS}
+    tiles = {f"{way.name}, {way.calls} calls": way.sample(of.args[0], np.arange(12))
              for way in (Way("ddim", 5), Way("dpm", 5), Way("dpm", 20), Way("dpm", 20, GUIDANCE))}
     picture = (folder if fast else records.RESULTS / "pictures") / "diffusion_steps.png"
     draw(picture, rows, reference, tiles)
-    values = {"reference": reference, "best of 20 calls": best["frechet_distance"],
-              "best over reference": best["frechet_distance"] / reference, "least calls": chosen.calls}
+    values = {"reference": reference, "best of 20 calls": best, "best over reference": best / reference,
+              "least calls": chosen.calls}
+    values |= {f"frechet_distance guidance {weight:g}": value for weight, value in weights.items()}
     if not fast:
-        test = samples.of_samples(functools.partial(guided.sample, live), dataset, extractor, "test", 10_000)
+        test = of(LED, 10_000, split="test")
         values |= {"frechet_distance edm": test["frechet_distance"], "kernel_distance edm": test["kernel_distance"]}
         records.record(
             "diffusion_steps", values, title=f"Samplers of a diffusion model, Fashion-MNIST, {MINUTES:g} CPU minutes",

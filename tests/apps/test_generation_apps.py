@@ -104,7 +104,10 @@ def test_diffusion_apps(app, tmp_path):
     steps = app("diffusion_steps")
     assert [steps.Way(*way).calls for way in (("dpm", 10), ("heun", 10), ("heun", 10, 2.0))] == [10, 19, 38]
     values = steps.main(fast=True, folder=tmp_path)
-    assert values["best of 20 calls"] > 0 and values["least calls"] in (2, 3)
+    assert values["best of 20 calls"] > 0 and values["least calls"] in (2, 3) and values["frechet_distance guidance 1.5"] > 0
+    before = (tmp_path / "measures.json").stat().st_mtime_ns
+    assert steps.main(fast=True, folder=tmp_path) == values  # nothing is measured again
+    assert (tmp_path / "measures.json").stat().st_mtime_ns == before
     assert Image.open(tmp_path / "diffusion_steps.png").size[0] > 400 and not list(tmp_path.glob("record*"))
     known = {row["name"]: set(row["hyperparameters"]) for row in catalogue.rows()}
     assert set(steps.SETTINGS) <= known["edm"]

@@ -294,7 +294,7 @@ def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):
     asked = []
     original = data.Dataset.train
     monkeypatch.setattr(data.Dataset, "train", lambda self, *args: asked.append(args[-1]) or original(self, *args))
-    runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    runs.resume(tmp_path / "run", epochs=2, verbose=0, force=True)
     assert asked == [1]
 
 

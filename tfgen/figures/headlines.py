@@ -230,6 +230,8 @@ HEADLINES = {
         "Samplers of a diffusion model, Fashion-MNIST",
         "Fréchet distance over a classifier, 10,000 samples against test images; lower is better",
         {"edm": "frechet_distance edm"}, {},
+        grids=(Grid("weight over the early state, 2,000 validation images, 10 steps of dpm",
+                    {"Fréchet distance": "frechet_distance guidance {}"}),),
         labels={"reference": "distance after 1,000 steps, validation images",
                 "best of 20 calls": "least distance after at most 20 network calls, validation images",
                 "best over reference": "the latter over the former", "least calls": "its network calls",
