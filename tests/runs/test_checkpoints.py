@@ -138,13 +138,13 @@ def test_what_has_changed_is_said_and_refused(run, capsys):
         runs.folder.files.write_json(run / "run.json", settings | changes)
 
     edit(seed=5, hyperparameters=settings["hyperparameters"] | {"learning_rate": 0.5})
-    one_line(["has changed since its checkpoint: learning_rate 0.001 -> 0.5, seed 0 -> 5", "--force"], runs.resume, run)
+    one_line(["checkpoint was trained with, found learning_rate 0.001 -> 0.5, seed 0 -> 5,", "--force"], runs.resume, run)
     edit(recipe="vae")
     one_line(["recipe autoencoder -> vae"], runs.resume, run)
     edit()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs.folder, "library_versions", lambda: settings["versions"] | {"keras": "9.9", "python": "3.99"})
-        one_line([f"keras {settings['versions']['keras']} -> 9.9;"], runs.resume, run)
+        one_line([f"keras {settings['versions']['keras']} -> 9.9, with"], runs.resume, run)
         runs.resume(run, verbose=0, force=True)
         assert "-> 9.9" in capsys.readouterr().err
 

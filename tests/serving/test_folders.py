@@ -187,7 +187,7 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, opened_once,
     for i in range(10):
         Image.fromarray(pixels(40, 60, 3)).save(f"parts/new{i}.png")
     code, _, err = tfgen("train", "--resume", "run", "--quiet")
-    assert code == 2 and re.search("images or labels [0-9a-f]{16} -> [0-9a-f]{16}; .* or go on with --force", err)
+    assert code == 2 and re.search("images or labels [0-9a-f]{16} -> [0-9a-f]{16}, .* or go on with --force", err)
     for command in (["train", "--resume", "run", "--quiet", "--force"], ["evaluate", "run"]):
         code, _, err = tfgen(*command)
         assert code == 0

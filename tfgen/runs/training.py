@@ -122,10 +122,11 @@ def _resume(out, epochs, verbose, extend, force):
     path, step = checkpoints.newest(out)
     kept = checkpoints.more(path) if path else {}
     if changed := changes(kept.get("run", {}), settings, dataset):
-        told = f"{out} has changed since its checkpoint: {', '.join(changed)}"
+        told = f"found {', '.join(changed)}"
         if not force:
-            raise UserError(f"{told}; it would not end where the unbroken run ends: put it back, or go on with --force")
-        note(told)
+            raise UserError(f"expected in {out} what its checkpoint was trained with, {told}, with which it would not end "
+                            "where the unbroken run ends: put it back, or go on with --force")
+        note(f"{told} since the checkpoint of {out}")
     # For checkpoints of earlier versions, which hold no states of random generators.
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
     model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
