@@ -154,10 +154,10 @@ STARTERS = {
         FASHION, 12.0, 16_000, 128, DECAY, of_samples, 10_000),
     "fashion_acgan": Starter(
         "acgan", "Draws garments of the class asked for.",
-        FASHION, 20.0, 20_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
+        FASHION, 6.0, 6_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
     "fashion_pix2pix": Starter(
         "pix2pix", "Turns the sketch of a garment into its picture, while you draw.",
-        FASHION, 8.0, 6_000, 16, edges_to_fashion.PIX2PIX, of_translations, view={"pairs": "edges"}),
+        FASHION, 8.0, 10_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
     "boots_ae_anomaly": Starter(
         "ae_anomaly", "Knows ankle boots only: scores an image, and shows where it is not one.",
         FASHION, 1.0, OF_STEPS, OF_BATCH, DETECTOR | {"total_steps": True}, of_scores, view={"normal": 9},
