@@ -23,6 +23,12 @@ from tfgen.serving import native  # noqa: E402
 
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
+
+
+def pytest_sessionfinish():
+    memory.leave()
+
+
 def rewritten(request):
     """Whether TensorFlow rewrites the graphs of a test as it does for users, see `fresh_state`."""
     named = getattr(request.node, "callspec", None)

@@ -34,3 +34,8 @@ def collect_if_grown():
         if trim:
             trim(0)
         held["bytes"] = resident()
+
+
+def leave():
+    """At the end of a process: the system takes its memory back faster than Python would let all graphs go."""
+    gc.freeze()
