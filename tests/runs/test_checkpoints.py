@@ -111,6 +111,11 @@ def test_a_damaged_checkpoint_is_passed_over(run, capsys, harm):
     newer.write_bytes(content)
     assert checkpoints.newest(run) == (older, 10)
     assert f"{newer} is damaged" in capsys.readouterr().err
+    # What is trained anew from there takes its place.
+    runs.resume(run, verbose=0)
+    assert [checkpoints.step_of(path) for path in checkpoints.all_of(run)] == [10, 15] and not newer.exists()
+    newer = checkpoints.all_of(run)[1]
+    newer.write_bytes(content)
     older.write_bytes(b"")
     assert checkpoints.newest(run) == (None, 0)
 

@@ -9,7 +9,6 @@ SHA is the beginning of the file's SHA-256, so that a truncated or changed file 
 import hashlib
 import io
 import json
-import os
 import pathlib
 import shutil
 import zipfile
@@ -113,13 +112,17 @@ def newest(folder):
 
 
 def keep(folder, newest, count, best=False):
-    """Removes all but the last `count` checkpoints up to `newest`; with `best`, keeps a copy of `newest` as the best."""
+    """Removes all but `newest` and the `count` - 1 before it; with `best`, keeps a copy of `newest` as the best.
+
+    Others of its step or later ones are damaged, or of a continuation that this one replaces.
+    """
     if best:
         with files.written_aside(folder / BEST) as aside:
             shutil.copyfile(newest, aside)
-    older = [path for path in folder.glob("step-*.keras") if step_of(path) < step_of(newest)]
-    for path in sorted(older, key=step_of)[:max(0, len(older) + 1 - count)]:
-        os.unlink(path)
+    others = sorted((path for path in folder.glob("step-*.keras") if path != newest), key=step_of)
+    older = [path for path in others if step_of(path) < step_of(newest)]
+    for path in [*older[:max(0, len(older) + 1 - count)], *others[len(older):]]:
+        path.unlink()
 
 
 def more(path):
