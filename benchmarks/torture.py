@@ -76,7 +76,7 @@ def trained(name, out, pipe):
     else:
         values = {key: value for key, value in tiny_values(name).items() if key != "total_steps"}
         runs.train(recipe, dataset_of(recipe), out, EPOCHS, values, BATCH_SIZE, verbose=0, picture_every=2,
-                   steps_per_execution=1, checkpoint_steps=BETWEEN)
+                   steps_per_execution=1, regime=runs.regime.Regime(checkpoint_steps=BETWEEN))
 
 
 def process(name, out):

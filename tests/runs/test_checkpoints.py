@@ -14,6 +14,8 @@ from tfgen.errors import UserError
 from tfgen.runs import checkpoints
 from tfgen.runs.training import state
 
+EVERY_SECOND = runs.regime.Regime(checkpoint_steps=2)
+
 
 @pytest.fixture(scope="module")
 def digits():
@@ -61,7 +63,7 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(digits, tmp_path, stop_a
     assert len(checkpoints.unsaved(whole)) > len(whole.metrics_variables)
     total = int(whole.optimizer.iterations)
     stop_at(total // 2, total - 1)
-    for go in (lambda: train(digits, tmp_path / "killed", recipe, checkpoint_steps=2),
+    for go in (lambda: train(digits, tmp_path / "killed", recipe, regime=EVERY_SECOND),
                lambda: runs.resume(tmp_path / "killed", verbose=0)):
         keras.utils.set_random_seed(99)
         with pytest.raises(Killed):
@@ -93,7 +95,7 @@ def run(run_of_three, tmp_path):
 def test_the_last_ones_and_the_best_are_kept(run):
     history = runs.read_history(run)
     assert [checkpoints.step_of(path) for path in checkpoints.all_of(run)] == [10, 15]
-    best = min(history, key=lambda row: row["val_loss"])["epoch"]
+    best = min(history, key=lambda row: row["val_mse"])["epoch"]
     model = runs.load_model(run / "checkpoints" / checkpoints.BEST)
     assert int(model.optimizer.iterations) == 5 * best
     names = sorted(path.name[:15] for path in (run / "checkpoints").iterdir())
@@ -164,7 +166,7 @@ def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, t
     """Killed there, the epoch has no row in the history yet, and must be made again from where it was."""
     stop_at(10)
     with pytest.raises(Killed):
-        train(digits, tmp_path / "run", "autoencoder", checkpoint_steps=2)
+        train(digits, tmp_path / "run", "autoencoder", regime=EVERY_SECOND)
     assert checkpoints.newest(tmp_path / "run")[1] == 9 and len(runs.read_history(tmp_path / "run")) == 1
     runs.resume(tmp_path / "run", verbose=0)
     assert [row["epoch"] for row in runs.read_history(tmp_path / "run")] == [1, 2, 3]

@@ -62,6 +62,17 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
                                                "to the new end.")] = False,
           force: Annotated[bool, typer.Option("--force", help="With --resume: go on although settings, data or versions of "
                                               "libraries have changed.")] = False,
+          start: Annotated[pathlib.Path | None, typer.Option(
+              "--from", help="A run of the same recipe, whose hyperparameters and weights this one begins with.")] = None,
+          patience: Annotated[int | None, typer.Option(
+              min=1, help="Stop after so many epochs without a better objective on the validation split.")] = None,
+          keep: Annotated[str, typer.Option(help="Whose weights the run ends with: last, or best, of the best epoch by the "
+                                                 "recipe's objective.")] = "last",
+          clip_norm: Annotated[float | None, typer.Option(
+              help="Scale gradients down to this norm, each player's over all of its weights.")] = None,
+          callback: Annotated[list[str] | None, typer.Option(
+              help="MODULE:FUNCTION, called with the run folder and its settings, gives a Keras callback, such as that of "
+                   "an experiment tracker; may be repeated.")] = None,
           keep_checkpoints: Annotated[int, typer.Option(
               min=1, help="Checkpoints to keep, besides that of the best epoch by the recipe's objective.")] = 2,
           checkpoint_steps: Annotated[int | None, typer.Option(
@@ -85,7 +96,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     if resume:
         others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
                   "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
-                  "--levels": levels, "--binarise": binarise, "--every": every, "--out": out}
+                  "--levels": levels, "--binarise": binarise, "--every": every, "--out": out, "--from": start,
+                  "--patience": patience, "--clip-norm": clip_norm, "--callback": callback}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
@@ -98,7 +110,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
                             skip_unreadable, levels, binarise, every)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]),
-                   keep=keep_checkpoints, checkpoint_steps=checkpoint_steps, checkpoint_minutes=checkpoint_minutes or None)
+                   start=start, regime=runs.regime.Regime(keep_checkpoints, checkpoint_steps, checkpoint_minutes or None,
+                                                          patience, keep, clip_norm, tuple(callback or ())))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 

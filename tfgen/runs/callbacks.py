@@ -14,6 +14,7 @@ from tfgen.attempts import Attempts
 from tfgen.errors import Failure
 from tfgen.pictures import plots
 from tfgen.runs import checkpoints
+from tfgen.runs.regime import best_of
 
 
 class TrainingDiverged(Failure):
@@ -102,20 +103,19 @@ class Checkpoint(keras.callbacks.Callback):
         folder: the run folder.
         keep: number of checkpoints to keep, >= 1.
         steps, minutes: training steps and minutes between checkpoints within an epoch; None: none.
+        history: the `History`, which comes before it.
         objective: (name of a value in the logs, "min" or "max"), by which the best epoch's checkpoint is kept, too.
-        rows: rows of earlier epochs, when resuming.
         within: whether the training begins within an epoch, whose sums of metrics the model then has.
         keepers: callbacks with `kept()` -> JSON types, and `restore`, by name.
         about: a dict of JSON types to keep with each checkpoint.
     """
 
-    def __init__(self, folder, keep=2, steps=None, minutes=None, objective=None, rows=(), within=False, keepers=None,
+    def __init__(self, folder, keep=2, steps=None, minutes=None, history=None, objective=None, within=False, keepers=None,
                  about=None):
         super().__init__()
         self.folder = pathlib.Path(folder) / "checkpoints"
         self.keep, self.steps, self.minutes = keep, steps, minutes
-        self.objective, self.keepers, self.about = objective, keepers or {}, about or {}
-        self.values = [row[objective[0]] for row in rows if objective and math.isfinite(row.get(objective[0], math.nan))]
+        self.history, self.objective, self.keepers, self.about = history, objective, keepers or {}, about or {}
         self.within, self.sums = within, None
 
     def save(self, best=False):
@@ -143,13 +143,8 @@ class Checkpoint(keras.callbacks.Callback):
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        value = float((logs or {}).get(self.objective[0], math.nan)) if self.objective else math.nan
-        best = math.isfinite(value) and (not self.values or value == self.better(value, *self.values))
-        self.values += [value] if math.isfinite(value) else []
-        self.save(best)
-
-    def better(self, *values):
-        return (min if self.objective[1] == "min" else max)(values)
+        best = self.objective and best_of(self.history.rows, self.objective)[0] == epoch + 1
+        self.save(bool(best))
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

@@ -59,5 +59,7 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
         history = model.fit(dataset.train(rows, seed, view, done, model.augmentation, order), epochs=last,
                             initial_epoch=done // steps, steps_per_epoch=rest, validation_data=validation,
                             callbacks=watching, verbose=verbose, shuffle=False)
+        if model.stop_training:
+            break
         done = last * steps
     return history

@@ -1,5 +1,6 @@
 """Trains a recipe into a run folder, and resumes a run."""
 
+import dataclasses
 import datetime
 import functools
 import pathlib
@@ -25,17 +26,19 @@ from tfgen.runs.folder import (
     intact,
     load_data,
     load_model,
+    open_run,
     read,
     read_history,
     save,
 )
-from tfgen.runs.quality import quality_callbacks
+from tfgen.runs.quality import SampleQuality, quality_callbacks
+from tfgen.runs.regime import Patience, Regime, best_of
 from tfgen.verbs.live import Live
 from tfgen.verbs.table import verbs_of
 
 
 def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
-          steps_per_execution=16, verbose="auto", command=None, keep=2, checkpoint_steps=None, checkpoint_minutes=10.0):
+          steps_per_execution=16, verbose="auto", command=None, regime=None, start=None):
     """Trains a recipe into a new run folder.
 
     Args:
@@ -53,9 +56,9 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
             steps per epoch is used.
         verbose: as in `fit`.
         command: command to record in `run.json`; None records `sys.argv`.
-        keep: number of checkpoints to keep, >= 1, besides that of the best epoch by the recipe's objective.
-        checkpoint_steps: training steps between checkpoints within an epoch; None: none.
-        checkpoint_minutes: minutes between them; None: none. Every epoch ends with a checkpoint.
+        regime: `regime.Regime`; None: the default one.
+        start: a run of the same recipe, whose weights the model begins with where their shapes are equal (fine-tuning); its
+            hyperparameters take the place of the recipe's defaults. None: random weights.
 
     Returns:
         The trained model.
@@ -67,18 +70,26 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     out = pathlib.Path(out)
     check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
-    check_positive(epochs=epochs, batch_size=batch_size, keep=keep)
+    check_positive(epochs=epochs, batch_size=batch_size)
+    regime = regime or Regime()
     seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = described(recipe, dataset, None) | {
         "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "content": dataset.digest(),
-        "checkpoints": {"keep": keep, "steps": checkpoint_steps, "minutes": checkpoint_minutes},
+        "regime": dataclasses.asdict(regime),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
+    values = hyperparameters_of(recipe, start) | (values or {}) if start is not None else values
     model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
                                       length(dataset, batch_size, epochs))
+    regime.compiled(model)
+    unmeasurable = recipe.objective[0] == SampleQuality.NAME and SampleQuality.unmeasurable(dataset)
+    regime.check(recipe.objective, unmeasurable)
+    if start is not None:
+        settings["from"] = str(start)
+        take(model, recipe, start)
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
     with files.held(out), disks.room_in(out, lambda: intact(out)):
@@ -87,6 +98,35 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         files.sweep(out)
         files.write_json(out / "run.json", settings)
         return _train(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+
+
+def hyperparameters_of(recipe, start):
+    """The hyperparameters of a run that another begins with, but for the length of its schedules.
+
+    Raises:
+        UserError: if it is of another recipe.
+    """
+    settings = read(start)
+    if settings["recipe"] != recipe.name:
+        raise UserError(f"expected a run of {recipe.name} to begin with, received {start}, one of {settings['recipe']}: "
+                        "choose another, or train that recipe")
+    return {key: value for key, value in settings["hyperparameters"].items() if key != STEPS}
+
+
+def take(model, recipe, start):
+    """Sets the weights of a model to those of a run, where their shapes are equal, and says which."""
+    source = open_run(start)[0]
+    if len(source.weights) != len(model.weights):
+        raise UserError(f"expected a run with {len(model.weights)} weights to begin with, received {start} with "
+                        f"{len(source.weights)}: leave out what changes the networks")
+    pairs = list(zip(model.weights, source.weights, strict=True))
+    left = [f"{ours.path} {tuple(ours.shape)} for {tuple(theirs.shape)}" for ours, theirs in pairs
+            if ours.shape != theirs.shape]
+    for ours, theirs in pairs:
+        if ours.shape == theirs.shape:
+            ours.assign(theirs)
+    note(f"begins with {len(pairs) - len(left)} of {len(pairs)} weights of {start}"
+         + (f"; not with {', '.join(left)}" if left else ""))
 
 
 def length(dataset, batch_size, epochs):
@@ -139,6 +179,7 @@ def _resume(out, epochs, verbose, extend, force):
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+    Regime(**settings.get("regime", {})).compiled(model)
     with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
         return _train(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
@@ -179,29 +220,38 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     attempt, live = Attempts(), Live(model)
     quality = quality_callbacks(recipe, dataset, attempt, live)
     steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
+    regime = Regime(**settings.get("regime", {}))
     rows = [row for row in read_history(out) if row["epoch"] <= step // steps]
     history = callbacks.History(out, rows, settings["picture_every"])
+    patience = Patience(history, recipe.objective, regime.patience)
     doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
     for name, value in (kept or {}).items():
         doctors[name].restore(value)
-    checkpoint = callbacks.Checkpoint(out, objective=recipe.objective, rows=rows, within=step % steps > 0, keepers=doctors,
-                                      about=determined(settings), **settings.get("checkpoints", {}))
+    checkpoint = callbacks.Checkpoint(out, regime.keep_checkpoints, regime.checkpoint_steps, regime.checkpoint_minutes,
+                                      history, recipe.objective, step % steps > 0, doctors, determined(settings))
     stopper = callbacks.StopOnInterrupt(checkpoint)
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
-                *doctors.values()]
+                *doctors.values(), patience, *regime.further(out, settings)]
     if settings["tensorboard"]:
         watching.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
     watching += [checkpoint, stopper]
     try:
         with stopper:
-            fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
-                order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
-                verbose=verbose)
+            if not patience.over:
+                fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
+                    order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
+                    verbose=verbose)
     except callbacks.Interrupted:
         save(model, out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
+    best = best_of(history.rows, recipe.objective)[0]
+    if regime.keep == "best" and best and best < history.rows[-1]["epoch"]:
+        note(f"{out} ends with the weights of epoch {best} of {history.rows[-1]['epoch']}, the best by "
+             f"{recipe.objective[0]}")
+        for ours, theirs in zip(model.weights, load_model(out / "checkpoints" / checkpoints.BEST).weights, strict=True):
+            ours.assign(theirs)
     # The threshold is a weight of the model, so that it comes before saving.
     figures = attempt("threshold", calibrated, model, dataset, recipe, default={})
     save(model, out)

@@ -1,0 +1,141 @@
+"""Early stopping, the best epoch's weights, clipped gradients, further callbacks, fine-tuning."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import tiny_values
+from helpers import one_line
+
+from tfgen import data, recipes, runs
+from tfgen.runs.regime import Regime, best_of
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def train(digits, out, recipe="autoencoder", epochs=2, values=None, **about):
+    return runs.train(recipe, digits, out, epochs, tiny_values(recipe) | (values or {}), batch_size=512, verbose=0,
+                      picture_every=9, **about)
+
+
+def test_the_best_epoch():
+    rows = [{"epoch": index + 1, "loss": value} for index, value in enumerate((3.0, 1.0, float("nan"), 1.0, 2.0))]
+    assert best_of(rows, ("loss", "min")) == (2, 3) and best_of(rows, ("loss", "max")) == (1, 4)
+    assert best_of(rows, ("other", "min")) == best_of([], ("loss", "min")) == (0, 0)
+
+
+@pytest.fixture
+def worse_after_two(monkeypatch):
+    """The objective of each epoch is said to be 3, 1, 2, 2, ..."""
+    def told(self, epoch, logs=None):
+        logs["val_mse"] = {0: 3.0, 1: 1.0}.get(epoch, 2.0)
+
+    monkeypatch.setattr(runs.callbacks.StopOnNaN, "on_epoch_end", told)
+
+
+def test_patience_stops_and_the_best_is_kept(digits, tmp_path, worse_after_two, capsys):
+    out = tmp_path / "run"
+    model = train(digits, out, epochs=9, regime=Regime(patience=2, keep="best"))
+    assert [row["epoch"] for row in runs.read_history(out)] == [1, 2, 3, 4]
+    assert "ends with the weights of epoch 2 of 4, the best by val_mse" in capsys.readouterr().err
+    best = runs.load_model(out / "checkpoints" / "best.keras")
+    for ours, theirs, saved in zip(model.weights, best.weights, runs.load_model(out / "model.keras").weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(ours, saved)
+    assert int(best.optimizer.iterations) == 2 * digits.steps(512)
+    # It has ended, and is not trained further.
+    resumed = runs.resume(out, verbose=0)
+    assert len(runs.read_history(out)) == 4
+    np.testing.assert_array_equal(resumed.weights[0], model.weights[0])
+
+
+def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse_after_two, monkeypatch):
+    """Killed within the epoch after which it stops: the rest of that epoch is its last."""
+    real = runs.callbacks.Checkpoint.on_train_batch_end
+
+    def end(self, batch, logs=None):
+        real(self, batch, logs)
+        if int(self.model.optimizer.iterations) == 3 * digits.steps(512) + 1:
+            raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.callbacks.Checkpoint, "on_train_batch_end", end)
+        with pytest.raises(RuntimeError):
+            train(digits, tmp_path / "run", epochs=9, steps_per_execution=1, regime=Regime(checkpoint_steps=1, patience=2))
+    runs.resume(tmp_path / "run", verbose=0)
+    assert [row["epoch"] for row in runs.read_history(tmp_path / "run")] == [1, 2, 3, 4]
+
+
+def test_gradients_are_scaled_down_to_the_norm():
+    """By hand: a gradient (3, 4) of norm 5 becomes (0.6, 0.8) times the norm; both players have it."""
+    model = recipes.find("autoencoder").model(data.load("digits").spec, **tiny_values("autoencoder"))
+    optimizer = Regime(clip_norm=0.5).compiled(model).optimizer
+    made = optimizer._clip_gradients([tf.constant([3.0, 4.0])])
+    np.testing.assert_allclose(made[0], [0.3, 0.4], rtol=1e-6)
+    gan = Regime(clip_norm=0.5).compiled(recipes.find("gan").model(data.load("digits").spec, **tiny_values("gan")))
+    assert gan.optimizer.global_clipnorm == gan.critic_optimizer.global_clipnorm == 0.5
+
+
+def test_clipping_reaches_the_training_and_its_files(digits, tmp_path):
+    """A step of SGD of rate 1 moves the weights by the norm of the gradient, which is clipped."""
+    model = recipes.find("autoencoder").model(digits.spec, **tiny_values("autoencoder"))
+    model.compile(keras.optimizers.SGD(1.0))
+    before = [weight.numpy() for weight in model.trainable_variables]
+    Regime(clip_norm=1e-3).compiled(model)
+    runs.budget.fit(model, digits, recipes.find("autoencoder"), 64, 1, steps=1, validate=False)
+    moved = sum(np.sum((weight.numpy() - old) ** 2) for weight, old in zip(model.trainable_variables, before, strict=True))
+    assert np.sqrt(moved) == pytest.approx(1e-3, rel=1e-2)
+    train(digits, tmp_path / "run", epochs=1, regime=Regime(clip_norm=0.25))
+    assert runs.open_run(tmp_path / "run")[0].optimizer.global_clipnorm == 0.25
+
+
+def test_further_callbacks(digits, tmp_path, monkeypatch):
+    (tmp_path / "trackers_of_the_test.py").write_text(
+        "import keras\nseen = []\n\n\ndef track(out, settings):\n"
+        "    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(\n"
+        "        (out.name, settings['recipe'], epoch, sorted(logs))))\n\n\ndef nothing(out, settings):\n    return 3\n")
+    monkeypatch.chdir(tmp_path)
+    train(digits, tmp_path / "run", epochs=1, regime=Regime(callbacks=("trackers_of_the_test:track",)))
+    runs.resume(tmp_path / "run", epochs=2, verbose=0)
+    import trackers_of_the_test
+
+    assert [row[:3] for row in trackers_of_the_test.seen] == [("run", "autoencoder", 0), ("run", "autoencoder", 1)]
+    assert "val_loss" in trackers_of_the_test.seen[0][3]
+    for text in ("nosuchmodule:track", "trackers_of_the_test:nosuch", "trackers_of_the_test"):
+        one_line([text, "MODULE:FUNCTION"], train, digits, tmp_path / "none", regime=Regime(callbacks=(text,)))
+        assert not (tmp_path / "none").exists()
+    one_line(["expected Keras callbacks from trackers_of_the_test:nothing, received 3"], train, digits, tmp_path / "three",
+             regime=Regime(callbacks=("trackers_of_the_test:nothing",)))
+
+
+def test_a_run_begins_with_another(digits, tmp_path, capsys):
+    first = train(digits, tmp_path / "first", epochs=1, values={"latent_dim": 5})
+    weights = [weight.numpy() for weight in first.weights]
+    capsys.readouterr()
+    train(data.load("digits", normal=3), tmp_path / "second", epochs=1, values={"learning_rate": 1e-5, "latent_dim": 5},
+          start=tmp_path / "first")
+    assert f"begins with {len(weights)} of {len(weights)} weights of {tmp_path / 'first'}" in capsys.readouterr().err
+    second, settings = runs.open_run(tmp_path / "second")
+    assert settings["hyperparameters"]["latent_dim"] == 5 and settings["from"] == str(tmp_path / "first")
+    for ours, theirs in zip(weights, second.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    # Of another shape: that weight alone begins at random.
+    train(digits, tmp_path / "third", epochs=1, values={"latent_dim": 4}, start=tmp_path / "first")
+    assert "(5,) for" not in (told := capsys.readouterr().err) and "; not with " in told and "(4,) for (5,)" in told
+    one_line(["expected a run of vae to begin with", "one of autoencoder"], train, digits, tmp_path / "none", "vae",
+             start=tmp_path / "first")
+    assert not (tmp_path / "none").exists()
+
+
+def test_values_out_of_range_and_data_without_the_objective_are_refused(tmp_path):
+    one_line(["patience expects a number above 0", "received 0"], Regime, patience=0)
+    one_line(["keep expects last or best, received 'first'"], Regime, keep="first")
+    few = data.Dataset(data.DataSpec("few", (8, 8, 1), None, {"train": 40, "validation": 4, "test": 4}),
+                       {split: (np.zeros((count, 8, 8, 1), np.uint8), None)
+                        for split, count in (("train", 40), ("validation", 4), ("test", 4))})
+    with pytest.raises(ValueError, match="go by val_frechet_distance, which these data do not allow: it expects at least"):
+        runs.train("dcgan", few, tmp_path / "run", 1, tiny_values("dcgan"), 8, verbose=0, regime=Regime(patience=3))
+    assert not (tmp_path / "run").exists()

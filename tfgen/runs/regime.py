@@ -1,0 +1,140 @@
+"""How a run is trained, whatever its recipe: checkpoints, early stopping, clipped gradients, further callbacks."""
+
+import dataclasses
+import importlib
+import math
+import os
+import pathlib
+import sys
+
+import keras
+
+from tfgen.errors import UserError, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Regime:
+    """What a run's recipe does not say of its training; `run.json` keeps it.
+
+    Args:
+        keep_checkpoints: number of checkpoints to keep, >= 1, besides that of the best epoch by the recipe's objective.
+        checkpoint_steps: training steps between checkpoints within an epoch, >= 1; None: none.
+        checkpoint_minutes: minutes between them, > 0; None: none. Every epoch ends with one.
+        patience: epochs without a better objective on the validation split after which training stops, >= 1; None: it does
+            not stop early.
+        keep: `"last"` or `"best"`: the epoch whose weights the run ends with.
+        clip_norm: largest norm of a player's gradient, over all of its weights, to which it is scaled down; > 0; None: no
+            clipping. (Pascanu et al., 2013)
+        callbacks: texts MODULE:FUNCTION; the function is called with the run folder and its settings, and gives a Keras
+            callback or a list of these, such as those of experiment trackers.
+
+    Raises:
+        UserError: for values out of range.
+    """
+
+    keep_checkpoints: int = 2
+    checkpoint_steps: int | None = None
+    checkpoint_minutes: float | None = 10.0
+    patience: int | None = None
+    keep: str = "last"
+    clip_norm: float | None = None
+    callbacks: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("keep_checkpoints", "checkpoint_steps", "checkpoint_minutes", "patience", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} expects a number above 0 or none, received {value}")
+        require(self.keep in ("last", "best"), f"keep expects last or best, received '{self.keep}'")
+        # JSON has lists.
+        object.__setattr__(self, "callbacks", tuple(self.callbacks))
+
+    @property
+    def judges(self):
+        """Whether it needs the recipe's objective after every epoch."""
+        return self.patience is not None or self.keep == "best"
+
+    def compiled(self, model):
+        """The model, its optimizers set to clip gradients."""
+        for name in ("optimizer", "critic_optimizer"):
+            if self.clip_norm is not None and hasattr(model, name):
+                getattr(model, name).global_clipnorm = self.clip_norm
+        return model
+
+    def check(self, objective, unmeasurable):
+        """Raises a `UserError` for a callback that cannot be imported, or an objective that it needs and the data lack.
+
+        Args:
+            objective: the recipe's.
+            unmeasurable: the reason why the data do not allow to measure it, or None.
+        """
+        for text in self.callbacks:
+            function_of(text)
+        require(not (self.judges and unmeasurable), f"patience and keep='best' go by {objective[0]}, which these data do "
+                                                    f"not allow: {unmeasurable}")
+
+    def further(self, out, settings):
+        """The further callbacks of a run.
+
+        Raises:
+            UserError: for one that cannot be imported, or is none.
+        """
+        found = []
+        for text in self.callbacks:
+            made = function_of(text)(pathlib.Path(out), settings)
+            found += made if isinstance(made, (list, tuple)) else [made]
+        for one in found:
+            require(isinstance(one, keras.callbacks.Callback), "expected Keras callbacks from "
+                                                               f"{', '.join(self.callbacks)}, received {one!r}")
+        return found
+
+
+def function_of(text):
+    """The function that MODULE:FUNCTION names."""
+    module, _, name = text.partition(":")
+    # As `python -m` does: modules of the folder that one is in.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"expected MODULE:FUNCTION for a callback, received '{text}' ({error}): check the names, and that "
+                        "the module's folder is the current one or on PYTHONPATH") from None
+
+
+def best_of(rows, objective):
+    """(number of the best epoch, counted from 1, epochs since then) by rows of the history; (0, 0) without values.
+
+    Args:
+        rows: dicts with "epoch".
+        objective: (name of a value, "min" or "max").
+    """
+    name, mode = objective
+    known = [(row[name] if mode == "min" else -row[name], row["epoch"]) for row in rows
+             if math.isfinite(row.get(name, math.nan))]
+    if not known:
+        return 0, 0
+    best = min(known)[1]
+    return best, known[-1][1] - best
+
+
+class Patience(keras.callbacks.Callback):
+    """Stops training when the objective has not been better for so many epochs. Must come after `History`.
+
+    Args:
+        history: the `callbacks.History`, whose rows of earlier epochs count, too.
+        objective: (name of a value in the logs, "min" or "max").
+        epochs: that number; None never stops.
+    """
+
+    def __init__(self, history, objective, epochs):
+        super().__init__()
+        self.history, self.objective, self.epochs = history, objective, epochs
+
+    @property
+    def over(self):
+        """Whether training has ended."""
+        return self.epochs is not None and best_of(self.history.rows, self.objective)[1] >= self.epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.over:
+            self.model.stop_training = True
