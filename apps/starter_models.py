@@ -154,7 +154,7 @@ STARTERS = {
         FASHION, 12.0, 16_000, 128, DECAY, of_samples, 10_000),
     "fashion_acgan": Starter(
         "acgan", "Draws garments of the class asked for.",
-        FASHION, 6.0, 6_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
+        FASHION, 8.0, 6_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
     "fashion_pix2pix": Starter(
         "pix2pix", "Turns the sketch of a garment into its picture, while you draw.",
         FASHION, 8.0, 10_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
@@ -164,17 +164,17 @@ STARTERS = {
         tiny={"filters": 4, "latent_dim": 4, "levels": 1}),
     "digits_pixelcnn": Starter(
         "conditional_gated_pixelcnn", "Draws a digit pixel by pixel, or completes a half of one; tells its likelihood.",
-        DIGITS, 6.0, 4_000, 64, DECAY | {"filters": 48, "blocks": 5, "kernel_size": 3, "dropout": 0.5,
+        DIGITS, 10.0, 4_000, 64, DECAY | {"filters": 48, "blocks": 5, "kernel_size": 3, "dropout": 0.5,
                                          "learning_rate": 2e-3},
         of_density, view={"levels": 16}, tiny={"filters": 4, "blocks": 2, "head_filters": 4}),
     "digits_glow": Starter(
         "glow", "An invertible network: exact likelihoods, and ways between two digits through its latents.",
-        DIGITS, 6.0, 6_000, 64, DECAY | {"levels": 3, "flow_steps": 12, "filters": 8, "dequantisation": "variational",
+        DIGITS, 10.0, 6_000, 64, DECAY | {"levels": 3, "flow_steps": 12, "filters": 8, "dequantisation": "variational",
                                          "dequantisation_filters": 8},
         of_density, view={"levels": 16}, tiny={"levels": 2, "flow_steps": 1, "filters": 4}),
     "fashion_dalle": Starter(
         "dalle", "Draws what a caption says, such as \"large dark ankle boot\", and shows an image's codes.",
-        FASHION, captions.MINUTES, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS | {"total_steps": True},
+        FASHION, 30.0, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS | {"total_steps": True},
         of_captions, 1080, tiny=captions.TINY),
     "fashion_diffusion": Starter(
         "conditional_diffusion", "Draws, completes and edits garments of the class asked for, in as many steps as you like.",
