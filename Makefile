@@ -35,7 +35,7 @@ oldest: .venv-oldest/installed
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install -q -c constraints-oldest.txt -e '.[dev]'
 	touch $@
-# Trains the models of saved_models/ that are not trained yet (about 80 minutes on one core), and writes their cards.
+# Trains the models of saved_models/ that are not trained yet (about 90 minutes on one core), and writes their cards.
 models: venv
 	$(BIN)/python apps/starter_models.py
 # Kills and resumes a tiny run of every recipe (over an hour); each must end as the unbroken run does.

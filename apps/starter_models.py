@@ -1,6 +1,6 @@
 """The models of saved_models/: trains each within its CPU minutes, exports it, and writes its card.
 
-    python apps/starter_models.py                       # all of them, as `make models` does: about 80 CPU minutes
+    python apps/starter_models.py                       # all of them, as `make models` does: about 90 CPU minutes
     python apps/starter_models.py --only fashion_vae    # one; may be repeated
     python apps/starter_models.py --only fashion_vae --again
     python apps/starter_models.py --fast                # digits, tiny networks, seconds; written below runs/
