@@ -157,7 +157,7 @@ STARTERS = {
         FASHION, 8.0, 6_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
     "fashion_pix2pix": Starter(
         "pix2pix", "Turns the sketch of a garment into its picture, while you draw.",
-        FASHION, 8.0, 10_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
+        FASHION, 8.0, 6_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
     "boots_ae_anomaly": Starter(
         "ae_anomaly", "Knows ankle boots only: scores an image, and shows where it is not one.",
         FASHION, 1.0, OF_STEPS, OF_BATCH, DETECTOR | {"total_steps": True}, of_scores, view={"normal": 9},
@@ -174,7 +174,7 @@ STARTERS = {
         of_density, view={"levels": 16}, tiny={"levels": 2, "flow_steps": 1, "filters": 4}),
     "fashion_dalle": Starter(
         "dalle", "Draws what a caption says, such as \"large dark ankle boot\", and shows an image's codes.",
-        FASHION, 30.0, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS | {"total_steps": True},
+        FASHION, 35.0, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS | {"total_steps": True},
         of_captions, 1080, tiny=captions.TINY),
     "fashion_diffusion": Starter(
         "conditional_diffusion", "Draws, completes and edits garments of the class asked for, in as many steps as you like.",
