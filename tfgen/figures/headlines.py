@@ -349,8 +349,8 @@ HEADLINES = {
         "Embedded model server on loopback: a VAE, 28x28x1",
         "images per s, as a share of those of direct calls of the SavedModel at batch 32; higher is better",
         {"REST, 32 clients of 1 image": "rest_sample_share_of_direct",
-         "gRPC, 8 clients of 32 images: `sample` / `reconstruct`":
-             "grpc_sample_share_of_direct/grpc_reconstruct_share_of_direct"},
+         "gRPC, 8 clients of 32 images, `sample`": "grpc_sample_share_of_direct",
+         "gRPC, 8 clients of 32 images, `reconstruct`": "grpc_reconstruct_share_of_direct"},
         grids=(Grid("requests", {"images per s": "{}_rows_per_s", "share of direct calls": "{}_share_of_direct",
                                  "median time of a request, ms": "{}_p50_ms", "99th percentile, ms": "{}_p99_ms"}, SERVED),),
         targets={name: f"{name}_share_of_direct" for name in ("rest_sample", "grpc_sample", "grpc_reconstruct")}),
