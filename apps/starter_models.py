@@ -154,7 +154,7 @@ STARTERS = {
         FASHION, 12.0, 16_000, 128, DECAY, of_samples, 10_000),
     "fashion_acgan": Starter(
         "acgan", "Draws garments of the class asked for.",
-        FASHION, 8.0, 6_000, 64, gan_zoo.SMALL | gan_zoo.QUICK, of_classes, 10_000),
+        FASHION, 8.0, 6_000, 64, gan_zoo.SMALL, of_classes, 10_000),
     "fashion_pix2pix": Starter(
         "pix2pix", "Turns the sketch of a garment into its picture, while you draw.",
         FASHION, 8.0, 6_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
