@@ -13,8 +13,8 @@ def first_stage(hp, name, batches_per_step=1, default=0.5):
 
     At least 1, but for a fraction of 0.
     """
-    share = hp.Float(name, 0.0, 1.0, default=default)
-    return max(1, int((hp.total_steps(batches_per_step) or 2000) * share)) if share else 0
+    steps, share = hp.total_steps(batches_per_step) or 2000, hp.Float(name, 0.0, 1.0, default=default)
+    return max(1, int(steps * share)) if share else 0
 
 
 def learning_rate(hp, default=1e-3):
