@@ -1,7 +1,7 @@
 """Screenshots of `tfgen ui` for the README, in headless Chromium.
 
-    python -m benchmarks.screenshots saved_models --to docs/pictures --shot sketch_to_fashion/Translate \
-      --shot fashion_cgan/Sample --shot digits_vae/Plane --shot digits_detector/"Heat maps"
+    python -m benchmarks.screenshots saved_models --to docs/pictures --shot fashion_pix2pix/Translate \
+      --shot fashion_dalle/Sample --shot fashion_vae/Latents --shot boots_ae_anomaly/"Heat maps"
 
 Each shot is MODEL/TAB and becomes MODEL.png, at most 300 kB. On a sketch pad it draws a shirt, on a plane it clicks.
 Needs `pip install 'tfgen[ui-test]'` and a Chromium on the PATH.
