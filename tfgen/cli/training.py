@@ -97,7 +97,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
         others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
                   "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
                   "--levels": levels, "--binarise": binarise, "--every": every, "--out": out, "--from": start,
-                  "--patience": patience, "--clip-norm": clip_norm, "--callback": callback}
+                  "--patience": patience, "--keep": keep != "last", "--clip-norm": clip_norm, "--callback": callback,
+                  "--checkpoint-steps": checkpoint_steps}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
