@@ -15,6 +15,7 @@ import tensorflow as tf
 from benchmarks.job import SHAPE, Job, fit_beside
 from benchmarks.keras_loop import loss_and_norm, one_pass
 from tfgen import data, recipes
+from tfgen.layers import DoublingConv2D
 from tfgen.samplers import denoising
 from tfgen.verbs import graphs
 
@@ -136,11 +137,13 @@ def products(network):
     """Multiply-adds per image of a network's convolutions, dense layers and attention."""
     total = 0
     for operation in network.operations:
-        if isinstance(operation, (keras.layers.Conv2D, keras.layers.Dense)):
+        if isinstance(operation, DoublingConv2D):
+            total += math.prod(operation.input.shape[1:-1]) * 16 * math.prod(operation.kernel.shape[2:])
+        elif isinstance(operation, (keras.layers.Conv2D, keras.layers.Dense)):
             total += math.prod(operation.output.shape[1:-1]) * math.prod(operation.kernel.shape)
-        elif "attention" in operation.name:
-            places, heads, channels = operation.output.shape[1:]
-            total += 2 * places**2 * heads * channels
+        elif operation.name.startswith("matmul"):
+            # Queries with keys, and weights with values.
+            total += math.prod(operation.input[0].shape[1:]) * operation.output.shape[-1]
     return total
 
 

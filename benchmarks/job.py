@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from benchmarks import timing
+from tfgen.data.streams import untuned
 
 SHAPE = (28, 28, 1)
 
@@ -50,7 +51,7 @@ def fit_beside(make, first, images, rows, bare, twins, **others):
         twins: {variant: function}, as they are.
         **others: {variant: function of a model that gives something with `fit`}.
     """
-    dataset = tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    dataset = untuned(tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(2))
 
     def another(steps_per_execution=1):
         model = make()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, translation_loops
 from benchmarks.job import SHAPE, Job, fit_beside
 from tfgen import data, noise, recipes
+from tfgen.data.streams import untuned
 
 try:
     import torch
@@ -55,8 +56,7 @@ def check(recipe, model, images):
 def training(recipe, steps, batch_size):
     """{variant: function without arguments that takes `steps` training steps}, checked against each other."""
     images = np.random.default_rng(0).random((steps * batch_size, *SPEC.image_shape), np.float32)
-    dataset = tf.data.Dataset.from_tensor_slices(images).batch(batch_size, drop_remainder=True)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = untuned(tf.data.Dataset.from_tensor_slices(images).batch(batch_size, drop_remainder=True).prefetch(2))
     keras.utils.set_random_seed(0)
     first = build(recipe)
     check(recipe, first, images[:batch_size])

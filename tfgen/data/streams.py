@@ -140,4 +140,15 @@ def as_stream(numbers, batch):
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return untuned(stream.prefetch(tf.data.AUTOTUNE).with_options(options))
+
+
+def untuned(stream):
+    """A `tf.data.Dataset` without automatic tuning.
+
+    Its thread sleeps for 10, 20, 40, … ms, and an iterator that ends may wait until it wakes up: a pass then takes up to
+    twice as long.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return stream.with_options(options)

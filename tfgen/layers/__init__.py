@@ -16,6 +16,7 @@ from tfgen.layers.causal_attention import (
 from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
+from tfgen.layers.doubling import DoublingConv2D
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
@@ -23,8 +24,10 @@ from tfgen.layers.quantizer import VectorQuantizer, perplexity
 from tfgen.layers.reparameterised import (
     EqualisedConv2D,
     EqualisedDense,
+    EqualisedDoublingConv2D,
     SpectralConv2D,
     SpectralDense,
+    SpectralDoublingConv2D,
     WeightNormConv2D,
     ZeroConv2D,
 )
@@ -34,11 +37,12 @@ from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
 __all__ = ["AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense", "CausalLayer",
-           "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "EqualisedConv2D",
-           "EqualisedDense", "EraseLattice", "EraseRegion", "FourierFeatures", "FusedBatchNorm", "Gate",
-           "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
-           "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",
-           "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
+           "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "DoublingConv2D",
+           "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FourierFeatures",
+           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned",
+           "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
+           "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
            "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",
-           "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D",
-           "ZeroConv2D", "perplexity", "positional_encoding", "uses_batch_statistics"]
+           "SpectralDoublingConv2D", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
+           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "positional_encoding",
+           "uses_batch_statistics"]

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen.layers.doubling import DoublingConv2D
+
 
 class _Reparameterised:
     """Mixin for Keras layers with a kernel: replaces the kernel by `effective(kernel, training)`."""
@@ -146,6 +148,11 @@ class SpectralConv2D(_Spectral, keras.layers.Conv2D):
 
 
 @register
+class SpectralDoublingConv2D(_Spectral, DoublingConv2D):
+    """`DoublingConv2D` with spectral normalisation of the kernel as a matrix; arguments as there."""
+
+
+@register
 class EqualisedDense(_Equalised, keras.layers.Dense):
     """`keras.layers.Dense` with an equalised learning rate.
 
@@ -162,4 +169,14 @@ class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
     Args:
         gain: factor of the kernel; sqrt(2) before a ReLU.
         *arguments, **options: as for `Conv2D`.
+    """
+
+
+@register
+class EqualisedDoublingConv2D(_Equalised, DoublingConv2D):
+    """`DoublingConv2D` with an equalised learning rate.
+
+    Args:
+        gain: factor of the kernel; sqrt(2) before a ReLU.
+        *arguments, **options: as for `DoublingConv2D`.
     """

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import require
-from tfgen.layers import GroupNorm, Sinusoids
+from tfgen.layers import DoublingConv2D, GroupNorm, Sinusoids
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.grids import crop_to, sizes, to_patches, unpack
 
@@ -16,10 +16,15 @@ def norm(x, *modulation):
     return GroupNorm(groups)(x, *modulation)
 
 
+def spread():
+    """Where weights of convolutions start (Glorot & Bengio, 2010)."""
+    return keras.initializers.VarianceScaling(1.0, "fan_avg", "uniform")
+
+
 def convolution(x, filters, size=3, strides=1, zero=False):
     """A convolution, whose weights start at 0 if asked: a block starts as the identity."""
-    start = keras.initializers.Zeros() if zero else keras.initializers.VarianceScaling(1.0, "fan_avg", "uniform")
-    return layers.Conv2D(filters, size, strides=strides, padding="same", kernel_initializer=start)(x)
+    return layers.Conv2D(filters, size, strides=strides, padding="same",
+                         kernel_initializer=keras.initializers.Zeros() if zero else spread())(x)
 
 
 def residual(x, filters, embedding, dropout=0.0):
@@ -35,8 +40,11 @@ def attention(x, heads):
     """x + self-attention over the places of the grid."""
     height, width, channels = x.shape[1:]
     made = layers.Dense(3 * channels)(layers.Reshape((height * width, channels))(norm(x)))
-    query, key, value = ops.split(layers.Reshape((height * width, heads, 3 * (channels // heads)))(made), 3, axis=-1)
-    made = layers.Reshape((height, width, channels))(ops.nn.dot_product_attention(query, key, value))
+    made = layers.Permute((2, 1, 3))(layers.Reshape((height * width, heads, 3 * (channels // heads)))(made))
+    query, key, value = ops.split(made, 3, axis=-1)
+    # (B, heads, places, places); plain products are faster here than the einsums of dot_product_attention.
+    weights = layers.Softmax()((query * (channels // heads)**-0.5) @ ops.swapaxes(key, -1, -2))
+    made = layers.Reshape((height, width, channels))(layers.Permute((2, 1, 3))(weights @ value))
     return layers.Add()([x, layers.Dense(channels, kernel_initializer="zeros")(made)])
 
 
@@ -99,8 +107,7 @@ def unet(image_shape, filters=64, multipliers=(1, 2, 2), blocks=2, attention_lev
         for _ in range(blocks + 1):
             x = block(layers.Concatenate()([x, skips.pop()]), number)
         if number:
-            x = crop_to(layers.UpSampling2D()(x), grids[number - 1])
-            x = convolution(x, widths[number])
+            x = DoublingConv2D(widths[number], 3, grids[number - 1], kernel_initializer=spread())(x)
     outputs = outputs or image_shape[-1]
     x = convolution(layers.Activation("silu")(norm(x)), patch**2 * outputs, zero=True)
     return keras.Model(inputs, crop_to(unpack(x, patch, outputs), image_shape[:2]), name="unet")

@@ -63,11 +63,6 @@ def check_levels(image_shape):
     return levels
 
 
-def double(x, grid):
-    """(B, h, w, C) -> (B, *grid, C): nearest-neighbour doubling; the last pixel of an odd side is dropped."""
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :grid[0], :grid[1]]
-
-
 def halve(x):
     """(B, h, w, C) -> means of 2x2 pixels; sides halve, rounded up."""
     return ops.average_pool(x, 2, 2, padding="same")

@@ -4,7 +4,8 @@ import math
 
 from keras import Input, Model, layers, regularizers
 
-from tfgen.networks.grids import crop_to, sizes
+from tfgen.layers import DoublingConv2D
+from tfgen.networks.grids import sizes
 
 
 def _block(x):
@@ -51,6 +52,5 @@ def decoder(latent_dim, image_shape, filters=16, levels=2):
     x = layers.Dense(math.prod(grids[0]) * width, use_bias=False)(code)
     x = _block(layers.Reshape((*grids[0], width))(x))
     for level, grid in zip(reversed(range(levels)), grids[1:]):
-        x = crop_to(layers.UpSampling2D(2)(x), grid)
-        x = _block(layers.Conv2D(filters * 2**level, 5, padding="same", use_bias=False)(x))
+        x = _block(DoublingConv2D(filters * 2**level, 5, grid, use_bias=False)(x))
     return Model(code, layers.Conv2D(image_shape[-1], 5, padding="same", use_bias=False)(x), name="decoder")

@@ -6,9 +6,10 @@ import math
 import keras
 from keras import layers
 
-from tfgen.layers import EqualisedConv2D, EqualisedDense, MinibatchStdDev, PixelNorm
+from tfgen.layers import EqualisedConv2D, EqualisedDense, EqualisedDoublingConv2D, MinibatchStdDev, PixelNorm
+from tfgen.layers.doubling import double
 from tfgen.networks.blocks import from_unit, to_unit
-from tfgen.networks.grids import check_levels, double, fade, halve, sizes, widths
+from tfgen.networks.grids import check_levels, fade, halve, sizes, widths
 
 
 def channels_of(filters, levels, most=512):
@@ -16,9 +17,10 @@ def channels_of(filters, levels, most=512):
     return [min(most, width) for width in widths(filters, levels + 1)[::-1]]
 
 
-def conv(width, size=3):
-    """Equalised convolution and leaky ReLU of slope 0.2, as a list of layers."""
-    return [EqualisedConv2D(width, size, padding="same"), layers.LeakyReLU(0.2)]
+def conv(width, size=3, grid=None):
+    """Equalised convolution and leaky ReLU of slope 0.2, as a list of layers; with a grid, of features doubled to it."""
+    made = EqualisedDoublingConv2D(width, size, grid) if grid else EqualisedConv2D(width, size, padding="same")
+    return [made, layers.LeakyReLU(0.2)]
 
 
 def chain(x, parts):
@@ -54,7 +56,7 @@ def generator(image_shape, latent_dim, filters=64):
     image = EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
     outputs = [to_unit(image)]
     for grid, width in zip(grids[1:], channels[1:]):
-        x = chain(double(x, grid), [*conv(width), PixelNorm(), *conv(width), PixelNorm()])
+        x = chain(x, [*conv(width, grid=grid), PixelNorm(), *conv(width), PixelNorm()])
         coarse, image = image, EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
         outputs.append(to_unit(fade(double(coarse, grid), image, share)))
     return keras.Model([z, alpha], outputs, name="generator")

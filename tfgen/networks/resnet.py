@@ -6,10 +6,11 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import UserError
-from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense
+from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense, SpectralDoublingConv2D
+from tfgen.layers.doubling import double
 from tfgen.networks.blocks import from_unit, to_unit
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.grids import check_levels, crop_to, sizes, widths
+from tfgen.networks.grids import check_levels, sizes, widths
 
 
 def attention(x):
@@ -43,13 +44,11 @@ def up_block(x, filters, grid, condition, regularizer):
     def conv(width, size, **options):
         return SpectralConv2D(width, size, padding="same", kernel_regularizer=regularizer, **options)
 
-    def double(y):
-        return crop_to(layers.UpSampling2D()(y), grid)
-
-    y = conv(filters, 3)(double(layers.ReLU()(conditional_batch_norm(x, condition, regularizer))))
+    y = layers.ReLU()(conditional_batch_norm(x, condition, regularizer))
+    y = SpectralDoublingConv2D(filters, 3, grid, kernel_regularizer=regularizer)(y)
     y = conv(filters, 3)(layers.ReLU()(conditional_batch_norm(y, condition, regularizer)))
     # A 1x1 convolution and nearest-neighbour doubling commute: the cheap order.
-    return y + double(conv(filters, 1, use_bias=False)(x))
+    return y + double(conv(filters, 1, use_bias=False)(x), grid)
 
 
 def down_block(x, filters, first=False, halve=True):

@@ -5,9 +5,10 @@ import math
 import keras
 from keras import layers, ops
 
+from tfgen.layers import DoublingConv2D
 from tfgen.networks.blocks import from_unit, small_normal, to_unit
 from tfgen.networks.conditioning import label_input
-from tfgen.networks.grids import check_levels, crop_to, halvings, sizes, widths
+from tfgen.networks.grids import check_levels, halvings, sizes, widths
 
 EMBEDDING = 128
 
@@ -46,7 +47,7 @@ def planes(x, condition):
 
 def doubled(x, grid, filters):
     """Nearest-neighbour doubling, then a 3x3 convolution."""
-    return finish(conv(crop_to(layers.UpSampling2D()(x), grid), filters))
+    return finish(DoublingConv2D(filters, 3, grid, use_bias=False, kernel_initializer=small_normal())(x))
 
 
 def image_of(x, channels):

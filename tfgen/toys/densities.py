@@ -5,6 +5,7 @@ import scipy.special
 import tensorflow as tf
 
 from tfgen import noise
+from tfgen.data.streams import untuned
 from tfgen.errors import UserError
 
 ROWS = 2**40  # points per seed
@@ -68,7 +69,7 @@ class PlanarDensity:
         seed, many = checked(seed), batch_size * chunk
         made = tf.data.Dataset.range(ROWS // many).map(
             lambda k: tf.reshape(self.rows(k * many, many, seed), (chunk, batch_size, 2)))
-        return made.unbatch().prefetch(2)
+        return untuned(made.unbatch().prefetch(2))
 
 
 def seeds_of_rows(first, count, seed):

@@ -5,9 +5,10 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
+from tfgen.layers.doubling import double
 from tfgen.losses import Wasserstein
 from tfgen.models.gans.staged import StagedGAN
-from tfgen.networks.grids import double, fade, halve
+from tfgen.networks.grids import fade, halve
 from tfgen.serialization import serializable
 
 

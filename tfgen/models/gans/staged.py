@@ -5,9 +5,10 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
+from tfgen.layers.doubling import double
 from tfgen.models.base.stages import Stages
 from tfgen.models.gans.gan import GAN
-from tfgen.networks.grids import double, halve
+from tfgen.networks.grids import halve
 from tfgen.serialization import serializable
 
 
