@@ -1,9 +1,11 @@
 """Schedules for loss weights and learning rates: Keras `LearningRateSchedule`s, called with the training step."""
 
+import math
+
 import keras
 from keras import ops
 
-from tfgen.errors import UserError
+from tfgen.errors import UserError, require
 from tfgen.serialization import serializable
 
 
@@ -72,6 +74,41 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         share = (ops.cast(step, "float32") + 1.0) / self.warmup
         return self.peak * ops.minimum(share, 1.0 / ops.sqrt(share))
+
+
+@serializable
+class Shaped(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate or schedule times a linear warm-up from 0, then a constant 1 or a decay to 0 at the last step.
+
+    At step t of T, after w steps of warm-up, with p = (t - w) / (T - w) in [0, 1]:
+
+        factor = t / w before w, then 1, 1 - p (`"linear"`), or (1 + cos(pi p)) / 2 (`"cosine"`; Loshchilov & Hutter, 2017).
+
+    Args:
+        rate: a number >= 0 or a schedule.
+        shape: `"constant"`, `"linear"` or `"cosine"`.
+        warmup: w, >= 0.
+        steps: T, > w.
+    """
+
+    SHAPES = ("constant", "linear", "cosine")
+
+    def __init__(self, rate, shape, warmup, steps):
+        require(shape in self.SHAPES, f"expected a schedule of {', '.join(self.SHAPES)}, received '{shape}'")
+        require(0 <= warmup < steps, f"expected a warm-up of 0 to {steps - 1} steps, less than the {steps} of the training, "
+                                     f"received {warmup}")
+        self.rate = rate
+        self.shape = shape
+        self.warmup = warmup
+        self.steps = steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        gone = ops.clip((step - self.warmup) / (self.steps - self.warmup), 0.0, 1.0)
+        factor = {"constant": 1.0, "linear": 1.0 - gone, "cosine": 0.5 * (1.0 + ops.cos(math.pi * gone))}[self.shape]
+        if self.warmup:
+            factor = ops.where(step < self.warmup, step / self.warmup, factor)
+        return value(self.rate, step) * factor
 
 
 @serializable

@@ -42,8 +42,10 @@ def test_the_kernel_is_the_effective_one(layer):
 
 def test_it_is_saved_with_its_grid(tmp_path):
     image = keras.Input((3, 3, 2))
-    model = keras.Model(image, DoublingConv2D(4, 3, (5, 6))(image))
+    model = keras.Model(image, DoublingConv2D(4, 3, (5, 6), use_bias=False, activation="tanh")(image))
     assert model.output_shape == (None, 5, 6, 4)
     model.save(tmp_path / "model.keras")
     x = RNG.normal(size=(1, 3, 3, 2)).astype("float32")
-    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(x), model(x))
+    found = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(found(x), model(x))
+    assert found.layers[-1].get_config() == model.layers[-1].get_config() and not found.layers[-1].use_bias

@@ -2,11 +2,10 @@
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
-
-from tfgen.serialization import serializable
 
 
 def double(x, grid):
@@ -21,7 +20,7 @@ def sums(side):
     return np.kron(line, line)[:, ::-1].astype("float32")
 
 
-@serializable
+@keras.saving.register_keras_serializable(package="tfgen")
 class DoublingConv2D(layers.Conv2D):
     """A convolution (kernel of an odd side k, zeros around) of features doubled by nearest neighbours and cropped to a grid.
 

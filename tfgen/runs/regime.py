@@ -1,5 +1,6 @@
-"""How a run is trained, whatever its recipe: checkpoints, early stopping, clipped gradients, further callbacks."""
+"""How a run is trained, whatever its recipe: checkpoints, early stopping, gradients, rates, precision, further callbacks."""
 
+import contextlib
 import dataclasses
 import importlib
 import math
@@ -8,8 +9,15 @@ import pathlib
 import sys
 
 import keras
+import tensorflow as tf
 
 from tfgen.errors import UserError, require
+from tfgen.schedules import Shaped
+
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+CHOICES = {"keep": ("last", "best"), "schedule": Shaped.SHAPES, "scheduled": ("both", "generator", "critic"),
+           "precision": tuple(POLICIES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +31,13 @@ class Regime:
         patience: epochs without a better objective on the validation split after which training stops, >= 1; None: it does
             not stop early.
         keep: `"last"` or `"best"`: the epoch whose weights the run ends with.
+        accumulate: number of parts, >= 1, that each update's batch is divided into, computed one after another: for less
+            memory, with the same gradients where nothing is a statistic of a batch.
+        schedule: `"constant"`, `"cosine"` or `"linear"`: what multiplies the recipe's learning rates, from 1 to 0 at the end.
+        warmup: training steps, >= 0, in which it first rises linearly from 0.
+        scheduled: `"both"` players, or the `"generator"` (a model without players has only this optimizer) or `"critic"`.
+        precision: `"float32"`, or `"bfloat16"` for the layers' computations; weights, heads and losses stay in float32.
+        deterministic: whether TensorFlow uses operations that give the same bits in every run alone, on GPUs too.
         clip_norm: largest norm of a player's gradient, over all of its weights, to which it is scaled down; > 0; None: no
             clipping. (Pascanu et al., 2013)
         callbacks: texts MODULE:FUNCTION; the function is called with the run folder and its settings, and gives a Keras
@@ -38,13 +53,23 @@ class Regime:
     patience: int | None = None
     keep: str = "last"
     clip_norm: float | None = None
+    accumulate: int = 1
+    schedule: str = "constant"
+    warmup: int = 0
+    scheduled: str = "both"
+    precision: str = "float32"
+    deterministic: bool = False
     callbacks: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for name in ("keep_checkpoints", "checkpoint_steps", "checkpoint_minutes", "patience", "clip_norm"):
+        for name in ("keep_checkpoints", "checkpoint_steps", "checkpoint_minutes", "patience", "clip_norm",
+                     "accumulate"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} expects a number above 0 or none, received {value}")
-        require(self.keep in ("last", "best"), f"keep expects last or best, received '{self.keep}'")
+        require(self.warmup >= 0, f"warmup expects a number of steps of at least 0, received {self.warmup}")
+        for name, allowed in CHOICES.items():
+            require(getattr(self, name) in allowed,
+                    f"{name} expects one of {', '.join(allowed)}, received '{getattr(self, name)}'")
         # JSON has lists.
         object.__setattr__(self, "callbacks", tuple(self.callbacks))
 
@@ -53,8 +78,40 @@ class Regime:
         """Whether it needs the recipe's objective after every epoch."""
         return self.patience is not None or self.keep == "best"
 
-    def compiled(self, model):
-        """The model, its optimizers set to clip gradients."""
+    @property
+    def shapes(self):
+        """Whether it changes learning rates."""
+        return self.schedule != "constant" or self.warmup > 0
+
+    @contextlib.contextmanager
+    def building(self):
+        """A context in which models are built in its precision, and TensorFlow computes as it says."""
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(POLICIES[self.precision])
+        if self.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def compiled(self, model, steps):
+        """The model of a recipe, its optimizers set to these rates for a training of so many steps."""
+        players = {"generator": "optimizer", "critic": "critic_optimizer"}
+        if self.scheduled != "both":
+            require(hasattr(model, players[self.scheduled]), f"expected a model with a {self.scheduled} whose rate is to be "
+                                                            "scheduled, received one without: leave it out")
+            players = {self.scheduled: players[self.scheduled]}
+        for player, name in players.items():
+            if self.shapes and (optimizer := getattr(model, name, None)) is not None:
+                # A critic's optimizer counts its own updates.
+                updates = model.batches_per_step if player == "critic" else 1
+                optimizer.learning_rate = Shaped(rate_of(optimizer), self.schedule, updates * self.warmup, updates * steps)
+        return self.prepared(model)
+
+    def prepared(self, model):
+        """The model, set to divide batches, and its optimizers to clip gradients."""
+        model.accumulate = self.accumulate
         for name in ("optimizer", "critic_optimizer"):
             if self.clip_norm is not None and hasattr(model, name):
                 getattr(model, name).global_clipnorm = self.clip_norm
@@ -86,6 +143,12 @@ class Regime:
             require(isinstance(one, keras.callbacks.Callback), "expected Keras callbacks from "
                                                                f"{', '.join(self.callbacks)}, received {one!r}")
         return found
+
+
+def rate_of(optimizer):
+    """An optimizer's learning rate: a schedule, or a number."""
+    schedule = optimizer.get_config()["learning_rate"]
+    return keras.saving.deserialize_keras_object(schedule) if isinstance(schedule, dict) else schedule
 
 
 def function_of(text):

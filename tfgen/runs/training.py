@@ -47,8 +47,8 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         out: the run folder; must not hold a run. A run without a checkpoint or `model.keras` is overwritten.
         epochs: passes over the training data, >= 1.
         values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
-        batch_size: images per optimizer update. A model with `critic_steps=k` consumes `k * batch_size` images per
-            training step. None uses the recipe's value.
+        batch_size: images per optimizer update; with `regime.accumulate`, per part of one. A model with `critic_steps=k`
+            consumes k times as many images per training step. None uses the recipe's value.
         seed: seed of weights, noise and data order, 0 ... 2^63 - 1.
         tensorboard: also write TensorBoard's event files to `out/tensorboard`.
         picture_every: number of epochs between pictures.
@@ -72,6 +72,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     regime = regime or Regime()
+    batch_size *= regime.accumulate
     seeds.folded(seed)
     dataset = data.load(dataset) if isinstance(dataset, (str, pathlib.Path)) else dataset
     settings = described(recipe, dataset, None) | {
@@ -82,9 +83,10 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
     values = hyperparameters_of(recipe, start) | (values or {}) if start is not None else values
-    model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
-                                      length(dataset, batch_size, epochs))
-    regime.compiled(model)
+    steps = length(dataset, batch_size, epochs)
+    with regime.building():
+        model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values, steps)
+    regime.compiled(model, steps(model.batches_per_step))
     unmeasurable = recipe.objective[0] == SampleQuality.NAME and SampleQuality.unmeasurable(dataset)
     regime.check(recipe.objective, unmeasurable)
     if start is not None:
@@ -169,7 +171,7 @@ def _resume(out, epochs, verbose, extend, force):
         note(f"{told} since the checkpoint of {out}")
     # For checkpoints of earlier versions, which hold no states of random generators.
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
-    model = load_model(path) if path else recipe.model(dataset.spec, **settings["hyperparameters"])
+    model = load_model(path) if path else born(settings, recipe, dataset)
     if path:
         checkpoints.restore(model, path)
     planned = kept.get("run", {}).get("hyperparameters", {}).get(STEPS)
@@ -179,16 +181,24 @@ def _resume(out, epochs, verbose, extend, force):
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
-    Regime(**settings.get("regime", {})).compiled(model)
+    Regime(**settings.get("regime", {})).prepared(model)
     with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
         return _train(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
 
 
+def born(settings, recipe, dataset):
+    """The model of a run as it began."""
+    regime = Regime(**settings.get("regime", {}))
+    with regime.building():
+        model = recipe.model(dataset.spec, **settings["hyperparameters"])
+    return regime.compiled(model, length(dataset, settings["batch_size"], settings["epochs"])(model.batches_per_step))
+
+
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
     """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
-    planned = settings["hyperparameters"].get(STEPS, 0)
-    end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
+    before, end = (length(dataset, settings["batch_size"], n)(model.batches_per_step) for n in (settings["epochs"], epochs))
+    planned = settings["hyperparameters"].get(STEPS, 0) or before * Regime(**settings.get("regime", {})).shapes
     settings["epochs"] = epochs
     if not planned or planned == end:
         return model
@@ -198,8 +208,9 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
             raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
         note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
         return model
-    settings["hyperparameters"][STEPS] = end
-    stretched = recipe.model(dataset.spec, **settings["hyperparameters"])
+    if STEPS in settings["hyperparameters"]:
+        settings["hyperparameters"][STEPS] = end
+    stretched = born(settings, recipe, dataset)
     for ours, theirs in zip(state(stretched), state(model), strict=True):
         ours.assign(theirs)
     return stretched

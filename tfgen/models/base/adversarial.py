@@ -1,5 +1,7 @@
 """The base class of adversarial models: one train step for generator and critic."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -117,36 +119,49 @@ class AdversarialModel(GenerativeModel):
         columns = [tf.split(x, self.critic_steps) for x in keras.tree.flatten(batch)]
         return [keras.tree.pack_sequence_as(batch, list(part)) for part in zip(*columns)]
 
-    def update(self, optimizer, tape, loss, variables):
-        """One update of a player; returns its gradients."""
-        with tape:
-            # Gradients of replicas are summed, so each replica takes its share.
-            scaled = optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
-        gradients = tape.gradient(scaled, variables)
-        optimizer.apply_gradients(zip(gradients, variables))
-        return gradients
-
-    def update_critic(self, batch, made):
+    def critic_gradients(self, batch, made):
+        """(losses, gradients of `critic_variables`) for generator outputs; None: made here."""
+        made = self.generate(batch, training=True) if made is None else made
         with tf.GradientTape() as tape:
             losses = self.critic_losses(batch, made, training=True)
             losses["critic_loss"] += layer_losses(self.critic_networks)
-        self.update(self.critic_optimizer, tape, losses["critic_loss"], self.critic_variables)
+            scaled = self.scaled(self.critic_optimizer, losses["critic_loss"])
+        return losses, tape.gradient(scaled, self.critic_variables)
+
+    def update_critic(self, batch, made=None):
+        """One update of the critic, by generator outputs `made` for the whole batch or for each of its parts (None)."""
+        losses, gradients = self.accumulated(lambda part: self.critic_gradients(part, made), batch, self.critic_variables)
+        self.critic_optimizer.apply_gradients(zip(gradients, self.critic_variables))
         return losses
+
+    def generator_gradients(self, losses_of, batch):
+        """(losses, gradients of `generator_variables`).
+
+        Args:
+            losses_of: function (batch, the tape that records it) -> {"generator_loss": scalar to minimise, …}.
+        """
+        with tf.GradientTape() as tape:
+            losses = losses_of(batch, tape)
+            losses["generator_loss"] += layer_losses(self.generator_networks)
+            scaled = self.scaled(self.optimizer, losses["generator_loss"])
+        return losses, tape.gradient(scaled, self.generator_variables)
+
+    def update_generator(self, losses_of, batch):
+        """One update of the generator; returns its losses and, among them, the norm of its gradient."""
+        variables = self.generator_variables
+        losses, gradients = self.accumulated(functools.partial(self.generator_gradients, losses_of), batch, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        return losses | {"generator_gradient": gradient_norm(self.optimizer, gradients)}
 
     def step_alone(self, data, losses_of):
         """A training step of the generator's optimizer alone, for a stage without a critic; what it does not compute is 0.
 
         Args:
             data: a batch.
-            losses_of: function batch -> {"generator_loss": scalar to minimise, ...}.
+            losses_of: function batch -> {"generator_loss": scalar to minimise, …}.
         """
         data = unpack_keras_batch(data)
-        with tf.GradientTape() as tape:
-            losses = losses_of(data)
-            losses["generator_loss"] += layer_losses(self.generator_networks)
-        gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
-        losses = {name: tf.zeros(()) for name in self.tracked_names()} | losses
-        losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
+        losses = {name: tf.zeros(()) for name in self.tracked_names()} | self.update_generator(lambda part, _: losses_of(part), data)
         self.after_step(losses)
         return self.update_trackers(losses, data)
 
@@ -154,15 +169,18 @@ class AdversarialModel(GenerativeModel):
         data = unpack_keras_batch(data)
         *earlier, last = self.split_for_critic(data)
         for part in earlier:
-            self.update_critic(part, self.generate(part, training=True))
-        with tf.GradientTape() as tape:
-            made = self.generate(last, training=True)
-            with tape.stop_recording():
-                losses = self.update_critic(last, made)
-            losses |= self.generator_losses(last, made, training=True)
-            losses["generator_loss"] += layer_losses(self.generator_networks)
-        gradients = self.update(self.optimizer, tape, losses["generator_loss"], self.generator_variables)
-        losses["generator_gradient"] = gradient_norm(self.optimizer, gradients)
+            self.update_critic(part)
+        # In parts, a pass of the generator would have to be kept for each until the critic is updated.
+        losses = self.update_critic(last) if self.accumulate > 1 else {}
+
+        def losses_of(part, tape):
+            made = self.generate(part, training=True)
+            if self.accumulate == 1:
+                with tape.stop_recording():
+                    losses.update(self.update_critic(part, made))
+            return self.generator_losses(part, made, training=True)
+
+        losses |= self.update_generator(losses_of, last)
         self.after_step(losses)
         return self.update_trackers(losses, data)
 

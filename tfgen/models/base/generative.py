@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import UserError, require
+from tfgen.models.base.accumulation import accumulated
 from tfgen.models.base.nonfinite import FirstBad
 from tfgen.verbs import graphs, verbs_of
 
@@ -52,11 +53,13 @@ class GenerativeModel(keras.Model):
         augmentation: a layer with `seeded(images, seeds)` for training images, or None; a part of the recipe that the
             data stream applies: `dataset.train(…, augment=model.augmentation)`.
         batches_per_step: number of batches that one training step consumes.
+        accumulate: number of parts that a training step divides each update's batch into, for less memory.
     """
 
     loss_names = ()
     batches_per_step = 1
     augmentation = None
+    accumulate = 1
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -180,15 +183,27 @@ class GenerativeModel(keras.Model):
         return losses["loss"] + layer_losses([self])
 
     def train_step(self, data):
-        data = unpack_keras_batch(data)
-        with tf.GradientTape() as tape:
-            losses = self.compute_losses(data, training=True)
-            losses["loss"] = self.total_loss(losses)
-            # Gradients of replicas are summed, so each replica takes its share.
-            scaled = self.optimizer.scale_loss(losses["loss"] / self.distribute_strategy.num_replicas_in_sync)
-        variables = self.step_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+        data, variables = unpack_keras_batch(data), self.step_variables
+
+        def gradients_of(part):
+            with tf.GradientTape() as tape:
+                losses = self.compute_losses(part, training=True)
+                losses["loss"] = self.total_loss(losses)
+                scaled = self.scaled(self.optimizer, losses["loss"])
+            return losses, tape.gradient(scaled, variables)
+
+        losses, gradients = self.accumulated(gradients_of, data, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables))
         return self.update_trackers(losses, data)
+
+    def scaled(self, optimizer, loss):
+        """A loss as its gradient is taken, scaled for mixed precision; gradients of replicas are summed, so that each takes
+        its share."""
+        return optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
+
+    def accumulated(self, gradients_of, batch, variables):
+        """Losses and gradients of a batch in `accumulate` parts, see `models.base.accumulation`."""
+        return accumulated(gradients_of, batch, self.accumulate, self.tracked_names(), variables)
 
     def test_step(self, data):
         data = unpack_keras_batch(data)
