@@ -46,3 +46,30 @@ def serializable(cls=None, *, inherit=False):
     cls.get_config = get_config
     cls.from_config = classmethod(from_config)
     return keras.saving.register_keras_serializable(package="tfgen")(cls)
+
+
+def computing_in(model, policy):
+    """A copy of a model, optimizers included, whose layers compute as a policy says.
+
+    Args:
+        policy: `"float32"` or `"mixed_bfloat16"`, whose variables are float32.
+    """
+    copy = keras.saving.deserialize_keras_object(_with_policy(keras.saving.serialize_keras_object(model), policy))
+    for new, old in zip(copy.variables, model.variables, strict=True):
+        new.assign(old)
+    for name in ("optimizer", "critic_optimizer"):
+        if getattr(model, name, None) is not None:
+            for new, old in zip(getattr(copy, name).variables, getattr(model, name).variables, strict=True):
+                new.assign(old)
+    return copy
+
+
+def _with_policy(config, policy):
+    """A serialised object with its policies of these two replaced by one of them."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in ("float32", "mixed_bfloat16"):
+            return config | {"config": {"name": policy}}
+        return {key: _with_policy(value, policy) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_policy(value, policy) for value in config)
+    return config

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import tiny_values
+from cases import tiny, tiny_values
 from helpers import one_line
 
 from tfgen import data, recipes, runs
-from tfgen.runs.regime import Regime, best_of
+from tfgen.runs.regime import Regime, best_of, networks_of
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +72,10 @@ def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse
 def test_gradients_are_scaled_down_to_the_norm():
     """By hand: a gradient (3, 4) of norm 5 becomes (0.6, 0.8) times the norm; both players have it."""
     model = recipes.find("autoencoder").model(data.load("digits").spec, **tiny_values("autoencoder"))
-    optimizer = Regime(clip_norm=0.5).compiled(model).optimizer
+    optimizer = Regime(clip_norm=0.5).prepared(model).optimizer
     made = optimizer._clip_gradients([tf.constant([3.0, 4.0])])
     np.testing.assert_allclose(made[0], [0.3, 0.4], rtol=1e-6)
-    gan = Regime(clip_norm=0.5).compiled(recipes.find("gan").model(data.load("digits").spec, **tiny_values("gan")))
+    gan = Regime(clip_norm=0.5).prepared(recipes.find("gan").model(data.load("digits").spec, **tiny_values("gan")))
     assert gan.optimizer.global_clipnorm == gan.critic_optimizer.global_clipnorm == 0.5
 
 
@@ -84,7 +84,7 @@ def test_clipping_reaches_the_training_and_its_files(digits, tmp_path):
     model = recipes.find("autoencoder").model(digits.spec, **tiny_values("autoencoder"))
     model.compile(keras.optimizers.SGD(1.0))
     before = [weight.numpy() for weight in model.trainable_variables]
-    Regime(clip_norm=1e-3).compiled(model)
+    Regime(clip_norm=1e-3).prepared(model)
     runs.budget.fit(model, digits, recipes.find("autoencoder"), 64, 1, steps=1, validate=False)
     moved = sum(np.sum((weight.numpy() - old) ** 2) for weight, old in zip(model.trainable_variables, before, strict=True))
     assert np.sqrt(moved) == pytest.approx(1e-3, rel=1e-2)
@@ -139,3 +139,74 @@ def test_values_out_of_range_and_data_without_the_objective_are_refused(tmp_path
     with pytest.raises(ValueError, match="go by val_frechet_distance, which these data do not allow: it expects at least"):
         runs.train("dcgan", few, tmp_path / "run", 1, tiny_values("dcgan"), 8, verbose=0, regime=Regime(patience=3))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_in_parts_is_the_run_of_whole_batches(digits, tmp_path):
+    whole = runs.train("autoencoder", digits, tmp_path / "whole", 1, tiny_values("autoencoder"), 512, verbose=0)
+    parts = runs.train("autoencoder", digits, tmp_path / "parts", 1, tiny_values("autoencoder"), 128, verbose=0,
+                       regime=Regime(accumulate=4))
+    assert int(parts.optimizer.iterations) == int(whole.optimizer.iterations) == digits.steps(512)
+    for ours, theirs in zip(parts.weights, whole.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_rates_rise_and_decay_with_the_steps_of_each_player():
+    model = tiny("wgan_gp", critic_steps=3, learning_rate=0.02, critic_learning_rate=0.06)
+    Regime(schedule="linear", warmup=10).compiled(model, 50)
+    for optimizer, updates, rate in ((model.optimizer, 1, 0.02), (model.critic_optimizer, 3, 0.06)):
+        found = [float(optimizer._learning_rate(updates * step)) for step in (0, 5, 10, 30, 50, 60)]
+        np.testing.assert_allclose(found, rate * np.array([0.0, 0.5, 1.0, 0.5, 0.0, 0.0]), atol=1e-7)
+        assert float(optimizer.learning_rate) == 0.0
+
+
+def test_the_rate_of_one_player_and_of_a_recipe_with_a_schedule():
+    model = tiny("dcgan", learning_rate=0.02, critic_learning_rate=0.06)
+    Regime(schedule="cosine", scheduled="critic").compiled(model, 4)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.02)
+    np.testing.assert_allclose([float(model.critic_optimizer._learning_rate(step)) for step in range(5)],
+                               [0.06, 0.03 * (1 + 0.5**0.5), 0.03, 0.03 * (1 - 0.5**0.5), 0.0], atol=1e-6)
+    model = tiny("edm", learning_rate=0.1, warmup_steps=4)
+    Regime(schedule="linear").compiled(model, 8)
+    assert float(model.optimizer._learning_rate(2)) == pytest.approx(0.1 * 0.5 * 0.75)
+    with pytest.raises(ValueError, match="with a critic whose rate is to be scheduled, received one without"):
+        Regime(schedule="linear", scheduled="critic").compiled(tiny("vae"), 8)
+
+
+@pytest.mark.parametrize("values, told", [
+    ({"schedule": "step"}, "schedule expects constant, linear or cosine, received 'step'"),
+    ({"precision": "float16"}, "precision expects float32 or bfloat16, received 'float16'"),
+    ({"warmup": -1}, "warmup expects a number of steps of at least 0, received -1"),
+    ({"accumulate": 0}, "accumulate expects a number above 0")])
+def test_values_out_of_range_are_refused(values, told):
+    with pytest.raises(ValueError, match=told):
+        Regime(**values)
+
+
+def test_a_schedule_is_resumed_and_stretched(digits, tmp_path):
+    regime = Regime(schedule="linear", warmup=1)
+    train(digits, tmp_path / "run", epochs=2, regime=regime)
+    with pytest.raises(ValueError, match="--extend"):
+        runs.resume(tmp_path / "run", epochs=4, verbose=0)
+    found = runs.resume(tmp_path / "run", epochs=4, verbose=0, extend=True)
+    # One step before the end, after 1 step of warm-up.
+    steps = 4 * digits.steps(512)
+    assert float(found.optimizer._learning_rate(steps - 1)) == pytest.approx(1e-3 / (steps - 1), rel=1e-4)
+
+
+def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):
+    trained, made, real = [], {}, runs.training.fit
+
+    def watched(model, *arguments, **options):
+        trained.append([network.layers[-1].compute_dtype for network in networks_of(model)]
+                       + sorted({layer.compute_dtype for layer in model._flatten_layers()}))
+        return real(model, *arguments, **options)
+
+    monkeypatch.setattr(runs.training, "fit", watched)
+    for precision in ("float32", "bfloat16"):
+        found = train(digits, tmp_path / precision, epochs=3, regime=Regime(precision=precision))
+        made[precision] = runs.read_history(tmp_path / precision)[-1]["val_mse"]
+        assert {layer.compute_dtype for layer in found._flatten_layers()} == {"float32"}
+        assert {w.dtype for w in found.trainable_weights} == {"float32"}
+    # The last layers of encoder and decoder compute in float32.
+    assert trained == [["float32", "float32", "float32"], ["float32", "float32", "bfloat16", "float32"]]
+    assert made["bfloat16"] == pytest.approx(made["float32"], rel=0.05)

@@ -70,6 +70,21 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
                                                  "recipe's objective.")] = "last",
           clip_norm: Annotated[float | None, typer.Option(
               help="Scale gradients down to this norm, each player's over all of its weights.")] = None,
+          accumulate: Annotated[int | None, typer.Option(
+              min=1, help="Compute each update in so many parts, each of --batch-size images; default 1.")] = None,
+          schedule: Annotated[str | None, typer.Option(
+              help="What the recipe's learning rates are multiplied by: constant (default), cosine or linear, to 0 at the "
+                   "end.")] = None,
+          warmup: Annotated[int | None, typer.Option(
+              min=0, help="Training steps in which they first rise from 0; default 0.")] = None,
+          scheduled: Annotated[str | None, typer.Option(
+              help="Whose rates: both players' (default), the generator's or the critic's.")] = None,
+          precision: Annotated[str | None, typer.Option(
+              help="float32 (default), or bfloat16 for the layers' computations; weights, last layers and losses stay in "
+                   "float32.")] = None,
+          deterministic: Annotated[bool, typer.Option(
+              "--deterministic", help="Use operations that give the same bits in every run, on GPUs too; slower "
+                                      "there.")] = False,
           callback: Annotated[list[str] | None, typer.Option(
               help="MODULE:FUNCTION, called with the run folder and its settings, gives a Keras callback, such as that of "
                    "an experiment tracker; may be repeated.")] = None,
@@ -98,7 +113,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
                   "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
                   "--levels": levels, "--binarise": binarise, "--every": every, "--out": out, "--from": start,
                   "--patience": patience, "--keep": keep != "last", "--clip-norm": clip_norm, "--callback": callback,
-                  "--checkpoint-steps": checkpoint_steps}
+                  "--checkpoint-steps": checkpoint_steps, "--accumulate": accumulate, "--schedule": schedule,
+                  "--warmup": warmup, "--scheduled": scheduled, "--precision": precision, "--deterministic": deterministic}
         if given := [name for name, value in others.items() if value]:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
@@ -111,8 +127,10 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
                             skip_unreadable, levels, binarise, every)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]),
-                   start=start, regime=runs.regime.Regime(keep_checkpoints, checkpoint_steps, checkpoint_minutes or None,
-                                                          patience, keep, clip_norm, tuple(callback or ())))
+                   start=start, regime=runs.regime.Regime(
+                       keep_checkpoints, checkpoint_steps, checkpoint_minutes or None, patience, keep, clip_norm,
+                       accumulate or 1, schedule or "constant", warmup or 0, scheduled or "both", precision or "float32",
+                       deterministic, tuple(callback or ())))
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 

@@ -22,7 +22,8 @@ class Corruption(keras.layers.Layer):
     use = noise.CORRUPTION
 
     def __init__(self, seed=None, **kwargs):
-        super().__init__(**kwargs)
+        # Images and noise stay in float32.
+        super().__init__(autocast=False, **kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True

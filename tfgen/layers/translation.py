@@ -118,7 +118,7 @@ class ImagePool(keras.layers.Layer):
     """
 
     def __init__(self, image_shape, size=50, seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if size < 1:
             raise UserError(f"ImagePool(size) expects at least 1, received {size}")
         self.image_shape = tuple(image_shape)

@@ -14,6 +14,7 @@ from tfgen._version import __version__
 from tfgen.errors import UserError, note
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints
+from tfgen.serialization import computing_in
 from tfgen.serving import saved_model
 
 
@@ -156,4 +157,7 @@ def open_run(folder):
         path = checkpoints.newest(folder)[0]
     if path is None:
         raise UserError(f"{folder} has no trained model yet; go on with `tfgen train --resume {folder}`")
-    return load_model(path), settings
+    model = load_model(path)
+    # Checkpoints compute as the training does.
+    in_float32 = path.name == "model.keras" or settings.get("regime", {}).get("precision", "float32") == "float32"
+    return model if in_float32 else computing_in(model, "float32"), settings

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfgen.errors import UserError, require
 from tfgen.schedules import Shaped
-
+from tfgen.serialization import computing_in
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 CHOICES = {"keep": ("last", "best"), "schedule": Shaped.SHAPES, "scheduled": ("both", "generator", "critic"),
@@ -33,7 +33,7 @@ class Regime:
         keep: `"last"` or `"best"`: the epoch whose weights the run ends with.
         accumulate: number of parts, >= 1, that each update's batch is divided into, computed one after another: for less
             memory, with the same gradients where nothing is a statistic of a batch.
-        schedule: `"constant"`, `"cosine"` or `"linear"`: what multiplies the recipe's learning rates, from 1 to 0 at the end.
+        schedule: `"constant"`, `"cosine"` or `"linear"`: what the recipe's rates are multiplied by, to 0 at the end.
         warmup: training steps, >= 0, in which it first rises linearly from 0.
         scheduled: `"both"` players, or the `"generator"` (a model without players has only this optimizer) or `"critic"`.
         precision: `"float32"`, or `"bfloat16"` for the layers' computations; weights, heads and losses stay in float32.
@@ -69,7 +69,7 @@ class Regime:
         require(self.warmup >= 0, f"warmup expects a number of steps of at least 0, received {self.warmup}")
         for name, allowed in CHOICES.items():
             require(getattr(self, name) in allowed,
-                    f"{name} expects one of {', '.join(allowed)}, received '{getattr(self, name)}'")
+                    f"{name} expects {', '.join(allowed[:-1])} or {allowed[-1]}, received '{getattr(self, name)}'")
         # JSON has lists.
         object.__setattr__(self, "callbacks", tuple(self.callbacks))
 
@@ -85,11 +85,9 @@ class Regime:
 
     @contextlib.contextmanager
     def building(self):
-        """A context in which models are built in its precision, and TensorFlow computes as it says."""
+        """A context in which models are built in its precision."""
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(POLICIES[self.precision])
-        if self.deterministic:
-            tf.config.experimental.enable_op_determinism()
         try:
             yield
         finally:
@@ -107,15 +105,25 @@ class Regime:
                 # A critic's optimizer counts its own updates.
                 updates = model.batches_per_step if player == "critic" else 1
                 optimizer.learning_rate = Shaped(rate_of(optimizer), self.schedule, updates * self.warmup, updates * steps)
+        if self.precision != "float32":
+            for network in networks_of(model):
+                for layer in heads(network):
+                    layer.dtype_policy = keras.DTypePolicy("float32")
         return self.prepared(model)
 
     def prepared(self, model):
         """The model, set to divide batches, and its optimizers to clip gradients."""
+        if self.deterministic:
+            tf.config.experimental.enable_op_determinism()
         model.accumulate = self.accumulate
         for name in ("optimizer", "critic_optimizer"):
             if self.clip_norm is not None and hasattr(model, name):
                 getattr(model, name).global_clipnorm = self.clip_norm
         return model
+
+    def finished(self, model):
+        """The model after the training, which computes in float32."""
+        return model if self.precision == "float32" else computing_in(model, "float32")
 
     def check(self, objective, unmeasurable):
         """Raises a `UserError` for a callback that cannot be imported, or an objective that it needs and the data lack.
@@ -143,6 +151,23 @@ class Regime:
             require(isinstance(one, keras.callbacks.Callback), "expected Keras callbacks from "
                                                                f"{', '.join(self.callbacks)}, received {one!r}")
         return found
+
+
+def networks_of(model):
+    """The Functional networks of a model."""
+    return [part for part in model._flatten_layers() if isinstance(getattr(part, "outputs", None), list)]
+
+
+def heads(network):
+    """Layers that make the outputs of a Functional network, each back to the last one with weights."""
+    ends, found = list(network.outputs), []
+    while ends:
+        operation, node, _ = ends.pop()._keras_history
+        if isinstance(operation, keras.layers.Layer) and operation not in found:
+            found.append(operation)
+        if not getattr(operation, "weights", []):
+            ends += operation._inbound_nodes[node].input_tensors
+    return found
 
 
 def rate_of(optimizer):

@@ -254,7 +254,7 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
                     order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
                     verbose=verbose)
     except callbacks.Interrupted:
-        save(model, out)
+        save(regime.finished(model), out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
                                 f"go on with `tfgen train --resume {out}`") from None
     best = best_of(history.rows, recipe.objective)[0]
@@ -263,6 +263,9 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
              f"{recipe.objective[0]}")
         for ours, theirs in zip(model.weights, load_model(out / "checkpoints" / checkpoints.BEST).weights, strict=True):
             ours.assign(theirs)
+    if regime.precision != "float32":
+        model = regime.finished(model)
+        live = Live(model)
     # The threshold is a weight of the model, so that it comes before saving.
     figures = attempt("threshold", calibrated, model, dataset, recipe, default={})
     save(model, out)

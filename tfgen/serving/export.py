@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tfgen import files
 from tfgen.errors import Failure, UserError
+from tfgen.serialization import computing_in
 from tfgen.serving import examples, native, warmup
-from tfgen.serving.forms import Form, computing_in_bfloat16
+from tfgen.serving.forms import Form
 from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers, tensors
 from tfgen.verbs import Text, graphs, verb_of
 from tfgen.verbs.live import Live
@@ -83,7 +84,7 @@ def written(model, folder, model_name, about=None, live=None, form=None, picture
     """
     live, form = live or Live(model), form or Form()
     names = form.names(live.names)
-    computed = live if form.precision == "float32" else Live(computing_in_bfloat16(model))
+    computed = live if form.precision == "float32" else Live(computing_in(model, "mixed_bfloat16"))
     with files.folder_aside(folder) as aside:
         archive = keras.export.ExportArchive()
         for name in names:

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import keras
-
 from tfgen.errors import UserError, did_you_mean
 
 # {precision: largest difference from the model's outputs, absolute up to values of 1, relative above}; codes are equal.
@@ -58,25 +56,3 @@ class Form:
         if not wanted:
             raise UserError(f"signatures expect at least one of {', '.join(verbs)}, received none")
         return [name for name in verbs if name in wanted]
-
-
-def computing_in_bfloat16(model):
-    """A copy of a model with its weights in float32, whose layers compute in bfloat16 where they let Keras choose."""
-    config = keras.saving.serialize_keras_object(model)
-    # Without its optimizers.
-    config.pop("compile_config", None)
-    copy = keras.saving.deserialize_keras_object(_in_mixed_precision(config))
-    for new, old in zip(copy.variables, model.variables, strict=True):
-        new.assign(old)
-    return copy
-
-
-def _in_mixed_precision(config):
-    """A serialised object with float32 policies replaced by mixed ones."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy" and config["config"] == {"name": "float32"}:
-            return config | {"config": {"name": "mixed_bfloat16"}}
-        return {key: _in_mixed_precision(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_in_mixed_precision(value) for value in config)
-    return config

@@ -161,7 +161,8 @@ class AdversarialModel(GenerativeModel):
             losses_of: function batch -> {"generator_loss": scalar to minimise, …}.
         """
         data = unpack_keras_batch(data)
-        losses = {name: tf.zeros(()) for name in self.tracked_names()} | self.update_generator(lambda part, _: losses_of(part), data)
+        losses = {name: tf.zeros(()) for name in self.tracked_names()}
+        losses |= self.update_generator(lambda part, _: losses_of(part), data)
         self.after_step(losses)
         return self.update_trackers(losses, data)
 
