@@ -13,6 +13,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from cases import TINY, tiny_values
 
 from tfgen import Autoencoder, data, evaluation, losses, recipes, runs
@@ -47,6 +48,13 @@ def run(one_epoch, tmp_path):
     return shutil.copytree(one_epoch, tmp_path / "run")
 
 
+def shown_on_board(out):
+    """{(tag, step)} of a run's TensorBoard files."""
+    events = [event for path in (out / "tensorboard").rglob("*events*")
+              for event in tf.compat.v1.train.summary_iterator(str(path))]
+    return {(value.tag, event.step) for event in events for value in event.summary.value}
+
+
 def test_a_run_folder_holds_everything(digits, tmp_path):
     model = train(digits, tmp_path / "run", tensorboard=True)
     names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
@@ -54,7 +62,9 @@ def test_a_run_folder_holds_everything(digits, tmp_path):
             "samples/epoch-0001.png", "samples/epoch-0002.png", "reconstructions/epoch-0002.png",
             "checkpoints/best.keras"} <= names
     assert {name[:27] for name in names if "step-" in name} == {f"checkpoints/step-{step:09d}-" for step in (5, 10)}
-    assert any("events" in name for name in names) and not any("/." in name for name in names)
+    assert not any("/." in name for name in names)
+    assert shown_on_board(tmp_path / "run") >= {("samples", 1), ("samples", 2), ("reconstructions", 2),
+                                                ("_hparams_/session_start_info", 0), ("best_val_elbo", 2), ("epoch_loss", 1)}
     settings = runs.read(tmp_path / "run")
     assert settings["recipe"] == "vae" and settings["hyperparameters"]["latent_dim"] == TINY["latent_dim"]
     rows = runs.read_history(tmp_path / "run")

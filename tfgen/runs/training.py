@@ -33,6 +33,7 @@ from tfgen.runs.folder import (
 )
 from tfgen.runs.quality import SampleQuality, quality_callbacks
 from tfgen.runs.regime import Patience, Regime, best_of
+from tfgen.runs.tensorboard import Board
 from tfgen.verbs.live import Live
 from tfgen.verbs.table import verbs_of
 
@@ -50,7 +51,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         batch_size: images per optimizer update; with `regime.accumulate`, per part of one. A model with `critic_steps=k`
             consumes k times as many images per training step. None uses the recipe's value.
         seed: seed of weights, noise and data order, 0 ... 2^63 - 1.
-        tensorboard: also write TensorBoard's event files to `out/tensorboard`.
+        tensorboard: also write TensorBoard's event files to `out/tensorboard`: scalars, pictures, hyperparameters.
         picture_every: number of epochs between pictures.
         steps_per_execution: upper bound for Keras' `steps_per_execution`. The largest value that divides the number of
             steps per epoch is used.
@@ -245,7 +246,7 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
                 *doctors.values(), patience, *regime.further(out, settings)]
     if settings["tensorboard"]:
-        watching.append(keras.callbacks.TensorBoard(str(out / "tensorboard")))
+        watching.append(Board(out, settings["hyperparameters"], history, recipe.objective))
     watching += [checkpoint, stopper]
     try:
         with stopper:
