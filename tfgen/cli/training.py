@@ -95,7 +95,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
           checkpoint_minutes: Annotated[float, typer.Option(
               min=0.0, help="Minutes between checkpoints within an epoch; 0: none. Every epoch ends with one.")] = 10.0,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,
-          tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files, with pictures.")] = False,
+          tensorboard: Annotated[bool, typer.Option("--tensorboard",
+                                                    help="Also write TensorBoard files, with pictures.")] = False,
           quiet: Quiet = False):
     """Trains a recipe into a new run folder, or resumes a run.
 
