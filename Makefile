@@ -8,7 +8,7 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test oldest lint bench results catalogue docs models torture
+.PHONY: venv demo test test-all oldest lint bench results catalogue docs models torture
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,8 +23,12 @@ demo: venv
 	$(BIN)/tfgen export $(OUT) --to saved_models/$(RECIPE)
 	@echo "look at the pictures in $(OUT); the SavedModel is in saved_models/$(RECIPE)"
 
-# In two parts: processes that hold the graphs of all tests would outgrow 24 GB.
+# Of what takes turns, a third each day. In two parts: processes that hold the graphs of all tests would outgrow 24 GB.
 test: venv
+	$(BIN)/python -m pytest -n 2 --rotate --ignore tests/test_conformance.py
+	$(BIN)/python -m pytest -n 2 --rotate tests/test_conformance.py
+# Without turns; slow tests, real training, come with `-m slow`.
+test-all: venv
 	$(BIN)/python -m pytest -n 2 --ignore tests/test_conformance.py
 	$(BIN)/python -m pytest -n 2 tests/test_conformance.py
 # The oldest versions that pyproject.toml allows: the command line, and a recipe of each kind.

@@ -1,12 +1,16 @@
 """One import of the library a process; few threads, so that two workers share two cores."""
 
 import atexit
+import datetime
 import functools
 import os
 import shutil
 import tempfile
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# In the environment, so that all workers have the same day.
+TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
+PARTS = 3
 # Feature extractors of the tests stay out of the user's cache; one a process.
 os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
 atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
@@ -23,6 +27,28 @@ from tfgen.serving import native  # noqa: E402
 
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rotate", action="store_true",
+                     help=f"of the tests marked `rotating`, run one part of {PARTS}: another one each day (UTC)")
+
+
+def turn_of(item):
+    """What takes turns: a recipe with all of its tests, or a test with all of its cases."""
+    named = getattr(item, "callspec", None)
+    return named.params["name"] if named and "name" in named.params else f"{item.path.name} {item.originalname}"
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--rotate"):
+        return
+    marked = [item for item in items if item.get_closest_marker("rotating")]
+    turns = {turn: place % PARTS for place, turn in enumerate(sorted(set(map(turn_of, marked))))}
+    left = [item for item in marked if turns[turn_of(item)] != TODAY % PARTS]
+    config.hook.pytest_deselected(items=left)
+    gone = set(left)
+    items[:] = [item for item in items if item not in gone]
 
 
 def pytest_sessionfinish():
