@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import dataclasses  # noqa: E402
-import hashlib  # noqa: E402
 import pathlib  # noqa: E402
 import shutil  # noqa: E402
 import sys  # noqa: E402
@@ -188,15 +187,9 @@ STARTERS = {
 }
 
 
-def of_file(path):
-    """SHA-256 of a file, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def sums_of(folder):
     """{path below the folder: SHA-256} of the files of a model's versions."""
-    return {str(path.relative_to(folder)): of_file(path) for number in saved_model.export_numbers(folder)
+    return {str(path.relative_to(folder)): files.digest(path) for number in saved_model.export_numbers(folder)
             for path in sorted((folder / str(number)).rglob("*")) if path.is_file()}
 
 

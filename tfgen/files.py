@@ -1,6 +1,7 @@
 """Atomic files and folders: written under a temporary name in the same folder, then renamed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -17,6 +18,12 @@ except ImportError:  # Windows
 
 # Begins the names of files that are being written.
 ASIDE = ".tfgen-"
+
+
+def digest(path):
+    """A file's SHA-256 in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sweep(folder):

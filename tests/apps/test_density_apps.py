@@ -8,6 +8,8 @@ from tfgen import catalogue, recipes
 from tfgen.data import DataSpec
 from tfgen.errors import UserError
 
+pytestmark = pytest.mark.rotating
+
 
 def test_two_d_densities(app, tmp_path):
     made = app("two_d_densities").main(fast=True, out=tmp_path / "densities.png")

@@ -9,6 +9,8 @@ from PIL import Image
 
 from tfgen import data, files, metrics
 
+pytestmark = pytest.mark.rotating
+
 
 def test_surface_inspection(app, tmp_path):
     pytest.importorskip("skimage")

@@ -6,6 +6,8 @@ from PIL import Image
 
 from tfgen import catalogue
 
+pytestmark = pytest.mark.rotating
+
 
 def test_fit_an_image(app, tmp_path):
     fit = app("fit_an_image")

@@ -8,6 +8,8 @@ from tfgen import catalogue
 from tfgen.errors import UserError
 from tfgen.evaluation import features
 
+pytestmark = pytest.mark.rotating
+
 
 def test_few_labels(app, tmp_path):
     scores = app("few_labels").main(fast=True, out=tmp_path)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.rotating
+
 
 def test_super_resolution(app, tmp_path):
     rows = app("super_resolution").main(fast=True, out=tmp_path)

@@ -25,6 +25,7 @@ from tfgen.errors import Failure, UserError
     ("train vae --normal thre", "0 to 9, received 'thre'"), ("tune vae --anomalous 10", "0 to 9, received '10'"),
     ("train vae --normal 3 --anomalous 4", "expected one of pairs"), ("tune vae --normal 3 --pairs edges", "normal='3'"),
     ("train vae --extend", "--extend expects --resume"), ("train --resume x --seed 3 --set a=1", "leave --set, --seed out"),
+    ("train --resume x --resize crop --keep-checkpoints 3", "leave --resize, --keep-checkpoints out"),
     ("train conditional_vae --normal 3", "expects labelled data"), ("train cyclegan --normal 3", "holds one_class"),
 ])
 def test_mistakes_are_one_line_with_exit_code_2(tfgen, tmp_path, command, message):

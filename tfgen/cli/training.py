@@ -48,7 +48,18 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON lis
             print(f"{row['name']:16} {row['family']:12} {row['summary']}")
 
 
-def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
+# What a resumed run may be told.
+WITH_RESUME = {"--resume", "--epochs", "--extend", "--force", "--quiet"}
+
+
+def given_options(context):
+    """Names of the options that a command line has."""
+    return [parameter.opts[0] for parameter in context.command.params
+            if context.get_parameter_source(parameter.name).name == "COMMANDLINE"]
+
+
+def train(context: typer.Context,
+          recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
                                                        autocompletion=recipes_beginning)] = None,
           data_name: DataName = "digits", epochs: Annotated[int | None, typer.Option(
               help="Passes over the training data; default 20, with --resume the run's own number.")] = None,
@@ -110,13 +121,8 @@ def train(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, se
     if force and not resume:
         raise UserError("--force expects --resume RUN: leave it out")
     if resume:
-        others = {"--set": set_, "--batch-size": batch_size, "--seed": seed, "--image-size": image_size,
-                  "--pairs": pairs, "--domains": domains, "--normal": normal, "--anomalous": anomalous,
-                  "--levels": levels, "--binarise": binarise, "--every": every, "--out": out, "--from": start,
-                  "--patience": patience, "--keep": keep != "last", "--clip-norm": clip_norm, "--callback": callback,
-                  "--checkpoint-steps": checkpoint_steps, "--accumulate": accumulate, "--schedule": schedule,
-                  "--warmup": warmup, "--scheduled": scheduled, "--precision": precision, "--deterministic": deterministic}
-        if given := [name for name, value in others.items() if value]:
+        given = [name for name in given_options(context) if name not in WITH_RESUME]
+        if given:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
         runs.resume(resume, epochs, verbose, extend, force)

@@ -6,7 +6,6 @@ training and what callbacks know, as JSON.
 SHA is the beginning of the file's SHA-256, so that a truncated or changed file is told from a good one.
 """
 
-import hashlib
 import io
 import json
 import pathlib
@@ -50,8 +49,7 @@ def unsaved(model):
 
 def digest(path):
     """The beginning of a file's SHA-256, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+    return files.digest(path)[:DIGITS]
 
 
 def write(folder, model, more=None):
