@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from benchmarks import bench, jobs, timing
+from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
@@ -129,6 +130,8 @@ def test_multiply_adds_of_a_network():
 
     x = keras.Input((4, 4, 1))
     made = keras.layers.Dense(3)(keras.layers.Conv2D(2, 3, padding="same")(x))
-    made = keras.layers.Reshape((16, 1, 3))(made)
-    network = keras.Model(x, keras.ops.nn.dot_product_attention(made, made, made))
-    assert diffusion.products(network) == 16 * 9 * 2 + 16 * 2 * 3 + 2 * 16 * 16 * 3
+    made = keras.layers.Reshape((16, 3))(made)
+    made = (made @ keras.ops.swapaxes(made, 1, 2)) @ made
+    # A doubling and a 3x3 convolution: 16 multiply-adds per place of the input and pair of channels.
+    network = keras.Model(x, DoublingConv2D(5, 3, (8, 8))(keras.layers.Reshape((4, 4, 3))(made)))
+    assert diffusion.products(network) == 16 * 9 * 2 + 16 * 2 * 3 + 2 * 16 * 16 * 3 + 16 * 16 * 3 * 5

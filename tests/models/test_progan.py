@@ -7,9 +7,10 @@ import tensorflow as tf
 from cases import batch, images, tiny
 
 from tfgen.layers import EqualisedConv2D, EqualisedDense, PixelNorm
+from tfgen.layers.doubling import double
 from tfgen.models import ProGAN
 from tfgen.networks import progressive
-from tfgen.networks.grids import double, halve
+from tfgen.networks.grids import halve
 
 
 def values(variables):

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from cases import batch, tiny
 
+from tfgen.layers.doubling import double
 from tfgen.models import StackGAN
 from tfgen.networks import stackgan
-from tfgen.networks.grids import double
 
 VALUES = {"condition_dim": 2, "stage_one_steps": 2}
 
