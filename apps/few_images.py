@@ -107,7 +107,7 @@ def draw(path, rows, images):
 def main(
     arm: Annotated[str | None, typer.Option(help=f"train only this one now: {', '.join(ARMS)}")] = None,
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each arm")] = 6.0,
-    folder: Annotated[pathlib.Path, typer.Option(help="where each arm's figures are kept")] = pathlib.Path("runs/few_images"),
+    folder: Annotated[pathlib.Path, typer.Option(help="where arms' figures are kept")] = pathlib.Path("runs/few_images"),
     again: Annotated[bool, typer.Option("--again", help="train arms that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
 ):
