@@ -315,6 +315,32 @@ def test_loss_falls_and_a_seed_repeats_the_run(case):
         np.testing.assert_allclose(values, runs[1][key], rtol=1e-4 if case.name in ADVERSARIAL else 0, atol=1e-6)
 
 
+# Of GANs with several critics, labels and a control; the others are slow together.
+AUGMENTED = [("acgan", "ada"), ("began", "diffaugment"), ("wgan_gp", "diffaugment"), ("wgan_gp", "ada")]
+
+
+@pytest.mark.parametrize("name, augmentation", [
+    pytest.param(name, way, marks=[] if (name, way) in AUGMENTED else pytest.mark.slow)
+    for name in ALL if "augmentation" in VALUES[name] for way in ("diffaugment", "ada")])
+def test_gans_train_with_an_augmentation_of_what_their_critics_see(name, augmentation):
+    """Or refuse it: ADA follows the signs of scores, which those of Wasserstein critics and energies lack."""
+    if augmentation == "ada" and name in ("began", "ebgan", "progan", "wgan", "wgan_gp"):
+        with pytest.raises(errors.UserError, match="'augmentation' expects one of none, diffaugment, received ada"):
+            tiny(name, augmentation=augmentation)
+        return
+    model = tiny(name, augmentation=augmentation)
+    players = model.generator_variables, model.critic_variables
+    before = [[v.numpy() for v in player] for player in players]
+    # Of two stages both.
+    history = model.fit(dataset(name, 8), verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values()) and set(history) == set(model.tracked_names())
+    assert ("augmentation_p" in history) == (augmentation == "ada")
+    for player, old in zip(players, before):
+        assert max(np.abs(v.numpy() - then).max() for v, then in zip(player, old, strict=True)) > 0
+    live = Live(model)
+    assert live("sample", np.arange(2)).min() >= 0 and "augmentation" not in live.options["sample"]
+
+
 @each(ALL)
 def test_evaluation_is_a_function_of_the_data(case):
     first, second = (case.model.evaluate(dataset(case.name, 1), verbose=0, return_dict=True) for _ in range(2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import catalogue
+from tfgen import catalogue, data
 from tfgen.errors import UserError
 from tfgen.evaluation import features
 
@@ -68,6 +68,25 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     before = (tmp_path / "gan.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)
     assert (tmp_path / "gan.json").stat().st_mtime_ns == before
+
+
+def test_few_images(app, tmp_path):
+    few = app("few_images")
+    whole = data.load("digits")
+    small, other = few.few(whole, 40, 0), few.few(whole, 40, 1)
+    assert small.images("train").shape == (40, 8, 8, 1) and small.spec.sizes == whole.spec.sizes | {"train": 40}
+    assert not np.array_equal(small.images("train"), other.images("train"))
+    pool = {image.tobytes() for image in whole.images("train")}
+    assert all(image.tobytes() in pool for image in small.images("train"))
+    np.testing.assert_array_equal(small.images("test"), whole.images("test"))
+    with pytest.raises(UserError, match="--arm expects one of none, diffaugment, ada, received adda"):
+        few.main(arm="adda", fast=True, folder=tmp_path)
+    assert list(few.main(arm="ada", fast=True, folder=tmp_path)) == ["ada"]
+    rows = few.main(fast=True, folder=tmp_path)
+    assert list(rows) == list(few.ARMS) and all(row["split"] == "test" for row in rows.values())
+    for row in rows.values():
+        assert str(row["best_step"]) == min(row["validation_by_step"], key=row["validation_by_step"].get)
+    assert Image.open(tmp_path / "few_images.png").size[0] > 400 and not list(tmp_path.glob("few_images.json"))
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from cases import images, tiny
 
 from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses
 from tfgen.distributions import priors
-from tfgen.losses.penalties import GradientPenalty
+from tfgen.layers import AdaptiveAugmentation, CriticAugmentation
+from tfgen.losses.penalties import R1, GradientPenalty
 from tfgen.models.base.averages import decay_at
 from tfgen.networks import dcgan, mlp
 from tfgen.verbs.live import Live
@@ -117,6 +118,80 @@ def test_historical_averaging_pulls_to_the_mean_of_the_past():
         past.append(float(model.generator.weights[0][0, 0]))
         model.reset_metrics()
     assert abs(gap) > 0.02
+
+
+class Tripled(CriticAugmentation):
+    """T(x) = 3 x + spread u: worked by hand for spread 0."""
+
+    def __init__(self, spread=0.0, **arguments):
+        super().__init__(**arguments)
+        self.spread, self.uniform = spread, []
+
+    def corrupt(self, x, uniforms):
+        self.uniform.append(uniforms)
+        return 3.0 * x + self.spread * uniforms
+
+
+def test_the_critic_sees_changed_images_in_all_that_trains():
+    """c += 0.1 (3 mean x - 3 a - 4 c), the penalty 4/2 c^2 of d D / d T(x) = c; a += 0.1 3 c with the new c."""
+    model = scalar_gan(prior=Ones(), penalties=[R1(4.0)], critic_augmentation=Tripled())
+    model.compile(sgd(0.1), sgd(0.1))
+    x = tf.constant([[5.0], [7.0]])
+    logs = model.train_on_batch(x, return_dict=True)
+    c = 0.5 + 0.1 * (18.0 - 6.0 - 4 * 0.5)
+    assert float(model.critic.weights[0][0, 0]) == pytest.approx(c)
+    assert float(model.generator.weights[0][0, 0]) == pytest.approx(2.0 + 0.1 * 3 * c)
+    assert logs["critic_loss"] == pytest.approx(0.5 * (6.0 - 18.0) + 2 * 0.5**2)
+    assert logs["generator_loss"] == pytest.approx(-6.0 * c)
+    # Neither in validation nor in samples.
+    a = float(model.generator.weights[0][0, 0])
+    held = model.test_on_batch(x, return_dict=True)
+    assert held["critic_real"] == pytest.approx(6.0 * c)
+    z = model.prior.seeded(tf.constant([4], tf.int64), 1)
+    np.testing.assert_allclose(model.sample(tf.constant([4], tf.int64)), a * z, rtol=1e-5)
+    np.testing.assert_allclose(model.decode(z), a * z, rtol=1e-5)
+
+
+def test_each_sight_of_the_critic_is_drawn_anew():
+    """Real and generated images, and generated ones again for the generator."""
+    model = scalar_gan(prior=Ones(), critic_augmentation=Tripled(0.1, seed=1))
+    model.compile(sgd(0.1), sgd(0.1), run_eagerly=True)
+    model.train_on_batch(tf.constant([[5.0], [7.0]]))
+    drawn = np.concatenate(model.critic_augmentation.uniform)
+    assert drawn.shape == (6, 1) and len(np.unique(drawn)) == 6
+
+
+def test_a_change_that_changes_nothing_leaves_a_training_as_it_is_to_the_bit():
+    class Same(CriticAugmentation):
+        def corrupt(self, x, uniforms):
+            return x
+
+    def trained(**arguments):
+        keras.utils.set_random_seed(3)
+        model = GAN(*networks(), penalties=[GradientPenalty()], **arguments)
+        model.compile("adam")
+        model.fit(tf.data.Dataset.from_tensors(images()).repeat(5), verbose=0)
+        return model.get_weights()
+
+    for plain, same in zip(trained(), trained(critic_augmentation=Same(seed=1)), strict=True):
+        np.testing.assert_array_equal(plain, same)
+
+
+def test_adaptive_augmentation_travels_with_the_model(tmp_path):
+    model = GAN(*networks(), losses.Hinge(), critic_steps=2, critic_augmentation=AdaptiveAugmentation(-0.9, 2, 64, seed=1))
+    model.compile("adam")
+    history = model.fit(tf.data.Dataset.from_tensors(images(8)).repeat(3), validation_data=tf.data.Dataset.from_tensors(
+        images(8)), verbose=0, epochs=2).history
+    layer = model.critic_augmentation
+    # Six steps of 2 x 4 real images: a move of 16 / 64 after each second one, if signs go on being over -0.9.
+    assert int(layer.step) == 6 and float(layer.p) in (0.25, 0.75) and {"augmentation_p", "real_sign"} < set(history)
+    assert history["val_augmentation_p"][-1] == float(layer.p)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.critic_augmentation.get_config() == layer.get_config()
+    for ours, theirs in zip(layer.weights, loaded.critic_augmentation.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not layer.trainable_variables
 
 
 def test_batches_are_joined_unless_statistics_would_mix():
@@ -240,6 +315,8 @@ def test_a_loss_that_is_no_number_is_remembered_with_its_step():
     (lambda: InfoGAN(dcgan.generator(SHAPE, 5, 2), dcgan.critic(SHAPE, 2, head=7), 3, 2),
      "must take noise and 5 code values, its latents have width 5"),
     (lambda: EBGAN(*networks()), r"it gives \[1\]"),
+    (lambda: GAN(*networks(), losses.Wasserstein(), critic_augmentation=AdaptiveAugmentation()),
+     "scores are about a boundary of real and generated images, received Wasserstein: take DiffAugment"),
     (lambda: BEGAN(*networks(), diversity=0.0), "diversity expects"),
     (lambda: AAE(mlp.encoder(SHAPE, [4], 2), mlp.decoder(2, [4], SHAPE), mlp.encoder((3,), [4], 1)),
      r"codes of shape \(2,\), the encoder takes \(3,\)"),

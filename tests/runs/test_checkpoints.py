@@ -44,9 +44,9 @@ def stop_at(monkeypatch):
     return stop
 
 
-def train(digits, out, recipe="vae", **about):
-    return runs.train(recipe, digits, out, 3, tiny_values(recipe), batch_size=256, verbose=0, steps_per_execution=1,
-                      picture_every=2, **about)
+def train(digits, out, recipe="vae", values=None, **about):
+    return runs.train(recipe, digits, out, 3, tiny_values(recipe) | (values or {}), batch_size=256, verbose=0,
+                      steps_per_execution=1, picture_every=2, **about)
 
 
 def shown(out):
@@ -55,15 +55,15 @@ def shown(out):
             if path.is_file() and path.suffix != ".keras" and path.name != "run.json"}
 
 
-@pytest.mark.parametrize("recipe", ["denoising", "wgan_gp"])
-def test_a_resumed_run_ends_where_the_unbroken_one_does(digits, tmp_path, stop_at, recipe):
-    """Noise of layers (corruption) and of parts that are none (the penalty); killed in the middle of an epoch, and of the
-    next, with a checkpoint every second step; 1,797 - 500 images are 5 steps of 256, or fewer."""
-    whole = train(digits, tmp_path / "whole", recipe)
+@pytest.mark.parametrize("recipe, values", [("denoising", {}), ("wgan_gp", {}), ("sngan", {"augmentation": "ada"})])
+def test_a_resumed_run_ends_where_the_unbroken_one_does(digits, tmp_path, stop_at, recipe, values):
+    """Noise of layers (corruption) and of parts that are none (the penalty), a control (of ADA); killed in the middle of
+    an epoch, and of the next, with a checkpoint every second step; 1,797 - 500 images are 5 steps of 256, or fewer."""
+    whole = train(digits, tmp_path / "whole", recipe, values)
     assert len(checkpoints.unsaved(whole)) > len(whole.metrics_variables)
     total = int(whole.optimizer.iterations)
     stop_at(total // 2, total - 1)
-    for go in (lambda: train(digits, tmp_path / "killed", recipe, regime=EVERY_SECOND),
+    for go in (lambda: train(digits, tmp_path / "killed", recipe, values, regime=EVERY_SECOND),
                lambda: runs.resume(tmp_path / "killed", verbose=0)):
         keras.utils.set_random_seed(99)
         with pytest.raises(Killed):

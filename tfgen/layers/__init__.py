@@ -1,5 +1,6 @@
 """Layers that own weights or random state and that Keras does not have."""
 
+from tfgen.layers.adaptive_augmentation import AdaptiveAugmentation
 from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
 from tfgen.layers.augmentation import Jitter, Rotation
 from tfgen.layers.batch_norm import FusedBatchNorm
@@ -15,6 +16,7 @@ from tfgen.layers.causal_attention import (
 )
 from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
+from tfgen.layers.critic_augmentation import CriticAugmentation, DiffAugment
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
 from tfgen.layers.doubling import DoublingConv2D
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
@@ -36,12 +38,13 @@ from tfgen.layers.sinusoids import Sinusoids
 from tfgen.layers.style import Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
-__all__ = ["AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense", "CausalLayer",
-           "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "DenseFromImage", "DenseToImage", "DoublingConv2D",
-           "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FourierFeatures",
-           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned",
-           "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm",
-           "PixelShift", "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
+__all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense",
+           "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
+           "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "EqualisedConv2D", "EqualisedDense",
+           "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FourierFeatures", "FusedBatchNorm", "Gate",
+           "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
+           "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",
+           "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
            "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",
            "SpectralDoublingConv2D", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
            "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "positional_encoding",

@@ -58,6 +58,13 @@ def bilinear(positions, length):
     return ops.relu(1.0 - ops.abs(positions[:, :, None] - ops.arange(length, dtype="float32")))
 
 
+def shifted(x, down, right):
+    """Images (B, H, W, C) moved by pixels (B, 1) down and to the right; 0 comes in."""
+    _, height, width, _ = x.shape
+    rows, columns = (ops.arange(side, dtype="float32")[None, :] - by for side, by in ((height, down), (width, right)))
+    return ops.einsum("bih,bhwc,bjw->bijc", bilinear(rows, height), x, bilinear(columns, width))
+
+
 @serializable
 class Rotation(Corruption):
     """Rotates each image about its centre by an angle ~ U(-degrees, degrees), bilinear, with reflection at the borders.

@@ -3,7 +3,8 @@
 Scores are logits, (B,), or (B, …) for a critic with one score per patch; both functions return the scalar that a player
 minimises.
 `reading` summarises scores for the training curves (as a probability if they are logits), and `equilibrium` is the value
-of the reading at which the critic cannot discriminate (None: no such value).
+of the reading at which the critic cannot discriminate (None: no such value). `boundary` is the score of an image that may as
+well be real as generated (None: scores have no such value, only differences of them mean something).
 """
 
 from keras import ops
@@ -21,6 +22,7 @@ class Objective:
     """Base class of objectives: the reading of scores that training reports."""
 
     equilibrium = None
+    boundary = None
 
     def reading(self, scores):
         """The mean score, for the training curves."""
@@ -31,6 +33,7 @@ class Probability(Objective):
     """An objective whose scores are logits of "real"."""
 
     equilibrium = 0.5
+    boundary = 0.0
 
     def __init__(self, label_smoothing=0.0):
         if not 0 <= label_smoothing < 0.5:
@@ -82,7 +85,7 @@ class NonSaturating(Probability):
 class LeastSquares(Objective):
     """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2; generator 1/2 E (D(G(z)) - 1)^2 (Mao et al., 2017, equation 9)."""
 
-    equilibrium = 0.5
+    equilibrium = boundary = 0.5
 
     def __init__(self):
         pass
@@ -119,7 +122,7 @@ class Wasserstein(Objective):
 class Hinge(Objective):
     """Critic E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), generator -E D(G(z)) (Lim & Ye, 2017)."""
 
-    equilibrium = 0.0
+    equilibrium = boundary = 0.0
 
     def __init__(self):
         pass
@@ -138,7 +141,7 @@ class Lipschitz(Objective):
     phi is increasing and strictly convex, so that the optimal critic under a Lipschitz penalty is unique.
     """
 
-    equilibrium = 0.0
+    equilibrium = boundary = 0.0
 
     def __init__(self):
         pass

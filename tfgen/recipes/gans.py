@@ -5,10 +5,10 @@ import keras
 from tfgen import networks
 from tfgen.distributions.priors import Normal, TruncatedNormal, Uniform
 from tfgen.layers import Clip
-from tfgen.losses import EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
+from tfgen.losses import Energy, EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
 from tfgen.losses.penalties import R1, GradientPenalty, MaxGradientPenalty
 from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGAN, StyleGAN
-from tfgen.recipes.hyperparameters import base_filters, classes, latent_dim, phase_steps, players
+from tfgen.recipes.hyperparameters import base_filters, classes, critic_augmentation, latent_dim, phase_steps, players
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_frechet_distance", "min")
@@ -20,7 +20,7 @@ def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, sp
     labels = {"num_classes": parts.get("num_classes")}
     return GAN(networks.dcgan.generator(spec.image_shape, width, depth, norm, **labels),
                networks.dcgan.critic(spec.image_shape, depth, critic_norm, spectral, constraint=constraint, **labels),
-               objective, **parts)
+               objective, critic_augmentation=critic_augmentation(hp, objective), **parts)
 
 
 @recipe(family="gan", paper="arXiv:1406.2661", objective=OBJECTIVE)
@@ -29,11 +29,12 @@ def gan(hp, spec):
     units, width = hp.Int("units", 4, 4096, default=256), latent_dim(hp)
     saturating = hp.Choice("objective", ["non_saturating", "minimax"], default="non_saturating") == "minimax"
     smoothing = hp.Float("label_smoothing", 0.0, 0.4, default=0.0)
+    objective = Minimax(smoothing) if saturating else NonSaturating(smoothing)
     model = GAN(networks.mlp.decoder(width, [units, 2 * units], spec.image_shape, "leaky_relu", "sigmoid"),
-                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu"),
-                Minimax(smoothing) if saturating else NonSaturating(smoothing), prior=Uniform(),
+                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu"), objective, prior=Uniform(),
                 critic_steps=hp.Int("critic_steps", 1, 10, default=1),
-                historical_averaging=hp.Float("historical_averaging", 0.0, 10.0, default=0.0))
+                historical_averaging=hp.Float("historical_averaging", 0.0, 10.0, default=0.0),
+                critic_augmentation=critic_augmentation(hp, objective))
     return players(model, hp, 2e-4)
 
 
@@ -58,7 +59,8 @@ def acgan(hp, spec):
     count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), base_filters(hp)
     model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
                   networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
-                  class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0))
+                  class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0), objective=NonSaturating(),
+                  critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4)
 
 
@@ -69,7 +71,8 @@ def infogan(hp, spec):
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
                     networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + 2 * codes), categories, codes,
-                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=0.1))
+                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=0.1),
+                    objective=NonSaturating(), critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, 2e-4)
 
 
@@ -118,7 +121,8 @@ def sagan(hp, spec):
     """SAGAN (Zhang et al., 2019): self-attention, spectral normalisation in both networks, projection, two rates."""
     count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), base_filters(hp)
     model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
-                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count)
+                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
+                critic_augmentation=critic_augmentation(hp, Hinge()))
     return players(model, hp, 1e-4, 4e-4, beta_1=0.0, beta_2=0.9)
 
 
@@ -130,7 +134,7 @@ def biggan(hp, spec):
                                           orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4))
     model = GAN(generator, networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
                 prior=TruncatedNormal(), critic_steps=hp.Int("critic_steps", 1, 10, default=2),
-                ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+                ema=hp.Float("ema", 0.0, 0.9999, default=0.999), critic_augmentation=critic_augmentation(hp, Hinge()))
     return players(model, hp, 5e-5, 2e-4, beta_1=0.0, beta_2=0.999)
 
 
@@ -139,10 +143,11 @@ def ebgan(hp, spec):
     """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
     width, depth, code = latent_dim(hp), base_filters(hp), hp.Int("code_dim", 1, 1024, default=64)
     channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
+    objective = EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log"))
     model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
                   networks.energy.energy(spec.image_shape, channels, code, 2, with_code=True),
-                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.1),
-                  EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log")))
+                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.1), objective,
+                  critic_augmentation=critic_augmentation(hp, objective))
     return players(model, hp, 1e-3)
 
 
@@ -155,7 +160,8 @@ def began(hp, spec):
                   networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,
                                          activation="elu"),
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
-                  hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), prior=Uniform())
+                  hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
+                  critic_augmentation=critic_augmentation(hp, Energy()))
     return players(model, hp, 1e-4)
 
 
@@ -177,13 +183,14 @@ def aae(hp, spec):
 def progan(hp, spec):
     """ProGAN (Karras et al., 2018): both networks grow by resolutions that fade in."""
     width, depth = latent_dim(hp, 512), base_filters(hp)
-    critic_steps = hp.Int("critic_steps", 1, 10, default=1)
+    critic_steps, objective = hp.Int("critic_steps", 1, 10, default=1), Wasserstein(drift=0.001)
     generator = networks.progressive.generator(spec.image_shape, width, depth)
     # The first stage takes one phase, each later one two; the last stage is stable for one more.
     phase = phase_steps(hp, "stage_steps", 2 * len(generator.outputs), 1000, critic_steps)
     model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
                    penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
-                   critic_steps=critic_steps, ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+                   critic_steps=critic_steps, ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                   objective=objective, critic_augmentation=critic_augmentation(hp, objective))
     return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
 
 
@@ -196,7 +203,8 @@ def stylegan(hp, spec):
                      networks.progressive.whole_critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
                      objective=NonSaturating(),
                      penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"))],
-                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999))
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                     critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
 
 
@@ -208,5 +216,6 @@ def stackgan(hp, spec):
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
                      networks.stackgan.critic(spec.image_shape, count, depth), count,
                      phase_steps(hp, "stage_one_steps", 2, 2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
-                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0), objective=NonSaturating(),
+                     critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4)

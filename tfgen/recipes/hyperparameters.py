@@ -4,6 +4,7 @@ import keras
 
 from tfgen import schedules
 from tfgen.errors import UserError
+from tfgen.layers import AdaptiveAugmentation, DiffAugment
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.networks import translation
 
@@ -124,6 +125,16 @@ OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "h
 
 def objective(hp, default):
     return OBJECTIVES[hp.Choice("objective", list(OBJECTIVES), default=default)]()
+
+
+CRITIC_AUGMENTATIONS = {"none": lambda: None, "diffaugment": DiffAugment, "ada": AdaptiveAugmentation}
+
+
+def critic_augmentation(hp, objective):
+    """Hyperparameter `augmentation`: how the critic sees images in training, for GANs of few images; `ada` only for
+    objectives with a boundary."""
+    names = [name for name in CRITIC_AUGMENTATIONS if name != "ada" or objective.boundary is not None]
+    return CRITIC_AUGMENTATIONS[hp.Choice("augmentation", names, default="none")]()
 
 
 def critic_layers(hp, spec, within=False):

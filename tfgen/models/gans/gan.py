@@ -40,12 +40,14 @@ class GAN(AdversarialModel):
         ema: decay in [0, 1) of a running average of the generator's weights, which generates the samples; 0 disables it.
             The decay of early steps is at most (step + 1) / (step + 10).
         historical_averaging: weight of ||theta - mean of theta so far||^2 in both losses (Salimans et al., 2016).
+        critic_augmentation: a layer T of `tfgen.layers.critic_augmentation`, through which the critic sees real and
+            generated images in training, in both players' losses and in penalties; None: it sees the images themselves.
 
-    Also reported: `critic_real` and `critic_fake`, the objective's reading of the critic's scores.
-    Validation losses are without penalties.
+    Also reported: `critic_real` and `critic_fake`, the objective's reading of the critic's scores, and the `readings` of T.
+    Validation losses are without penalties and without T.
 
     Raises:
-        UserError: if the networks do not fit each other or the condition, naming both sides.
+        UserError: if the networks do not fit each other or the condition, naming both sides, or T not the objective.
     """
 
     loss_names = ("critic_real", "critic_fake")
@@ -53,7 +55,10 @@ class GAN(AdversarialModel):
     critic_takes_labels = True
 
     def __init__(self, generator, critic, objective=NonSaturating(), penalties=(), critic_steps=1, num_classes=None,
-                 prior=Normal(), ema=0.0, historical_averaging=0.0, **kwargs):
+                 prior=Normal(), ema=0.0, historical_averaging=0.0, critic_augmentation=None, **kwargs):
+        if critic_augmentation is not None:
+            critic_augmentation.check(objective)
+            self.loss_names = (*self.loss_names, *critic_augmentation.readings)
         super().__init__(**kwargs)
         self.check(generator, critic, num_classes)
         require(critic_steps >= 1, f"critic_steps expects at least 1, received {critic_steps}")
@@ -67,6 +72,7 @@ class GAN(AdversarialModel):
         self.prior = prior
         self.ema = ema
         self.historical_averaging = historical_averaging
+        self.critic_augmentation = critic_augmentation
         self.seed_generator = keras.random.SeedGenerator()
         # Keras tracks generators that are attributes of a layer, not of a plain object.
         self.penalty_seeds = [p.seed_generator for p in self.penalties if hasattr(p, "seed_generator")]
@@ -107,6 +113,10 @@ class GAN(AdversarialModel):
         network = self.generator if training else self.sampler
         return ops.cast(network(z if label is None else [z, label], training=training), "float32")
 
+    def seen(self, images, training):
+        """What the critic gets of images, real or generated: T(images), drawn anew, in training."""
+        return images if self.critic_augmentation is None else self.critic_augmentation(images, training=training)
+
     def judge(self, images, label, training):
         """The critic's outputs as a list, scores first."""
         inputs = images if label is None or not self.critic_takes_labels else [images, label]
@@ -131,18 +141,21 @@ class GAN(AdversarialModel):
 
     def critic_losses(self, batch, made, training):
         x, label = self.images_and_labels(batch)
-        real, fake = self.judge_both(x, made["image"], label, training)
+        x, image = self.seen(x, training), self.seen(made["image"], training)
+        real, fake = self.judge_both(x, image, label, training)
         losses = {"critic_real": self.objective.reading(real[0]), "critic_fake": self.objective.reading(fake[0])}
         loss = self.objective.critic(real[0], fake[0]) + self.critic_head_loss(real[1:], fake[1:], label, made)
         if training:
             for penalty in self.penalties:
-                loss += penalty(lambda images: self.judge(images, label, training)[0], x, made["image"])
+                loss += penalty(lambda images: self.judge(images, label, training)[0], x, image)
             loss += self.distance_from_past(self.critic)
+        if self.critic_augmentation is not None:
+            losses |= self.critic_augmentation.watch(real[0], self.objective, training)
         return losses | {"critic_loss": loss}
 
     def generator_losses(self, batch, made, training):
         label = self.images_and_labels(batch)[1]
-        scores, *heads = self.judge(made["image"], label, training)
+        scores, *heads = self.judge(self.seen(made["image"], training), label, training)
         loss = self.objective.generator(scores) + self.generator_head_loss(heads, label, made)
         if training:
             loss += self.distance_from_past(self.generator)
@@ -175,6 +188,8 @@ class GAN(AdversarialModel):
         for past, now in zip(self.past, (self.generator, self.critic)):
             # The running mean of all steps so far.
             move_towards(past, now, 1.0 / (tf.cast(self.optimizer.iterations, tf.float32) + 1.0))
+        if self.critic_augmentation is not None:
+            self.critic_augmentation.adapt()
 
     def verb_options(self, name):
         options = dict(self.prior.options) if name == "sample" else {}
