@@ -222,9 +222,8 @@ HEADLINES = {
             "precision": "precision {}", "recall": "recall {}", "coverage": "coverage {}",
             "step, chosen on validation images": "best_step {}", "steps": "steps {}"},
             {"diffaugment": "DiffAugment", "ada": "ADA"}),),
-        labels={"share of the distance": "distance over that without augmentation, of the one that is better on validation "
-                "images"},
-        targets={"distance over that without augmentation": "<=share of the distance"}),
+        labels={"least share of the distance": "the better one's distance over that without augmentation"},
+        targets={"distance over that without augmentation": "<=least share of the distance"}),
     "images_from_codes": Headline(
         "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
         {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},
