@@ -213,17 +213,6 @@ HEADLINES = {
             "Fréchet distance": "frechet_distance {}", "kernel distance ± its error": "kernel_distance {}",
             "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
             "classifier score": "classifier_score {}", "steps": "steps {}", "parameters": "parameters {}"}),)),
-    "few_images": Headline(
-        "A GAN of 500 images, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
-        {"DiffAugment": "frechet_distance diffaugment", "ADA": "frechet_distance ada"},
-        {"without augmentation": "frechet_distance none"},
-        grids=(Grid("augmentation", {
-            "Fréchet distance": "frechet_distance {}", "on validation images": "validation_distance {}",
-            "precision": "precision {}", "recall": "recall {}", "coverage": "coverage {}",
-            "step, chosen on validation images": "best_step {}", "steps": "steps {}"},
-            {"diffaugment": "DiffAugment", "ada": "ADA"}),),
-        labels={"least share of the distance": "the better one's distance over that without augmentation"},
-        targets={"distance over that without augmentation": "<=least share of the distance"}),
     "images_from_codes": Headline(
         "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
         {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},
