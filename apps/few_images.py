@@ -4,10 +4,10 @@
     python apps/few_images.py                        # trains the arms that are missing, then draws and records all
     python apps/few_images.py --fast                 # digits, seconds
 
-Without augmentation the critic soon knows the 500 images by heart, and the samples become worse; the arms differ in nothing
-else. Every arm trains for the same CPU time (of this process in training, one thread for TensorFlow's operations, without
-tracing the step) and keeps its generator every 500 steps. The one whose samples are nearest to the validation images is the
-arm's; it alone is compared with the test images. The feature extractor is a classifier of all training images.
+The arms differ in nothing but the augmentation. Every arm trains for the same CPU time (of this process in training, one
+thread for TensorFlow's operations, without tracing the step) and keeps its generator every 500 steps. The one whose samples
+are nearest to the validation images is the arm's; it alone is compared with the test images. The feature extractor is a
+classifier of all training images.
 """
 
 import os
