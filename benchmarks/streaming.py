@@ -27,7 +27,7 @@ from tfgen.runs.fitting import fit
 
 SHAPE, BATCH, STEPS, GIGABYTES = (256, 256, 3), 16, 200, 30.0
 # Images in a shard; steps of a round, and rounds, of the comparison of speeds.
-IN_SHARD, ROUND, ROUNDS = 1024, 10, 9
+IN_SHARD, ROUND, ROUNDS = 1024, 20, 9
 VALUES = {"filters": 8, "latent_dim": 16}
 MARKS = {"speed": 0.9, "memory": 2.0}
 
