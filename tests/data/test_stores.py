@@ -241,3 +241,14 @@ def test_memory_is_flat_over_fifty_epochs(free, tmp_path, monkeypatch):
               validation_data=data.batches("validation", 10, pairs))
     # An epoch reads 1.2 MB as float32, of which 40 epochs would keep 48 MB.
     assert watch.bytes[-1] - watch.bytes[9] < 12e6
+
+
+@pytest.mark.skipif(not memory.resident(), reason="the memory of a process is not known here")
+def test_packing_holds_one_image_at_a_time(tmp_path):
+    write_images(tmp_path / "few", 8, (128, 128, 3))
+    write_images(tmp_path / "many", 400, (128, 128, 3), ".bmp")
+    pack(tmp_path / "few", tmp_path / "a")
+    before = memory.resident()
+    pack(tmp_path / "many", tmp_path / "b", shard_bytes=10**7)
+    # The images are 20 MB, of 203 in a shard two shards.
+    assert memory.resident() - before < 6e6 and len(list((tmp_path / "b").glob("train-0*"))) == 2
