@@ -1,9 +1,11 @@
 import importlib.util
 
 import keras
+import numpy as np
 import pytest
 
 from benchmarks import bench, jobs, timing
+from tfgen import data
 from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
@@ -104,6 +106,22 @@ def test_samplers_that_differ_are_found(monkeypatch):
     monkeypatch.setattr(pixel_sampling.autoregressive, "naive", lambda *given, **options: 1.0 - draw(*given, **options))
     with pytest.raises(AssertionError, match="values differ between the samplers"):
         pixel_sampling.variants("gated_pixelcnn", fast=True, batch_size=2)
+
+
+def test_streaming_beside_memory(tmp_path, monkeypatch):
+    from benchmarks import streaming
+    from tfgen.data import stores
+
+    monkeypatch.setattr(stores, "SHARE", stores.SHARE)  # which the benchmark sets
+    counts = {"large": 3, "small": 1}
+    large, small = (streaming.make(tmp_path / name, copies, 16, (16, 16, 3)) for name, copies in counts.items())
+    # Links take no room; each image of the large set is one of the small set.
+    assert (large / "train-00002.npy").stat().st_nlink == 3
+    stores.SHARE = 0.0
+    images = [data.load(folder).images("train")[:] for folder in (large, small)]
+    np.testing.assert_array_equal(images[0], np.concatenate([images[1]] * 3))
+    found = streaming.speeds(large, small, 1, 2, 4)
+    assert found["streamed_over_held"]["median"] > 0 and streaming.memory_of_process()["peak_resident_gb"] > 0.1
 
 
 def test_once_between_calls_the_slow_variant_once():

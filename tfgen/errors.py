@@ -1,6 +1,7 @@
 """One-line messages: user errors (exit code 2), failures of valid requests (exit code 1), notes."""
 
 import difflib
+import re
 import sys
 
 
@@ -41,3 +42,14 @@ def check_positive(**numbers):
     for name, number in numbers.items():
         if number < 1:
             raise UserError(f"{name} expects at least 1, received {number}")
+
+
+def broken_data(line):
+    """The text with which a data stream ends where reading fails, in a graph; `line` is that of the `UserError`."""
+    return "broken data {" + line + "} of the stream"
+
+
+def line_of_stream(error):
+    """The line of the `UserError` that ended a data stream, from the error that TensorFlow raised for it; or None."""
+    found = re.search(r"broken data \{(.*?)\} of the stream", str(error), re.DOTALL)
+    return found and found[1]

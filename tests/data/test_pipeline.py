@@ -143,16 +143,6 @@ def test_steps():
     assert load("digits").steps(128) == 10 and numbered(3).steps(8) == 1
 
 
-def test_arrays_are_read_only_and_captured_once():
-    data = numbered(6)
-    with pytest.raises(ValueError, match="read-only"):
-        data.images("train")[0] = 1
-    data.train(2)
-    tensor = data._tensors["train"][0]
-    data.batches("train")
-    assert data._tensors["train"][0] is tensor and "CPU" in tensor.device
-
-
 def test_a_stream_made_inside_a_function_does_not_leak_graph_tensors():
     data = numbered(6)
 

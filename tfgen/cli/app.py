@@ -7,7 +7,7 @@ import typer
 
 from tfgen import disks
 from tfgen.cli import datasets, inference, models, published, serving, training, ui
-from tfgen.errors import DiskFull, Failure, UserError
+from tfgen.errors import DiskFull, Failure, UserError, line_of_stream
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
@@ -18,9 +18,10 @@ for name, command in {"list": training.list_, "train": training.train, "tune": t
     app.command(name)(command)
 for command in (published.results, published.catalogue):
     app.command(hidden=True)(command)
-data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List and prepare data sets.")
+data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, prepare and pack data sets.")
 data_app.command("list")(datasets.list_)
 data_app.command("prepare")(datasets.prepare)
+data_app.command("pack")(datasets.pack)
 app.add_typer(data_app, name="data")
 
 # Errors caused by the path that a user gave.
@@ -34,6 +35,8 @@ def failure(error):
         return error.exit_code, error.format_message()
     if isinstance(error, UserError):
         return 2, line
+    if broken := line_of_stream(error):
+        return 2, broken
     if disks.is_full(error) and not isinstance(error, DiskFull):
         return 1, f"no space left on a disk that is written to ({line[:200]}): make room, or choose another folder"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

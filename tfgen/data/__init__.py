@@ -1,4 +1,4 @@
-"""Data: loading (`load`, `prepare`, `available`), views for models (`views`, `pairings`, `one_class`), `signal`, `posed`."""
+"""Data: loading (`load`, `prepare`, `pack`, `available`), views (`views`, `pairings`, `one_class`), `signal`, `posed`."""
 
 from tfgen.data import pairings, views
 from tfgen.data.dataset import Dataset
@@ -6,10 +6,11 @@ from tfgen.data.levels import discretise
 from tfgen.data.loading import load, portable
 from tfgen.data.names import available
 from tfgen.data.one_class import one_class
+from tfgen.data.packing import pack
 from tfgen.data.readers.image_files import reading
 from tfgen.data.readers.prepare import prepare
 from tfgen.data.signals import PosedImages, Signal, posed, signal
 from tfgen.data.spec import DataSpec
 
-__all__ = ["DataSpec", "Dataset", "PosedImages", "Signal", "available", "discretise", "load", "one_class", "pairings",
-           "portable", "posed", "prepare", "reading", "signal", "views"]
+__all__ = ["DataSpec", "Dataset", "PosedImages", "Signal", "available", "discretise", "load", "one_class", "pack",
+           "pairings", "portable", "posed", "prepare", "reading", "signal", "views"]

@@ -1,9 +1,9 @@
-"""Datasets of images in memory."""
+"""Datasets of images, in memory or in the shards of a packed folder."""
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import views
+from tfgen.data import stores, views
 from tfgen.data.order import IMAGES, SOURCES, shuffled, stream_seeds
 from tfgen.data.streams import Streams, check_int
 from tfgen.errors import UserError
@@ -16,18 +16,13 @@ def _check_array(what, array, shape, count=None):
                          f"received {array.dtype} {array.shape}")
 
 
-def _read_only(array):
-    array = np.ascontiguousarray(array).view()
-    array.flags.writeable = False
-    return array
-
-
 class Dataset(Streams):
-    """Images of the splits 'train', 'validation' and 'test', in memory as uint8.
+    """Images of the splits 'train', 'validation' and 'test', uint8: in memory, or read from shards as they are needed.
 
     Args:
         spec: DataSpec.
-        arrays: {split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}; must have 'train'.
+        arrays: {split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}; must have 'train'. Images, and sources, are
+            ndarrays or `tfgen.data.stores.Shards`.
         source: the arguments of `load` that reproduce this dataset; recorded in runs.
         sources: translation sources of paired or unpaired data: {split: uint8 (N, H, W, C)}, where N may differ from
             that of the images for unpaired data; for paired data also a pairing of `tfgen.data.pairings`, which computes
@@ -43,19 +38,19 @@ class Dataset(Streams):
             raise UserError(f"Dataset(arrays) expects a split 'train', received {sorted(arrays)}")
         self.spec = spec
         self.source = source or {"name": spec.name}
-        self._arrays = {}
-        self._tensors = {}
+        self._images, self._labels = {}, {}
         for split, (images, labels) in arrays.items():
             _check_array(f"{split} images", images, spec.image_shape)
             if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
                 raise UserError(f"Dataset expects {split} labels int64 ({len(images)},), "
                                  f"received {labels.dtype} {labels.shape}")
-            self._arrays[split] = _read_only(images), None if labels is None else _read_only(labels)
+            self._images[split] = stores.stored(images)
+            self._labels[split] = None if labels is None else stores.Memory(labels)
         self._pairing, self._sources = (sources, {}) if callable(sources) else (None, dict(sources or {}))
         self._check_sources()
-        self._sources = {split: _read_only(array) for split, array in self._sources.items()}
+        self._sources = {split: stores.stored(array) for split, array in self._sources.items()}
         self._check_one_class(masks or {})
-        self._masks = {split: _read_only(array) for split, array in (masks or {}).items()}
+        self._masks = {split: stores.Memory(array) for split, array in (masks or {}).items()}
 
     def _check_sources(self):
         spec = self.spec
@@ -64,46 +59,65 @@ class Dataset(Streams):
             if found != spec.source_shape:
                 raise UserError(f"Dataset expects a pairing for {spec.view} data and source_shape={spec.source_shape}, "
                                  f"received {self._pairing.name} with {found}")
-        elif set(self._sources) != (set(self._arrays) if spec.source_shape else set()):
+        elif set(self._sources) != (set(self._images) if spec.source_shape else set()):
             raise UserError(f"Dataset expects sources of all splits for paired and unpaired data, else none, "
                              f"received {sorted(self._sources)} with view={spec.view!r}")
         for split, array in self._sources.items():
             _check_array(f"{split} sources", array, spec.source_shape,
-                         len(self._arrays[split][0]) if spec.view == "paired" else None)
+                         len(self._images[split]) if spec.view == "paired" else None)
 
     def _check_one_class(self, masks):
         one_class = self.spec.view == "one_class"
-        labelled = {split for split, (_, labels) in self._arrays.items() if labels is not None}
-        if one_class and labelled != {"test"} & set(self._arrays):
+        labelled = {split for split, labels in self._labels.items() if labels is not None}
+        if one_class and labelled != {"test"} & set(self._images):
             raise UserError(f"Dataset expects labels in the test split alone for one-class data, received them in "
                              f"{sorted(labelled)}")
         for split, array in masks.items():
-            shape = self._arrays[split][0].shape[:3] if one_class and split in self._arrays else None
+            shape = self._images[split].array.shape[:3] if one_class and split in self._images else None
             if array.dtype != bool or array.shape != shape:
                 raise UserError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
                                  f"{array.shape} with view={self.spec.view!r}")
 
     @property
     def splits(self):
-        return list(self._arrays)
+        return list(self._images)
 
     def contents(self):
-        for split, arrays in sorted(self._arrays.items()):
-            yield from (array for array in (*arrays, self._sources.get(split), self._masks.get(split)) if array is not None)
+        for split in sorted(self._images):
+            parts = self._images[split], self._labels[split], self._sources.get(split), self._masks.get(split)
+            yield from (store.content for store in parts if store is not None)
 
-    def _split(self, split):
-        if split not in self._arrays:
-            raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self._arrays))}, "
+    def streamed(self):
+        """Bytes of the images and sources that are read from shards as they are needed."""
+        parts = (*self._images.values(), *self._sources.values())
+        return sum(store.nbytes for store in parts if isinstance(store, stores.Shards))
+
+    def hold(self):
+        """Reads all shards into memory; no batch changes."""
+        for part in (self._images, self._sources):
+            for split, store in part.items():
+                if isinstance(store, stores.Shards):
+                    part[split] = store.held()
+
+    def _check_split(self, split):
+        if split not in self._images:
+            raise UserError(f"a split of {self.spec.name!r} is one of {', '.join(map(repr, self._images))}, "
                             f"received {split!r}: use one of them")
-        return self._arrays[split]
 
     def images(self, split):
-        """Read-only uint8 (N, H, W, C). Raises UserError on an unknown split."""
-        return self._split(split)[0]
+        """Read-only uint8 (N, H, W, C): an ndarray, or `Shards`, of which an index or slice gives one.
+
+        Raises:
+            UserError: an unknown split.
+        """
+        self._check_split(split)
+        return self._images[split].array
 
     def labels(self, split):
         """Read-only int64 (N,), or None if the split has no labels. Raises UserError on an unknown split."""
-        return self._split(split)[1]
+        self._check_split(split)
+        labels = self._labels[split]
+        return None if labels is None else labels.array
 
     def sources(self, split, limit=None):
         """Translation sources of a split: of each image (paired data), or the source domain (unpaired data).
@@ -113,19 +127,20 @@ class Dataset(Streams):
             limit: maximum number of sources; None returns all.
 
         Returns:
-            Read-only uint8 (N, H, W, C). A pairing computes them at each call, equal to those of `batches`.
+            Read-only uint8 (N, H, W, C), as `images`. A pairing computes them at each call, equal to those of `batches`.
 
         Raises:
             UserError: an unknown split, a limit out of range, or data without sources.
         """
-        self._split(split)
+        self._check_split(split)
         if self.spec.source_shape is None:
             raise UserError(f"sources expects paired or unpaired data, received {self.spec.name!r} with images alone: "
                             "load it with pairs= (--pairs edges) or domains= (--domains A,B)")
         if not self._pairing:
-            return self._sources[split][:None if limit is None else check_int("limit", limit, 1)]
+            sources = self._sources[split].array
+            return sources if limit is None else sources[:check_int("limit", limit, 1)]
         found = self.batches(split, view=lambda record: record["source"], limit=limit)
-        return _read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
+        return stores.read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
 
     def masks(self, split):
         """Read-only bool (N, H, W), True at defective pixels; None if the split has no masks.
@@ -133,8 +148,8 @@ class Dataset(Streams):
         Raises:
             UserError: an unknown split.
         """
-        self._split(split)
-        return self._masks.get(split)
+        self._check_split(split)
+        return self._masks[split].array if split in self._masks else None
 
     def anomalous(self, split):
         """Anomaly labels of one-class data: bool (N,), all False outside the test split.
@@ -142,23 +157,15 @@ class Dataset(Streams):
         Raises:
             UserError: an unknown split, or data of another view.
         """
-        images, labels = self._split(split)
+        labels = self.labels(split)
         if self.spec.view != "one_class":
             raise UserError(f"anomalous expects one-class data, received {self.spec.name!r} with view={self.spec.view!r}: "
                             "load it with normal= (--normal 3), anomalous= (--anomalous 3) or a folder with train/good")
-        return np.zeros(len(images), bool) if labels is None else labels > 0
+        return np.zeros(len(self._images[split]), bool) if labels is None else labels > 0
 
     def _count(self, split):
         """Number of images of a split; for unpaired data that of the larger domain."""
         return max(len(self.images(split)), len(self._sources.get(split, ())))
-
-    def _captured(self, split):
-        """Tensors of a split in host memory, created once and shared by all its streams."""
-        arrays = (*self._split(split), self._sources.get(split))
-        if split not in self._tensors:
-            with tf.init_scope(), tf.device("/CPU:0"):
-                self._tensors[split] = tuple(None if array is None else tf.constant(array) for array in arrays)
-        return self._tensors[split]
 
     def _augmented(self, record, augment):
         """Augments a record: the same transformation for both images of a pair, independent ones for unpaired domains."""
@@ -170,16 +177,17 @@ class Dataset(Streams):
         return record | changed
 
     def _reader(self, split, stream, view, augment=None):
-        images, labels, sources = self._captured(split)
+        self._check_split(split)
+        images, labels, sources = self._images[split], self._labels[split], self._sources.get(split)
 
         def read(rows, positions):
             rows, source_rows = rows
-            record = {"image": tf.cast(tf.gather(images, rows), tf.float32) / 255.0,
+            record = {"image": tf.cast(images.gather(rows), tf.float32) / 255.0,
                       "seed": stream_seeds(stream, positions)}
             if labels is not None:
-                record["label"] = tf.gather(labels, rows)
+                record["label"] = labels.gather(rows)
             if sources is not None:
-                record["source"] = tf.cast(tf.gather(sources, source_rows), tf.float32) / 255.0
+                record["source"] = tf.cast(sources.gather(source_rows), tf.float32) / 255.0
             if augment is not None:
                 record = self._augmented(record, augment)
             record = views.discretised(record, self.spec)

@@ -1,10 +1,11 @@
 """Discretisation of images: n grey levels per value, or binary images, as models of discrete data need them."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from tfgen.data import views
+from tfgen.data import stores, views
 from tfgen.data.dataset import Dataset
 from tfgen.errors import UserError
 
@@ -75,9 +76,9 @@ def discretise(dataset, levels=None, binarise=None):
 
 
 def _images(dataset, split, spec):
-    """A split as stored: levels, or for dynamic binarisation the intensities in train and one draw elsewhere."""
+    """A split as stored: levels, or for dynamic binarisation the intensities in train and one draw, in memory, elsewhere."""
     if spec.binarisation != "dynamic":
-        return quantise(dataset.images(split), spec.levels)
+        return stores.changed(dataset.images(split), functools.partial(quantise, levels=spec.levels))
     if split == "train":
         return dataset.images(split)
     drawn = dataset.batches(split, view=lambda record: views.discretised(record, spec)["image"])

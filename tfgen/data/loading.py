@@ -5,17 +5,19 @@ import pathlib
 
 import numpy as np
 
-from tfgen.data import pairings
+from tfgen.data import packing, pairings, stores
 from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
 from tfgen.data.levels import check as check_levels
 from tfgen.data.levels import discretise
 from tfgen.data.names import unknown
 from tfgen.data.one_class import one_class
-from tfgen.data.readers import folders, mvtec, tfds_store
+from tfgen.data.readers import folders, tfds_store
 from tfgen.data.readers import signals as signal_files
+from tfgen.data.readers.layout import Read
 from tfgen.data.readers.paths import read_path
-from tfgen.data.readers.resize import Fit, check_one_size, stack
+from tfgen.data.readers.resize import Fit, check_halves, check_one_size, stack
+from tfgen.data.readers.shards import is_packed
 from tfgen.data.signals import check_options, posed, signal
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
@@ -48,11 +50,19 @@ def _train_groups(source, name, paths, split="train"):
     return groups_of(paths[split], group_pattern(source["group_by"]))
 
 
+def _resized(name, images, fit, side_by_side):
+    """Images resized by `fit`; those of shards are already, and two halves of each are only checked."""
+    if not isinstance(images, stores.Shards):
+        return stack(repr(name), images, fit, side_by_side)
+    if side_by_side:
+        check_halves(repr(name), images.shape[2])
+    return images
+
+
 def _resize_and_check(name, splits, fit, side_by_side=False, groups=None):
     """Resizes the splits, checks for one size and number of channels, and carves missing splits from train."""
     if fit.size is not None or side_by_side:
-        splits = {split: (stack(repr(name), images, fit, side_by_side), labels)
-                  for split, (images, labels) in splits.items()}
+        splits = {split: (_resized(name, images, fit, side_by_side), labels) for split, (images, labels) in splits.items()}
     check_one_size(repr(name), (images.shape[1:3] for images, _ in splits.values()))
     channels = {split: images.shape[3] for split, (images, _) in splits.items()}
     if len(set(channels.values())) > 1:
@@ -83,7 +93,7 @@ def _two_classes(name, splits, domains, class_names, classes):
         raise UserError(f"domains expect two different classes, received {titles[0]!r} twice: choose another")
     chosen = []
     for label, title in zip(found, titles, strict=True):
-        chosen.append({split: images[labels == label] for split, (images, labels) in splits.items()})
+        chosen.append({split: stores.take(images, labels == label) for split, (images, labels) in splits.items()})
         empty = [split for split, images in chosen[-1].items() if not len(images)]
         if empty:
             raise UserError(f"domains expect images of both classes in all splits of {name!r}, received none of {title!r} "
@@ -123,30 +133,32 @@ def _check_unasked(source, name, what):
                         "leave out --pairs and --domains")
 
 
-def _category(source, name, path, reader):
+def _category(source, name, found):
     """The Dataset of a folder in MVTec AD's layout; a test split carved from train has normal images only."""
     _check_unasked(source, name, "normal images and defects")
-    splits, kinds, masks, paths = mvtec.read_category(path, reader)
-    splits = carve(name, splits, _train_groups(source, name, paths))
+    splits = carve(name, found.splits, _train_groups(source, name, found.paths))
     images, labels = splits["test"]
     splits["test"] = images, np.zeros(len(images), np.int64) if labels is None else labels
-    return _dataset(source, name, splits, class_names=kinds, view="one_class", masks=masks)
+    return _dataset(source, name, splits, class_names=found.class_names, view="one_class", masks=found.masks)
 
 
-def _apply_view(source, name, splits, class_names, paths):
-    pairs, domains = source.get("pairs"), source.get("domains")
+def _apply_view(source, name, found):
+    """The Dataset of what was read, with the view that the source asks for."""
+    if found.category:
+        return _category(source, name, found)
+    pairs, domains, splits, paths = source.get("pairs"), source.get("domains"), found.splits, found.paths
     if "trainA" in splits:
         _check_unasked(source, name, "the domains A and B")
         sources, splits = _two_domains(source, name, splits, paths)
         return _dataset(source, name, splits, view="unpaired", sources=sources)
     side_by_side = pairs in pairings.SIDE_BY_SIDE
     splits = _resize_and_check(name, splits, _fit(source), side_by_side, _train_groups(source, name, paths))
-    classes = _classes_of(splits, class_names)
+    classes = _classes_of(splits, found.class_names)
     if domains is not None:
         source["domains"], sources, splits = _two_classes(name, splits, domains, classes[1], classes[0])
         return _dataset(source, f"{name}: {' -> '.join(source['domains'])}", splits, view="unpaired", sources=sources)
     if side_by_side:
-        halves = {split: np.split(images, 2, axis=2)[::1 if pairs == "side_by_side" else -1]
+        halves = {split: stores.halves(images)[::1 if pairs == "side_by_side" else -1]
                   for split, (images, _) in splits.items()}
         splits = {split: (halves[split][1], labels) for split, (_, labels) in splits.items()}
         return _dataset(source, name, splits, *classes, "paired", {split: half[0] for split, half in halves.items()})
@@ -158,11 +170,11 @@ def _apply_view(source, name, splits, class_names, paths):
 def _load(source, name, data_dir):
     """The Dataset of a name or path, before the conversion to one-class data."""
     if name == "digits":
-        return _apply_view(source, name, *_digits(), {})
+        return _apply_view(source, name, Read(*_digits()))
     fit, side_by_side = _fit(source), source.get("pairs") in pairings.SIDE_BY_SIDE
     ready = tfds_store.prepared(data_dir)
     if name in ready:
-        return _apply_view(source, name, *tfds_store.read_prepared(name, ready[name], fit, side_by_side), {})
+        return _apply_view(source, name, Read(*tfds_store.read_prepared(name, ready[name], fit, side_by_side)))
     path = pathlib.Path(os.path.expanduser(name))
     if not name or not path.exists():
         raise unknown(name, data_dir)
@@ -173,23 +185,37 @@ def _load(source, name, data_dir):
         return signal(values, title, source.get("every", 1), source)
     if (found := signal_files.read_posed(path)) is not None:
         return posed(*found, title, source)
+    if is_packed(path):
+        found, resizing = packing.read(path, fit, "group_by" in source)
+        return _apply_view(_record_fit(source, **resizing), title, found)
     reader = folders.Reader(repr(str(path)), fit, source.get("skip_unreadable", False), side_by_side)
-    if path.is_dir() and mvtec.is_category(path):
-        dataset = _category(source, title, path, reader)
-    else:
-        dataset = _apply_view(source, title, *read_path(path, reader))
+    dataset = _apply_view(source, title, read_path(path, reader))
     reader.finish()
     return dataset
 
 
+def _settle(dataset):
+    """Holds the images of shards in memory if they fit; says so, or that they are read as they are needed, in one line."""
+    if not isinstance(dataset, Dataset) or not (size := dataset.streamed()):
+        return
+    free = stores.available_memory()
+    fits = size <= stores.SHARE * free
+    if fits:
+        dataset.hold()
+    place = "held in memory" if fits else "read from the shards as they are needed"
+    note(f"{dataset.spec.name}: {stores.gigabytes(size)} of images, {stores.gigabytes(free)} of memory available: {place}")
+
+
+def _record_fit(source, image_size, resize):
+    """Records a resizing in a source, which is changed and returned."""
+    size = Fit.asked(image_size, resize).size
+    source["image_size"] = size and (size[0] if size[0] == size[1] else list(size))
+    return source | ({} if resize == "stretch" else {"resize": resize})
+
+
 def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
     """The arguments of `load` as recorded in a run; recently added ones only if they differ from their defaults."""
-    fit = Fit.asked(image_size, resize)
-    source = {"name": name, "image_size": fit.size, "data_dir": None if data_dir is None else str(data_dir)}
-    if fit.size:
-        source["image_size"] = fit.size[0] if fit.size[0] == fit.size[1] else list(fit.size)
-    if resize != "stretch":
-        source["resize"] = resize
+    source = _record_fit({"name": name, "data_dir": None if data_dir is None else str(data_dir)}, image_size, resize)
     if group_by is not None:
         source["group_by"] = group_pattern(group_by).pattern
     return source | ({"skip_unreadable": True} if skip_unreadable else {})
@@ -197,16 +223,20 @@ def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
 
 def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None, resize="stretch",
          group_by=None, skip_unreadable=False, levels=None, binarise=None, every=None):
-    """Loads a dataset into memory. Nothing is ever downloaded.
+    """Loads a dataset. Nothing is ever downloaded.
+
+    Images are held in memory; those of a packed folder only if they need at most half of what is available, else they are
+    read from its shards as they are needed. Batches are equal to the bit. One line on standard error says which.
 
     Prints one warning on standard error for images duplicated across splits, and one per skipped file.
 
     Args:
         name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
-            .npz file, an IDX file, a folder with four IDX files, or a folder of images (`read_folder`; `read_domains`
-            for unpaired images in trainA, trainB …, `mvtec.read_category` for normal images in train/good). A prepared
-            dataset takes precedence over a path of the same name; './name' always means the path. One image file, .wav or
-            .npy file is one signal (`tfgen.data.signal`), a .npz file with poses the views of a scene (`tfgen.data.posed`).
+            .npz file, an IDX file, a folder with four IDX files, a folder of images (`folders.classes_of`;
+            `folders.domains_of` for unpaired images in trainA, trainB …, `mvtec.category_of` for normal images in
+            train/good), or a folder that `pack` has written. A prepared dataset takes precedence over a path of the same
+            name; './name' always means the path. One image file, .wav or .npy file is one signal (`tfgen.data.signal`), a
+            .npz file with poses the views of a scene (`tfgen.data.posed`).
         image_size: size to which all images are resized, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None
             keeps their size.
         data_dir: folder of prepared TFDS datasets; None uses the TFDS default.
@@ -247,7 +277,9 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     check_options(dataset, every, **views, group_by=group_by, skip_unreadable=skip_unreadable, levels=levels,
                   binarise=binarise)
     dataset = discretise(dataset, levels, binarise)
-    return dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
+    dataset = dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
+    _settle(dataset)
+    return dataset
 
 
 def portable(source):

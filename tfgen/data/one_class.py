@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tfgen.data import stores
 from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
 from tfgen.errors import UserError
@@ -73,7 +74,7 @@ def one_class(dataset, normal=None, anomalous=None):
     arrays = {}
     for split in dataset.spec.sizes:
         images, labels = dataset.images(split), new[dataset.labels(split)]
-        arrays[split] = (images, labels) if split == "test" else (images[labels == 0], None)
+        arrays[split] = (images, labels) if split == "test" else (stores.take(images, labels == 0), None)
     titles = {label: title_of(label, dataset.spec.class_names) for label in normals + kinds}
     asked = [titles[label] for label in chosen]
     spec = dataclasses.replace(

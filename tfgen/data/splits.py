@@ -1,10 +1,10 @@
 """Carves held-out splits from the training images, keeping groups together; detects duplicates across splits."""
 
-import hashlib
 import re
 
 import numpy as np
 
+from tfgen.data import stores
 from tfgen.errors import UserError
 
 
@@ -15,7 +15,7 @@ def permutation(count):
 
 def take(pair, rows):
     images, labels = pair
-    return images[rows], None if labels is None else labels[rows]
+    return stores.take(images, rows), None if labels is None else labels[rows]
 
 
 def group_pattern(text):
@@ -94,13 +94,12 @@ def copies(arrays):
     """Counts exact duplicates across splits: validation or test images in train, test images in validation.
 
     Args:
-        arrays: {split: uint8 (N, H, W, C)}.
+        arrays: {split: uint8 (N, H, W, C), or shards of them}.
 
     Returns:
         [(number > 0, split, other split with the same images)].
     """
-    digests = {split: [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images]
-               for split, images in arrays.items()}
+    digests = {split: stores.hashes(images) for split, images in arrays.items()}
     known = {split: set(rows) for split, rows in digests.items()}
     pairs = [(held, other) for held, other in (("validation", "train"), ("test", "train"), ("test", "validation"))
              if held in known and other in known]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tfgen.data import stores
 from tfgen.detection import thresholds
 from tfgen.verbs.live import Live
 
@@ -35,7 +36,7 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
     live, terms = Live(model), model.usual_terms()
     settling, held = held_out(model, dataset)
     settle(terms, settling.astype("float32") / 255.0, batch_size=batch_size)
-    scores = live("score", held.astype("float32") / 255.0, batch_size=batch_size)
+    scores = np.concatenate([live("score", x, batch_size=batch_size) for x in stores.batches(held, batch_size)])
     if fpr is None:
         fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)
     model.threshold.assign(thresholds.threshold(scores, fpr))
@@ -45,13 +46,15 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
 def held_out(model, dataset):
     """Two parts of a detector's held-out normal images, uint8: those that settle its `usual_terms`, and the others.
 
+    The others are `tfgen.data.stores.Shards` where the data set's images are.
+
     A threshold of the others alone keeps its guarantee. Without such terms the first part is empty.
     """
     held = dataset.images("validation")
     if not model.usual_terms():
         return held[:0], held
     spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
-    return held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE], held[~spared]
+    return held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE], stores.take(held, ~spared)
 
 
 def settle(terms, x, batch_size=128):

@@ -1,4 +1,4 @@
-"""Reads folders of image files into arrays."""
+"""Finds the image files of folders and decodes them."""
 
 import os
 import pathlib
@@ -8,7 +8,9 @@ import re
 import numpy as np
 
 from tfgen.data.readers.image_files import SUFFIXES, Unreadable, decode, header
-from tfgen.data.readers.resize import Fit, check_one_size, stack
+from tfgen.data.readers.layout import Layout
+from tfgen.data.readers.resize import Fit, check_one_size, fitted, none_readable
+from tfgen.data.stores import available_memory, gigabytes
 from tfgen.errors import UserError, note
 
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
@@ -109,18 +111,40 @@ class Reader:
         return max((channels for channels, _ in headers), default=1), {
             split: [item for item, _ in pairs] for split, pairs in found.items()}
 
+    def images(self, items, channels):
+        """Yields (item, original size (H, W), image uint8 (H, W, channels)) of readable files, one at a time.
+
+        Raises:
+            UserError: if none is readable, or an image has another size than the first.
+        """
+        first = None
+        for item, decoded in self._readable(items, lambda path: decode(path, channels, self._peaks)):
+            image = fitted(self.where, decoded, self.fit, self.side_by_side)
+            first = first or image.shape
+            if image.shape != first:
+                check_one_size(self.where, (first[:2], image.shape[:2]))
+            yield item, decoded.shape[:2], image
+        if first is None:
+            raise none_readable(self.where)
+
     def stack(self, items, channels):
         """(images uint8 (N, H, W, channels), items, original sizes [(H, W)]) of readable files; UserError if none is."""
-        kept, shapes = [], []
+        kept, shapes, found = [], [], None
+        for item, shape, image in self.images(items, channels):
+            if found is None:
+                self._check_room(len(items) * image.nbytes, len(items))
+                found = np.empty((len(items), *image.shape), np.uint8)
+            found[len(kept)] = image
+            kept.append(item)
+            shapes.append(shape)
+        return found[:len(kept)], kept, shapes
 
-        def images():
-            for item, image in self._readable(items, lambda path: decode(path, channels, self._peaks)):
-                kept.append(item)
-                shapes.append(image.shape[:2])
-                yield image
-
-        arrays = stack(self.where, images(), self.fit, self.side_by_side)
-        return arrays, kept, shapes
+    def _check_room(self, size, count):
+        """Raises UserError for images that memory cannot hold twice, as dividing them into splits does for a moment."""
+        if 2 * size > (free := available_memory()):
+            raise UserError(f"{self.where} expects twice the memory of its images, received {count} images of "
+                            f"{gigabytes(size)} and {gigabytes(free)} of memory: type `tfgen data pack FOLDER --out DIR` "
+                            "and give DIR as the data, which are then read as they are needed")
 
     def finish(self):
         """Prints a note if the 16-bit images use less than a quarter of their range."""
@@ -143,8 +167,8 @@ def domain_roots(folder):
     return roots
 
 
-def read_domains(folder, reader):
-    """({'trainA': (images uint8 (N, H, W, C), None), 'trainB': …}, {'trainA': [path] …}) of two domains of unpaired images.
+def domains_of(folder, reader):
+    """`Layout` of the splits 'trainA', 'trainB' … of two domains of unpaired images, without classes.
 
     Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored. The
     number of channels (1 if all images are grey, else 3) is determined per domain.
@@ -161,22 +185,20 @@ def read_domains(folder, reader):
     if missing:
         raise UserError(f"expected the subfolders trainA and trainB in {str(folder)!r}, missing {', '.join(missing)} "
                         f"beside {', '.join(sub.name for sub in roots.values())}: add it, or rename the others")
-    items = {name: [(path,) for path in images_in(root)] for name, root in roots.items()}
+    items = {name: [(path, None) for path in images_in(root)] for name, root in roots.items()}
     for name, found in items.items():
         if not found:
             raise UserError(f"expected images ({', '.join(SUFFIXES[:4])} ...) directly in {str(roots[name])!r}, received "
                             "none: put them there")
-    splits, paths = {}, {}
+    splits = {}
     for domain in "AB":
         channels, known = reader.common_channels({name: found for name, found in items.items() if name[-1] == domain})
-        for name, found in known.items():
-            images, kept, _ = reader.stack(found, channels)
-            splits[name], paths[name] = (images, None), [path for path, in kept]
-    return splits, paths
+        splits |= {name: (found, channels) for name, found in known.items()}
+    return Layout(splits)
 
 
-def read_folder(folder, reader):
-    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, class names, {split: [path]}) of a folder.
+def classes_of(folder, reader):
+    """`Layout` of a folder of images with or without classes.
 
     Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels.
     One channel if all images are grey, else three. Hidden files, other files and duplicate links are ignored.
@@ -186,14 +208,8 @@ def read_folder(folder, reader):
         reader: a `Reader`.
 
     Raises:
-        UserError: no images, several sizes, a truncated or corrupt image, or an ambiguous layout.
+        UserError: no images, several sizes, a broken image, or an ambiguous layout.
     """
     channels, splits = reader.common_channels(_scan(pathlib.Path(folder)))
-    names = tuple(sorted({label for items in splits.values() for _, label in items if label is not None}))
-    arrays, paths = {}, {}
-    for split, items in splits.items():
-        images, kept, _ = reader.stack(items, channels)
-        labelled = kept[0][1] is not None
-        arrays[split] = images, np.array([names.index(c) for _, c in kept], np.int64) if labelled else None
-        paths[split] = [path for path, _ in kept]
-    return arrays, names, paths
+    names = sorted({label for items in splits.values() for _, label in items if label is not None})
+    return Layout({split: (items, channels) for split, items in splits.items()}, tuple(names))

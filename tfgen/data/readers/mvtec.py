@@ -1,9 +1,12 @@
 """Reads folders in the layout of an MVTec AD category (Bergmann et al., 2019): normal training images, defects in test."""
 
+import functools
+
 import numpy as np
 
 from tfgen.data.readers.folders import class_files, subfolders
 from tfgen.data.readers.image_files import decode_mask
+from tfgen.data.readers.layout import Layout
 from tfgen.errors import UserError
 
 GOOD = "good"
@@ -52,35 +55,22 @@ def _mask(truth, path, kind, shape):
     return mask
 
 
-def read_category(folder, reader):
-    """({split: (images uint8 (N, H, W, C), labels int64 (N,) or None)}, kinds, masks, {split: [path]}) of a category.
+def category_of(folder, reader):
+    """`Layout` of a category: labels and masks in the test split alone, classes "good" and the defects sorted by name.
 
     Layout: train/good/*.png; optionally test/good/*.png and test/DEFECT/*.png, ground_truth/DEFECT/*_mask.png (or the
     image's file name) and validation/good/*.png. One channel if all images are grey, else three.
 
     Args:
         folder: pathlib.Path.
-        reader: a `tfgen.data.readers.folders.Reader`; masks are resized like images.
-
-    Returns:
-        The splits, with labels in test only: 0 = good, 1, 2 … = defects sorted by name; class names ("good", defects …);
-        masks {"test": bool (N, H, W)}, or None without ground_truth or test; image paths per split.
+        reader: a `tfgen.data.readers.folders.Reader`.
 
     Raises:
-        UserError: no images or images in unexpected places, several sizes, a broken image, or a missing mask or one of
-            another size.
+        UserError: no images or images in unexpected places, several sizes, or a broken image.
     """
     truth = folder / "ground_truth"
     channels, files = reader.common_channels(_files(folder))
     kinds = GOOD, *sorted({kind for _, kind in files.get("test", ())} - {GOOD})
-    splits, paths, masks = {}, {}, None
-    for split, items in files.items():
-        images, kept, shapes = reader.stack(items, channels)
-        labels = None
-        if split == "test":
-            labels = np.array([kinds.index(kind) for _, kind in kept], np.int64)
-            if truth.is_dir():
-                masks = {split: np.stack([reader.fit.mask(_mask(truth, *item, shape))
-                                          for item, shape in zip(kept, shapes, strict=True)])}
-        splits[split], paths[split] = (images, labels), [path for path, _ in kept]
-    return splits, kinds, masks, paths
+    splits = {split: ([(path, kind if split == "test" else None) for path, kind in items], channels)
+              for split, items in files.items()}
+    return Layout(splits, kinds, functools.partial(_mask, truth) if truth.is_dir() else None, category=True)

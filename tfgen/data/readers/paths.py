@@ -1,6 +1,6 @@
 """Reads what a path holds: arrays, image files, domains, MVTec AD."""
 
-from tfgen.data.readers import arrays, folders, mvtec
+from tfgen.data.readers import arrays, folders, layout, mvtec
 from tfgen.errors import UserError
 
 
@@ -14,16 +14,21 @@ def read_arrays(path):
     return arrays.read_idx_file(path) if ending in (".gz", ".idx") or path.name.endswith("ubyte") else None
 
 
-def read_path(path, reader):
-    """({split: (images, labels)}, class names, {split: [path of each image file]})."""
-    found = read_arrays(path)
-    if found:
-        return found, (), {}
+def layout_of(path, reader):
+    """The `Layout` of a folder of image files, of whichever kind. Raises UserError for anything else."""
     if not path.is_dir():
         raise UserError(f"expected a .npz file, an IDX file (*-ubyte, *.gz) or a folder, received {str(path)!r}: "
                         "give one of those")
+    if mvtec.is_category(path):
+        return mvtec.category_of(path, reader)
     if folders.domain_roots(path):
-        splits, paths = folders.read_domains(path, reader)
-        return splits, (), paths
+        return folders.domains_of(path, reader)
     mvtec.check_single(path)
-    return folders.read_folder(path, reader)
+    return folders.classes_of(path, reader)
+
+
+def read_path(path, reader):
+    """What a path holds, a `Read`: arrays, or the images of a folder."""
+    category = path.is_dir() and mvtec.is_category(path)
+    arrays_found = None if category else read_arrays(path)
+    return layout.Read(arrays_found) if arrays_found else layout.read(layout_of(path, reader), reader)

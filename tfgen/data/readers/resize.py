@@ -147,11 +147,26 @@ def check_one_size(where, sizes):
                         "or HxW (image_size=N or (H, W)) to resize all, with --resize crop or pad to keep their proportions")
 
 
-def _halves(where, image):
-    if image.shape[1] % 2:
+def check_halves(where, width):
+    """Raises UserError for a width that is no sum of two equal ones."""
+    if width % 2:
         raise UserError(f"{where} expects two images side by side, of equal width, in each, received a width of "
-                        f"{image.shape[1]}: leave out pairs= (--pairs), or mend the images")
+                        f"{width}: leave out pairs= (--pairs), or mend the images")
+
+
+def _halves(where, image):
+    check_halves(where, image.shape[1])
     return np.split(image, 2, axis=1)
+
+
+def fitted(where, image, fit=Fit(), side_by_side=False):
+    """An image resized by `fit`; with `side_by_side` each half by itself, a UserError for those of an odd width."""
+    return np.concatenate([fit(half) for half in _halves(where, image)], axis=1) if side_by_side else fit(image)
+
+
+def none_readable(where):
+    """The `UserError` for a data set of which no image can be read."""
+    return UserError(f"expected images of {where} that can be read, received none: mend the files")
 
 
 def stack(where, images, fit=Fit(), side_by_side=False):
@@ -169,11 +184,8 @@ def stack(where, images, fit=Fit(), side_by_side=False):
     Raises:
         UserError: no images, several sizes without a `fit` size, or an odd width with `side_by_side`.
     """
-    if side_by_side:
-        images = [np.concatenate([fit(half) for half in _halves(where, image)], axis=1) for image in images]
-    else:
-        images = [fit(image) for image in images]
+    images = [fitted(where, image, fit, side_by_side) for image in images]
     if not images:
-        raise UserError(f"expected images of {where} that can be read, received none: mend the files")
+        raise none_readable(where)
     check_one_size(where, (image.shape[:2] for image in images))
     return np.stack(images)
