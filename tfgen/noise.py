@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import config  # whether operations are deterministic is in no public module
 
 # One constant per independent use of a row's seed.
 (LATENT, POSTERIOR, CORRUPTION, LIKELIHOOD, CODES, STYLES, AUGMENTATION, DROPOUT, BINARISATION, PROBES,
@@ -51,11 +52,12 @@ def threefry(key, counter):
 
 def _fresh(seeds):
     """Replaces negative seeds by random ones, different in each call and process."""
-    # Both op seeds 0: the kernel seeds itself from entropy, whatever the global seed is.
+    # Both op seeds 0: the kernel seeds itself from entropy, whatever the global seed is; determinism refuses that.
+    seed = int(config.is_op_determinism_enabled())
     drawn = tf.cond(
         tf.reduce_any(seeds < 0),
         lambda: tf.raw_ops.RandomUniformInt(
-            shape=tf.shape(seeds), minval=tf.constant(0, tf.int64), maxval=tf.int64.max, seed=0, seed2=0),
+            shape=tf.shape(seeds), minval=tf.constant(0, tf.int64), maxval=tf.int64.max, seed=seed, seed2=0),
         lambda: seeds)
     return tf.where(seeds < 0, drawn, seeds)
 

@@ -210,3 +210,16 @@ def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):
     # The last layers of encoder and decoder compute in float32.
     assert trained == [["float32", "float32", "float32"], ["float32", "float32", "bfloat16", "float32"]]
     assert made["bfloat16"] == pytest.approx(made["float32"], rel=0.05)
+
+
+def test_deterministic_operations_train_what_draws_fresh_noise(digits, tmp_path):
+    from tensorflow.python.framework import config
+
+    try:
+        made = [train(digits, tmp_path / str(number), "vae", epochs=1, regime=Regime(deterministic=True))
+                for number in (0, 1)]
+        assert config.is_op_determinism_enabled()
+    finally:
+        config.disable_op_determinism()
+    for ours, theirs in zip(made[0].weights, made[1].weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
