@@ -153,8 +153,8 @@ def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see
                   "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--levels": levels,
                   "--binarise": binarise, "--every": every, "--steps": steps, "--out": out}
         if given := [name for name, value in others.items() if value]:
-            raise UserError(f"a search goes on with the settings that it has: leave {', '.join(given)} out with --resume and "
-                            "--join, or begin another search")
+            raise UserError(f"a search goes on with the settings that it has: leave {', '.join(given)} out with --resume "
+                            "and --join, or begin another search")
     if worker_of:
         tuning.join(worker_of, verbose)
         return
@@ -165,7 +165,7 @@ def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see
         out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
                             skip_unreadable, levels, binarise, every)
-        best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
-                             verbose, workers, listen)
+        best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"),
+                             steps, verbose, workers, listen)
     print(f"best run in {out / 'best'}, report in {out / 'report.md'}: "
           + ", ".join(f"{name}={value}" for name, value in best.items()))

@@ -4,7 +4,6 @@ import json
 
 from tfgen import files
 from tfgen.pictures import parallel
-from tfgen.runs.tuning.oracles import ENDED
 
 
 def rows(out, oracle):
@@ -17,7 +16,7 @@ def rows(out, oracle):
     found = []
     for trial in oracle.trials.values():
         about = training_of(out, trial.trial_id)
-        done = trial.status not in ("FAILED", *({"RUNNING", "INVALID", "IDLE"} - set(ENDED)))
+        done = trial.status == "COMPLETED"
         lines = (trial.message or "its objective was not finite").strip().splitlines()
         found.append({"id": trial.trial_id, "status": "COMPLETED" if done else "FAILED",
                       "score": trial.score if done else None,
@@ -52,19 +51,19 @@ def write(out, settings, found, best):
     columns = list(dict.fromkeys(key for row in found for key in row["hyperparameters"]))
     compared = [row for row in found if row["score"] is not None]
     lines = [f"# Search of `{settings['recipe']}` on `{settings['spec']['name']}`", "",
-             f"Objective: {name} on the validation split, {'higher' if direction == 'max' else 'lower'} is better. Tuner: "
-             f"{settings['tuner']}, {len(found)} trials of at most {settings['epochs']} epochs, seed {settings['seed']}.", ""]
+             f"Objective: {name} on the validation split, {'higher' if direction == 'max' else 'lower'} is better. "
+             f"Tuner: {settings['tuner']}, {len(found)} trials of at most {settings['epochs']} epochs, seed "
+             f"{settings['seed']}.", ""]
     if best:
         lines += [f"The best run, trained anew with the hyperparameters of trial {found[0]['id']}, is in `best/`:", "",
                   "```", f"tfgen sample {out / 'best'} --out samples.png",
                   f"tfgen export {out / 'best'} --to saved_models/{settings['recipe']}", "```", "",
                   f"Its hyperparameters: {listed(best)}.", ""]
     if columns and len(compared) > 1:
-        kinds = {one: settings["space"].get(one, "") for one in columns}
         parallel.parallel(out / "parallel.png", {one: [row["hyperparameters"].get(one) for row in compared]
                                                  for one in columns},
-                          [row["score"] for row in compared], name, higher=direction == "max",
-                          logarithmic=[one for one, kind in kinds.items() if "sampling: log" in kind])
+                          [row["score"] for row in compared], name, direction == "max",
+                          logarithmic=[one for one in columns if settings["space"].get(one, {}).get("sampling") == "log"])
         lines += ["![hyperparameters of the trials, coloured by the objective](parallel.png)", ""]
     lines += [table(out, name, columns, found), ""]
     if failed := [row for row in found if row["score"] is None]:

@@ -6,6 +6,7 @@ import shutil
 import time
 
 import keras_tuner
+from keras_tuner.engine.hyperparameters import Fixed
 
 from tfgen import data, files, recipes, seeds
 from tfgen.data.order import ORDER
@@ -87,8 +88,8 @@ def resume(out, workers=1, listen=None, verbose=1, force=False):
     out = pathlib.Path(out)
     check_workers(workers, listen)
     settings = read(out)
-    require("finished" not in settings, f"the search in {out} has ended: its best run is {out / 'best'}; choose another --out "
-                                        "for a new search")
+    require("finished" not in settings, f"expected a search that has not ended in {out}, received one that has, with its "
+                                        f"report in {out / 'report.md'}: choose another --out for a new search")
     with files.held(out), room_in(out, lambda: advice(out)):
         files.sweep(out)
         model, space = reopened(out, settings, force)
@@ -134,10 +135,12 @@ def read(out):
         UserError: if the folder holds none.
     """
     path = out / "search.json"
-    require(path.exists(), f"expected a search in {out}, it has no search.json: make one with `tfgen tune RECIPE --out {out}`")
+    require(path.exists(), f"expected a search in {out}, received a folder without search.json or none: make one with "
+                           f"`tfgen tune RECIPE --out {out}`")
     settings = files.read_json(path)
-    require(isinstance(settings, dict) and "max_trials" in settings, f"expected the settings of a search in {path}, received "
-            "those of an earlier version or other content: begin another search")
+    require(isinstance(settings, dict) and "max_trials" in settings,
+            f"expected the settings of a search in {path}, received those of an earlier version or other content: begin "
+            "another search")
     return settings
 
 
@@ -169,9 +172,10 @@ def trials_of(settings, recipe, dataset):
 
 
 def space_of(hp):
-    """{hyperparameter: its range in words} of the searched ones."""
-    kinds = keras_tuner.engine.hyperparameters
-    return {one.name: repr(one) for one in hp.space if not isinstance(one, kinds.Fixed)}
+    """{hyperparameter: what `search.json` keeps of its range} of the searched ones."""
+    kept = ("min_value", "max_value", "step", "sampling", "values", "default")
+    return {one.name: {key: value for key, value in one.get_config().items() if key in kept} for one in hp.space
+            if not isinstance(one, Fixed)}
 
 
 def oracle_of(settings):
@@ -214,9 +218,9 @@ def _search(out, settings, model, space, count, listen, verbose):
         "best": best, "trials": rows, "seconds": round(time.perf_counter() - begun, 3),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
     if failed:
+        told = f"the best of the others is in {out / 'best'}" if best else "there is no best run"
         raise Failure(f"{len(failed)} of {len(rows)} trials failed, the first ({failed[0]['id']}: "
-                      f"{report.listed(failed[0]['hyperparameters'])}) with: {failed[0]['message']}; "
-                      f"{'the best of the others is in ' + str(out / 'best') if best else 'there is no best run'}, all are in "
+                      f"{report.listed(failed[0]['hyperparameters'])}) with: {failed[0]['message']}; {told}, all are in "
                       f"{out / 'report.md'}")
     return best
 
