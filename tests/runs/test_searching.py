@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import keras_tuner
 import numpy as np
@@ -78,8 +79,8 @@ def test_what_a_search_leaves(unbroken):
 
 def test_a_killed_search_goes_on(digits, tmp_path, unbroken, tfgen):
     out = tmp_path / "search"
-    command = ["tune", "autoencoder", "--trials", 3, "--epochs", 1, "--steps", 2, "--batch-size", 128, "--quiet", "--out", out,
-               *(part for name, value in VALUES.items() for part in ("--set", f"{name}={value}"))]
+    command = ["tune", "autoencoder", "--trials", 3, "--epochs", 1, "--steps", 2, "--batch-size", 128, "--quiet",
+               "--out", out, *(part for name, value in VALUES.items() for part in ("--set", f"{name}={value}"))]
     with subprocess.Popen([sys.executable, "-m", "tfgen.cli", *map(str, command)], cwd=ROOT) as process:
         until(lambda: '"RUNNING"' in (out / "trials" / "trial_1" / "trial.json").read_text())
         process.kill()
@@ -118,12 +119,14 @@ def test_a_killed_worker_loses_no_trial(digits, tmp_path, unbroken, monkeypatch,
     killer.start()
     search(digits, out, workers=2)
     killer.join()
-    assert {name: len(processes) for name, processes in started.items()} == {"worker-0": 1, "worker-1": 1} | {killed["name"]: 2}
+    times = {name: len(processes) for name, processes in started.items()}
+    assert times == {"worker-0": 1, "worker-1": 1} | {killed["name"]: 2}
     assert f"{killed['name']} ended with exit code -9: started again" in capsys.readouterr().err
     assert all(process.poll() is not None for processes in started.values() for process in processes)
     # Which hyperparameters are drawn does not depend on who asks.
     whole, made = trials_of(unbroken), trials_of(out)
-    assert killed["trial"] in made and {i: values for i, (_, values) in made.items()} == {i: v for i, (_, v) in whole.items()}
+    assert killed["trial"] in made
+    assert {trial_id: values for trial_id, (_, values) in made.items()} == {i: values for i, (_, values) in whole.items()}
     for trial_id, (score, _) in whole.items():
         np.testing.assert_allclose(made[trial_id][0], score, rtol=1e-4)
 
@@ -140,14 +143,17 @@ def test_a_failed_trial_is_reported_and_the_others_go_on(tmp_path, monkeypatch, 
     monkeypatch.setattr(tuning.Trials, "fit", fit)
     code, out, err = tfgen("tune", "autoencoder", "--trials", 3, "--tuner", "grid", "--epochs", 1, "--steps", 1, "--set",
                            "units=8", "--set", "learning_rate=1e-3", "--quiet", "--out", "search")
-    assert code == 1 and "1 of 3 trials failed, the first (1: latent_dim=1) with: RuntimeError: the second trial breaks" in err
-    assert "best of the others is in search/best" in err and err.strip().count("\n") == 0
+    assert code == 1
+    assert "1 of 3 trials failed, the first (1: latent_dim=1) with: the second trial breaks" in err
+    assert "best of the others is in search/best" in err
+    # Said when it happens, and at the end.
+    assert err.startswith("trial 1 failed: the second trial breaks\n") and err.count("\n") == 2
     found = json.loads(pathlib.Path("search/search.json").read_text())
     # The default first, then the grid's values in turn.
     assert {row["id"]: row["hyperparameters"]["latent_dim"] for row in found["trials"]} == {"0": 32, "1": 1, "2": 2}
     assert found["trials"][-1]["id"] == "1" and found["trials"][-1]["score"] is None
     text = pathlib.Path("search/report.md").read_text()
-    assert "- 1 (latent_dim=1): RuntimeError: the second trial breaks" in text and "| failed |" in text
+    assert "- 1 (latent_dim=1): the second trial breaks" in text and "| failed |" in text
     assert pathlib.Path("search/best/model.keras").exists()
 
 
@@ -194,7 +200,7 @@ def space(hp):
 
 def asked(tuner, folder, ran):
     """Trains pretended trials of an oracle, new or read from its files; `ran` gets (id, values) of each."""
-    oracle = oracles.oracle(tuner, keras_tuner.Objective("loss", "min"), 8, 4, 0)
+    oracle = oracles.oracle(tuner, keras_tuner.Objective("loss", "min"), 6, 4, 0)
     oracle._set_project_dir(str(folder), "trials")
     oracle.verbose = 0
     if (folder / "trials" / "oracle.json").exists():
@@ -212,18 +218,18 @@ def asked(tuner, folder, ran):
     return {trial_id: trial.score for trial_id, trial in oracle.trials.items()}
 
 
-@pytest.mark.parametrize("tuner", ["random", "grid", "hyperband"])
-@pytest.mark.parametrize("after", [False, True])
-def test_a_crash_at_any_file_repeats_no_ended_trial(tmp_path, monkeypatch, tuner, after):
+@pytest.mark.parametrize("tuner", ["random", "grid", "bayesian", "hyperband"])
+def test_a_crash_at_any_file_repeats_no_ended_trial(tmp_path, monkeypatch, tuner):
+    """A trial writes five files; each is tried before and after it is written."""
     whole = []
     scores = asked(tuner, tmp_path / "whole", whole)
-    assert len(whole) == len(scores) == {"grid": 6}.get(tuner, len(scores)) > 3
+    assert len(whole) == len(scores) == 6
     if tuner == "grid":
         assert {(values["width"], values["kind"]) for _, values in whole} == {(w, k) for w in (1, 2, 3) for k in "ab"}
     writes, at = None, 0
     while writes is None:
         at += 1
-        folder, ran, crash = tmp_path / str(at), [], Crash(at, after)
+        folder, ran, crash = tmp_path / str(at), [], Crash(at, after=at % 2)
         with monkeypatch.context() as patch:
             patch.setattr(files, "write_json", crash)
             try:
@@ -266,7 +272,8 @@ def test_a_worker_that_dies_again_and_again(tmp_path, monkeypatch):
     (tmp_path / "workers" / "worker-0.log").write_text("first\nerror: no such data\n\n")
     for code, restarts in ((1, workers.RESTARTS), (2, 0)):
         monkeypatch.setattr(workers, "started", ending(code))
-        with pytest.raises(Failure, match=rf"worker-0 ended with 'error: no such data' \(exit code {code}, {restarts} restarts"):
+        told = rf"worker-0 ended with 'error: no such data' \(exit code {code}, {restarts} restarts"
+        with pytest.raises(Failure, match=told):
             workers.supervise(None, tmp_path, 1)
 
 
@@ -282,7 +289,7 @@ def test_no_worker_outlives_its_supervisor(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "started", start)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(workers.time, "sleep", interrupt)
+        patch.setattr(workers, "time", types.SimpleNamespace(sleep=interrupt))
         workers.supervise(None, tmp_path, 2)
     assert [process.poll() for process in processes] == [-signal.SIGTERM] * 2
 

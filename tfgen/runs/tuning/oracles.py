@@ -32,6 +32,9 @@ class Whole:
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
         ended = [trial_id for trial_id, trial in self.trials.items() if trial.status in ENDED]
         self.end_order += [trial_id for trial_id in ended if trial_id not in self.end_order]
+        for trial_id in ended:
+            self.update_space(self.trials[trial_id].hyperparameters)
+            self._record_values(self.trials[trial_id])
         # It takes the last one first.
         self._retry_queue = [trial_id for trial_id in reversed(self.start_order) if trial_id not in ended]
 
@@ -92,8 +95,8 @@ def oracle(tuner, objective, trials, epochs, seed):
         epochs: maximum number of epochs per trial of `hyperband`, at least 2; the others take no notice.
         seed: 0 ... 2^32 - 2.
     """
-    # Hyperband derives the number of trials from the epochs; `trials` is only an upper bound.
-    budget = {"max_epochs": max(2, epochs)} if tuner == "hyperband" else {"max_trials": trials}
+    # Hyperband derives the number of trials of a sweep from the epochs, and here sweeps until there are enough.
+    budget = {"max_epochs": max(2, epochs), "hyperband_iterations": trials} if tuner == "hyperband" else {"max_trials": trials}
     # KerasTuner takes a seed of 0 for none. A failed trial stops no other.
     made = ORACLES[tuner](objective, seed=seed + 1, max_consecutive_failed_trials=trials + 1, **budget)
     made.max_trials = trials

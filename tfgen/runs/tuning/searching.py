@@ -1,12 +1,16 @@
 """Searches: their settings, their trials in this process or in workers, the best run."""
 
+import contextlib
 import datetime
+import os
 import pathlib
 import shutil
 import time
 
 import keras_tuner
+import tensorflow as tf
 from keras_tuner.engine.hyperparameters import Fixed
+from keras_tuner.src import config
 
 from tfgen import data, files, recipes, seeds
 from tfgen.data.order import ORDER
@@ -185,10 +189,26 @@ def oracle_of(settings):
 
 def run(tuner, settings, verbose):
     """Trains trials in this process until none is left; raises errors of files."""
+    with quiet_libraries():
+        try:
+            tuner.search(epochs=settings["epochs"], verbose=verbose)
+        except Halted as error:
+            raise error.__cause__ from None
+
+
+@contextlib.contextmanager
+def quiet_libraries():
+    """Without TFGEN_DEBUG=1, KerasTuner prints no traceback of a failed trial, whose message the search keeps, and
+    TensorFlow no warning that a function is traced again, as each trial's must be."""
+    before, level = config.DEBUG, tf.get_logger().level
+    if not os.environ.get("TFGEN_DEBUG"):
+        config.DEBUG = False
+        tf.get_logger().setLevel("ERROR")
     try:
-        tuner.search(epochs=settings["epochs"], verbose=verbose)
-    except Halted as error:
-        raise error.__cause__ from None
+        yield
+    finally:
+        config.DEBUG = before
+        tf.get_logger().setLevel(level)
 
 
 def _search(out, settings, model, space, count, listen, verbose):

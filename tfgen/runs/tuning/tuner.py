@@ -7,6 +7,7 @@ import keras
 import keras_tuner
 
 from tfgen import files, seeds
+from tfgen.errors import note
 from tfgen.runs.training import pictures_of
 from tfgen.verbs.live import Live
 
@@ -68,6 +69,11 @@ class Search(keras_tuner.Tuner):
             return self.trained(trial.trial_id, trial.hyperparameters, epochs, verbose)
         except OSError as error:
             raise Halted from error
+        except keras_tuner.errors.FatalError:
+            raise
+        except Exception as error:
+            note(f"trial {trial.trial_id} failed: {(str(error).strip() or type(error).__name__).splitlines()[-1]}")
+            raise
 
     def trained(self, trial_id, hp, epochs, verbose):
         begun, model = time.perf_counter(), self._try_build(hp)

@@ -1,0 +1,111 @@
+"""What a search buys: twelve trials of Hyperband for a VAE on digits beside the recipe's defaults, and what they cost.
+
+    python apps/search_vae.py            # ten minutes on one core
+    python apps/search_vae.py --fast     # two trials of tiny networks; no record is written
+
+The search sees the training and validation splits only. The defaults and the hyperparameters found are then trained for the
+same number of epochs with seeds that the search has not used, and compared by the bound of both splits that are held out. The
+likelihood is fixed: bounds of different likelihoods are no comparison.
+
+The cost: a search of three trials of the same length, with its report, pictures and best run, divided by the trainings
+alone, that of the best run included.
+"""
+
+import pathlib
+import shutil
+import tempfile
+import time
+from typing import Annotated
+
+import keras_tuner
+import typer
+
+from tfgen import data, files, recipes, runs, seeds
+from tfgen.figures import records
+from tfgen.runs.fitting import fit
+
+RECIPE, BATCH = "vae", 32
+GIVEN = {"likelihood": "bernoulli"}
+TINY = GIVEN | {"filters": 4, "levels": 1, "latent_dim": 3}
+
+
+def trained(dataset, values, epochs, seed):
+    """A VAE of these hyperparameters, trained as a trial is but for its pictures."""
+    seeds.set_random(seed)
+    recipe = recipes.find(RECIPE)
+    model, _ = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values,
+                                 lambda batches: epochs * dataset.steps(BATCH * batches))
+    fit(model, dataset, recipe, BATCH, epochs, seed)
+    return model
+
+
+def bounds(dataset, values, epochs, among):
+    """[{"seed", "validation", "test"}]: bounds in nats per image of a VAE per seed."""
+    found = []
+    for seed in among:
+        model = trained(dataset, values, epochs, seed)
+        found.append({"seed": seed} | {
+            split: model.evaluate(dataset.batches(split, 500), verbose=0, return_dict=True)["elbo"]
+            for split in ("validation", "test")})
+    return found
+
+
+def cost(dataset, folder, values, epochs):
+    """{"search", "trainings", "runs": seconds} of three trials; runs: `runs.train` in place of each training."""
+    begun = time.perf_counter()
+    runs.tuning.search(RECIPE, dataset, folder / "cost", 3, "random", epochs, BATCH, values=values, verbose=0)
+    seconds = {"search": time.perf_counter() - begun}
+    trials = files.read_json(folder / "cost" / "search.json")["trials"]
+    tried = [values | row["hyperparameters"] for row in trials] + [values | trials[0]["hyperparameters"]]
+    begun = time.perf_counter()
+    for one in tried:
+        trained(dataset, one, epochs, 0)
+    seconds["trainings"] = time.perf_counter() - begun
+    begun = time.perf_counter()
+    for index, one in enumerate(tried[:3]):
+        runs.train(RECIPE, dataset, folder / f"run-{index}", epochs, one, BATCH, verbose=0)
+    return seconds | {"runs": time.perf_counter() - begun}
+
+
+def main(
+    trials: Annotated[int, typer.Option(help="trials of Hyperband")] = 12,
+    epochs: Annotated[int, typer.Option(help="passes over the data of the longest trials and of what is compared")] = 8,
+    compared: Annotated[int, typer.Option(help="seeds of what is compared")] = 3,
+    out: Annotated[pathlib.Path | None, typer.Option(help="folder of the search; default: none is kept")] = None,
+    fast: Annotated[bool, typer.Option(help="two trials of tiny networks; no record is written")] = False,
+):
+    """Searches, compares and measures the cost; records it in results/search_vae.json."""
+    given, trials, epochs, compared = (TINY, 2, 1, 1) if fast else (GIVEN, trials, epochs, compared)
+    dataset, folder = data.load("digits"), pathlib.Path(tempfile.mkdtemp())
+    start, busy, search = time.perf_counter(), time.process_time(), out or folder / "search"
+    try:
+        best = runs.tuning.search(RECIPE, dataset, search, trials, "hyperband", epochs, BATCH, values=given, verbose=0)
+        tried = files.read_json(search / "search.json")["trials"]
+        among = list(range(1, 1 + compared))
+        tables = {name: bounds(dataset, values, epochs, among) for name, values in (("default", given), ("found", best))}
+        seconds = cost(dataset, folder, given, epochs)
+    finally:
+        shutil.rmtree(folder)
+    values = {f"{split}_bound_{name}": sum(row[split] for row in rows) / len(rows)
+              for name, rows in tables.items() for split in ("validation", "test")}
+    values |= {f"{split}_gain": values[f"{split}_bound_found"] - values[f"{split}_bound_default"]
+               for split in ("validation", "test")}
+    values |= {f"least_{split}_gain": min(one[split] - other[split] for one, other in zip(tables["found"], tables["default"]))
+               for split in ("validation", "test")}
+    values |= {"cost_ratio": seconds["search"] / seconds["trainings"],
+               "cost_ratio_to_three_runs": seconds["search"] / seconds["runs"]}
+    print("".join(f"{name:28} {value:9.3f}\n" for name, value in values.items()), end="")
+    budget = {"trials": len(tried), "epochs": epochs, "batch_size": BATCH, "best": best,
+              "wall_minutes": round((time.perf_counter() - start) / 60, 2),
+              "cpu_minutes": round((time.process_time() - busy) / 60, 2)}
+    if not fast:
+        records.record("search_vae", values, title="Hyperband search of a VAE on digits: bound beside the recipe's defaults, "
+                       "nats per image, and cost of a search of three trials", command="python apps/search_vae.py",
+                       budget=budget, seeds=[0, *among], data={"name": "digits", "sizes": dataset.spec.sizes}, table=[
+                           {"row": name, **row} for name, rows in tables.items() for row in rows],
+                       seconds=seconds, trials=tried, published="none for this network and budget")
+    return values | {"budget": budget}
+
+
+if __name__ == "__main__":
+    typer.run(main)
