@@ -3,9 +3,9 @@
     python apps/search_vae.py            # ten minutes on one core
     python apps/search_vae.py --fast     # two trials of tiny networks; no record is written
 
-The search sees the training and validation splits only. The defaults and the hyperparameters found are then trained for the
-same number of epochs with seeds that the search has not used, and compared by the bound of both splits that are held out. The
-likelihood is fixed: bounds of different likelihoods are no comparison.
+The search sees the training and validation splits only. The defaults and the hyperparameters found are then trained for
+the same number of epochs with seeds that the search has not used, and compared by their bounds on both splits that are
+held out. The likelihood is fixed: bounds of different likelihoods cannot be compared.
 
 The cost: a search of three trials of the same length, with its report, pictures and best run, divided by the trainings
 alone, that of the best run included.
@@ -50,19 +50,20 @@ def bounds(dataset, values, epochs, among):
     return found
 
 
-def cost(dataset, folder, values, epochs):
-    """{"search", "trainings", "runs": seconds} of three trials; runs: `runs.train` in place of each training."""
+def cost(dataset, folder, values, epochs, trials):
+    """Seconds of a search of so many trials, of its trainings alone, and of a run (`runs.train`) in place of each trial."""
     begun = time.perf_counter()
-    runs.tuning.search(RECIPE, dataset, folder / "cost", 3, "random", epochs, BATCH, values=values, verbose=0)
+    runs.tuning.search(RECIPE, dataset, folder / "cost", trials, "random", epochs, BATCH, values=values, verbose=0)
     seconds = {"search": time.perf_counter() - begun}
-    trials = files.read_json(folder / "cost" / "search.json")["trials"]
-    tried = [values | row["hyperparameters"] for row in trials] + [values | trials[0]["hyperparameters"]]
+    rows = files.read_json(folder / "cost" / "search.json")["trials"]
+    # The best run's comes last.
+    tried = [values | row["hyperparameters"] for row in [*rows, rows[0]]]
     begun = time.perf_counter()
     for one in tried:
         trained(dataset, one, epochs, 0)
     seconds["trainings"] = time.perf_counter() - begun
     begun = time.perf_counter()
-    for index, one in enumerate(tried[:3]):
+    for index, one in enumerate(tried[:trials]):
         runs.train(RECIPE, dataset, folder / f"run-{index}", epochs, one, BATCH, verbose=0)
     return seconds | {"runs": time.perf_counter() - begun}
 
@@ -83,14 +84,15 @@ def main(
         tried = files.read_json(search / "search.json")["trials"]
         among = list(range(1, 1 + compared))
         tables = {name: bounds(dataset, values, epochs, among) for name, values in (("default", given), ("found", best))}
-        seconds = cost(dataset, folder, given, epochs)
+        seconds = cost(dataset, folder, given, epochs, 1 if fast else 3)
     finally:
         shutil.rmtree(folder)
     values = {f"{split}_bound_{name}": sum(row[split] for row in rows) / len(rows)
               for name, rows in tables.items() for split in ("validation", "test")}
     values |= {f"{split}_gain": values[f"{split}_bound_found"] - values[f"{split}_bound_default"]
                for split in ("validation", "test")}
-    values |= {f"least_{split}_gain": min(one[split] - other[split] for one, other in zip(tables["found"], tables["default"]))
+    pairs = list(zip(tables["found"], tables["default"], strict=True))
+    values |= {f"least_{split}_gain": min(one[split] - other[split] for one, other in pairs)
                for split in ("validation", "test")}
     values |= {"cost_ratio": seconds["search"] / seconds["trainings"],
                "cost_ratio_to_three_runs": seconds["search"] / seconds["runs"]}
@@ -99,8 +101,8 @@ def main(
               "wall_minutes": round((time.perf_counter() - start) / 60, 2),
               "cpu_minutes": round((time.process_time() - busy) / 60, 2)}
     if not fast:
-        records.record("search_vae", values, title="Hyperband search of a VAE on digits: bound beside the recipe's defaults, "
-                       "nats per image, and cost of a search of three trials", command="python apps/search_vae.py",
+        records.record("search_vae", values, title="Hyperband search of a VAE on digits: bound beside the recipe's "
+                       "defaults, nats per image, and cost of a search of three trials", command="python apps/search_vae.py",
                        budget=budget, seeds=[0, *among], data={"name": "digits", "sizes": dataset.spec.sizes}, table=[
                            {"row": name, **row} for name, rows in tables.items() for row in rows],
                        seconds=seconds, trials=tried, published="none for this network and budget")
