@@ -96,7 +96,8 @@ def oracle(tuner, objective, trials, epochs, seed):
         seed: 0 ... 2^32 - 2.
     """
     # Hyperband derives the number of trials of a sweep from the epochs, and here sweeps until there are enough.
-    budget = {"max_trials": trials} if tuner != "hyperband" else {"max_epochs": max(2, epochs), "hyperband_iterations": trials}
+    sweeps = {"max_epochs": max(2, epochs), "hyperband_iterations": trials}
+    budget = sweeps if tuner == "hyperband" else {"max_trials": trials}
     # KerasTuner takes a seed of 0 for none. A failed trial stops no other.
     made = ORACLES[tuner](objective, seed=seed + 1, max_consecutive_failed_trials=trials + 1, **budget)
     made.max_trials = trials
