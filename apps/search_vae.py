@@ -1,11 +1,12 @@
 """What a search buys: twelve trials of Hyperband for a VAE on digits beside the recipe's defaults, and what they cost.
 
-    python apps/search_vae.py            # ten minutes on one core
+    python apps/search_vae.py            # a few minutes on one core
     python apps/search_vae.py --fast     # two trials of tiny networks; no record is written
 
 The search sees the training and validation splits only. The defaults and the hyperparameters found are then trained for
 the same number of epochs with seeds that the search has not used, and compared by their bounds on both splits that are
-held out. The likelihood is fixed: bounds of different likelihoods cannot be compared.
+held out. The likelihood is fixed, as bounds of different likelihoods cannot be compared, and so are the sizes of the networks
+and the free bits: what is left is the number of latents, the learning rate and its decay.
 
 The cost: a search of three trials of the same length, with its report, pictures and best run, divided by the trainings
 alone, that of the best run included.
@@ -25,7 +26,7 @@ from tfgen.figures import records
 from tfgen.runs.fitting import fit
 
 RECIPE, BATCH = "vae", 32
-GIVEN = {"likelihood": "bernoulli"}
+GIVEN = {"likelihood": "bernoulli", "filters": 32, "levels": 2, "free_bits": 0.0}
 TINY = GIVEN | {"filters": 4, "levels": 1, "latent_dim": 3}
 
 
