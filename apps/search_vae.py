@@ -5,8 +5,8 @@
 
 The search sees the training and validation splits only. The defaults and the hyperparameters found are then trained for
 the same number of epochs with seeds that the search has not used, and compared by their bounds on both splits that are
-held out. The likelihood is fixed, as bounds of different likelihoods cannot be compared, and so are the sizes of the networks
-and the free bits: what is left is the number of latents, the learning rate and its decay.
+held out. The likelihood is fixed, as bounds of different likelihoods cannot be compared, and so are the sizes of the
+networks and the free bits: what is left is the number of latents, the learning rate and its decay.
 
 The cost: a search of three trials of the same length, with its report, pictures and best run, divided by the trainings
 alone, that of the best run included.
