@@ -80,6 +80,8 @@ def test_what_a_search_leaves(unbroken):
     assert f"tfgen export {unbroken / 'best'}" in text
     # The best run's hyperparameters are those of the first line, besides those that were given.
     assert {**found["trials"][0]["hyperparameters"], **VALUES}.items() <= found["best"].items()
+    (first,) = [row["hyperparameters"] for row in found["trials"] if row["id"] == "0"]
+    assert first == {name: value["default"] for name, value in found["space"].items() if name not in VALUES}
 
 
 def test_a_killed_search_goes_on(digits, tmp_path, unbroken, tfgen):

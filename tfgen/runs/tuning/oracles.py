@@ -13,7 +13,7 @@ ENDED = ("COMPLETED", "FAILED", "STOPPED")
 
 
 class Whole:
-    """Makes the files of an oracle whole at any instant, and what it reads from them consistent.
+    """Begins with the recipe's defaults; makes the files of an oracle whole at any instant, and what it reads consistent.
 
     KerasTuner writes `trial.json` and `oracle.json` in place and one after the other, the latter while the trial that
     has ended still counts as ongoing.
@@ -24,6 +24,12 @@ class Whole:
 
     def _save_trial(self, trial):
         files.write_json(pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    def _random_values(self):
+        if self.start_order:
+            return super()._random_values()
+        space = self.get_space()
+        return {one.name: one.default for one in space.space if space.is_active(one)}
 
     def reload(self):
         """Reads the state of a search: ended trials stay, the others are to be made again, under their own ids."""

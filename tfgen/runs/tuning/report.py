@@ -10,7 +10,8 @@ def rows(out, oracle):
     """A dict per trial, the best first, those without a value last.
 
     Returns:
-        [{"id", "status", "score", "epochs", "seconds" (of the training, with building and tracing), "hyperparameters"
+        [{"id", "status", "score", "epochs" (with those of the trial that it goes on with), "seconds" (of
+        its own training, with building and tracing), "hyperparameters"
         (those searched), "message" (last line of a failure, else None)}].
     """
     found = []
@@ -20,7 +21,8 @@ def rows(out, oracle):
         lines = (trial.message or "its objective was not finite").strip().splitlines()
         found.append({"id": trial.trial_id, "status": "COMPLETED" if done else "FAILED",
                       "score": trial.score if done else None,
-                      "epochs": len(next(iter(about.get("history", {}).values()), ())), "seconds": about.get("seconds"),
+                      "epochs": trial.hyperparameters.values.get("tuner/initial_epoch", 0)
+                      + len(next(iter(about.get("history", {}).values()), ())), "seconds": about.get("seconds"),
                       "hyperparameters": searched(oracle, trial), "message": None if done else lines[-1]})
     sign = -1 if oracle.objective.direction == "max" else 1
     return sorted(found, key=lambda row: (row["score"] is None, sign * (row["score"] or 0.0)))

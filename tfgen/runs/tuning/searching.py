@@ -251,4 +251,4 @@ def _train_best(out, settings, model, best, verbose):
         training.resume(out / "best", verbose=verbose)
     else:
         training.train(model.recipe, model.dataset, out / "best", settings["epochs"], best, settings["batch_size"],
-                       settings["seed"], verbose=verbose)
+                       settings["seed"], picture_every=settings["epochs"], verbose=verbose)
