@@ -52,7 +52,7 @@ def bounds(dataset, values, epochs, among):
 
 
 def cost(dataset, folder, values, epochs, trials):
-    """Seconds of a search of so many trials; of its trainings alone, trials and best run; of as many runs by `runs.train`."""
+    """Seconds of a search of so many trials; of its trainings alone, trials and best run; of as many `runs.train`."""
     begun = time.perf_counter()
     runs.tuning.search(RECIPE, dataset, folder / "cost", trials, "random", epochs, BATCH, values=values, verbose=0)
     seconds = {"search": time.perf_counter() - begun}
