@@ -11,6 +11,12 @@ from tfgen.evaluation import features
 pytestmark = pytest.mark.rotating
 
 
+def test_search_vae(app):
+    found = app("search_vae").main(fast=True)
+    assert found["validation_gain"] == pytest.approx(found["validation_bound_found"] - found["validation_bound_default"])
+    assert found["least_test_gain"] == pytest.approx(found["test_gain"]) and found["cost_ratio"] > 0
+
+
 def test_few_labels(app, tmp_path):
     scores = app("few_labels").main(fast=True, out=tmp_path)
     assert set(scores) == {"from scratch", "pre-trained"}

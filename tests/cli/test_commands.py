@@ -120,7 +120,7 @@ def test_an_autoencoder_samples_from_a_mixture(tfgen, opened_once):
     assert np.load("a.npy").shape == (4, 8, 8, 1)
 
 
-@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
 def test_tune(tfgen, tuner):
     code, out, err = tfgen("tune", "autoencoder", "--trials", 2, "--tuner", tuner, "--epochs", 1, "--steps", 2,
                            "--set", "latent_dim=3", "--batch-size", 256, "--quiet", "--out", "search")

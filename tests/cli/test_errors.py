@@ -127,3 +127,11 @@ def test_broken_files_are_named(tfgen, tmp_path):
                              ("train vae --out file/deeper", "file"), ("tune vae --out file", "file is a file")):
         code, _, err = tfgen(*command.split())
         assert code == 2 and message in err and err.count("\n") == 1, (command, err)
+
+
+def test_ctrl_c_says_how_to_go_on(tfgen, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt("stopped; go on with it")
+
+    monkeypatch.setattr(lazy.tuning, "search", stopped, raising=False)
+    assert tfgen("tune", "vae") == (130, "", "stopped; go on with it\n")

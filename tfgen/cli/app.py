@@ -1,5 +1,6 @@
 """The command line: the table of commands, exit codes and one-line errors."""
 
+import functools
 import os
 import sys
 
@@ -9,13 +10,30 @@ from tfgen import disks
 from tfgen.cli import datasets, inference, models, published, serving, training, ui
 from tfgen.errors import DiskFull, Failure, UserError, line_of_stream
 
+
+class Stopped(Exception):
+    """Ctrl-C ended a command; the message says how to go on."""
+
+
+def stoppable(command):
+    """The command, which raises `Stopped` for a `KeyboardInterrupt`, whose message some versions of Typer drop."""
+    @functools.wraps(command)
+    def call(*arguments, **options):
+        try:
+            return command(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise Stopped(str(error) or "stopped") from None
+
+    return call
+
+
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help="Deep generative models in Keras. Start with: tfgen train vae --data digits --out runs/vae")
 for name, command in {"list": training.list_, "train": training.train, "tune": training.tune, **inference.COMMANDS,
                       "evaluate": models.evaluate, "export": models.export_, "check-export": models.check_export,
                       "serving-config": models.serving_config, "serve": serving.serve, "ui": ui.ui,
                       "reproduce": published.reproduce}.items():
-    app.command(name)(command)
+    app.command(name)(stoppable(command))
 for command in (published.results, published.catalogue):
     app.command(hidden=True)(command)
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, prepare and pack data sets.")
@@ -71,9 +89,8 @@ def main():
         # The reader closed the pipe; discard the remaining output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except (KeyboardInterrupt, typer.Abort) as error:
-        # Typer converts KeyboardInterrupt, whose message says how to resume, into Abort.
-        print(str(error) or str(error.__cause__ or "") or "stopped", file=sys.stderr)
+    except (KeyboardInterrupt, Stopped, typer.Abort) as error:
+        print(str(error) or "stopped", file=sys.stderr)
         code = 130
     except Exception as error:
         code, line = failure(error)

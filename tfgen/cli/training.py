@@ -24,7 +24,6 @@ from tfgen.cli.options import (
     Normal,
     Pairs,
     Quiet,
-    Recipe,
     Resize,
     Seed,
     Set,
@@ -141,24 +140,57 @@ def train(context: typer.Context,
     print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 
-def tune(recipe: Recipe, data_name: DataName = "digits",
+def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
+                                                      autocompletion=recipes_beginning)] = None,
+         data_name: DataName = "digits",
          trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
-         tuner: Annotated[str, typer.Option(help="random, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
+         tuner: Annotated[str, typer.Option(help="random, grid, bayesian or hyperband.")] = "random", epochs: Epochs = 5,
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-          levels: Levels = None, binarise: Binarise = None, every: Every = None,
+         levels: Levels = None, binarise: Binarise = None, every: Every = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
+         resume: Annotated[pathlib.Path | None, typer.Option(
+             help="Folder of a search to go on with; trials that have ended stay.")] = None,
+         force: Annotated[bool, typer.Option("--force", help="With --resume: go on although data, hyperparameters or "
+                                             "versions of libraries have changed.")] = False,
+         workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that train trials at the same time; "
+                                                          "one that dies is started again and gets its trial back.")] = 1,
+         listen: Annotated[str | None, typer.Option(
+             help="HOST:PORT for workers of other machines, which share OUT; prints what to run there. For trusted "
+                  "networks only.")] = None,
+         worker_of: Annotated[pathlib.Path | None, typer.Option(
+             "--join", help="Folder of a search whose trials this process trains, as its environment says.")] = None,
          quiet: Quiet = False):
-    """Searches a recipe's hyperparameters; the best run is OUT/best.
+    """Searches a recipe's hyperparameters on the validation split; the best run is OUT/best, the report OUT/report.md.
 
     Example: tfgen tune vae --data digits --trials 5 --tuner bayesian --epochs 3 --out runs/search
     """
-    catalogue.check(recipe)
-    out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
-    dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                        skip_unreadable, levels, binarise, every)
-    best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"), steps,
-                         verbose=0 if quiet else 1)
-    print(f"best run in {out / 'best'}: " + ", ".join(f"{name}={value}" for name, value in best.items()))
+    verbose = 0 if quiet else 1
+    if [recipe, resume, worker_of].count(None) != 2:
+        raise UserError("expected a RECIPE, --resume OUT or --join OUT, one of them; see `tfgen tune --help`")
+    if force and not resume:
+        raise UserError("--force expects --resume OUT: leave it out")
+    if recipe is None:
+        others = {"--trials": trials != 10, "--tuner": tuner != "random", "--epochs": epochs != 5, "--set": set_,
+                  "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
+                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--levels": levels,
+                  "--binarise": binarise, "--every": every, "--steps": steps, "--out": out}
+        if given := [name for name, value in others.items() if value]:
+            raise UserError(f"a search goes on with the settings that it has: leave {', '.join(given)} out with --resume "
+                            "and --join, or begin another search")
+    if worker_of:
+        tuning.join(worker_of, verbose)
+        return
+    if resume:
+        best, out = tuning.resume(resume, workers, listen, verbose, force), resume
+    else:
+        catalogue.check(recipe)
+        out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
+        dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
+                            skip_unreadable, levels, binarise, every)
+        best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"),
+                             steps, verbose, workers, listen)
+    print(f"best run in {out / 'best'}, report in {out / 'report.md'}: "
+          + ", ".join(f"{name}={value}" for name, value in best.items()))

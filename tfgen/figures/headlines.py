@@ -134,6 +134,16 @@ HEADLINES = {
             "cross-entropy, validation": "validation reconstruction {}", "KL, validation": "validation kl {}"}),),
         labels={"best_kl_weight_on_validation": "KL weight of the best validation bound",
                 "test_bound_of_best": "test bound with that weight, nats per image"}),
+    "search_vae": Headline(
+        "Hyperband search of a VAE, digits",
+        "bound (negative cross-entropy minus KL), nats per test image; higher is better",
+        {"12 trials of Hyperband": "test_bound_found"}, {"the recipe's defaults": "test_bound_default"},
+        grids=(Grid("hyperparameters", {"bound, validation, nats per image": "validation_bound_{}",
+                                        "bound, test": "test_bound_{}"}),),
+        labels={"validation_gain": "gain on validation, nats per image", "test_gain": "gain on test",
+                "least_validation_gain": "least gain of a seed, validation", "least_test_gain": "least gain of a seed, test",
+                "cost_ratio": "CPU time of a search of three trials over that of its trainings, the best run's included",
+                "cost_ratio_wall": "the same by wall time"}),
     "explicit_densities_digits_16": densities(
         "Explicit densities: digits, 16 grey levels", "bits per dimension", "bits_per_dim {}", ("gated_pixelcnn", "glow"),
         INDEPENDENT, ("gated_pixelcnn", "glow")),

@@ -74,7 +74,7 @@ class History(keras.callbacks.Callback):
             self.draw()
 
     def on_train_end(self, logs=None):
-        if self.rows:
+        if self.rows and self.rows[-1]["epoch"] % self.draw_every:
             self.draw()
 
     def write(self):

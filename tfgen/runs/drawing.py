@@ -43,6 +43,13 @@ class Drawings(keras.callbacks.Callback):
         if self.last % self.every:
             self.draw(f"epoch-{self.last:04d}.png")
 
+    def draw_last(self, path):
+        """Draws the last picture that the model can have, samples if it has these; the training need not have begun."""
+        self.live = self.traced or Live(self.model)
+        known = [(folder, drawn) for verb, folder, drawn in self.drawings() if verb in self.live.names]
+        for folder, drawn in known[-1:]:
+            self.attempt(f"pictures of {folder}", drawn, path)
+
     def draw(self, name):
         for verb, folder, drawn in self.drawings():
             if verb in self.live.names:
