@@ -48,7 +48,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON lis
 
 
 # What a resumed run may be told.
-WITH_RESUME = {"--resume", "--epochs", "--extend", "--force", "--quiet"}
+WITH_RESUME = {"--resume", "--epochs", "--extend", "--force", "--strategy", "--replicas", "--quiet"}
 
 
 def given_options(context):
@@ -95,6 +95,12 @@ def train(context: typer.Context,
           deterministic: Annotated[bool, typer.Option(
               "--deterministic", help="Use operations that give the same bits in every run, on GPUs too; slower "
                                       "there.")] = False,
+          strategy: Annotated[str | None, typer.Option(
+              help="mirrored: on several devices of this machine; multiworker: on those of all processes in TF_CONFIG; "
+                   "default: on one device.")] = None,
+          replicas: Annotated[int | None, typer.Option(
+              min=1, help="Devices of mirrored; default: all GPUs. Without GPUs: logical devices of the CPU, to try "
+                          "it.")] = None,
           callback: Annotated[list[str] | None, typer.Option(
               help="MODULE:FUNCTION, called with the run folder and its settings, gives a Keras callback, such as that of "
                    "an experiment tracker; may be repeated.")] = None,
@@ -119,12 +125,15 @@ def train(context: typer.Context,
         raise UserError("--extend expects --resume RUN and --epochs N: leave it out, or give those")
     if force and not resume:
         raise UserError("--force expects --resume RUN: leave it out")
+    if replicas and strategy is None:
+        raise UserError("--replicas expects --strategy mirrored: leave it out, or give that")
+    devices = runs.strategies.strategy_of(strategy, replicas) if strategy else None
     if resume:
         given = [name for name in given_options(context) if name not in WITH_RESUME]
         if given:
             raise UserError(f"a run goes on with the settings that it has: leave {', '.join(given)} out with --resume, or "
                             "train another run")
-        runs.resume(resume, epochs, verbose, extend, force)
+        runs.resume(resume, epochs, verbose, extend, force, devices)
         out = resume
     else:
         catalogue.check(recipe)
@@ -136,8 +145,9 @@ def train(context: typer.Context,
                    start=start, regime=runs.regime.Regime(
                        keep_checkpoints, checkpoint_steps, checkpoint_minutes or None, patience, keep, clip_norm,
                        accumulate or 1, schedule or "constant", warmup or 0, scheduled or "both", precision or "float32",
-                       deterministic, tuple(callback or ())))
-    print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
+                       deterministic, tuple(callback or ())), strategy=devices)
+    if devices is None or runs.strategies.chief(devices):
+        print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 
 def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",

@@ -16,6 +16,51 @@ def check_int(what, value, least):
     return int(value)
 
 
+class Portion:
+    """The rows of each batch that a process reads, for the replicas of a `tf.distribute` strategy that it has.
+
+    A step's batch has `parts` equal parts, one per update or accumulated part of one, and each replica gets its share of
+    every part, so that together they see in each update what one device would see.
+
+    Args:
+        replicas: number of replicas of all processes.
+        first, count: number of the process' first replica, and how many it has.
+        parts: of a step's batch.
+    """
+
+    def __init__(self, replicas, first=0, count=None, parts=1):
+        self.replicas, self.first, self.parts = replicas, first, parts
+        self.count = replicas if count is None else count
+
+    def check(self, rows):
+        """Raises a `UserError` unless a batch of so many rows can be shared."""
+        if rows % (self.parts * self.replicas):
+            raise UserError(f"expected a multiple of {self.parts * self.replicas} images per training step for "
+                            f"{self.replicas} replicas, received {rows}: choose another batch size")
+
+    def of_batch(self, element, rows):
+        """(number of the batch, places (rows / replicas,) in it) of an element of the process' stream, int64."""
+        size = rows // self.parts // self.replicas
+        replica = self.first + element % self.count
+        starts = tf.range(self.parts, dtype=tf.int64) * size * self.replicas + replica * size
+        return element // self.count, tf.reshape(starts[:, None] + tf.range(size, dtype=tf.int64), [-1])
+
+    def steps(self, count, batch_size):
+        """Number of steps of a pass over `count` rows, in each of which every replica has rows, at most `batch_size`.
+
+        Raises:
+            UserError: for fewer rows than replicas.
+        """
+        if count < self.replicas:
+            raise UserError(f"expected at least a row per replica, received {count} for {self.replicas} replicas: use fewer")
+        return max(1, min(-(-count // (self.replicas * batch_size)), count // self.replicas))
+
+    def of_pass(self, element, count, steps):
+        """First row and the row behind the last one of an element of the process' stream."""
+        share = (element // self.count) * self.replicas + self.first + element % self.count
+        return share * count // (steps * self.replicas), (share + 1) * count // (steps * self.replicas)
+
+
 class Streams:
     """Batches of the splits 'train', 'validation' and 'test'.
 
@@ -71,7 +116,7 @@ class Streams:
         """Training batches per epoch: max(1, n // batch_size) for n training images (unpaired: of the larger domain)."""
         return max(1, self._count("train") // check_int("batch_size", batch_size, 1))
 
-    def train(self, batch_size, seed=0, view=None, start=0, augment=None, order=ORDER):
+    def train(self, batch_size, seed=0, view=None, start=0, augment=None, order=ORDER, portion=None):
         """Infinite stream of training batches; batch k is a pure function of (seed, k).
 
         Position g = k * batch_size + j holds row index_shuffle(g mod n) of epoch g // n. Each epoch is a permutation,
@@ -86,6 +131,7 @@ class Streams:
             augment: a layer with `seeded(images, seeds)`, such as `tfgen.layers.Jitter()`, or None. Both images of a pair
                 get the same transformation, unpaired domains independent ones; a pairing computes its sources afterwards.
             order: version of the shuffling: 2, or 1 to resume runs recorded before version 2.
+            portion: `Portion` of each batch, one element per replica; None: whole batches.
 
         Raises:
             UserError: a number out of range, or a view that needs labels or sources which the data lacks.
@@ -96,15 +142,17 @@ class Streams:
             raise UserError(f"train expects a seed below 2^63 and order 1 or {ORDER}, received seed={seed} and "
                             f"order={order}: a run of a newer tfgen needs that")
         read = self._reader("train", seed, view or self.default_view, augment)
+        portion = portion or Portion(1)
+        portion.check(batch_size)
 
-        @tf.autograph.experimental.do_not_convert
-        def batch(k):
-            positions = k * batch_size + tf.range(batch_size, dtype=tf.int64)
+        def batch(element):
+            k, places = portion.of_batch(element, batch_size)
+            positions = tf.ensure_shape(k * batch_size + places, [batch_size // portion.replicas])
             return read(self._shuffled(positions, seed, order), positions)
 
-        return as_stream(tf.data.Dataset.counter(start), batch)
+        return as_stream(tf.data.Dataset.counter(start * portion.count), batch)
 
-    def batches(self, split, batch_size=128, view=None, limit=None):
+    def batches(self, split, batch_size=128, view=None, limit=None, portion=None):
         """One ordered pass over a split, including the last partial batch; a view's noise is the same in every pass.
 
         For unpaired data the pass covers the larger domain, and the smaller domain repeats.
@@ -114,6 +162,7 @@ class Streams:
             batch_size: rows per batch; the last batch may be smaller.
             view: function of a record (`tfgen.data.views`); None: `default_view`.
             limit: maximum number of rows; None uses all.
+            portion: `Portion` of the pass, of one part: elements of nearly equal sizes, as many for each replica; None: all.
 
         Raises:
             UserError: an unknown split, a number out of range, or a view that needs labels or sources which the data
@@ -126,12 +175,16 @@ class Streams:
         # Negative stream numbers never coincide with training seeds.
         read = self._reader(split, -1 - self.splits.index(split), view or self.default_view)
 
-        @tf.autograph.experimental.do_not_convert
-        def batch(first):
-            rows = tf.range(first, tf.minimum(first + batch_size, count), dtype=tf.int64)
+        def batch(first, end):
+            rows = tf.range(first, end, dtype=tf.int64)
             return read(self._ordered(split, rows), rows)
 
-        return as_stream(tf.data.Dataset.range(0, count, batch_size), batch)
+        if portion is None:
+            return as_stream(tf.data.Dataset.range(0, count, batch_size),
+                             lambda first: batch(first, tf.minimum(first + batch_size, count)))
+        steps = portion.steps(count, batch_size)
+        return as_stream(tf.data.Dataset.range(steps * portion.count),
+                         lambda element: batch(*portion.of_pass(element, count, steps)))
 
 
 def as_stream(numbers, batch):
@@ -139,6 +192,7 @@ def as_stream(numbers, batch):
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    batch = tf.autograph.experimental.do_not_convert(batch)
     stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return untuned(stream.prefetch(tf.data.AUTOTUNE).with_options(options))
 

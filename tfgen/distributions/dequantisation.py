@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.distributions.bijectors import Bijector, Sigmoid
 from tfgen.distributions.bijectors.base import build_once, sum_event
 from tfgen.distributions.divergences import gaussian_log_prob
@@ -67,7 +67,7 @@ class UniformDequantisation(Dequantisation):
         pass
 
     def draw(self, shape, seed_generator):
-        return keras.random.uniform(shape, seed=seed_generator)
+        return replicas.uniform(shape, seed_generator)
 
     def seeded(self, seeds, event, index):
         return noise.uniform(seeds, event, noise.LIKELIHOOD + 256 * index)
@@ -103,7 +103,7 @@ class VariationalDequantisation(Dequantisation):
         build_once(self.squash, input_shape)
 
     def draw(self, shape, seed_generator):
-        return keras.random.normal(shape, seed=seed_generator)
+        return replicas.normal(shape, seed_generator)
 
     def seeded(self, seeds, event, index):
         return noise.normal(seeds, event, noise.LIKELIHOOD + 256 * index)

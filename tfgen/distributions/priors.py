@@ -1,10 +1,9 @@
 """Priors of latents: `draw` in training, `seeded` as a pure function of seeds."""
 
-import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.distributions.divergences import gaussian_log_prob
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
@@ -29,7 +28,7 @@ class Normal(Prior):
         pass
 
     def draw(self, rows, dim, seed_generator):
-        return keras.random.normal((rows, dim), seed=seed_generator)
+        return replicas.normal((rows, dim), seed_generator)
 
     def seeded(self, seeds, dim):
         return noise.normal(seeds, (dim,), noise.LATENT)
@@ -46,7 +45,7 @@ class Logistic(Prior):
         pass
 
     def draw(self, rows, dim, seed_generator):
-        return logit(keras.random.uniform((rows, dim), 1e-7, 1.0 - 1e-7, seed=seed_generator))
+        return logit(replicas.uniform((rows, dim), seed_generator, 1e-7, 1.0 - 1e-7))
 
     def seeded(self, seeds, dim):
         return logit(noise.uniform(seeds, (dim,), noise.LATENT))
@@ -68,7 +67,7 @@ class Uniform(Prior):
         pass
 
     def draw(self, rows, dim, seed_generator):
-        return keras.random.uniform((rows, dim), -1.0, 1.0, seed=seed_generator)
+        return replicas.uniform((rows, dim), seed_generator, -1.0, 1.0)
 
     def seeded(self, seeds, dim):
         return 2.0 * noise.uniform(seeds, (dim,), noise.LATENT) - 1.0

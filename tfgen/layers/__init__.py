@@ -19,6 +19,7 @@ from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, Gauss
 from tfgen.layers.critic_augmentation import CriticAugmentation, DiffAugment
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
 from tfgen.layers.doubling import DoublingConv2D
+from tfgen.layers.dropout import Dropout
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
@@ -40,7 +41,7 @@ from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropo
 
 __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense",
            "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
-           "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "EqualisedConv2D", "EqualisedDense",
+           "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout", "EqualisedConv2D", "EqualisedDense",
            "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FourierFeatures", "FusedBatchNorm", "Gate",
            "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
            "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",

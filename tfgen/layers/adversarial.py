@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -24,14 +25,18 @@ class MinibatchStdDev(keras.layers.Layer):
 
     def call(self, x):
         rows = tf.shape(x)[0]
+        return tf.concat([x, replicas.ours(self.planes(replicas.gathered(x)), rows)], axis=-1)
+
+    def planes(self, x):
+        """The channel of a whole batch: (B, H, W, 1)."""
+        rows = tf.shape(x)[0]
         sizes = tf.range(1, self.group + 1)
         group = tf.reduce_max(tf.where(rows % sizes == 0, sizes, 1))
         # (group, groups, H, W, C)
         grouped = tf.reshape(x, tf.concat([[group, rows // group], tf.shape(x)[1:]], 0))
         deviation = tf.sqrt(tf.math.reduce_variance(grouped, axis=0) + 1e-8)
         mean = tf.reduce_mean(deviation, axis=[1, 2, 3])
-        plane = tf.tile(mean, [group])[:, None, None, None] * tf.ones_like(x[..., :1])
-        return tf.concat([x, plane], axis=-1)
+        return tf.tile(mean, [group])[:, None, None, None] * tf.ones_like(x[..., :1])
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + 1)

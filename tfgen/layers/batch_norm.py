@@ -3,17 +3,21 @@
 import keras
 import tensorflow as tf
 
+from tfgen import replicas
+
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class FusedBatchNorm(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of maps (B, H, W, C), computed in training by one operation per direction.
 
     Results, weights and arguments are those of Keras' layer, which reads the maps several times: on one CPU thread, forward
-    and backward together take less than half its time. Float64 layers and inference run Keras' own code.
+    and backward together take less than half its time. Float64 layers, inference, and training on several replicas run
+    Keras' own code.
     """
 
     def call(self, inputs, training=None, mask=None):
-        if not training or not self.trainable or mask is not None or self.compute_dtype == "float64":
+        plain = training and self.trainable and mask is None and self.compute_dtype != "float64"
+        if not plain or replicas.current():
             return super().call(inputs, training=training, mask=mask)
         x = tf.cast(inputs, tf.float32)
         channels = x.shape[-1]

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.serialization import serializable
 from tfgen.verbs.graphs import tokens_of
@@ -87,9 +88,9 @@ class Captions(keras.layers.Layer):
     def observe(self, images, label):
         """Adds images and their classes int (B,) to the statistics."""
         one_hot, found = ops.one_hot(label, len(self.names), dtype="float32"), self.measured(images)
-        self.counts.assign_add(ops.sum(one_hot, axis=0)[:, None])
-        self.sums.assign_add(ops.matmul(ops.transpose(one_hot), found))
-        self.squares.assign_add(ops.matmul(ops.transpose(one_hot), ops.square(found)))
+        self.counts.assign_add(replicas.summed(ops.sum(one_hot, axis=0)[:, None]))
+        self.sums.assign_add(replicas.summed(ops.matmul(ops.transpose(one_hot), found)))
+        self.squares.assign_add(replicas.summed(ops.matmul(ops.transpose(one_hot), ops.square(found))))
 
     def scores(self, images, label):
         """Standard scores of shade, over all images, and of size, within the class: two (B,)."""

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -41,7 +41,7 @@ class Corruption(keras.layers.Layer):
         if not training:
             return noise.uniform(noise.seeds_of(x), self.noise_shape(x.shape[1:]), self.use)
         shape = (ops.shape(x)[0], *self.noise_shape(x.shape[1:]))
-        return keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator)
+        return replicas.uniform(shape, self.seed_generator, dtype=x.dtype)
 
     def seeded(self, x, seeds):
         """Corrupts image i as a function of seed i alone, for reproducible test sets."""

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.serialization import serializable
 
@@ -92,16 +93,19 @@ class VectorQuantizer(keras.layers.Layer):
 
     def update(self, z, codes):
         """Moves the running averages and revives codes. z: (N, D); codes: int (N,)."""
-        rows = ops.shape(z)[0]
+        places, rows = replicas.places(ops.shape(z)[0])
+        # Different rows, as far as there are enough: the replicas that have them give them.
+        order = ops.argsort(keras.random.uniform((rows,), seed=self.seed_generator))
+        drawn = ops.take(order, ops.arange(self.codes) % rows) - places[0]
+        ours = (drawn >= 0) & (drawn < ops.shape(z)[0])
+        drawn = ops.where(ours[:, None], ops.take(z, ops.where(ours, drawn, 0), axis=0), 0.0)
         counts = ops.segment_sum(ops.ones_like(z[:, 0]), codes, self.codes)
+        counts, sums, drawn = replicas.summed([counts, ops.segment_sum(z, codes, self.codes), drawn])
         counts = self.decay * self.counts + (1.0 - self.decay) * counts
-        sums = self.decay * self.sums + (1.0 - self.decay) * ops.segment_sum(z, codes, self.codes)
+        sums = self.decay * self.sums + (1.0 - self.decay) * sums
         mean = ops.cast(rows, "float32") / self.codes
         # Nothing has been counted before the first step.
         dead = (counts < self.revive * mean) | (ops.sum(self.counts) == 0)
-        # Different rows, as far as there are enough.
-        order = ops.argsort(keras.random.uniform((rows,), seed=self.seed_generator))
-        drawn = ops.take(z, ops.take(order, ops.arange(self.codes) % rows), axis=0)
         new = min(1.0, 2.0 * self.revive or 1.0) * mean
         counts = ops.where(dead, new, counts)
         sums = ops.where(dead[:, None], new * drawn, sums)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -95,7 +95,7 @@ class SeededDropout(keras.layers.Layer):
     def call(self, inputs, training=False):
         x, seeds = inputs
         if training:
-            return keras.random.dropout(x, self.rate, seed=self.seed_generator)
+            return replicas.dropout(x, self.rate, self.seed_generator)
         kept = noise.uniform(seeds, tuple(x.shape[1:]), noise.DROPOUT + 256 * self.use) >= self.rate
         return ops.where(kept, x / (1.0 - self.rate), ops.zeros_like(x))
 
@@ -125,14 +125,17 @@ class ImagePool(keras.layers.Layer):
         self.size = size
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # Each device of a distributed training would need a pool of its own; the first one's serves all.
-        kept = {"trainable": False, "aggregation": "only_first_replica"}
-        self.images = self.add_weight((size, *self.image_shape), "zeros", name="images", **kept)
-        self.count = self.add_weight((), "zeros", dtype="int32", name="count", **kept)
+        self.images = self.add_weight((size, *self.image_shape), "zeros", trainable=False, name="images")
+        self.count = self.add_weight((), "zeros", trainable=False, dtype="int32", name="count")
         self.built = True
 
     def call(self, x):
         """Images (B, H, W, C) -> images (B, H, W, C), new or stored; updates the pool."""
+        # All replicas have the same pool, of the images of all.
+        return replicas.ours(self.exchanged(replicas.gathered(x)), ops.shape(x)[0])
+
+    def exchanged(self, x):
+        """`call` of a whole batch."""
         index = ops.arange(ops.shape(x)[0])
         filling = index < self.size - self.count
         # Random permutation of the stored images: each slot is exchanged at most once per batch, and never with

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.distributions.divergences import bernoulli_kl
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
@@ -31,7 +31,7 @@ class KLSparsity:
         self.weight = weight
 
     def __call__(self, encoder, x, codes):
-        return self.weight * ops.sum(bernoulli_kl(self.rho, ops.mean(codes, axis=0)))
+        return self.weight * ops.sum(bernoulli_kl(self.rho, replicas.mean(ops.mean(codes, axis=0))))
 
 
 @serializable
@@ -79,7 +79,7 @@ class Contractive:
         elif self.probes is None:
             norm = jacobian_norm(encoder, x)
         else:
-            uniforms = [keras.random.uniform(ops.shape(codes), seed=self.seed_generator) for _ in range(self.probes)]
+            uniforms = [replicas.uniform(ops.shape(codes), self.seed_generator) for _ in range(self.probes)]
             norm = hutchinson_jacobian_norm(encoder, x, uniforms)
         return self.weight * ops.mean(norm)
 
@@ -153,7 +153,7 @@ class Interpolating:
 
     def between(self, real, fake):
         shape = (ops.shape(real)[0], *[1] * (len(real.shape) - 1))
-        share = keras.random.uniform(shape, seed=self.seed_generator)
+        share = replicas.uniform(shape, self.seed_generator)
         return share * real + (1.0 - share) * fake
 
 

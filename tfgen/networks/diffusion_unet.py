@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import require
-from tfgen.layers import DoublingConv2D, GroupNorm, Sinusoids
+from tfgen.layers import DoublingConv2D, Dropout, GroupNorm, Sinusoids
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.grids import crop_to, sizes, to_patches, unpack
 
@@ -32,7 +32,7 @@ def residual(x, filters, embedding, dropout=0.0):
     Nichol, 2021, section 3.1)."""
     made = convolution(layers.Activation("silu")(norm(x)), filters)
     made = layers.Activation("silu")(norm(made, layers.Dense(2 * filters)(embedding)))
-    made = convolution(layers.Dropout(dropout)(made) if dropout else made, filters, zero=True)
+    made = convolution(Dropout(dropout)(made) if dropout else made, filters, zero=True)
     return layers.Add()([x if x.shape[-1] == filters else convolution(x, filters, 1), made])
 
 

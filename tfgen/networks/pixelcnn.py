@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tfgen.layers import Gate, HorizontalConv, LevelEmbedding, RowLSTM, VerticalConv
+from tfgen.layers import Dropout, Gate, HorizontalConv, LevelEmbedding, RowLSTM, VerticalConv
 from tfgen.networks.blocks import from_unit
 from tfgen.networks.conditioning import label_input
 
@@ -115,7 +115,7 @@ def gated_pixelcnn(image_shape, parameters, filters=64, blocks=7, kernel_size=5,
         left = layers.Add()([left, layers.Dense(2 * filters, use_bias=False)(above)])
         for bias in biases:
             above, left = (layers.Add()([x, bias()]) for x in (above, left))
-        vertical, left = (layers.Dropout(dropout)(Gate()(x)) if dropout else Gate()(x) for x in (above, left))
+        vertical, left = (Dropout(dropout)(Gate()(x)) if dropout else Gate()(x) for x in (above, left))
         made = HorizontalConv(filters, 0, groups=groups)(left)
         horizontal = made if first else layers.Add()([horizontal, made])
     x = horizontal

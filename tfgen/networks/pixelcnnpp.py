@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import require
-from tfgen.layers import AppendOnes, Gate, HorizontalConv, PixelUpsampling, VerticalConv, VerticalUpsampling
+from tfgen.layers import AppendOnes, Dropout, Gate, HorizontalConv, PixelUpsampling, VerticalConv, VerticalUpsampling
 from tfgen.networks.blocks import from_unit
 
 
@@ -86,5 +86,5 @@ def block(x, other, filters, dropout, conv):
     y = conv(concat_elu(x), filters)
     if other is not None:
         y = layers.Add()([y, layers.Dense(filters)(concat_elu(other))])
-    y = conv(layers.Dropout(dropout)(concat_elu(y)), 2 * filters, gain=0.1)
+    y = conv(Dropout(dropout)(concat_elu(y)), 2 * filters, gain=0.1)
     return layers.Add()([x, Gate("linear")(y)])

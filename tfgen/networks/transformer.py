@@ -3,7 +3,15 @@
 import keras
 from keras import layers
 
-from tfgen.layers import AllowedTokens, CausalSelfAttention, HorizontalConv, LevelEmbedding, PixelShift, PositionEmbedding
+from tfgen.layers import (
+    AllowedTokens,
+    CausalSelfAttention,
+    Dropout,
+    HorizontalConv,
+    LevelEmbedding,
+    PixelShift,
+    PositionEmbedding,
+)
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.pixelcnn import class_bias, multiple
 
@@ -44,7 +52,7 @@ def image_transformer(image_shape, parameters, levels=256, units=512, blocks=12,
         x = layers.Add()([x, class_bias(inputs[1], num_classes, units)])
 
     def added(x, y):
-        return layers.LayerNormalization(epsilon=1e-6)(layers.Add()([x, layers.Dropout(dropout)(y)]))
+        return layers.LayerNormalization(epsilon=1e-6)(layers.Add()([x, Dropout(dropout)(y)]))
 
     for _ in range(blocks):
         x = added(x, CausalSelfAttention(heads, block_length, memory)(x))
@@ -76,14 +84,14 @@ def token_transformer(grid, tokens, units=128, blocks=4, heads=4, dropout=0.1, s
         A Functional model, (B, h, w, 1) in [0, 1] -> (B, h, w, V).
     """
     sequence, length = keras.Input((*grid, 1), name="x"), grid[0] * grid[1]
-    x = layers.Dropout(dropout)(PositionEmbedding()(PixelShift()(LevelEmbedding(tokens, units)(sequence))))
+    x = Dropout(dropout)(PositionEmbedding()(PixelShift()(LevelEmbedding(tokens, units)(sequence))))
 
     def norm(x):
         return layers.LayerNormalization(epsilon=1e-5)(x)
 
     for _ in range(blocks):
-        x = layers.Add()([x, layers.Dropout(dropout)(CausalSelfAttention(heads, length, 0)(norm(x)))])
+        x = layers.Add()([x, Dropout(dropout)(CausalSelfAttention(heads, length, 0)(norm(x)))])
         y = layers.Dense(units)(layers.Dense(4 * units, "gelu")(norm(x)))
-        x = layers.Add()([x, layers.Dropout(dropout)(y)])
+        x = layers.Add()([x, Dropout(dropout)(y)])
     x = HorizontalConv(tokens, 0)(norm(x))
     return keras.Model(sequence, AllowedTokens(segments)(x) if segments else x, name="network")

@@ -31,11 +31,11 @@ class CpuBudget(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.start is None:
-            self.start = int(self.model.optimizer.iterations), time.process_time(), time.perf_counter()
+            self.start = int(self.model.optimizer.iterations.numpy()), time.process_time(), time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         steps, cpu, wall = self.start
-        self.steps = int(self.model.optimizer.iterations) - steps
+        self.steps = int(self.model.optimizer.iterations.numpy()) - steps
         self.cpu, self.wall = time.process_time() - cpu, time.perf_counter() - wall
         self.model.stop_training = self.cpu >= 60.0 * self.minutes
 
@@ -72,7 +72,7 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
     budget = CpuBudget(minutes if steps is None else float("inf"))
     fit(model, dataset, recipe, batch_size, 100_000 if steps is None else steps // 20, seed, steps=20, validate=False,
         callbacks=[StopOnNaN(), budget, *callbacks])
-    steps, rows = int(model.optimizer.iterations), batch_size * model.batches_per_step
+    steps, rows = int(model.optimizer.iterations.numpy()), batch_size * model.batches_per_step
     return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
 

@@ -108,24 +108,28 @@ class Checkpoint(keras.callbacks.Callback):
         within: whether the training begins within an epoch, whose sums of metrics the model then has.
         keepers: callbacks with `kept()` -> JSON types, and `restore`, by name.
         about: a dict of JSON types to keep with each checkpoint.
+        writes: whether this process writes; of several that train together, the others only read what is to be written.
     """
 
     def __init__(self, folder, keep=2, steps=None, minutes=None, history=None, objective=None, within=False, keepers=None,
-                 about=None):
+                 about=None, writes=True):
         super().__init__()
         self.folder = pathlib.Path(folder) / "checkpoints"
         self.keep, self.steps, self.minutes = keep, steps, minutes
         self.history, self.objective, self.keepers, self.about = history, objective, keepers or {}, about or {}
         self.within, self.sums = within, None
+        self.writes = writes
 
     def save(self, best=False):
-        path = checkpoints.write(self.folder, self.model, {
-            "run": self.about, "callbacks": {name: one.kept() for name, one in self.keepers.items()}})
-        checkpoints.keep(self.folder, path, self.keep, best)
-        self.saved = int(self.model.optimizer.iterations), time.monotonic()
+        read = checkpoints.states(self.model)
+        if self.writes:
+            path = checkpoints.write(self.folder, self.model, {
+                "run": self.about, "callbacks": {name: one.kept() for name, one in self.keepers.items()}}, read)
+            checkpoints.keep(self.folder, path, self.keep, best)
+        self.saved = int(self.model.optimizer.iterations.numpy()), time.monotonic()
 
     def on_train_begin(self, logs=None):
-        self.saved = int(self.model.optimizer.iterations), time.monotonic()
+        self.saved = int(self.model.optimizer.iterations.numpy()), time.monotonic()
         # Keras empties them before the first epoch.
         self.sums = [variable.numpy() for variable in self.model.metrics_variables] if self.within else []
 
@@ -138,12 +142,12 @@ class Checkpoint(keras.callbacks.Callback):
         step, then = self.saved
         if ends_epoch(self, batch):
             return
-        if (self.steps and int(self.model.optimizer.iterations) - step >= self.steps) or (
+        if (self.steps and int(self.model.optimizer.iterations.numpy()) - step >= self.steps) or (
                 self.minutes and time.monotonic() - then >= 60 * self.minutes):
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        best = self.objective and best_of(self.history.rows, self.objective)[0] == epoch + 1
+        best = self.writes and self.objective and best_of(self.history.rows, self.objective)[0] == epoch + 1
         self.save(bool(best))
 
 

@@ -52,19 +52,25 @@ def digest(path):
     return files.digest(path)[:DIGITS]
 
 
-def write(folder, model, more=None):
+def states(model):
+    """Values of `unsaved`; all processes of a training have to read them together."""
+    return list(map(keras.ops.convert_to_numpy, unsaved(model)))
+
+
+def write(folder, model, more=None, read=None):
     """Writes a checkpoint of a model, aside at first; returns its path.
 
     Args:
         folder: pathlib.Path of the checkpoints.
+        read: `states` of the model, if they are read already.
         more: a dict of JSON types to keep with it.
 
     Raises:
         DiskFull: if the disk is full; earlier checkpoints stay.
     """
     arrays = io.BytesIO()
-    np.savez(arrays, *map(keras.ops.convert_to_numpy, unsaved(model)))
-    plain = path = folder / f"step-{int(model.optimizer.iterations):09d}.keras"
+    np.savez(arrays, *(states(model) if read is None else read))
+    plain = path = folder / f"step-{int(model.optimizer.iterations.numpy()):09d}.keras"
 
     def named(aside):
         nonlocal path

@@ -5,6 +5,24 @@ import math
 import keras
 
 from tfgen.data.order import ORDER
+from tfgen.data.streams import Portion
+
+
+def shared(strategy, stream, parts=1):
+    """A stream of batches for the replicas of a strategy, each its own rows.
+
+    Args:
+        stream: function of a `Portion`, or of None for whole batches, -> `tf.data.Dataset`.
+        parts: of a batch, see `Portion`.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return stream(None)
+
+    def of_process(context):
+        count = context.num_replicas_in_sync // context.num_input_pipelines
+        return stream(Portion(context.num_replicas_in_sync, context.input_pipeline_id * count, count, parts))
+
+    return strategy.distribute_datasets_from_function(of_process)
 
 
 class Part(keras.callbacks.CallbackList):
@@ -46,7 +64,9 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
     whole = math.gcd(steps, done % steps)
     model.steps_per_execution = max(n for n in range(1, steps_per_execution + 1) if whole % n == 0)
     view, held_out = recipe.views(dataset, model)
-    validation = dataset.batches("validation", batch_size, held_out) if validate else None
+    strategy = model.distribute_strategy
+    validation = shared(strategy, lambda portion: dataset.batches(
+        "validation", batch_size, held_out, portion=portion)) if validate else None
     history = None
     while done < steps * epochs:
         # First complete the interrupted epoch with its remaining batches.
@@ -56,9 +76,10 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
             last = done // steps + 1
             watching = Part(watching, add_history=True, add_progbar=bool(verbose), model=model, verbose=verbose, epochs=last,
                             steps=rest)
-        history = model.fit(dataset.train(rows, seed, view, done, model.augmentation, order), epochs=last,
-                            initial_epoch=done // steps, steps_per_epoch=rest, validation_data=validation,
-                            callbacks=watching, verbose=verbose, shuffle=False)
+        batches = shared(strategy, lambda portion, done=done: dataset.train(
+            rows, seed, view, done, model.augmentation, order, portion), model.batches_per_step * model.accumulate)
+        history = model.fit(batches, epochs=last, initial_epoch=done // steps, steps_per_epoch=rest,
+                            validation_data=validation, callbacks=watching, verbose=verbose, shuffle=False)
         if model.stop_training:
             break
         done = last * steps

@@ -1,5 +1,6 @@
 """Trains a recipe into a run folder, and resumes a run."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -8,6 +9,7 @@ import sys
 
 import keras
 import keras_tuner
+import tensorflow as tf
 
 from tfgen import data, disks, evaluation, files, recipes, seeds
 from tfgen.attempts import Attempts
@@ -15,7 +17,7 @@ from tfgen.data.order import ORDER
 from tfgen.detection import calibration
 from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
-from tfgen.runs import callbacks, checkpoints, drawing, field_drawing
+from tfgen.runs import callbacks, checkpoints, drawing, field_drawing, strategies
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
@@ -34,12 +36,13 @@ from tfgen.runs.folder import (
 from tfgen.runs.quality import SampleQuality, quality_callbacks
 from tfgen.runs.regime import Patience, Regime, best_of
 from tfgen.runs.tensorboard import Board
+from tfgen.serialization import computing_in
 from tfgen.verbs.live import Live
 from tfgen.verbs.table import verbs_of
 
 
 def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
-          steps_per_execution=16, verbose="auto", command=None, regime=None, start=None):
+          steps_per_execution=16, verbose="auto", command=None, regime=None, start=None, strategy=None):
     """Trains a recipe into a new run folder.
 
     Args:
@@ -60,16 +63,22 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         regime: `regime.Regime`; None: the default one.
         start: a run of the same recipe, whose weights the model begins with where their shapes are equal (fine-tuning); its
             hyperparameters take the place of the recipe's defaults. None: random weights.
+        strategy: `tf.distribute` strategy of the devices to train on, see `strategies.strategy_of`; None: one device. Only
+            its chief writes.
 
     Returns:
-        The trained model.
+        The trained model; of several replicas, a copy on one device.
 
     Raises:
         UserError: for invalid arguments, data or folder; nothing is written then.
+        Failure: if another process of the strategy is gone.
     """
     recipe = recipes.find(recipe) if isinstance(recipe, str) else recipe
     out = pathlib.Path(out)
-    check_free(out)
+    strategy = strategy or tf.distribute.get_strategy()
+    writes = strategies.chief(strategy)
+    if writes:
+        check_free(out)
     batch_size = recipe.batch_size if batch_size is None else batch_size
     check_positive(epochs=epochs, batch_size=batch_size)
     regime = regime or Regime()
@@ -80,14 +89,15 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "tensorboard": tensorboard,
         "picture_every": picture_every, "steps_per_execution": steps_per_execution, "command": command or sys.argv,
         "content": dataset.digest(),
-        "regime": dataclasses.asdict(regime),
+        "regime": dataclasses.asdict(regime), "devices": strategies.described(strategy),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     seeds.set_random(seed)
     values = hyperparameters_of(recipe, start) | (values or {}) if start is not None else values
     steps = length(dataset, batch_size, epochs)
-    with regime.building():
+    with strategy.scope(), regime.building():
         model, chosen = recipe.build_with(keras_tuner.HyperParameters(), dataset.spec, values, steps)
-    regime.compiled(model, steps(model.batches_per_step))
+        regime.compiled(model, steps(model.batches_per_step))
+    strategies.check(strategy, dataset, model, batch_size)
     unmeasurable = recipe.objective[0] == SampleQuality.NAME and SampleQuality.unmeasurable(dataset)
     regime.check(recipe.objective, unmeasurable)
     if start is not None:
@@ -95,6 +105,8 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         take(model, recipe, start)
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
+    if not writes:
+        return follow(out, settings, recipe, dataset, model, step=0)
     with files.held(out), disks.room_in(out, lambda: intact(out)):
         # Another training may have taken the folder in the meantime.
         check_free(out)
@@ -137,7 +149,7 @@ def length(dataset, batch_size, epochs):
     return lambda batches_per_step: epochs * dataset.steps(batch_size * batches_per_step)
 
 
-def resume(out, epochs=None, verbose="auto", extend=False, force=False):
+def resume(out, epochs=None, verbose="auto", extend=False, force=False, strategy=None):
     """Continues a run from its last intact checkpoint: it ends, bit for bit, where the unbroken run ends.
 
     Args:
@@ -147,19 +159,24 @@ def resume(out, epochs=None, verbose="auto", extend=False, force=False):
         extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
             rescaled schedules.
         force: go on although settings, data or versions of libraries have changed since the checkpoint.
+        strategy: as for `train`; with another number of replicas, sums are rounded otherwise from there on.
 
     Raises:
+        Failure: if another process of the strategy is gone.
         UserError: if the folder holds no run, if another process is training it, if its schedules end before `epochs`
             and `extend` is False, or for such a change without `force`.
     """
     out = pathlib.Path(out)
+    strategy = strategy or tf.distribute.get_strategy()
     read(out)
+    if not strategies.chief(strategy):
+        return _resume(out, epochs, verbose, extend, force, strategy)
     with files.held(out):
         files.sweep(out)
-        return _resume(out, epochs, verbose, extend, force)
+        return _resume(out, epochs, verbose, extend, force, strategy)
 
 
-def _resume(out, epochs, verbose, extend, force):
+def _resume(out, epochs, verbose, extend, force, strategy):
     settings = read(out)
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     path, step = checkpoints.newest(out)
@@ -172,7 +189,8 @@ def _resume(out, epochs, verbose, extend, force):
         note(f"{told} since the checkpoint of {out}")
     # For checkpoints of earlier versions, which hold no states of random generators.
     keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
-    model = load_model(path) if path else born(settings, recipe, dataset)
+    with strategy.scope():
+        model = load_model(path) if path else born(settings, recipe, dataset)
     if path:
         checkpoints.restore(model, path)
     planned = kept.get("run", {}).get("hyperparameters", {}).get(STEPS)
@@ -183,6 +201,15 @@ def _resume(out, epochs, verbose, extend, force):
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
     Regime(**settings.get("regime", {})).prepared(model)
+    strategies.check(strategy, dataset, model, settings["batch_size"])
+    if not strategies.chief(strategy):
+        return follow(out, settings, recipe, dataset, model, step)
+    before, now = (devices["replicas"] for devices in (settings.get("devices", {"replicas": 1}),
+                                                       strategies.described(strategy)))
+    if before != now:
+        note(f"{out} was trained on {before} replicas and goes on with {now}: it ends where the unbroken run ends but for "
+             "rounding")
+    settings["devices"] = strategies.described(strategy)
     with disks.room_in(out, lambda: intact(out)):
         files.write_json(out / "run.json", settings)
         return _train(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
@@ -211,7 +238,8 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
         return model
     if STEPS in settings["hyperparameters"]:
         settings["hyperparameters"][STEPS] = end
-    stretched = born(settings, recipe, dataset)
+    with model.distribute_strategy.scope():
+        stretched = born(settings, recipe, dataset)
     for ours, theirs in zip(state(stretched), state(model), strict=True):
         ours.assign(theirs)
     return stretched
@@ -221,6 +249,19 @@ def state(model):
     """All variables of a training: weights, those of the optimizers, and those that a `.keras` file leaves out."""
     players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
     return [*model.weights, *(v for optimizer in players for v in optimizer.variables), *checkpoints.unsaved(model)]
+
+
+def follow(out, settings, recipe, dataset, model, step):
+    """Trains in a process that is not the chief of its strategy and writes nothing; returns the model."""
+    strategy, regime = model.distribute_strategy, Regime(**settings.get("regime", {}))
+    checkpoint = callbacks.Checkpoint(out, steps=regime.checkpoint_steps, writes=False, within=step % dataset.steps(
+        settings["batch_size"] * model.batches_per_step) > 0)
+    with strategies.survivors(strategy, out):
+        fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
+            order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"],
+            callbacks=[callbacks.StopOnNaN(), strategies.Together(), checkpoint])
+        strategies.agreed(strategy, False)  # Until the chief has finished, too.
+    return model
 
 
 def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
@@ -239,24 +280,28 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
     for name, value in (kept or {}).items():
         doctors[name].restore(value)
-    checkpoint = callbacks.Checkpoint(out, regime.keep_checkpoints, regime.checkpoint_steps, regime.checkpoint_minutes,
-                                      history, recipe.objective, step % steps > 0, doctors, determined(settings))
-    stopper = callbacks.StopOnInterrupt(checkpoint)
+    strategy = model.distribute_strategy
+    alone = strategies.processes(strategy) == 1
+    # Processes read a checkpoint's values together: not when one of them is asked to, but at a step that all know.
+    minutes = regime.checkpoint_minutes if alone else None
+    checkpoint = callbacks.Checkpoint(out, regime.keep_checkpoints, regime.checkpoint_steps, minutes, history,
+                                      recipe.objective, step % steps > 0, doctors, determined(settings))
+    stopper = callbacks.StopOnInterrupt(checkpoint) if alone else contextlib.nullcontext()
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
                 *doctors.values(), patience, *regime.further(out, settings)]
     if settings["tensorboard"]:
         watching.append(Board(out, settings["hyperparameters"], history, recipe.objective))
-    watching += [checkpoint, stopper]
+    watching += [checkpoint, stopper] if alone else [strategies.Together(), checkpoint]
     try:
-        with stopper:
+        with stopper, strategies.survivors(strategy, out):
             if not patience.over:
                 fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
                     order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
                     verbose=verbose)
     except callbacks.Interrupted:
         save(regime.finished(model), out)
-        raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations)}; "
+        raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations.numpy())}; "
                                 f"go on with `tfgen train --resume {out}`") from None
     best = best_of(history.rows, recipe.objective)[0]
     if regime.keep == "best" and best and best < history.rows[-1]["epoch"]:
@@ -264,8 +309,8 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
              f"{recipe.objective[0]}")
         for ours, theirs in zip(model.weights, load_model(out / "checkpoints" / checkpoints.BEST).weights, strict=True):
             ours.assign(theirs)
-    if regime.precision != "float32":
-        model = regime.finished(model)
+    if regime.precision != "float32" or strategy.num_replicas_in_sync > 1:
+        model = computing_in(model, "float32")
         live = Live(model)
     # The threshold is a weight of the model, so that it comes before saving.
     figures = attempt("threshold", calibrated, model, dataset, recipe, default={})
@@ -274,6 +319,8 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
                            "figures": functools.partial(measured, live=live)}.items():
         figures |= attempt(what, finisher, model, dataset, recipe, default={})
     files.write_json(out / "metrics.json", figures)
+    with strategies.survivors(strategy, out):
+        strategies.agreed(strategy, False)
     return model
 
 

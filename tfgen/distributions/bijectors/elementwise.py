@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.distributions.bijectors.base import Bijector, per_row, positions, sum_event
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
@@ -144,7 +145,7 @@ class BatchNorm(Bijector):
         """Mean and variance per channel in use; in training the running averages move towards the batch's."""
         if not training:
             return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
-        found = tf.nn.moments(x, axes=tuple(range(len(x.shape) - 1)))
+        found = replicas.moments(x, axes=tuple(range(len(x.shape) - 1)))
         for running, value in zip((self.mean, self.variance), found):
             running.assign(self.momentum * running + (1.0 - self.momentum) * tf.stop_gradient(value))
         return found

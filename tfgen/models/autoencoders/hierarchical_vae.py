@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise, schedules
+from tfgen import noise, replicas, schedules
 from tfgen.distributions import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.distributions.likelihoods import sum_pixels
 from tfgen.errors import require
@@ -150,7 +150,7 @@ class HierarchicalVAE(GenerativeModel):
     def compute_losses(self, batch, training):
         x = batch[0] if isinstance(batch, (tuple, list)) else batch
         if training:
-            noises = self.split(keras.random.normal((ops.shape(x)[0], *self.latent_shape), seed=self.seed_generator))
+            noises = self.split(replicas.normal((ops.shape(x)[0], *self.latent_shape), self.seed_generator))
         else:
             # Validation losses are functions of the images alone.
             noises = self.posterior_noise(noise.seeds_of(x), 0)

@@ -7,12 +7,12 @@ from keras import ops
 from tfgen.distributions import Bernoulli
 from tfgen.errors import require
 from tfgen.models.autoencoders.autoencoder import Autoencoder, input_and_target
-from tfgen.models.base.stages import Stages
+from tfgen.models.base.stages import OptimizerStages
 from tfgen.serialization import serializable
 
 
 @serializable
-class StackedAutoencoder(Stages, Autoencoder):
+class StackedAutoencoder(OptimizerStages, Autoencoder):
     """A stack of autoencoder blocks with greedy layer-wise pre-training, bottom up (Bengio et al., 2007).
 
     With h_0 = x and h_k = encoders[k](h_{k-1}), stage k (steps k S ... (k + 1) S - 1) minimises
@@ -28,8 +28,7 @@ class StackedAutoencoder(Stages, Autoencoder):
         likelihood, corruption, penalties: as for `Autoencoder`.
 
     Raises:
-        UserError: if the numbers of blocks differ or shapes do not fit, or for `pretrain_steps` in a `tf.distribute`
-            strategy of several replicas.
+        UserError: if the numbers of blocks differ or shapes do not fit.
     """
 
     def __init__(self, encoders, decoders, pretrain_steps=0, likelihood=Bernoulli(), corruption=None, penalties=(),
@@ -39,8 +38,6 @@ class StackedAutoencoder(Stages, Autoencoder):
         super().__init__(keras.Sequential(list(encoders), name="encoder"),
                          keras.Sequential(list(decoders)[::-1], name="decoder"),
                          likelihood, corruption, penalties, **kwargs)
-        if pretrain_steps:
-            self.require_one_replica()
         self.encoders = list(encoders)
         self.decoders = list(decoders)
         self.pretrain_steps = pretrain_steps
@@ -48,10 +45,6 @@ class StackedAutoencoder(Stages, Autoencoder):
     @property
     def stages(self):
         return len(self.encoders) + 1 if self.pretrain_steps else 1
-
-    @property
-    def step(self):
-        return self.optimizer.iterations if self.compiled else 0
 
     def stage_at(self, step):
         step = ops.cast(step, "int32")

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise, schedules
+from tfgen import noise, replicas, schedules
 from tfgen.distributions import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
@@ -100,7 +100,8 @@ class VAE(EncoderDecoder, GenerativeModel):
         mean, log_var = self.posterior(x, label, training)
         k = self.importance_samples
         if training:
-            epsilon = keras.random.normal((k * ops.shape(x)[0], *self.latent_shape), seed=self.seed_generator)
+            draws = (replicas.normal((ops.shape(x)[0], *self.latent_shape), self.seed_generator) for _ in range(k))
+            epsilon = ops.concatenate(list(draws))
         else:
             # Validation losses are functions of the images alone.
             seeds = noise.seeds_of(x)

@@ -2,6 +2,6 @@
 
 from tfgen.models.base.adversarial import AdversarialModel
 from tfgen.models.base.generative import GenerativeModel
-from tfgen.models.base.stages import Stages
+from tfgen.models.base.stages import OptimizerStages, Stages
 
-__all__ = ["AdversarialModel", "GenerativeModel", "Stages"]
+__all__ = ["AdversarialModel", "GenerativeModel", "OptimizerStages", "Stages"]

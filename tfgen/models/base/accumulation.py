@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.errors import require
 
 
@@ -38,6 +39,9 @@ def accumulated(gradients_of, batch, count, names, variables):
     if count == 1:
         return gradients_of(batch)
     part = parts_of(batch, count)
+    if replicas.current():
+        # Replicas must not meet, as layers with common statistics do, within a loop of the graph.
+        return unrolled(gradients_of, map(part, range(count)), count)
     found = {}  # What the loop's body finds out while it is traced.
 
     def body(i, sums, gradients):
@@ -51,3 +55,18 @@ def accumulated(gradients_of, batch, count, names, variables):
     _, sums, gradients = tf.while_loop(lambda i, *_: i < count, body, (0, *start), parallel_iterations=1)
     losses = {name: total / count for name, total in zip(names, sums) if name in found["names"]}
     return losses, [total / count if reached else None for total, reached in zip(gradients, found["reached"])]
+
+
+def unrolled(gradients_of, parts, count):
+    """What `accumulated` returns, from a graph that has each part's operations, one after another."""
+    losses, gradients = None, None
+    for part in parts:
+        with tf.control_dependencies([one for one in gradients or () if one is not None]):
+            found, made = gradients_of(part)
+            made = [None if one is None else tf.convert_to_tensor(one) for one in made]
+            if losses is not None:
+                found = {name: value + losses[name] for name, value in found.items()}
+                made = [new if old is None else old + new for old, new in zip(gradients, made)]
+        losses, gradients = found, made
+    return ({name: value / count for name, value in losses.items()},
+            [None if one is None else one / count for one in gradients])

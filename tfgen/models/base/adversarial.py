@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import require
+from tfgen.models.base import distribution
 from tfgen.models.base.generative import GenerativeModel, batch_images, layer_losses, unpack_keras_batch
 
 
@@ -98,6 +99,7 @@ class AdversarialModel(GenerativeModel):
             critic = keras.optimizers.LossScaleOptimizer(critic, name="critic_loss_scale_optimizer")
             critic.build(self.critic_variables)
         self.critic_optimizer = critic
+        distribution.prepare(self)
 
     def build_optimizer(self):
         self.optimizer.build(self.generator_variables)

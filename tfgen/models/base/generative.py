@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.errors import UserError, require
+from tfgen.models.base import distribution
 from tfgen.models.base.accumulation import accumulated
 from tfgen.models.base.nonfinite import FirstBad
 from tfgen.verbs import graphs, verbs_of
@@ -158,6 +160,7 @@ class GenerativeModel(keras.Model):
         self._jit_request = flags.get("jit_compile", "auto")
         # An optimizer that is not built when a file is loaded silently loses its slots.
         self.build_optimizer()
+        distribution.prepare(self)
 
     def build_optimizer(self):
         self.optimizer.build(self.trainable_variables)
@@ -202,8 +205,28 @@ class GenerativeModel(keras.Model):
         return optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
 
     def accumulated(self, gradients_of, batch, variables):
-        """Losses and gradients of a batch in `accumulate` parts, see `models.base.accumulation`."""
-        return accumulated(gradients_of, batch, self.accumulate, self.tracked_names(), variables)
+        """Losses and gradients of a batch in `accumulate` parts, see `models.base.accumulation`; gradients are sums over
+        the replicas."""
+        losses, gradients = accumulated(gradients_of, batch, self.accumulate, self.tracked_names(), variables)
+        return losses, replicas.summed(gradients)
+
+    def on_replicas(self, step, data):
+        """`distribution.run` of a step."""
+        return distribution.run(self, step, data)
+
+    def make_train_function(self, force=False):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = distribution.train_function(self)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_test_function(force)
+        if self.test_function is None or force:
+            self.test_function = distribution.test_function(self)
+        return self.test_function
 
     def test_step(self, data):
         data = unpack_keras_batch(data)

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from tfgen import frozen
-from tfgen.errors import require
+from tfgen import frozen, replicas
 
 
 class Stages:
@@ -24,20 +23,9 @@ class Stages:
     _stage = None
 
     def add_step(self):
-        """Creates the weight `step`.
-
-        Raises:
-            UserError: in a `tf.distribute` strategy with several replicas.
-        """
-        self.require_one_replica()
+        """Creates the weight `step`."""
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
                                     aggregation="only_first_replica")
-
-    def require_one_replica(self):
-        """Raises a `ValueError` in a `tf.distribute` strategy of several replicas."""
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        require(replicas == 1, f"{type(self).__name__} trains on one replica (optimizers of several cannot update within a "
-                               f"branch of the graph), the strategy has {replicas}")
 
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""
@@ -55,7 +43,7 @@ class Stages:
                     object.__setattr__(self, "_stage", before)
             return run
 
-        if self.stages == 1:
+        if self.stages == 1 or (self._stage is not None and replicas.current()):
             return function(*arguments)
 
         def current():
@@ -74,6 +62,22 @@ class Stages:
     def train_step(self, data):
         return self.by_stage(super().train_step, data)
 
+    def on_replicas(self, step, data):
+        # Replicas must not meet, as the sums of gradients need it, within a branch: all of them are in the branch.
+        return self.by_stage(super().on_replicas, step, data)
+
     def after_step(self, losses):
         super().after_step(losses)
         self.step.assign_add(1)
+
+
+class OptimizerStages(Stages):
+    """Stages by the optimizer's step, for models that need no step of their own."""
+
+    @property
+    def step(self):
+        return self.optimizer.iterations if self.compiled else 0
+
+    def after_step(self, losses):
+        # The optimizer has counted the step: not `Stages.after_step`.
+        super(Stages, self).after_step(losses)

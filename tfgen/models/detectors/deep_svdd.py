@@ -1,18 +1,19 @@
 """Deep support vector data description: normal images are mapped near one point."""
 
-import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.distributions import Bernoulli
 from tfgen.errors import require
 from tfgen.models.autoencoders.autoencoder import check_decoder
 from tfgen.models.base.generative import GenerativeModel
+from tfgen.models.base.stages import OptimizerStages
 from tfgen.models.detectors.base import Detector
 from tfgen.serialization import serializable
 
 
 @serializable
-class DeepSVDD(Detector, GenerativeModel):
+class DeepSVDD(Detector, OptimizerStages, GenerativeModel):
     """Minimises E ||encoder(x) - c||^2 + weight decay (Ruff et al., 2018, one-class Deep SVDD, equation 4).
 
     For the first `pretrain_steps` steps encoder and decoder are trained as an autoencoder on -E log p(x | decoder(code)).
@@ -36,6 +37,7 @@ class DeepSVDD(Detector, GenerativeModel):
     """
 
     loss_names = ("distance", "reconstruction")
+    stages = 2
     margin = 0.1
 
     def __init__(self, encoder, decoder, pretrain_steps=0, likelihood=Bernoulli(), **kwargs):
@@ -61,6 +63,13 @@ class DeepSVDD(Detector, GenerativeModel):
     def latent_shape(self):
         return tuple(self.encoder.outputs[0].shape[1:])
 
+    def stage_at(self, step):
+        return ops.cast(ops.cast(step, "int32") >= self.pretrain_steps, "int32")
+
+    @property
+    def step_variables(self):
+        return self.encoder.trainable_variables if self.stage else super().step_variables
+
     @property
     def fixed_centre(self):
         """c: the centre, with components of magnitude at least `margin`."""
@@ -80,8 +89,8 @@ class DeepSVDD(Detector, GenerativeModel):
             return {"loss": distance, "distance": distance, "reconstruction": ops.zeros(())}
         step = ops.cast(self.optimizer.iterations, "int32")
         codes = self.codes(x, training)
-        self.centre.assign(self.centre + self.centre_rate(step) * (ops.mean(codes, axis=0) - self.centre))
-        return tf.cond(step < self.pretrain_steps, lambda: self.pretraining(x, codes), lambda: self.description(codes))
+        self.centre.assign(self.centre + self.centre_rate(step) * (replicas.mean(ops.mean(codes, axis=0)) - self.centre))
+        return self.description(codes) if self.stage else self.pretraining(x, codes)
 
     def centre_rate(self, step):
         """Update rate of the centre: that of a running average, 0 after pre-training."""

@@ -48,7 +48,7 @@ class AutoguidedDiffusion(Diffusion):
 
     @property
     def weights_sampled(self):
-        return f"{super().weights_sampled}, guided by those of step {int(self.kept_step):,}"
+        return f"{super().weights_sampled}, guided by those of step {int(self.kept_step.numpy()):,}"
 
     def train_step(self, data):
         made = super().train_step(data)
@@ -57,11 +57,12 @@ class AutoguidedDiffusion(Diffusion):
 
         def keep():
             move_towards(self.early_network, self.ema_network if self.ema else self.network, 1.0)
-            self.kept_step.assign(step)
-            return 0
+            return step
 
         # A training that goes on with a new optimizer counts anew: what was kept in the first stays.
-        tf.cond((step <= self.early_steps) & (self.kept_step < self.early_steps), keep, lambda: 0)
+        kept = tf.convert_to_tensor(self.kept_step)
+        # Assigned outside of the condition, which then may run on replicas.
+        self.kept_step.assign(tf.cond((step <= self.early_steps) & (kept < self.early_steps), keep, lambda: kept))
         return made
 
     def verb_options(self, name):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import frozen, noise
+from tfgen import frozen, noise, replicas
 from tfgen.distributions.likelihoods import per_image
 from tfgen.errors import require
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
@@ -138,11 +138,11 @@ class Diffusion(GenerativeModel):
     def noisy(self, x, training):
         """(levels (B, 1, 1, 1), standard normal noise) for clean images: random, in validation functions of each image."""
         if training:
-            rows = tf.shape(x)[0]
-            spread = tf.cast(tf.range(rows), tf.float32) / tf.cast(rows, tf.float32)
+            places, rows = replicas.places(tf.shape(x)[0])
+            spread = tf.cast(places, tf.float32) / tf.cast(rows, tf.float32)
             # A place in the batch has any level: batches may be in an order.
             u = tf.math.floormod(spread + keras.random.uniform((), seed=self.seed_generator), 1.0)
-            drawn = keras.random.normal(tf.shape(x), seed=self.seed_generator)
+            drawn = replicas.normal(tf.shape(x), self.seed_generator)
         else:
             seeds = noise.seeds_of(0.5 * (x + 1.0))
             u, drawn = noise.uniform(seeds, (), noise.LEVELS), noise.normal(seeds, self.image_shape, noise.DIFFUSION)
@@ -153,7 +153,7 @@ class Diffusion(GenerativeModel):
         x = clean_of(images)
         sigma, drawn = self.noisy(x, training)
         if label is not None and training:
-            left_out = keras.random.uniform(tf.shape(label), seed=self.seed_generator) < self.omission
+            left_out = replicas.uniform(tf.shape(label), self.seed_generator) < self.omission
             label = tf.where(left_out, tf.cast(self.num_classes, label.dtype), label)
         return self.losses_at(x, x + sigma * drawn, sigma, self.outputs(x + sigma * drawn, sigma, label, training))
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import coordinates as places
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.models.base.generative import GenerativeModel
 from tfgen.models.fields.field import psnr_db
@@ -71,7 +72,7 @@ class NeRF(GenerativeModel):
     def uniforms(self, rows, count, training):
         """(rows, count): random in [0, 1) in training, else 0.5."""
         if training:
-            return keras.random.uniform((rows, count), seed=self.seed_generator)
+            return replicas.uniform((rows, count), self.seed_generator)
         return tf.fill((rows, count), 0.5)
 
     def shade(self, network, rays, depths, training):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.losses import Energy, EnergyMargin, pull_away
 from tfgen.models.gans.gan import GAN, check_heads
@@ -66,5 +67,5 @@ class BEGAN(GAN):
 
     def after_step(self, losses):
         super().after_step(losses)
-        change = self.diversity * losses["critic_real"] - losses["critic_fake"]
+        change = replicas.mean(self.diversity * losses["critic_real"] - losses["critic_fake"])
         self.k.assign(ops.clip(self.k + self.gain * change, 0.0, 1.0))

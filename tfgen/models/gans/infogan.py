@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.errors import require
 from tfgen.models.gans.gan import GAN, check_heads
 from tfgen.serialization import serializable
@@ -58,7 +58,7 @@ class InfoGAN(GAN):
             return self.latents(noise.seeds_of(x))
         rows = ops.shape(x)[0]
         z = self.prior.draw(rows, self.noise_dim, self.seed_generator)
-        uniforms = keras.random.uniform((rows, 1 + self.codes), seed=self.seed_generator)
+        uniforms = replicas.uniform((rows, 1 + self.codes), self.seed_generator)
         return self.join(z, tf.cast(uniforms[:, 0] * self.categories, tf.int32), 2.0 * uniforms[:, 1:] - 1.0)
 
     def join(self, z, category, codes):

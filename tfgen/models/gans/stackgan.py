@@ -1,10 +1,9 @@
 """Stacked GANs: stage I generates small images; stage II, with stage I frozen, the full images."""
 
-import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.distributions.divergences import gaussian_kl
 from tfgen.errors import require
 from tfgen.models.gans.staged import StagedGAN
@@ -79,7 +78,7 @@ class StackGAN(StagedGAN):
 
     def wrong(self, label, images, training):
         """Another class per label (B,): random in training, else a function of each image."""
-        share = keras.random.uniform(ops.shape(label), seed=self.seed_generator) if training else (
+        share = replicas.uniform(ops.shape(label), self.seed_generator) if training else (
             noise.uniform(noise.seeds_of(images), (), noise.CORRUPTION))
         label = tf.cast(label, tf.int32)
         return (label + 1 + tf.cast(share * (self.num_classes - 1), tf.int32)) % self.num_classes

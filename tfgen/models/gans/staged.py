@@ -30,8 +30,7 @@ class StagedGAN(Stages, GAN):
         grids: (height, width) of the images per stage.
 
     Raises:
-        UserError: if the networks do not fit each other, naming both sides, or in a `tf.distribute` strategy of several
-            replicas.
+        UserError: if the networks do not fit each other, naming both sides.
     """
 
     loss_names = (*GAN.loss_names, "stage")

@@ -1,10 +1,9 @@
 """Style-based GANs: style mixing, layer noise, truncation towards the mean style."""
 
-import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import noise
+from tfgen import noise, replicas
 from tfgen.errors import require
 from tfgen.models.gans.gan import GAN
 from tfgen.serialization import serializable
@@ -86,11 +85,12 @@ class StyleGAN(GAN):
         rows, layers = ops.shape(x)[0], len(self.layers_of_noise)
         first = self.styles(z, training=True)
         second = self.styles(self.prior.draw(rows, self.latent_shape[0], self.seed_generator), training=True)
-        self.style_mean.assign(self.style_decay * self.style_mean + (1.0 - self.style_decay) * ops.mean(first, axis=0))
+        mean = replicas.mean(ops.mean(first, axis=0))
+        self.style_mean.assign(self.style_decay * self.style_mean + (1.0 - self.style_decay) * mean)
         # A layer from 1 to the last, or behind the last: no second style.
-        asked, place = ops.split(keras.random.uniform((2, rows), seed=self.seed_generator), 2)
-        crossover = ops.where(asked[0] < self.mixing, 1.0 + ops.floor(place[0] * (layers - 1)), float(layers))
-        planes = [keras.random.normal((rows, *shape), seed=self.seed_generator) for shape in self.layers_of_noise]
+        asked, place = ops.split(replicas.uniform((rows, 2), self.seed_generator), 2, axis=1)
+        crossover = ops.where(asked[:, 0] < self.mixing, 1.0 + ops.floor(place[:, 0] * (layers - 1)), float(layers))
+        planes = [replicas.normal((rows, *shape), self.seed_generator) for shape in self.layers_of_noise]
         return {"image": self.synthesise(self.mixed(first, second, crossover), planes, training=True), "latent": z}
 
     def verb_options(self, name):

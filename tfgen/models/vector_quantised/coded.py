@@ -7,11 +7,11 @@ from keras import ops
 
 from tfgen.errors import require
 from tfgen.layers import VectorQuantizer, perplexity
-from tfgen.models.base.stages import Stages
+from tfgen.models.base.stages import OptimizerStages
 from tfgen.verbs import Option
 
 
-class Coded(Stages):
+class Coded(OptimizerStages):
     """Mixin: an encoder to one or several grids of codes and its decoder, and, in the last stage, priors over the codes.
 
     The stage is a function of the optimizer's step, so that a loaded model continues in it. In the last stage the encoder is
@@ -35,7 +35,6 @@ class Coded(Stages):
         Raises:
             UserError: if they do not fit each other, naming both sides.
         """
-        self.require_one_replica()
         self.encoder = encoder
         self.decoder = decoder
         self.priors = list(priors)
@@ -81,14 +80,6 @@ class Coded(Stages):
     def positions(self):
         """Number of codes per image, T."""
         return sum(map(math.prod, self.grids))
-
-    @property
-    def step(self):
-        return self.optimizer.iterations if self.compiled else 0
-
-    def after_step(self, losses):
-        # The optimizer has counted the step: no `Stages.after_step`, which counts it in a weight.
-        super(Stages, self).after_step(losses)
 
     @property
     def starts(self):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.models.vector_quantised.vqvae import VQVAE
 from tfgen.serialization import serializable
@@ -90,7 +91,7 @@ class DALLE(VQVAE):
         """Caption tokens of images, in training with omissions."""
         omitted = None
         if training:
-            omitted = keras.random.uniform((ops.shape(x)[0], 3), seed=self.seed_generator) < self.omission
+            omitted = replicas.uniform((ops.shape(x)[0], 3), self.seed_generator) < self.omission
         return self.captions.tokens(x, label, omitted)
 
     def verb_options(self, name):
