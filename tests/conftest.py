@@ -25,6 +25,9 @@ import tensorflow as tf  # noqa: E402
 from tfgen.evaluation import extractor_training  # noqa: E402
 from tfgen.serving import native  # noqa: E402
 
+# Two devices for the tests of several replicas; before TensorFlow begins.
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
+                                           [tf.config.LogicalDeviceConfiguration()] * 2)
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
 

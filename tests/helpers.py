@@ -1,5 +1,6 @@
 """Small data on disk, and what is asked of data sets and of errors."""
 
+import functools
 import gzip
 import itertools
 import json
@@ -12,8 +13,15 @@ from PIL import Image
 from tfgen.data import load
 from tfgen.data.readers.arrays import IDX_NAMES
 from tfgen.errors import UserError
+from tfgen.runs.strategies import mirrored
 
 RNG = np.random.default_rng(0)
+
+
+@functools.cache
+def two_replicas():
+    """A strategy of the two logical devices of the tests, see conftest.py."""
+    return mirrored(2)
 
 
 def pixels(*shape):

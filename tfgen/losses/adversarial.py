@@ -9,6 +9,7 @@ well be real as generated (None: scores have no such value, only differences of 
 
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -193,6 +194,7 @@ def pull_away(codes):
     PT = 1 / (B (B - 1)) sum_{i != j} (s_i . s_j / (|s_i| |s_j|))^2; for the mean of squares of unit rows this is
     (sum_ij cos^2 - B) / (B (B - 1)).
     """
+    codes = replicas.gathered(codes)
     units = codes / ops.sqrt(ops.maximum(ops.sum(ops.square(codes), axis=1, keepdims=True), 1e-12))
     rows = ops.cast(ops.shape(codes)[0], "float32")
     return (ops.sum(ops.square(ops.matmul(units, ops.transpose(units)))) - rows) / (rows * ops.maximum(rows - 1.0, 1.0))

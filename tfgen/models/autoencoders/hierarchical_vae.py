@@ -157,7 +157,7 @@ class HierarchicalVAE(GenerativeModel):
         parameters, layers = self.infer(self.features(x, training), noises, training)
         kls = [ops.mean(sum_pixels(gaussian_kl(*posterior, *prior))) for _, posterior, prior in layers]
         reconstruction, kl = -ops.mean(self.likelihood.log_prob(parameters, x)), sum(kls)
-        floored = sum(ops.maximum(each, self.free_bits) for each in kls) if self.free_bits else kl
+        floored = sum(ops.maximum(each, self.free_bits) for each in replicas.mean(kls)) if self.free_bits else kl
         weight = schedules.value(self.kl_weight, self.optimizer.iterations if self.compiled else 0)
         return {"loss": reconstruction + weight * floored, "reconstruction": reconstruction, "kl": kl,
                 "elbo": -(reconstruction + kl), **dict(zip(self.layer_names, kls, strict=True))}

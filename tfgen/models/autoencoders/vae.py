@@ -123,7 +123,9 @@ class VAE(EncoderDecoder, GenerativeModel):
             loss = math.log(k) - ops.mean(ops.logsumexp(ops.reshape(log_weight, (k, -1)), axis=0))
         else:
             step = self.optimizer.iterations if self.compiled else 0
-            floored = ops.sum(ops.maximum(ops.mean(kl, axis=0), self.free_bits)) if self.free_bits else total_kl
+            floored = total_kl
+            if self.free_bits:
+                floored = ops.sum(ops.maximum(replicas.mean(ops.mean(kl, axis=0)), self.free_bits))
             loss = reconstruction + schedules.value(self.kl_weight, step) * floored
         return {"loss": loss, "reconstruction": reconstruction, "kl": total_kl,
                 "elbo": -(reconstruction + total_kl)}

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgen.errors import require
+
 
 def prepare(model):
     """Sets a compiled model to compute what one device would compute on the whole batch.
@@ -10,7 +12,13 @@ def prepare(model):
     Batch normalisation takes its statistics from the whole batch. Optimizers get gradients that are summed already
     (`GenerativeModel.accumulated`), so that norms, and clipping by them, are those of the whole batch; Keras clips before it
     sums.
+
+    Raises:
+        UserError: if `keras.distribution` is in force, which Keras ignores on TensorFlow.
     """
+    require(keras.distribution.distribution() is None,
+            "expected a strategy of tf.distribute, received a keras.distribution, which Keras ignores on TensorFlow (it trains "
+            "on one device): build the model in a strategy's scope, or use `tfgen train --strategy mirrored`")
     several = model.distribute_strategy.num_replicas_in_sync > 1
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
