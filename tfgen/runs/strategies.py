@@ -1,6 +1,7 @@
 """Where a run trains: on one device, on several of one machine, or on those of several machines (`tf.distribute`)."""
 
 import contextlib
+import functools
 import json
 import os
 
@@ -14,8 +15,7 @@ NAMES = ("mirrored", "multiworker")
 JOBS = ("chief", "worker")
 EXAMPLE = '{"cluster": {"worker": ["HOST1:2222", "HOST2:2222"]}, "task": {"type": "worker", "index": 0}}'
 # What TensorFlow raises when a process of a training is gone.
-GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
-        tf.errors.InternalError)
+GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 def strategy_of(name, replicas=None):
@@ -116,14 +116,14 @@ def check(strategy, dataset, model, batch_size):
 
 def agreed(strategy, value):
     """Whether `value` is true in any process; each of them has to ask."""
-    if processes(strategy) == 1:
-        return value
+    return value if processes(strategy) == 1 else bool(votes(strategy)(tf.constant(float(value))) > 0)
 
-    @tf.function
-    def votes(vote):
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(vote,)), axis=None)
 
-    return bool(votes(tf.constant(float(value))) > 0)
+@functools.cache
+def votes(strategy):
+    """The graph that sums a number over the replicas of a strategy."""
+    return tf.function(lambda vote: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(vote,)),
+                                                    axis=None))
 
 
 class Together(keras.callbacks.Callback):
@@ -135,12 +135,19 @@ class Together(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def survivors(strategy, out):
-    """Context manager of a training: if another process of it is gone, raises a `Failure` that says how to go on."""
+    """Context manager of a training in several processes: says how to go on if another one is gone, or after Ctrl-C.
+
+    Raises:
+        Failure: if another process is gone.
+    """
+    if processes(strategy) == 1:
+        yield
+        return
+    advice = (f"start all processes again with `tfgen train --resume {out} --strategy multiworker`, they go on at the last "
+              "checkpoint")
     try:
         yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped: {advice}") from None
     except GONE as error:
-        if processes(strategy) == 1:
-            raise
-        raise Failure(f"another process of the training is gone ({' '.join(str(error).split())[:120]}): start all of them "
-                      f"again with `tfgen train --resume {out} --strategy multiworker`, they go on at the last "
-                      "checkpoint") from None
+        raise Failure(f"another process of the training is gone ({type(error).__name__}): {advice}") from error

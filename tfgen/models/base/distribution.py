@@ -17,15 +17,17 @@ def prepare(model):
         UserError: if `keras.distribution` is in force, which Keras ignores on TensorFlow.
     """
     require(keras.distribution.distribution() is None,
-            "expected a strategy of tf.distribute, received a keras.distribution, which Keras ignores on TensorFlow (it trains "
-            "on one device): build the model in a strategy's scope, or use `tfgen train --strategy mirrored`")
+            "expected a strategy of tf.distribute, received a keras.distribution, which Keras ignores on TensorFlow (it "
+            "trains on one device): build the model in a strategy's scope, or use `tfgen train --strategy mirrored`")
     several = model.distribute_strategy.num_replicas_in_sync > 1
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = several
     for name in ("optimizer", "critic_optimizer"):
         if several and hasattr(model, name):
-            getattr(model, name)._all_reduce_sum_gradients = list
+            optimizer = getattr(model, name)
+            # That within one that scales losses.
+            getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = list
 
 
 def run(model, step, data):
