@@ -191,7 +191,8 @@ class MaxGradientPenalty(Interpolating):
         super().__init__(weight, seed)
 
     def __call__(self, critic, real, fake):
-        return self.weight * ops.max(_flat_squared_norm(input_gradient(critic, self.between(real, fake))))
+        norms = _flat_squared_norm(input_gradient(critic, self.between(real, fake)))
+        return self.weight * ops.max(replicas.gathered(norms))
 
 
 @serializable

@@ -257,9 +257,10 @@ def follow(out, settings, recipe, dataset, model, step):
     checkpoint = callbacks.Checkpoint(out, steps=regime.checkpoint_steps, writes=False, within=step % dataset.steps(
         settings["batch_size"] * model.batches_per_step) > 0)
     with strategies.survivors(strategy, out):
-        fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
-            order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"],
-            callbacks=[callbacks.StopOnNaN(), strategies.Together(), checkpoint])
+        if not strategies.agreed(strategy, False):
+            fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
+                order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"],
+                callbacks=[callbacks.StopOnNaN(), strategies.Together(), checkpoint])
         strategies.agreed(strategy, False)  # Until the chief has finished, too.
     return model
 
@@ -295,7 +296,7 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     watching += [checkpoint, stopper] if alone else [strategies.Together(), checkpoint]
     try:
         with stopper, strategies.survivors(strategy, out):
-            if not patience.over:
+            if not strategies.agreed(strategy, patience.over):
                 fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
                     order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
                     verbose=verbose)

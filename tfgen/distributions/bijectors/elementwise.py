@@ -84,20 +84,22 @@ class ActNorm(Bijector):
         super().__init__(**kwargs)
 
     def build(self, input_shape):
-        # Replicas assign the average of what they find in their parts of the first batch.
-        shape, about = (input_shape[-1],), {"aggregation": "mean"}
-        self.log_scale = self.add_weight(shape, "zeros", name="log_scale", **about)
-        self.bias = self.add_weight(shape, "zeros", name="bias", **about)
-        self.initialised = self.add_weight((), "zeros", name="initialised", trainable=False, **about)
+        shape = (input_shape[-1],)
+        self.log_scale = self.add_weight(shape, "zeros", name="log_scale")
+        self.bias = self.add_weight(shape, "zeros", name="bias")
+        self.initialised = self.add_weight((), "zeros", name="initialised", trainable=False)
 
     def initialise(self, x):
         """Sets the weights by the batch x, unless one has."""
+        axes = tuple(range(len(x.shape) - 1))
+        # Replicas must not meet within the condition.
+        found = replicas.moments(x, axes) if replicas.current() else None
+
         def measured():
-            mean, variance = tf.nn.moments(x, axes=tuple(range(len(x.shape) - 1)))
+            mean, variance = found or tf.nn.moments(x, axes)
             log_scale = -tf.math.log(tf.sqrt(variance) + 1e-6)
             return log_scale, -mean * tf.exp(log_scale)
 
-        # Assigned outside of the condition, which then may run on replicas.
         log_scale, bias = tf.cond(tf.convert_to_tensor(self.initialised) > 0, lambda: (
             tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.bias)), measured)
         self.log_scale.assign(tf.stop_gradient(log_scale))
@@ -135,9 +137,9 @@ class BatchNorm(Bijector):
         self.affine = affine
 
     def build(self, input_shape):
-        shape, about = (input_shape[-1],), {"trainable": False, "aggregation": "mean"}
-        self.mean = self.add_weight(shape, "zeros", name="mean", **about)
-        self.variance = self.add_weight(shape, "ones", name="variance", **about)
+        shape = (input_shape[-1],)
+        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
         self.log_gamma = self.add_weight(shape, "zeros", name="log_gamma") if self.affine else None
         self.beta = self.add_weight(shape, "zeros", name="beta") if self.affine else None
 

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.errors import require
 from tfgen.losses.differential import Value
 from tfgen.models.base.generative import GenerativeModel
@@ -12,8 +13,8 @@ from tfgen.serialization import serializable
 
 
 def psnr_db(mse):
-    """Peak signal-to-noise ratio in dB of values in [0, 1]: -10 log10(mse)."""
-    return -10.0 / math.log(10.0) * ops.log(ops.maximum(mse, 1e-12))
+    """Peak signal-to-noise ratio in dB of a batch of values in [0, 1]: -10 log10(mse)."""
+    return -10.0 / math.log(10.0) * ops.log(ops.maximum(replicas.mean(mse), 1e-12))
 
 
 @serializable
