@@ -317,7 +317,7 @@ def test_loss_falls_and_a_seed_repeats_the_run(case):
         np.testing.assert_allclose(values, runs[1][key], rtol=1e-4 if case.name in ADVERSARIAL else 0, atol=1e-6)
 
 
-# Weights with no gradient but rounding errors, such as biases before a normalisation, of which Adam makes whole steps of 0.01.
+# Weights without a gradient but for rounding, such as biases before a normalisation: Adam makes whole steps, of 0.01, of it.
 SENSITIVE = {"biggan": 5e-3, "cyclegan": 1e-3, "maf": 5e-3, "pix2pix": 1e-3, "realnvp": 5e-3, "sagan": 5e-3, "vqgan": 1e-3}
 
 

@@ -23,9 +23,9 @@ from tfgen.runs.training import state
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def train(out, epochs=2, strategy=None, recipe="vae", **about):
-    return runs.train(recipe, data.load("digits"), out, epochs, tiny_values(recipe), batch_size=256, verbose=0,
-                      steps_per_execution=4, strategy=strategy, **about)
+def train(out, epochs=2, strategy=None, recipe="vae", values=None, **about):
+    return runs.train(recipe, data.load("digits"), out, epochs, tiny_values(recipe) | (values or {}), batch_size=256,
+                      verbose=0, steps_per_execution=4, strategy=strategy, **about)
 
 
 @pytest.mark.parametrize("name, replicas, config, words", [
@@ -66,11 +66,12 @@ def test_two_replicas_train_and_validate_as_one_device_and_resume_exactly(tmp_pa
         capsys.readouterr().err)
 
 
-def test_clipping_and_parts_are_of_the_whole_batch(tmp_path):
+def test_stages_clipping_and_parts_are_of_the_whole_batch(tmp_path):
     """Keras clips before it sums over replicas: a norm of parts is larger than that of their sum."""
     regime = runs.regime.Regime(clip_norm=1e-3, accumulate=2)
-    made = [train(tmp_path / str(index), 1, strategy, recipe="autoencoder", regime=regime)
-            for index, strategy in enumerate((None, two_replicas()))]
+    made = [train(tmp_path / name, 2, strategy, "vqvae", {"total_steps": 4}, regime=regime)
+            for name, strategy in (("one", None), ("two", two_replicas()))]
+    assert {row["stage"] for row in runs.read_history(tmp_path / "two")} == {0.0, 1.0}
     for ours, theirs in zip(*(model.weights for model in made), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
 
