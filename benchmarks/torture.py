@@ -1,9 +1,10 @@
 """Runs that are killed again and again, against runs that are not: they must end equal to the bit.
 
 `python -m benchmarks.torture` trains a tiny model of every recipe without a break, then anew, killed with SIGKILL at three
-random points (seeded) and resumed after each, and compares weights, both optimizers, states of random generators,
-`history.csv`, `metrics.json` and all pictures. It writes results/torture.json. `--recipes vae,progan` does a part, without
-a record.
+random points (seeded) and resumed after each, and compares weights, both optimizers, states of random generators, the best
+and the finished model, `history.csv`, `metrics.json` and all pictures. Where a training has ended before it could be killed,
+another one is killed at other points, until three kills have met it. It writes results/torture.json. `--recipes vae,progan`
+does a part, without a record.
 
 Each training is a process of its own, forked from one that has imported TensorFlow and not yet used it.
 """
@@ -13,6 +14,7 @@ import io
 import os
 import pathlib
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -32,6 +34,8 @@ from tfgen.runs import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
 EPOCHS, BATCH_SIZE, KILLS = 3, 256, 3
+# Trainings that are killed, until so many kills have met one.
+ROUNDS = 5
 # Training steps between checkpoints, so that kills fall between, before and after them.
 BETWEEN = 2
 
@@ -131,16 +135,25 @@ def arrays(path):
     with zipfile.ZipFile(path) as archive:
         with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
             file.visititems(lambda name, one: found.update({name: one[()]}) if isinstance(one, h5py.Dataset) else None)
-        with np.load(io.BytesIO(archive.read(checkpoints.VARIABLES))) as more:
-            found |= {f"{checkpoints.VARIABLES}/{name}": more[name] for name in more.files}
+        # A finished model has none.
+        if checkpoints.VARIABLES in archive.namelist():
+            with np.load(io.BytesIO(archive.read(checkpoints.VARIABLES))) as more:
+                found |= {f"{checkpoints.VARIABLES}/{name}": more[name] for name in more.files}
     return found
+
+
+def models(out):
+    """Paths of the last checkpoint, the best one and the finished model of a run."""
+    return checkpoints.newest(out)[0], out / "checkpoints" / checkpoints.BEST, out / "model.keras"
 
 
 def differences(one, other):
     """Names of what differs between two finished runs."""
-    found, (first, second) = [], (arrays(checkpoints.newest(out)[0]) for out in (one, other))
-    found += [name for name in sorted({*first, *second})
-              if name not in first or name not in second or not np.array_equal(first[name], second[name])]
+    found = []
+    for paths in zip(models(one), models(other), strict=True):
+        first, second = map(arrays, paths)
+        found += [name for name in sorted({*first, *second})
+                  if name not in first or name not in second or not np.array_equal(first[name], second[name])]
     names = [{str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.suffix != ".keras"}
              for out in (one, other)]
     found += sorted(names[0] ^ names[1])
@@ -149,16 +162,22 @@ def differences(one, other):
 
 
 def torture(name, kills=KILLS, seed=0):
-    """{"recipe", "kills", "steps": at which it was killed, "different": names} of a recipe."""
+    """{"recipe", "kills": that met a training, "steps": made before each attempt, "different": names} of a recipe."""
     draw = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory() as folder:
         one, other = pathlib.Path(folder) / "whole", pathlib.Path(folder) / "killed"
         whole(name, one)
         total = checkpoints.newest(one)[1]
-        at = [draw.randint(1, max(1, total // 2)) for _ in range(kills)]
-        done = sum(killed(name, other, steps, draw.uniform(0.0, 0.2)) for steps in at)
-        whole(name, other)
-        return {"recipe": name, "kills": done, "steps": at, "different": differences(one, other)}
+        done, at, different = 0, [], set()
+        for _ in range(ROUNDS):
+            shutil.rmtree(other, ignore_errors=True)
+            steps = [draw.randint(1, max(1, total // 2)) for _ in range(kills)]
+            met = sum(killed(name, other, count, draw.uniform(0.0, 0.2)) for count in steps)
+            whole(name, other)
+            done, at, different = done + met, at + steps, different | set(differences(one, other))
+            if met == kills:
+                break
+        return {"recipe": name, "kills": done, "steps": at, "different": sorted(different)}
 
 
 def main():

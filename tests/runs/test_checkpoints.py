@@ -1,5 +1,7 @@
 """Exact resume: what a checkpoint holds, which one is taken, and what refuses to go on."""
 
+import io
+import os
 import shutil
 import zipfile
 
@@ -12,7 +14,7 @@ from helpers import one_line
 from tfgen import data, layers, recipes, runs
 from tfgen.errors import UserError
 from tfgen.runs import checkpoints
-from tfgen.runs.training import state
+from tfgen.runs.checkpoints import state
 
 EVERY_SECOND = runs.regime.Regime(checkpoint_steps=2)
 
@@ -46,13 +48,18 @@ def stop_at(monkeypatch):
 
 def train(digits, out, recipe="vae", values=None, **about):
     return runs.train(recipe, digits, out, 3, tiny_values(recipe) | (values or {}), batch_size=256, verbose=0,
-                      steps_per_execution=1, picture_every=2, **about)
+                      **{"steps_per_execution": 1, "picture_every": 2} | about)
 
 
 def shown(out):
     """{name: bytes} of the files of a run that are no models."""
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*")
             if path.is_file() and path.suffix != ".keras" and path.name != "run.json"}
+
+
+def assert_equal_states(one, other):
+    for ours, theirs in zip(state(one), state(other), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
 
 
 @pytest.mark.parametrize("recipe, values", [("denoising", {}), ("wgan_gp", {}), ("sngan", {"augmentation": "ada"})])
@@ -69,14 +76,14 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(digits, tmp_path, stop_a
         with pytest.raises(Killed):
             go()
     resumed = runs.resume(tmp_path / "killed", verbose=0)
-    for one, other in zip(state(whole), state(resumed), strict=True):
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=one.path)
+    assert_equal_states(whole, resumed)
     assert shown(tmp_path / "whole") == shown(tmp_path / "killed")
 
 
 def test_generators_of_parts_that_are_no_layers():
     model = recipes.find("wgan_gp").model(data.load("digits").spec, **tiny_values("wgan_gp"))
-    assert [state is model.penalties[0].seed_generator.state for state in checkpoints.generators(model)].count(True) == 1
+    assert checkpoints.generators(model)["penalties/0/seed_generator"] is model.penalties[0].seed_generator.state
+    assert len(checkpoints.generators(model)) == 2
     assert not checkpoints.generators(layers.MinibatchStdDev())
 
 
@@ -146,6 +153,8 @@ def test_what_has_changed_is_said_and_refused(run, capsys):
 
     edit(seed=5, hyperparameters=settings["hyperparameters"] | {"learning_rate": 0.5})
     one_line(["checkpoint was trained with, found learning_rate 0.001 -> 0.5, seed 0 -> 5,", "--force"], runs.resume, run)
+    edit(regime=settings["regime"] | {"clip_norm": 1.0, "keep_checkpoints": 5})
+    one_line(["found clip_norm None -> 1.0, with"], runs.resume, run)
     edit(recipe="vae")
     one_line(["recipe autoencoder -> vae"], runs.resume, run)
     edit()
@@ -156,17 +165,105 @@ def test_what_has_changed_is_said_and_refused(run, capsys):
         assert "-> 9.9" in capsys.readouterr().err
 
 
+def renamed(path, to, names):
+    """A copy of a checkpoint, its variables renamed by a function of (name, place)."""
+    with zipfile.ZipFile(path) as had, zipfile.ZipFile(to, "w") as has, np.load(
+            io.BytesIO(had.read(checkpoints.VARIABLES))) as arrays:
+        made = io.BytesIO()
+        np.savez(made, **{names(name, place): arrays[name] for place, name in enumerate(arrays.files)})
+        for name in had.namelist():
+            has.writestr(name, made.getvalue() if name == checkpoints.VARIABLES else had.read(name))
+    return to
+
+
 def test_a_checkpoint_of_other_variables_is_refused(run):
+    path = checkpoints.newest(run)[0]
     model = recipes.find("denoising").model(data.load("digits").spec, **tiny_values("denoising"))
-    with pytest.raises(UserError, match="expected a checkpoint with .* variables besides the weights, .* has"):
-        checkpoints.restore(model, checkpoints.newest(run)[0])
+    with pytest.raises(UserError, match=r"expected a checkpoint with .* variables besides the weights, .* has .*, or others "
+                                        r"\(0-loss/total for 0-gaussian_corruption\)"):
+        checkpoints.restore(model, path)
+    # Of equal number and shapes.
+    model = runs.load_model(path)
+    other = renamed(path, run / "other.keras", lambda name, _: name.replace("mse", "mae"))
+    with pytest.raises(UserError, match=r"others \(\d+-mae/total for \d+-mse/total\)"):
+        checkpoints.restore(model, other)
 
 
-def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, tmp_path, stop_at):
+def test_a_checkpoint_without_names_is_read_by_the_order_of_its_variables(run):
+    path = checkpoints.newest(run)[0]
+    model, fresh = (runs.load_model(path) for _ in range(2))
+    checkpoints.restore(model, path)
+    checkpoints.restore(fresh, renamed(path, run / "other.keras", lambda _, place: f"arr_{place}"))
+    assert_equal_states(model, fresh)
+    assert any(variable.numpy().any() for variable in checkpoints.unsaved(fresh).values())
+
+
+def test_killed_between_the_last_checkpoint_and_the_end(digits, tmp_path, run_of_three, monkeypatch):
+    """The pictures of the last epoch, which no number of epochs between pictures divides, and what measures follow."""
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.callbacks.StopOnInterrupt, "on_epoch_end", lambda self, epoch, logs=None: killed_at(2, epoch))
+        with pytest.raises(Killed):
+            train(digits, tmp_path / "run", "autoencoder")
+    assert checkpoints.newest(tmp_path / "run")[1] == 15 and not (tmp_path / "run/reconstructions/epoch-0003.png").exists()
+    runs.resume(tmp_path / "run", verbose=0)
+    assert shown(tmp_path / "run") == shown(run_of_three)
+
+
+def killed_at(epoch, now):
+    if now == epoch:
+        raise Killed
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_while_the_best_epoch_is_saved(digits, tmp_path, monkeypatch, after):
+    """Before or after its checkpoint has its name: the best one is of the best epoch, the second, at the end."""
+    replace = os.replace
+
+    def die(old, new):
+        dies = "step-000000010" in str(new)
+        if not dies or after:
+            replace(old, new)
+        if dies:
+            raise Killed
+
+    monkeypatch.setattr(runs.callbacks.StopOnNaN, "on_epoch_end",
+                        lambda self, epoch, logs=None: logs.update(val_mse=(3.0, 1.0, 2.0)[epoch]))
+    best = runs.regime.Regime(keep="best")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        with pytest.raises(Killed):
+            train(digits, tmp_path / "run", "autoencoder", regime=best)
+    assert checkpoints.newest(tmp_path / "run")[1] == (10 if after else 5)
+    resumed = runs.resume(tmp_path / "run", verbose=0)
+    second = runs.load_model(tmp_path / "run" / "checkpoints" / checkpoints.BEST)
+    assert int(resumed.optimizer.iterations) == int(second.optimizer.iterations) == 10
+    for ours, theirs in zip(resumed.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_training_that_goes_on_leaves_no_older_model(run):
+    """Of an ended or interrupted training, which would be taken for the run's although its checkpoints are newer."""
+    (run / "model.keras").write_bytes(b"old")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.callbacks.StopOnInterrupt, "on_epoch_end", lambda self, epoch, logs=None: killed_at(3, epoch))
+        with pytest.raises(Killed):
+            runs.resume(run, epochs=5, verbose=0)
+    assert int(runs.open_run(run)[0].optimizer.iterations) == 20
+
+
+def test_values_that_come_later_have_a_column(tmp_path):
+    history = runs.callbacks.History(tmp_path, draw_every=9)
+    history.on_epoch_end(0, {"loss": 1.5})
+    history.on_epoch_end(1, {"loss": 0.1, "val_frechet_distance": 3.0})
+    assert [list(row.values()) for row in runs.read_history(tmp_path)][1] == [2, 0.1, 3.0]
+
+
+@pytest.mark.parametrize("at_once, saved", [(1, 9), (5, 5)])
+def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, tmp_path, stop_at, at_once, saved):
     """Killed there, the epoch has no row in the history yet, and must be made again from where it was."""
     stop_at(10)
     with pytest.raises(Killed):
-        train(digits, tmp_path / "run", "autoencoder", regime=EVERY_SECOND)
-    assert checkpoints.newest(tmp_path / "run")[1] == 9 and len(runs.read_history(tmp_path / "run")) == 1
+        train(digits, tmp_path / "run", "autoencoder", regime=EVERY_SECOND, steps_per_execution=at_once)
+    assert checkpoints.newest(tmp_path / "run")[1] == saved and len(runs.read_history(tmp_path / "run")) == 1
     runs.resume(tmp_path / "run", verbose=0)
     assert [row["epoch"] for row in runs.read_history(tmp_path / "run")] == [1, 2, 3]

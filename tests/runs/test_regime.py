@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import tiny, tiny_values
+from cases import optimizers, tiny, tiny_values
 from helpers import one_line
 
 from tfgen import data, recipes, runs
-from tfgen.runs.regime import Regime, best_of, networks_of
+from tfgen.runs.regime import Regime, best_of, end_of, networks_of
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,26 @@ def test_patience_stops_and_the_best_is_kept(digits, tmp_path, worse_after_two, 
     for ours, theirs, saved in zip(model.weights, best.weights, runs.load_model(out / "model.keras").weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         np.testing.assert_array_equal(ours, saved)
-    assert int(best.optimizer.iterations) == 2 * digits.steps(512)
+    # The whole training of that epoch, not its weights alone.
+    assert int(best.optimizer.iterations) == int(model.optimizer.iterations) == 2 * digits.steps(512)
+    runs.checkpoints.restore(best, out / "checkpoints" / "best.keras")
+    for ours, theirs in zip(optimizers(model), optimizers(best), strict=True):
+        for one, other in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(one, other)
     # It has ended, and is not trained further.
     resumed = runs.resume(out, verbose=0)
     assert len(runs.read_history(out)) == 4
     np.testing.assert_array_equal(resumed.weights[0], model.weights[0])
+    # What is damaged, or not of that epoch, is not taken for the best.
+    content = bytearray((out / "checkpoints" / "best.keras").read_bytes())
+    content[len(content) // 3] ^= 4
+    for harm in (bytes(content), runs.checkpoints.newest(out)[0].read_bytes(), None):
+        (out / "checkpoints" / "best.keras").unlink()
+        if harm:
+            (out / "checkpoints" / "best.keras").write_bytes(harm)
+        last = runs.resume(out, verbose=0)
+        assert "best.keras is damaged or not of epoch 2" in capsys.readouterr().err
+        assert int(last.optimizer.iterations) == 4 * digits.steps(512)
 
 
 def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse_after_two, monkeypatch):
@@ -67,6 +82,8 @@ def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse
             train(digits, tmp_path / "run", epochs=9, steps_per_execution=1, regime=Regime(checkpoint_steps=1, patience=2))
     runs.resume(tmp_path / "run", verbose=0)
     assert [row["epoch"] for row in runs.read_history(tmp_path / "run")] == [1, 2, 3, 4]
+    # That was the end, at which the last epoch is drawn.
+    assert [path.name for path in (tmp_path / "run" / "reconstructions").iterdir()] == ["epoch-0004.png"]
 
 
 def test_gradients_are_scaled_down_to_the_norm():
@@ -191,6 +208,47 @@ def test_a_schedule_is_resumed_and_stretched(digits, tmp_path):
     # One step before the end, after 1 step of warm-up.
     steps = 4 * digits.steps(512)
     assert float(found.optimizer._learning_rate(steps - 1)) == pytest.approx(1e-3 / (steps - 1), rel=1e-4)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(step):
+    """Something in place of `Checkpoint.on_train_batch_end` that ends a training after a step, without a checkpoint."""
+    def end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) >= step:
+            raise Killed
+    return end
+
+
+def test_killed_while_it_is_stretched_a_schedule_is_stretched_nevertheless(digits, tmp_path, monkeypatch):
+    out, steps = tmp_path / "run", digits.steps(512)
+    train(digits, out, epochs=2, regime=Regime(schedule="linear"))
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.callbacks.Checkpoint, "on_train_batch_end", killed_at(2 * steps + 1))
+        with pytest.raises(Killed):
+            runs.resume(out, epochs=4, verbose=0, extend=True)
+    assert end_of(runs.load_model(runs.checkpoints.newest(out)[0])) == 2 * steps
+    assert end_of(runs.resume(out, verbose=0)) == 4 * steps
+    # A run that ends before its schedule keeps that, and may later go on to its end.
+    assert end_of(runs.resume(out, epochs=3, verbose=0)) == end_of(runs.resume(out, epochs=4, verbose=0)) == 4 * steps
+
+
+def test_killed_before_its_first_checkpoint_a_run_begins_where_it_did(digits, tmp_path, monkeypatch):
+    """From its seed, which may be larger than those of Keras, and with the weights of another run."""
+    train(digits, tmp_path / "first", epochs=1)
+    monkeypatch.chdir(tmp_path)
+    again = {"epochs": 1, "seed": 2**40 + 5, "start": "first", "steps_per_execution": 1}
+    whole = train(digits, tmp_path / "whole", **again)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.callbacks.Checkpoint, "on_train_batch_end", killed_at(1))
+        with pytest.raises(Killed):
+            train(digits, tmp_path / "killed", **again)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for ours, theirs in zip(runs.resume(tmp_path / "killed", verbose=0).weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):

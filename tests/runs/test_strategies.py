@@ -18,7 +18,7 @@ from helpers import one_line, two_replicas
 
 from tfgen import data, runs
 from tfgen.runs import strategies
-from tfgen.runs.training import state
+from tfgen.runs.checkpoints import state
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -79,7 +79,9 @@ class History(keras.callbacks.Callback):
 
     def write(self):
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), restval="", extrasaction="ignore", lineterminator="\n")
+        # What is measured in some epochs only has a column, too.
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         files.write_text(self.folder / "history.csv", text.getvalue())
@@ -88,11 +90,6 @@ class History(keras.callbacks.Callback):
         names = [key for key in self.rows[0] if key != "epoch"]
         self.attempt("curves.png", plots.curves, self.folder / "curves.png",
                      {key: [float(row.get(key, math.nan)) for row in self.rows] for key in names})
-
-
-def ends_epoch(callback, batch):
-    """Whether a batch is the last of its epoch, whose end is still to come: only then its row of the history is written."""
-    return batch + 1 == callback.params["steps"]
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -124,8 +121,10 @@ class Checkpoint(keras.callbacks.Callback):
         read = checkpoints.states(self.model)
         if self.writes:
             path = checkpoints.write(self.folder, self.model, {
-                "run": self.about, "callbacks": {name: one.kept() for name, one in self.keepers.items()}}, read)
-            checkpoints.keep(self.folder, path, self.keep, best)
+                "run": self.about, "callbacks": {name: one.kept() for name, one in self.keepers.items()}}, best, read)
+            checkpoints.keep(self.folder, path, self.keep)
+            # Of an earlier end of the training, which now goes on: the checkpoint is the model of the run.
+            (self.folder.parent / "model.keras").unlink(missing_ok=True)
         self.saved = int(self.model.optimizer.iterations.numpy()), time.monotonic()
 
     def on_train_begin(self, logs=None):
@@ -137,10 +136,17 @@ class Checkpoint(keras.callbacks.Callback):
         for variable, value in zip(self.model.metrics_variables if self.sums else (), self.sums, strict=True):
             variable.assign(value)
         self.within, self.sums = False, []
+        self.last = int(self.model.optimizer.iterations.numpy()) + self.params["steps"]
+
+    @property
+    def at_end(self):
+        """Whether the epoch's last step is made and its end is still to come: only then its row of the history is written.
+        (Which number Keras gives to several steps of one execution depends on its version.)"""
+        return int(self.model.optimizer.iterations.numpy()) >= self.last
 
     def on_train_batch_end(self, batch, logs=None):
         step, then = self.saved
-        if ends_epoch(self, batch):
+        if self.at_end:
             return
         if (self.steps and int(self.model.optimizer.iterations.numpy()) - step >= self.steps) or (
                 self.minutes and time.monotonic() - then >= 60 * self.minutes):
@@ -182,7 +188,7 @@ class StopOnInterrupt(keras.callbacks.Callback):
         self.interrupted = True
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.interrupted and not ends_epoch(self, batch):
+        if self.interrupted and not self.checkpoint.at_end:
             self.checkpoint.save()
             raise Interrupted
 

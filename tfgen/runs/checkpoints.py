@@ -4,11 +4,13 @@
 variables that such files leave out (states of random generators, sums of metrics within an epoch), and what determines the
 training and what callbacks know, as JSON.
 SHA is the beginning of the file's SHA-256, so that a truncated or changed file is told from a good one.
+`checkpoints/best.keras` is a copy of that of the best epoch.
 """
 
 import io
 import json
 import pathlib
+import re
 import shutil
 import zipfile
 
@@ -23,28 +25,46 @@ DIGITS = 16  # of the checksum, hexadecimal
 BEST = "best.keras"
 
 
-def generators(part, seen=None):
-    """States of the random generators in a model's parts that are no layers, such as penalties and likelihoods."""
+def generators(part, path="", seen=None):
+    """{path of attributes: state} of the random generators in a model's parts that are no layers, such as penalties and
+    likelihoods."""
     seen = set() if seen is None else seen
-    found = []
-    for value in vars(part).values():
-        for one in value if isinstance(value, (list, tuple)) else value.values() if isinstance(value, dict) else [value]:
+    found = {}
+    # Lists in which Keras has the same ones come last.
+    for name, value in sorted(vars(part).items(), key=lambda pair: pair[0].startswith("_")):
+        several = enumerate(value) if isinstance(value, (list, tuple)) else value.items() if isinstance(value, dict) else (
+            [("", value)])
+        for key, one in several:
             if id(one) in seen:
                 continue
             seen.add(id(one))
+            place = "/".join(filter(None, (path, name, str(key))))
             if isinstance(one, keras.random.SeedGenerator):
-                found.append(one.state)
+                found[place] = one.state
             elif type(one).__module__.startswith("tfgen.") and hasattr(one, "__dict__"):
-                found += generators(one, seen)
+                found |= generators(one, place, seen)
     return found
 
 
 def unsaved(model):
-    """Variables of a training that a `.keras` file leaves out, in an order that the model's config determines."""
-    found = {id(variable): variable for variable in (*model.variables, *model.metrics_variables, *generators(model))}
+    """{name: variable} of the variables of a training that a `.keras` file leaves out, in an order that the model's config
+    determines. The name is the place in that order and the owner: a metric, a layer or a path of attributes."""
+    parts = generators(model)
+    owners = {id(variable): path for path, variable in parts.items()}
+    owners |= {id(variable): variable.path for variable in model.metrics_variables}
+    for layer in model._flatten_layers(include_self=False):
+        # Numbers that Keras gives to layers count those of a process.
+        owners |= {id(generator.state): re.sub(r"_\d+$", "", layer.name) for generator in layer._seed_generators}
+    found = {id(variable): variable for variable in (*model.variables, *model.metrics_variables, *parts.values())}
     for variable in model.weights:
         found.pop(id(variable), None)
-    return list(found.values())
+    return {f"{place}-{owners.get(key, 'variable')}": found[key] for place, key in enumerate(found)}
+
+
+def state(model):
+    """All variables of a training: weights, those of the optimizers, and those that a `.keras` file leaves out."""
+    players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
+    return [*model.weights, *(v for optimizer in players for v in optimizer.variables), *unsaved(model).values()]
 
 
 def digest(path):
@@ -53,23 +73,25 @@ def digest(path):
 
 
 def states(model):
-    """Values of `unsaved`; all processes of a training have to read them together."""
-    return list(map(keras.ops.convert_to_numpy, unsaved(model)))
+    """{name: array} of the values of `unsaved`; all processes of a training have to read them together."""
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in unsaved(model).items()}
 
 
-def write(folder, model, more=None, read=None):
+def write(folder, model, more=None, best=False, read=None):
     """Writes a checkpoint of a model, aside at first; returns its path.
 
     Args:
         folder: pathlib.Path of the checkpoints.
-        read: `states` of the model, if they are read already.
         more: a dict of JSON types to keep with it.
+        best: whether to write it as the best one, too. That comes first: of a training killed in between, the epoch is made
+            again, to the same end.
+        read: `states` of the model, if they are read already.
 
     Raises:
         DiskFull: if the disk is full; earlier checkpoints stay.
     """
     arrays = io.BytesIO()
-    np.savez(arrays, *(states(model) if read is None else read))
+    np.savez(arrays, **(states(model) if read is None else read))
     plain = path = folder / f"step-{int(model.optimizer.iterations.numpy()):09d}.keras"
 
     def named(aside):
@@ -82,6 +104,9 @@ def write(folder, model, more=None, read=None):
         with zipfile.ZipFile(aside, "a") as archive:
             archive.writestr(VARIABLES, arrays.getvalue())
             archive.writestr(MORE, json.dumps(more or {}))
+        if best:
+            with files.written_aside(folder / BEST) as copy:
+                shutil.copyfile(aside, copy)
     return path
 
 
@@ -97,7 +122,7 @@ def intact(path):
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError):
         return False
 
 
@@ -115,14 +140,11 @@ def newest(folder):
     return None, 0
 
 
-def keep(folder, newest, count, best=False):
-    """Removes all but `newest` and the `count` - 1 before it; with `best`, keeps a copy of `newest` as the best.
+def keep(folder, newest, count):
+    """Removes all but `newest` and the `count` - 1 before it; the best one stays.
 
     Others of its step or later ones are damaged, or of a continuation that this one replaces.
     """
-    if best:
-        with files.written_aside(folder / BEST) as aside:
-            shutil.copyfile(newest, aside)
     others = sorted((path for path in folder.glob("step-*.keras") if path != newest), key=step_of)
     older = [path for path in others if step_of(path) < step_of(newest)]
     for path in [*older[:max(0, len(older) + 1 - count)], *others[len(older):]]:
@@ -139,16 +161,20 @@ def restore(model, path):
     """Sets the variables that a `.keras` file leaves out to those of a checkpoint, if it has them.
 
     Raises:
-        UserError: if the checkpoint is of a model with other variables.
+        UserError: if the checkpoint is of a model with other variables, by their names, number or shapes.
     """
     with zipfile.ZipFile(path) as archive:
         if VARIABLES not in archive.namelist():
             note(f"{path} is of an earlier version, without the states of random generators: noise begins anew")
             return
         with np.load(io.BytesIO(archive.read(VARIABLES))) as arrays:
-            values, variables = [arrays[name] for name in arrays.files], unsaved(model)
-    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+            values, variables = {name: arrays[name] for name in arrays.files}, unsaved(model)
+    # Those of the first version have no names.
+    expected = [f"arr_{place}" if "arr_0" in values else name for place, name in enumerate(variables)]
+    shapes = [tuple(variable.shape) for variable in variables.values()]
+    if list(values) != expected or [value.shape for value in values.values()] != shapes:
+        wrong = [f" ({had} for {name})" for name, had in zip(expected, values) if name != had][:1] or [""]
         raise UserError(f"expected a checkpoint with {len(variables)} variables besides the weights, {path} has "
-                        f"{len(values)}, or of other shapes: it is of another version of tfgen, go on with that one")
-    for variable, value in zip(variables, values, strict=True):
+                        f"{len(values)}, or others{wrong[0]}: it is of another version of tfgen, go on with that one")
+    for variable, value in zip(variables.values(), values.values(), strict=True):
         variable.assign(value)

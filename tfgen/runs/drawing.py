@@ -21,6 +21,9 @@ class Drawings(keras.callbacks.Callback):
         folder: the run folder.
         every: number of epochs between pictures.
         live: the verbs of the model, where others have traced them already; None traces them anew.
+
+    Attributes:
+        last: the last epoch so far, counted from 1, which is drawn at the end whatever `every` is.
     """
 
     def __init__(self, folder, every=1, live=None):
@@ -29,10 +32,10 @@ class Drawings(keras.callbacks.Callback):
         self.every = every
         self.traced = live
         self.attempt = Attempts()
+        self.last = 0
 
     def on_train_begin(self, logs=None):
         self.live = self.traced or Live(self.model)
-        self.last = 0
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:

@@ -26,10 +26,13 @@ def shared(strategy, stream, parts=1):
 
 
 class Part(keras.callbacks.CallbackList):
-    """The callbacks of a training that another `fit` goes on with: its end is not theirs."""
+    """The callbacks of a training that another `fit` goes on with: its end is not theirs, which is `end`."""
 
     def on_train_end(self, logs=None):
         pass
+
+    def end(self):
+        super().on_train_end()
 
 
 def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, order=ORDER, validate=True,
@@ -56,7 +59,8 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
         callbacks, verbose: as in `model.fit`.
 
     Returns:
-        Keras' `History` of the last epochs, or None if `done` is at the end already.
+        Keras' `History` of the last epochs, or None if `done` is at the end already: callbacks then see a training without
+        epochs.
     """
     rows = batch_size * model.batches_per_step
     steps = steps or dataset.steps(rows)
@@ -83,4 +87,10 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
         if model.stop_training:
             break
         done = last * steps
+    if history is None:
+        # Killed between its last epoch and what comes at the end of a training.
+        watching = Part(list(callbacks), model=model, epochs=epochs)
+        watching.on_train_begin()
+    if isinstance(watching, Part):
+        watching.end()
     return history

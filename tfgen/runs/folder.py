@@ -50,12 +50,15 @@ def described(recipe, dataset, hyperparameters):
 
 # Of the settings of a run, those that determine its training.
 DETERMINING = ("recipe", "hyperparameters", "data", "content", "seed", "order", "batch_size")
+OF_REGIME = ("accumulate", "clip_norm", "deterministic", "keep", "patience", "precision", "schedule", "scheduled", "warmup")
 LIBRARIES = ("tfgen", "tensorflow", "keras", "numpy")
 
 
 def determined(settings):
     """The settings that determine a training, and the versions of the libraries, as a checkpoint keeps them."""
-    return {key: settings[key] for key in DETERMINING if key in settings} | {"versions": library_versions()}
+    regime = settings.get("regime", {})
+    return {key: settings[key] for key in DETERMINING if key in settings} | {
+        "regime": {key: regime[key] for key in OF_REGIME if key in regime}, "versions": library_versions()}
 
 
 def changes(kept, settings, dataset):

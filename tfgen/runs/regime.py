@@ -11,7 +11,9 @@ import sys
 import keras
 import tensorflow as tf
 
-from tfgen.errors import UserError, require
+from tfgen.errors import UserError, note, require
+from tfgen.runs import checkpoints
+from tfgen.runs.folder import load_model
 from tfgen.schedules import Shaped
 from tfgen.serialization import computing_in
 
@@ -176,6 +178,15 @@ def rate_of(optimizer):
     return keras.saving.deserialize_keras_object(schedule) if isinstance(schedule, dict) else schedule
 
 
+def end_of(model):
+    """The training step at which the schedules of a `Regime` end in a model, or 0 if it has none."""
+    for name, updates in (("optimizer", 1), ("critic_optimizer", model.batches_per_step)):
+        rate = getattr(getattr(model, name, None), "_learning_rate", None)
+        if isinstance(rate, Shaped):
+            return rate.steps // updates
+    return 0
+
+
 def function_of(text):
     """The function that MODULE:FUNCTION names."""
     module, _, name = text.partition(":")
@@ -203,6 +214,28 @@ def best_of(rows, objective):
         return 0, 0
     best = min(known)[1]
     return best, known[-1][1] - best
+
+
+def go_back(out, model, rows, steps, objective):
+    """Sets a training to where it was after its best epoch: weights, optimizers, random states.
+
+    Args:
+        rows: of the history.
+        steps: training steps per epoch.
+        objective: the recipe's.
+    """
+    best = best_of(rows, objective)[0]
+    if not best or best == rows[-1]["epoch"]:
+        return
+    path = out / "checkpoints" / checkpoints.BEST
+    found = load_model(path) if checkpoints.intact(path) else None
+    if found is None or int(found.optimizer.iterations.numpy()) != best * steps:
+        note(f"{path} is damaged or not of epoch {best}, the best by {objective[0]}: {out} ends with the last epoch")
+        return
+    checkpoints.restore(found, path)
+    for ours, theirs in zip(checkpoints.state(model), checkpoints.state(found), strict=True):
+        ours.assign(theirs)
+    note(f"{out} ends with the weights of epoch {best} of {rows[-1]['epoch']}, the best by {objective[0]}")
 
 
 class Patience(keras.callbacks.Callback):

@@ -32,7 +32,9 @@ class Board(keras.callbacks.TensorBoard):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.shown = set(self.pictures())
+        # A picture of an epoch that is made again has not been shown.
+        done = max((row["epoch"] for row in self.history.rows), default=0)
+        self.shown = {path for path in self.pictures() if epoch_of(path) <= done}
         self.attempt("hyperparameters for TensorBoard", self.write_hyperparameters)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -56,7 +58,7 @@ class Board(keras.callbacks.TensorBoard):
             for path in self.pictures():
                 if path not in self.shown:
                     image = tf.io.decode_png(path.read_bytes())
-                    tf.summary.image(path.parent.name, image[None], step=int(path.stem.split("-")[1]))
+                    tf.summary.image(path.parent.name, image[None], step=epoch_of(path))
                     self.shown.add(path)
 
     def write_objective(self):
@@ -65,3 +67,8 @@ class Board(keras.callbacks.TensorBoard):
             value = next(row[self.objective[0]] for row in self.history.rows if row["epoch"] == best)
             with self._train_writer.as_default():
                 tf.summary.scalar(f"best_{self.objective[0]}", value, step=best)
+
+
+def epoch_of(path):
+    """The epoch of a picture `epoch-NUMBER.png`."""
+    return int(path.stem.split("-")[1])

@@ -18,6 +18,7 @@ from tfgen.detection import calibration
 from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
 from tfgen.runs import callbacks, checkpoints, drawing, field_drawing, strategies
+from tfgen.runs.checkpoints import state
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import (
@@ -34,7 +35,7 @@ from tfgen.runs.folder import (
     save,
 )
 from tfgen.runs.quality import SampleQuality, quality_callbacks
-from tfgen.runs.regime import Patience, Regime, best_of
+from tfgen.runs.regime import Patience, Regime, end_of, go_back
 from tfgen.runs.tensorboard import Board
 from tfgen.serialization import computing_in
 from tfgen.verbs.live import Live
@@ -101,7 +102,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
     unmeasurable = recipe.objective[0] == SampleQuality.NAME and SampleQuality.unmeasurable(dataset)
     regime.check(recipe.objective, unmeasurable)
     if start is not None:
-        settings["from"] = str(start)
+        settings["from"] = str(pathlib.Path(start).absolute())
         take(model, recipe, start)
     settings["hyperparameters"] = chosen.chosen()
     recipe.views(dataset, model)
@@ -187,16 +188,20 @@ def _resume(out, epochs, verbose, extend, force, strategy):
             raise UserError(f"expected in {out} what its checkpoint was trained with, {told}, with which it would not end "
                             "where the unbroken run ends: put it back, or go on with --force")
         note(f"{told} since the checkpoint of {out}")
-    # For checkpoints of earlier versions, which hold no states of random generators.
-    keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
-    with strategy.scope():
-        model = load_model(path) if path else born(settings, recipe, dataset)
     if path:
+        # For checkpoints of earlier versions, which hold no states of random generators.
+        keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
+        with strategy.scope():
+            model = load_model(path)
         checkpoints.restore(model, path)
-    planned = kept.get("run", {}).get("hyperparameters", {}).get(STEPS)
-    if planned != settings["hyperparameters"].get(STEPS) and "run" in kept:
+    else:
+        model = started(settings, recipe, dataset, strategy)
+    planned, end = kept.get("run", {}).get("hyperparameters", {}).get(STEPS), end_of(model)
+    if (planned != settings["hyperparameters"].get(STEPS) and "run" in kept) or settings.get("stretched", end) != end:
         # It was killed between being stretched and its next checkpoint.
-        settings["hyperparameters"][STEPS], extend, epochs = planned, True, epochs or settings["epochs"]
+        extend, epochs = True, epochs or settings["epochs"]
+        if planned is not None:
+            settings["hyperparameters"][STEPS] = planned
     if epochs is not None:
         check_positive(epochs=epochs)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
@@ -215,8 +220,18 @@ def _resume(out, epochs, verbose, extend, force, strategy):
         return _train(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
 
 
+def started(settings, recipe, dataset, strategy):
+    """The model of a run with which it began, from its seed and from the run that it was told to begin with."""
+    seeds.set_random(settings["seed"])
+    with strategy.scope():
+        model = born(settings, recipe, dataset)
+    if "from" in settings:
+        take(model, recipe, settings["from"])
+    return model
+
+
 def born(settings, recipe, dataset):
-    """The model of a run as it began."""
+    """A new model of a run."""
     regime = Regime(**settings.get("regime", {}))
     with regime.building():
         model = recipe.model(dataset.spec, **settings["hyperparameters"])
@@ -225,8 +240,8 @@ def born(settings, recipe, dataset):
 
 def lengthened(out, settings, recipe, dataset, model, epochs, extend):
     """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
-    before, end = (length(dataset, settings["batch_size"], n)(model.batches_per_step) for n in (settings["epochs"], epochs))
-    planned = settings["hyperparameters"].get(STEPS, 0) or before * Regime(**settings.get("regime", {})).shapes
+    end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
+    planned = settings["hyperparameters"].get(STEPS, 0) or end_of(model)
     settings["epochs"] = epochs
     if not planned or planned == end:
         return model
@@ -240,15 +255,10 @@ def lengthened(out, settings, recipe, dataset, model, epochs, extend):
         settings["hyperparameters"][STEPS] = end
     with model.distribute_strategy.scope():
         stretched = born(settings, recipe, dataset)
+    settings["stretched"] = end_of(stretched)
     for ours, theirs in zip(state(stretched), state(model), strict=True):
         ours.assign(theirs)
     return stretched
-
-
-def state(model):
-    """All variables of a training: weights, those of the optimizers, and those that a `.keras` file leaves out."""
-    players = [getattr(model, name) for name in ("optimizer", "critic_optimizer") if hasattr(model, name)]
-    return [*model.weights, *(v for optimizer in players for v in optimizer.variables), *checkpoints.unsaved(model)]
 
 
 def follow(out, settings, recipe, dataset, model, step):
@@ -276,6 +286,8 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
     steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
     regime = Regime(**settings.get("regime", {}))
     rows = [row for row in read_history(out) if row["epoch"] <= step // steps]
+    pictures = pictures_of(out, dataset, settings["picture_every"], live)
+    pictures.last = step // steps
     history = callbacks.History(out, rows, settings["picture_every"])
     patience = Patience(history, recipe.objective, regime.patience)
     doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
@@ -289,27 +301,23 @@ def _train(out, settings, recipe, dataset, model, step, verbose, kept=None):
                                       recipe.objective, step % steps > 0, doctors, determined(settings))
     stopper = callbacks.StopOnInterrupt(checkpoint) if alone else contextlib.nullcontext()
     # Callbacks that reject non-finite losses come before callbacks that save.
-    watching = [callbacks.StopOnNaN(), *quality, history, pictures_of(out, dataset, settings["picture_every"], live),
-                *doctors.values(), patience, *regime.further(out, settings)]
+    watching = [callbacks.StopOnNaN(), *quality, history, pictures, *doctors.values(), patience,
+                *regime.further(out, settings)]
     if settings["tensorboard"]:
         watching.append(Board(out, settings["hyperparameters"], history, recipe.objective))
     watching += [checkpoint, stopper] if alone else [strategies.Together(), checkpoint]
     try:
         with stopper, strategies.survivors(strategy, out):
-            if not strategies.agreed(strategy, patience.over):
-                fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
-                    order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"], callbacks=watching,
-                    verbose=verbose)
+            over = strategies.agreed(strategy, patience.over)
+            fit(model, dataset, recipe, settings["batch_size"], step // steps if over else settings["epochs"],
+                settings["seed"], step, order=settings.get("order", 1),
+                steps_per_execution=settings["steps_per_execution"], callbacks=watching, verbose=verbose)
     except callbacks.Interrupted:
         save(regime.finished(model), out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations.numpy())}; "
                                 f"go on with `tfgen train --resume {out}`") from None
-    best = best_of(history.rows, recipe.objective)[0]
-    if regime.keep == "best" and best and best < history.rows[-1]["epoch"]:
-        note(f"{out} ends with the weights of epoch {best} of {history.rows[-1]['epoch']}, the best by "
-             f"{recipe.objective[0]}")
-        for ours, theirs in zip(model.weights, load_model(out / "checkpoints" / checkpoints.BEST).weights, strict=True):
-            ours.assign(theirs)
+    if regime.keep == "best":
+        go_back(out, model, history.rows, steps, recipe.objective)
     if regime.precision != "float32" or strategy.num_replicas_in_sync > 1:
         model = computing_in(model, "float32")
         live = Live(model)

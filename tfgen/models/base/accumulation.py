@@ -34,10 +34,13 @@ def accumulated(gradients_of, batch, count, names, variables):
         variables: the variables of the gradients.
 
     Returns:
-        What `gradients_of` returns.
+        What `gradients_of` returns, the gradients as dense tensors.
     """
     if count == 1:
-        return gradients_of(batch)
+        losses, gradients = gradients_of(batch)
+        # An embedding's have a row per image, of which several may be of one weight: Keras' Adam and its clipping would
+        # square each of them, in place of their sum.
+        return losses, [None if one is None else tf.convert_to_tensor(one) for one in gradients]
     part = parts_of(batch, count)
     if replicas.current():
         # Replicas must not meet, as layers with common statistics do, within a loop of the graph.
