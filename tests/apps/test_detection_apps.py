@@ -106,6 +106,33 @@ def test_one_class_svm_is_scikit_learns(app):
     np.testing.assert_allclose(found, -OneClassSVM(gamma="scale", nu=0.3).fit(train).score_samples(x), rtol=2e-3)
 
 
+def test_one_class_neighbours_are_those_of_all_distances(app):
+    train, x = (np.random.default_rng(seed).normal(size=(60, 8)).astype("float32") for seed in (0, 1))
+    table = app("one_class_table")
+
+    def wanted(x, train):
+        return np.sort(np.linalg.norm(x[:, None] - train[None], axis=-1), axis=1)[:, :3].mean(1)
+
+    np.testing.assert_allclose(table.knn(train, 0, neighbours=3)(x), wanted(x, train), rtol=1e-4)
+    centred = train - train.mean(0)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    codes = [(rows - train.mean(0)) @ axes[:4].T / (spread[:4] / np.sqrt(59)) for rows in (x, train)]
+    found = table.knn_of_codes(train, 0, components=4, whiten=True, neighbours=3)(x)
+    np.testing.assert_allclose(found, wanted(*codes), rtol=1e-3)
+
+
+def test_a_part_of_the_table_keeps_recorded_methods_of_the_same_settings(app, tmp_path, monkeypatch):
+    table = app("one_class_table")
+    files.write_json(tmp_path / "one_class_table.json", {
+        "table": {name: {"mean": 90.0} for name in ("ae_anomaly", "ganomaly", "PCA", "kNN", "of before")},
+        "budget": {"threads": 1, "ae_anomaly": table.budget_of("ae_anomaly"), "PCA": {"settings": {"components": 1}},
+                   "ganomaly": table.budget_of("ganomaly"), "kNN": table.budget_of("kNN"), "of before": {}}})
+    monkeypatch.setattr(table.records, "RESULTS", tmp_path)
+    assert set(table.kept(["ganomaly"])) == {"ae_anomaly", "kNN"}
+    monkeypatch.setattr(table.records, "RESULTS", tmp_path / "nowhere")
+    assert table.kept([]) == {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method, mark", [("ganomaly", 93), ("deep_svdd", 89)])
 def test_one_class_marks(app, tmp_path, fashion, method, mark):
