@@ -91,6 +91,19 @@ def test_features_are_those_of_all_maps_and_the_map_is_enlarged():
     np.testing.assert_allclose(model.score(X), np.sort(maps.reshape(12, -1))[:, -16:].mean(1), rtol=5e-3)
 
 
+def test_features_are_averaged_over_their_neighbours_within_the_map():
+    model = PaDiM(network(), patch=3)
+    first, second, _ = (one.numpy() for one in model.network(X))
+
+    def averaged(maps):
+        height, width = maps.shape[1:3]
+        near = [[maps[:, max(0, i - 1):i + 2, max(0, j - 1):j + 2].mean((1, 2)) for j in range(width)] for i in range(height)]
+        return np.moveaxis(np.array(near), 2, 0)  # (N, h, w, d)
+
+    whole = np.concatenate([averaged(first), averaged(second).repeat(2, 1).repeat(2, 2)], axis=-1)
+    np.testing.assert_allclose(model.features(X), whole.reshape(12, 16, 7), atol=1e-6)
+
+
 def test_what_is_unusual_at_its_position_stands_out_there():
     model = PaDiM(network(), network_steps=1)
     model.compile(keras.optimizers.Adam(1e-3))
@@ -106,7 +119,7 @@ def test_what_is_unusual_at_its_position_stands_out_there():
 
 @pytest.mark.parametrize("about, match", [
     ({"chosen": [7]}, "7 features, received"), ({"chosen": []}, "received"), ({"network_steps": 0}, "network_steps >= 1"),
-    ({"shrinkage": 0.0}, "shrinkage > 0")])
+    ({"shrinkage": 0.0}, "shrinkage > 0"), ({"patch": 0}, "patch >= 1")])
 def test_what_is_refused(about, match):
     with pytest.raises(ValueError, match=match):
         PaDiM(network(), **about)

@@ -180,7 +180,7 @@ def padim(hp, spec):
     depth, steps = sum(output.shape[-1] for output in network.outputs[:-1]), max(1, first_stage(hp, "network_share"))
     # As Keras' own initializers draw their seeds.
     chosen = sorted(random.sample(range(depth), min(depth, hp.Int("features", 1, 1024, default=100))))
-    model = PaDiM(network, chosen, steps, hp.Boolean("shared", default=False),
+    model = PaDiM(network, chosen, hp.Int("patch", 1, 31, default=1), steps, hp.Boolean("shared", default=False),
                   hp.Float("shrinkage", 1e-6, 1.0, default=0.01, sampling="log"), **pooling(hp, top=0.0))
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)))
     return model

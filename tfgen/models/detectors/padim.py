@@ -25,8 +25,9 @@ class PaDiM(Detector, Stages, GenerativeModel):
     0: the network learns from the normal images, without labels, by which quarter turn each was turned (Gidaris et al.,
     2018, arXiv:1803.07728; reflections for images that are not square); the paper takes a network of ImageNet. 1: the
     network rests, and mean and covariance of its features over all images of the stage are gathered, see
-    `tfgen.layers.FeatureGaussians`. Coarser feature maps are repeated to the grid of the finest, and the features of all
-    maps are one vector per position, of which `chosen` are kept.
+    `tfgen.layers.FeatureGaussians`. Each feature map is averaged over `patch` x `patch` positions (PatchCore, Roth et al.,
+    2022, arXiv:2106.08265, has 3 x 3), coarser ones are repeated to the grid of the finest, and the features of all maps are
+    one vector per position, of which `chosen` are kept.
 
     `anomaly_map` is the Mahalanobis distance at each position, enlarged bilinearly to the image and smoothed; `score` its
     maximum or the mean of its highest pixels.
@@ -34,6 +35,7 @@ class PaDiM(Detector, Stages, GenerativeModel):
     Args:
         network: Functional model, images (B, H, W, C) -> [feature maps ..., probabilities (B, 4)].
         chosen: indices of the features that are kept, the paper's random choice; None keeps all.
+        patch: side of the neighbourhood that features are averaged over, >= 1; the paper has 1.
         network_steps: steps of stage 0, >= 1. The stage is a function of the optimizer's step.
         shared: whether all positions have one Gaussian, for textures, which look alike everywhere.
         shrinkage: fraction of the mean variance that is added to the variance of each feature, > 0.
@@ -49,7 +51,8 @@ class PaDiM(Detector, Stages, GenerativeModel):
     loss_names = ("turns", "stage")
     stages = 2
 
-    def __init__(self, network, chosen=None, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0, **kwargs):
+    def __init__(self, network, chosen=None, patch=1, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0,
+                 **kwargs):
         super().__init__(**kwargs)
         self.require_one_replica()
         require(network.outputs[-1].shape[-1] == 4 and len(network.outputs) > 1,
@@ -58,10 +61,12 @@ class PaDiM(Detector, Stages, GenerativeModel):
         depth = sum(output.shape[-1] for output in network.outputs[:-1])
         require(chosen is None or (len(chosen) and 0 <= min(chosen) and max(chosen) < depth),
                 f"chosen expects indices of the network's {depth} features, received {chosen}")
-        require(network_steps >= 1 and shrinkage > 0, f"expected network_steps >= 1 and shrinkage > 0, received "
-                                                      f"{network_steps} and {shrinkage}")
+        require(patch >= 1 and network_steps >= 1 and shrinkage > 0,
+                f"expected patch >= 1, network_steps >= 1 and shrinkage > 0, received {patch}, {network_steps} and "
+                f"{shrinkage}")
         self.network = network
         self.chosen = None if chosen is None else list(chosen)
+        self.patch = patch
         self.network_steps = network_steps
         self.shared = shared
         self.shrinkage = shrinkage
@@ -88,8 +93,10 @@ class PaDiM(Detector, Stages, GenerativeModel):
 
     def features(self, x):
         """The chosen features at each position of the grid: images -> (B, h w, d)."""
-        maps = [tf.image.resize(ops.cast(one, "float32"), self.grid, "nearest")
-                for one in self.network(x, training=False)[:-1]]
+        maps = [ops.cast(one, "float32") for one in self.network(x, training=False)[:-1]]
+        if self.patch > 1:
+            maps = [ops.average_pool(one, self.patch, 1, "same") for one in maps]
+        maps = [tf.image.resize(one, self.grid, "nearest") for one in maps]
         found = ops.reshape(ops.concatenate(maps, axis=-1), (-1, math.prod(self.grid), sum(one.shape[-1] for one in maps)))
         return found if self.chosen is None else tf.gather(found, self.chosen, axis=-1)
 
