@@ -49,6 +49,7 @@ DETECTORS = {
     "deep_svdd": ({"filters": 8, "pretrain_share": 0.625, "pretrain_rate": 1e-3}, 200, 480),
     "fanogan": ({"filters": 8, "latent_dim": 64, "gan_share": 0.375, "critic_steps": 2, "learning_rate": 1e-3,
                  "critic_learning_rate": 1e-3}, 64, 800),
+    "padim": ({"features": 1024, "top": 0.3, "shrinkage": 1e-3}, 32, 400),
 }
 PUBLISHED = {"GEOM": 93.5, "one-class SVM on pixels": 92.8, "one-class SVM on an autoencoder's codes": 90.2,
              "Deep SVDD": 89.2}

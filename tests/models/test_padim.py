@@ -97,8 +97,8 @@ def test_features_are_averaged_over_their_neighbours_within_the_map():
 
     def averaged(maps):
         height, width = maps.shape[1:3]
-        near = [[maps[:, max(0, i - 1):i + 2, max(0, j - 1):j + 2].mean((1, 2)) for j in range(width)] for i in range(height)]
-        return np.moveaxis(np.array(near), 2, 0)  # (N, h, w, d)
+        near = [maps[:, max(0, i - 1):i + 2, max(0, j - 1):j + 2].mean((1, 2)) for i in range(height) for j in range(width)]
+        return np.stack(near, axis=1).reshape(maps.shape)
 
     whole = np.concatenate([averaged(first), averaged(second).repeat(2, 1).repeat(2, 2)], axis=-1)
     np.testing.assert_allclose(model.features(X), whole.reshape(12, 16, 7), atol=1e-6)
