@@ -107,7 +107,7 @@ BASELINES = {
     "kNN": (knn, {"neighbours": (1, 2, 5, 10, 20)}, {"neighbours": 2}),
     "kNN on PCA codes": (knn_of_codes, {"components": (32, 64, 128, 256), "whiten": (False, True),
                                         "neighbours": (1, 2, 5, 10)},
-                         {"components": 64, "whiten": False, "neighbours": 2}),
+                         {"components": 256, "whiten": False, "neighbours": 2}),
 }
 
 
