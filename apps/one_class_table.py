@@ -1,7 +1,7 @@
-"""One class of Fashion-MNIST is normal, nine are not: every detector and three classical baselines, ten classes, seeds.
+"""One class of Fashion-MNIST is normal, nine are not: every detector and five classical baselines, ten classes, seeds.
 
     python apps/one_class_table.py                                # test split, 3 seeds: about an hour on two cores
-    python apps/one_class_table.py --only ganomaly,fanogan        # a part; several may run side by side
+    python apps/one_class_table.py --only ganomaly,fanogan        # a part, into the record; several may run side by side
     python apps/one_class_table.py --split validation --seeds 1   # how the detectors' settings were chosen
     python apps/one_class_table.py --choose-baselines             # how the baselines' were: a quarter of an hour
     python apps/one_class_table.py --fast                         # digits, seconds
@@ -10,7 +10,8 @@ Each detector is trained on one class alone, for a fixed number of steps; its th
 that class for a false positive rate of 5 %; AUROC and the observed rate are measured on all ten classes. Settings of
 detectors and baselines are the same for all classes and were chosen by the mean AUROC over classes on the validation split,
 one seed, never on the test split: the baselines' from the whole grid below, the detectors' by hand. Every training's figures
-are kept in OUT/<method>.json, so that an interrupted table goes on; those of other settings are trained anew.
+are kept in OUT/<method>.json, so that an interrupted table goes on; those of other settings are trained anew. With --only,
+the record keeps the other methods' figures, if their settings are still the same.
 """
 
 import os
@@ -28,6 +29,7 @@ import typer  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.ensemble import IsolationForest  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
+from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
 from tfgen import data, files, metrics, recipes  # noqa: E402
@@ -47,6 +49,7 @@ DETECTORS = {
     "deep_svdd": ({"filters": 8, "pretrain_share": 0.625, "pretrain_rate": 1e-3}, 200, 480),
     "fanogan": ({"filters": 8, "latent_dim": 64, "gan_share": 0.375, "critic_steps": 2, "learning_rate": 1e-3,
                  "critic_learning_rate": 1e-3}, 64, 800),
+    "padim": ({"features": 1024, "top": 0.3, "shrinkage": 1e-3}, 32, 400),
 }
 PUBLISHED = {"GEOM": 93.5, "one-class SVM on pixels": 92.8, "one-class SVM on an autoencoder's codes": 90.2,
              "Deep SVDD": 89.2}
@@ -72,6 +75,19 @@ def pca(train, seed, components):
     return lambda x: np.square(x - fitted.inverse_transform(fitted.transform(x))).mean(1)
 
 
+def knn(train, seed, neighbours):
+    """Mean distance to the nearest training images (Angiulli & Pizzuti, 2002)."""
+    fitted = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(train)
+    return lambda x: fitted.kneighbors(x)[0].mean(1)
+
+
+def knn_of_codes(train, seed, components, whiten, neighbours):
+    """`knn` of principal components, each divided by its standard deviation where whitened."""
+    codes = PCA(min(components, *train.shape), whiten=whiten, random_state=seed).fit(train)
+    score = knn(codes.transform(train), seed, neighbours)
+    return lambda x: score(codes.transform(x))
+
+
 def svm(train, seed, gamma, nu, images):
     """One-class SVM on some of the images; gamma in units of 1 / (pixels * variance)."""
     some = train[np.random.default_rng(seed).permutation(len(train))[:images]]
@@ -88,6 +104,10 @@ BASELINES = {
     "PCA": (pca, {"components": (8, 16, 32, 64, 96, 128, 192, 256)}, {"components": 32}),
     "one-class SVM": (svm, {"gamma": (0.3, 1, 3, 10, 30, 100), "nu": (0.01, 0.1, 0.5), "images": (3000, 10_000)},
                       {"gamma": 30, "nu": 0.01, "images": 10_000}),
+    "kNN": (knn, {"neighbours": (1, 2, 5, 10, 20)}, {"neighbours": 2}),
+    "kNN on PCA codes": (knn_of_codes, {"components": (32, 64, 128, 256), "whiten": (False, True),
+                                        "neighbours": (1, 2, 5, 10)},
+                         {"components": 256, "whiten": False, "neighbours": 2}),
 }
 
 
@@ -120,10 +140,16 @@ def measure(method, full, normal, split, seed, fast):
             "cpu_minutes": round(minutes, 3)}
 
 
-def choose_baselines(full, fast):
+def recorded(name):
+    """The table of a record, {} without one."""
+    path = records.RESULTS / f"{name}.json"
+    return files.read_json(path)["table"] if path.exists() else {}
+
+
+def choose_baselines(full, methods, fast):
     """Mean AUROC over classes on the validation split of every setting of each baseline's grid, the best first, recorded."""
     x, table = flat(full.images("validation")), {}
-    for method, (fit, grid, chosen) in BASELINES.items():
+    for method, (fit, grid, chosen) in ((method, BASELINES[method]) for method in methods):
         rows = []
         for settings in (dict(zip(grid, values)) for values in itertools.product(*grid.values())):
             aurocs = [metrics.auroc(full.labels("validation") != normal, fit(flat(part.images("train")), 0, **settings)(x))
@@ -133,6 +159,7 @@ def choose_baselines(full, fast):
         table[method] = sorted(rows, key=lambda row: -row["auroc"])
         print(f"{method:16} best {table[method][0]}, taken {chosen}", flush=True)
     if not fast:
+        table = {method: row for method, row in recorded("one_class_baselines").items() if method in BASELINES} | table
         records.record("one_class_baselines", {f"{method}, {', '.join(f'{k} {v}' for k, v in row['settings'].items())}":
                                                row["auroc"] for method, rows in table.items() for row in rows[:3]},
                        title="Settings of the classical baselines, the three best: one-class AUROC on Fashion-MNIST's "
@@ -141,6 +168,21 @@ def choose_baselines(full, fast):
                                           "images": full.spec.sizes["validation"]},
                        grid={method: grid for method, (_, grid, _) in BASELINES.items()}, published="none")
     return table
+
+
+def budget_of(method):
+    """Settings of a method, batch size and steps of its training, for the record."""
+    if method in BASELINES:
+        return {"settings": BASELINES[method][2]}
+    return dict(zip(("settings", "batch_size", "steps"), DETECTORS[method]))
+
+
+def kept(methods):
+    """{method: summary} of the record for all but these methods, as far as their settings are still the same."""
+    path = records.RESULTS / "one_class_table.json"
+    record = files.read_json(path) if path.exists() else {"table": {}, "budget": {}}
+    return {name: row for name, row in record["table"].items()
+            if name not in methods and name in (*DETECTORS, *BASELINES) and record["budget"][name] == budget_of(name)}
 
 
 def all_of(method, full, split, seeds, out, fast):
@@ -169,37 +211,38 @@ def summary(rows):
 
 
 def main(split: Annotated[str, typer.Option(help="what is measured; only test is recorded")] = "test", seeds: int = 3,
-         only: Annotated[str | None, typer.Option(help="methods, with commas between; then no record is written")] = None,
+         only: Annotated[str | None, typer.Option(help="methods, with commas between")] = None,
          choose: Annotated[bool, typer.Option("--choose-baselines", help="measure the baselines' grids instead")] = False,
          out: Annotated[pathlib.Path | None, typer.Option(help="folder of the trainings' figures")] = None,
          fast: Annotated[bool, typer.Option(help="digits and a few steps; no record is written")] = False):
-    """Trains what is missing, prints the table and, when it is whole, writes its record; returns {method: summary}."""
+    """Trains what is missing, prints the table and, if it is whole, writes its record; returns {method: summary}."""
     full = data.load("digits" if fast else "fashion_mnist")
     if choose:
-        return choose_baselines(full, fast)
+        return choose_baselines(full, only.split(",") if only else list(BASELINES), fast)
     out = out or pathlib.Path("runs") / f"one_class_table-{full.spec.name}-{split}"
     methods = only.split(",") if only else [*DETECTORS, *BASELINES]
+    recording = split == "test" and not fast
     table = {method: summary(all_of(method, full, split, seeds, out, fast)) for method in methods}
+    table |= kept(methods) if recording else {}
+    whole = set(table) == {*DETECTORS, *BASELINES}
     table = dict(sorted(table.items(), key=lambda item: -item[1]["mean"]))
     for method, row in table.items():
         row["beaten_by"] = [name for name in BASELINES if name in table and table[name]["mean"] > row["mean"]]
         print(f"{method:16} AUROC {row['mean']:.2f} +- {row['std']:.2f}   observed FPR {100 * row['fpr']:.1f} %   "
               f"{row['cpu_minutes']:.2f} CPU minutes   {row['classes']}"
               + f"   beaten by {', '.join(row['beaten_by'])}" * (method in DETECTORS and bool(row["beaten_by"])))
-    if not only:
-        picture = (out if fast or split != "test" else records.RESULTS) / "pictures" / "one_class_table.png"
+    if whole:
+        picture = (records.RESULTS if recording else out) / "pictures" / "one_class_table.png"
         plots.table(picture, list(table), [*full.spec.class_names, "mean"],
                     [[*row["classes"], row["mean"]] for row in table.values()],
                     f"One-class AUROC in percent on {full.spec.name}, mean of {seeds} seed{'s'[:seeds - 1]}")
-    if not only and split == "test" and not fast:
+    if whole and recording:
         records.record(
             "one_class_table", {f"{key} {name}": row[key] for name, row in table.items() for key in ("mean", "std")},
             title="One-class AUROC on Fashion-MNIST in percent, mean of ten classes, and its standard deviation over seeds",
             command="python apps/one_class_table.py", seeds=list(range(seeds)), picture=picture.name,
             data={"name": full.spec.name, "split": split, "images": full.spec.sizes[split]}, asked_fpr=FPR,
-            budget={"threads": 1, **{name: {"settings": s, "batch_size": b, "steps": n}
-                                     for name, (s, b, n) in DETECTORS.items()},
-                    **{name: {"settings": chosen} for name, (_, _, chosen) in BASELINES.items()}},
+            budget={"threads": 1, **{name: budget_of(name) for name in (*DETECTORS, *BASELINES)}},
             chosen="all by mean AUROC over classes on the validation split, seed 0: the baselines from the grids of "
                    "one_class_baselines.json, the detectors by hand",
             table=table, marks={"best recipe": 93, "deep_svdd": 89, "ganomaly": 85},

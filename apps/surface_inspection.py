@@ -2,6 +2,7 @@
 
     python apps/surface_inspection.py                     # about 40 CPU minutes; an interrupted one goes on
     python apps/surface_inspection.py --part validation   # how the networks' settings were chosen
+    python apps/surface_inspection.py --only padim        # one network and the baselines, into the record
     python apps/surface_inspection.py --fast              # one texture and a few steps, seconds
 
 Needs scikit-image (pip install 'tfgen[apps]'), which ships the three photographs. 64x64 crops for training come from the
@@ -10,7 +11,7 @@ on, and two the test's, with defects drawn on them (`tfgen.data.surfaces`). So t
 perspective change across a photograph. Each seed draws crops and defects and trains anew. Crops of a part overlap: its two
 stripes hold sixteen that do not, so the figures are of these surfaces alone, and worth two decimals.
 
-Every method, the baseline without a network, too, gives maps; how these are smoothed and pooled to scores is chosen for
+Every method, the baselines without a network, too, gives maps; how these are smoothed and pooled to scores is chosen for
 each from one grid, by the mean of image AUROC and AUPRO over textures and seeds on other defects, in the stripes of held-out
 crops. The networks' other settings were chosen by hand on these, for one seed. Steps and CPU time of the methods differ;
 they are in the record.
@@ -24,6 +25,7 @@ import os
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
+import re  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from typing import Annotated, Literal  # noqa: E402
@@ -32,6 +34,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
+from sklearn.neighbors import NearestNeighbors  # noqa: E402
 
 from tfgen import data, files, metrics, pictures, recipes  # noqa: E402
 from tfgen.data import surfaces  # noqa: E402
@@ -42,37 +45,52 @@ from tfgen.layers import differences  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-FPR, BASELINE = 0.05, "local statistics"
+FPR = 0.05
 # (settings that differ from the recipe's, steps).
 DETECTORS = {
     "draem": ({"filters": 16, "levels": 3, "norm": "none", "flip": True, "learning_rate": 2e-3}, 8000),
     "region_anomaly": ({"filters": 16, "critic_layers": 2, "learning_rate": 1e-3}, 700),
     "ae_anomaly": ({"filters": 16, "latent_dim": 128}, 1000),
+    "padim": ({"shared": True}, 600),
 }
 # Of the maps, what every method's is chosen from: standard deviations of a blur in pixels, shares of the highest pixels.
 BLURS, TOPS = (0.0, 1.0, 2.0, 4.0), (0.0, 0.01, 0.04, 0.16)
 KEYS = ("auroc", "aupro", "pixel_auroc", "f1", "fpr")
 
 
-def statistics(train):
-    """The baseline, without a network: Mahalanobis distance of brightness and log contrast nearby. Images -> maps."""
-    def features(images):
-        means = [gaussian_filter(images[..., 0], (0, sigma, sigma)) for sigma in (1, 2, 4)]
-        spreads = [np.log(gaussian_filter(np.square(images[..., 0] - mean), (0, 2, 2)) + 1e-4) for mean in means]
-        return np.stack(means + spreads, axis=-1)
+def features(images):
+    """Brightness and log contrast nearby, at three scales each: images (N, H, W, 1) -> (N, H, W, 6)."""
+    means = [gaussian_filter(images[..., 0], (0, sigma, sigma)) for sigma in (1, 2, 4)]
+    spreads = [np.log(gaussian_filter(np.square(images[..., 0] - mean), (0, 2, 2)) + 1e-4) for mean in means]
+    return np.stack(means + spreads, axis=-1)
 
+
+def statistics(train):
+    """Mahalanobis distance of `features`. Images -> maps."""
     usual = features(train).reshape(-1, 6)
     # A mean of many rows adds up in their own precision, unless told otherwise.
     centre, precision = usual.mean(0, dtype=float), np.linalg.inv(np.cov(usual.T))
     return lambda images: np.einsum("nhwi,ij,nhwj->nhw", away := features(images) - centre, precision, away)
 
 
+def neighbours(train, memory=5000):
+    """Mean distance to the three nearest of some normal pixels' `features`, each in standard deviations. Images -> maps."""
+    usual = features(train).reshape(-1, 6)
+    scale = usual.std(0, dtype=float)
+    kept = usual[np.random.default_rng(0).choice(len(usual), min(memory, len(usual)), replace=False)] / scale
+    fitted = NearestNeighbors(n_neighbors=3).fit(kept)
+    return lambda images: fitted.kneighbors(features(images).reshape(-1, 6) / scale)[0].mean(1).reshape(images.shape[:3])
+
+
+BASELINES = {"local statistics": statistics, "kNN of local statistics": neighbours}
+
+
 def train(method, dataset, seed, fast):
     """Of a method: (images -> maps (N, H, W) and what a score holds beside them (N,); held-out images; budget)."""
     held = dataset.images("validation")
-    if method == BASELINE:
+    if method in BASELINES:
         busy = time.process_time()
-        maps_of = statistics(dataset.images("train").astype("float32") / 255.0)
+        maps_of = BASELINES[method](dataset.images("train").astype("float32") / 255.0)
         return (lambda x: (maps_of(x), np.zeros(len(x)))), held, {"cpu_minutes": round((time.process_time() - busy) / 60, 2)}
     recipe, (settings, steps) = recipes.find(method), DETECTORS[method]
     space, steps = recipe.hyperparameters(dataset.spec), 20 if fast else steps
@@ -136,6 +154,30 @@ def choose(method, sights, sets):
     return max(found, key=found.get), [{"blur": blur, "top": top, "worth": worth} for (blur, top), worth in found.items()]
 
 
+def named(methods, values):
+    """The entries of {quantity: number} whose quantity is of one of the methods."""
+    return {key: value for key, value in values.items() if re.search(rf", ({'|'.join(methods)})(, std)?$", key)}
+
+
+def kept(methods):
+    """The record's entries of networks that are not among the methods and have the same settings, in its form."""
+    path = records.RESULTS / "surface_inspection.json"
+    if not path.exists():
+        return dict(values={}, table=[], settings={}, steps={}, minutes={}, trainings=[], chosen={}, tried={})
+    record = files.read_json(path)
+    steps, settings = record["budget"]["steps"], record["settings"]
+    others = [name for name, about in DETECTORS.items()
+              if name not in methods and (settings.get(name), steps.get(name)) == about]
+
+    def of(entries):
+        return {name: entries[name] for name in others}
+    return {"values": named(others, record["values"]) if others else {}, "settings": of(settings), "steps": of(steps),
+            "table": [row for row in record["table"] if row["method"] in others],
+            "minutes": of(record["budget"]["cpu_minutes_a_training"]), "chosen": of(record["pooling"]["chosen"]),
+            "tried": of(record["pooling"]["tried"]),
+            "trainings": [row for row in record["budget"]["trainings"] if row["method"] in others]}
+
+
 def main(
     part: Annotated[Literal["test", "validation"], typer.Option(help="what is measured; only test is recorded")] = "test",
     only: Annotated[str, typer.Option(help="detectors, commas between")] = ",".join(DETECTORS),
@@ -149,7 +191,7 @@ def main(
     counts = (24, 20, 8, 4) if fast else (4000, 199, 100, 40)
     seeds, textures = (1, ["brick"]) if fast else (seeds, textures.split(","))
     out = out or (pathlib.Path("runs/surface_inspection") if fast else records.RESULTS)
-    methods = [BASELINE, *only.split(",")]
+    methods = [*BASELINES, *only.split(",")]
     sights, sets, costs = {}, {}, []
     try:
         surfaces.photograph(textures[0])
@@ -177,7 +219,7 @@ def main(
             scores, maps = pooled(found, part, blur, top)
             row = judge(both[part], pooled(found, "held_out", blur, top)[0], scores, maps)
             table[texture].setdefault(method, []).append(row)
-            if seed == 0 and method == methods[1]:
+            if seed == 0 and method == "draem":
                 drawn |= example(texture, both[part], maps, row["threshold"])
     values = {f"{key} {texture}, {method}{end}": float(value([row[key] for row in rows]))
               for texture, of in table.items() for method, rows in of.items() for key in KEYS
@@ -185,27 +227,33 @@ def main(
     for texture, method in ((texture, method) for texture in table for method in methods):
         print(f"{texture:8}{method:18}", "  ".join(f"{key} {values[f'{key} {texture}, {method}']:.3f}" for key in KEYS))
     picture = out / "pictures" / "surface_inspection.png"
-    pictures.save_rows(picture, {label: images.repeat(2, 1).repeat(2, 2) for label, images in drawn.items()})
+    if drawn:
+        pictures.save_rows(picture, {label: images.repeat(2, 1).repeat(2, 2) for label, images in drawn.items()})
     if out == records.RESULTS and part == "test" and not fast:
         minutes = {method: round(float(np.mean([c["cpu_minutes"] for c in costs if c["method"] == method])), 2)
                    for method in methods}
+        values |= {f"cpu_minutes a training, {method}": value for method, value in minutes.items()}
+        before, networks = kept(methods), methods[len(BASELINES):]
         records.record(
-            "surface_inspection", values | {f"cpu_minutes a training, {method}": value for method, value in minutes.items()},
+            "surface_inspection", before["values"] | values,
             title="Defects on brick, grass and gravel: found in images and in pixels (AUPRO, FPR limit 0.3), "
             + (f"mean of {seeds} seeds and standard deviation" if seeds > 1 else "one seed"),
             command=f"python apps/surface_inspection.py --seeds {seeds}", seeds=list(range(seeds)),
-            budget={"threads": 1, "batch_size": 16, "steps": {name: DETECTORS[name][1] for name in methods[1:]},
-                    "cpu_minutes_a_training": minutes, "trainings": costs},
+            budget={"threads": 1, "batch_size": 16,
+                    "steps": before["steps"] | {name: DETECTORS[name][1] for name in networks},
+                    "cpu_minutes_a_training": before["minutes"] | minutes, "trainings": before["trainings"] + costs},
             data={"name": "photographs of scikit-image", "split": "two stripes", "defects": list(surfaces.DEFECTS),
                   "train": counts[0], "held_out": counts[1], "normal": counts[2], "of_each_defect": counts[3],
                   "size": surfaces.PHOTOGRAPH_PIXELS, "side": surfaces.CROP_PIXELS, "asked_fpr": FPR,
                   "overlap": "crops of a part overlap: its two stripes hold 16 of 64x64 that do not"},
-            settings={name: DETECTORS[name][0] for name in methods[1:]}, picture=picture.name,
-            pooling={"chosen": {name: dict(zip(("blur", "top"), pair)) for name, pair in chosen.items()}, "tried": tried,
+            settings=before["settings"] | {name: DETECTORS[name][0] for name in networks}, picture=picture.name,
+            pooling={"chosen": before["chosen"] | {name: dict(zip(("blur", "top"), pair)) for name, pair in chosen.items()},
+                     "tried": before["tried"] | tried,
                      "by": "mean of image AUROC and AUPRO over textures and seeds, validation part"},
-            table=[{"texture": texture, "method": method, "seed": seed, **row} for texture, of in table.items()
-                   for method, rows in of.items() for seed, row in enumerate(rows)],
-            marks={"auroc": 0.95, "aupro": 0.80}, published="none for these surfaces; local statistics are the baseline")
+            table=before["table"] + [{"texture": texture, "method": method, "seed": seed, **row} for texture, of in
+                                     table.items() for method, rows in of.items() for seed, row in enumerate(rows)],
+            marks={"auroc": 0.95, "aupro": 0.80},
+            published="none for these surfaces; local statistics are the baseline, and their nearest neighbours")
     print(f"wrote {picture}")
     return table
 

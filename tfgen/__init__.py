@@ -69,6 +69,7 @@ if not _start.COMMAND:
         InfoGAN,
         MaskEnsemble,
         NeRF,
+        PaDiM,
         Pix2Pix,
         ProGAN,
         RegionInpainter,
@@ -84,8 +85,8 @@ if not _start.COMMAND:
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "AutoguidedDiffusion",
            "Autoregressive", "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion",
            "DiscreteDiffusion", "EBGAN", "FAnoGAN", "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel",
-           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter",
-           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE", "__version__",
-           "coordinates", "data", "detection", "distributions", "doctor", "evaluation", "figures", "latent", "layers",
-           "losses", "metrics", "models", "networks", "noise", "optimizers", "pictures", "recipes", "runs", "samplers",
-           "schedules", "serializable", "serving", "toys", "tuning", "verbs"]
+           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "PaDiM", "Pix2Pix", "ProGAN",
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN",
+           "VQVAE", "__version__", "coordinates", "data", "detection", "distributions", "doctor", "evaluation", "figures",
+           "latent", "layers", "losses", "metrics", "models", "networks", "noise", "optimizers", "pictures", "recipes",
+           "runs", "samplers", "schedules", "serializable", "serving", "toys", "tuning", "verbs"]

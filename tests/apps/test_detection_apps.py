@@ -16,7 +16,7 @@ def test_surface_inspection(app, tmp_path):
     pytest.importorskip("skimage")
     surface = app("surface_inspection")
     rows = surface.main(fast=True, folder=tmp_path / "surfaces", out=tmp_path)["brick"]
-    assert list(rows) == ["local statistics", *surface.DETECTORS] and {len(of) for of in rows.values()} == {1}
+    assert list(rows) == [*surface.BASELINES, *surface.DETECTORS] and {len(of) for of in rows.values()} == {1}
     for row, in rows.values():
         assert all(0 <= value <= 1 for key, value in row.items() if key != "threshold")
     assert rows["local statistics"][0]["aupro"] > 0.8
@@ -25,6 +25,29 @@ def test_surface_inspection(app, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert Image.open(tmp_path / "pictures" / "surface_inspection.png").size[0] > 900
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_the_record_of_surfaces_keeps_networks_of_the_same_settings(app, tmp_path, monkeypatch):
+    surface = app("surface_inspection")
+    record = files.read_json(pathlib.Path(__file__).parents[2] / "results" / "surface_inspection.json")
+    record["settings"]["ae_anomaly"] = {"filters": 1}
+    files.write_json(tmp_path / "surface_inspection.json", record)
+    monkeypatch.setattr(surface.records, "RESULTS", tmp_path)
+    kept = surface.kept(["region_anomaly"])
+    assert set(kept["steps"]) == set(kept["chosen"]) == {row["method"] for row in kept["trainings"]} >= {"draem"}
+    assert not {"ae_anomaly", "region_anomaly", *surface.BASELINES} & {row["method"] for row in kept["table"]}
+    for key, value in record["values"].items():
+        method = key.removesuffix(", std").rpartition(", ")[2]
+        assert kept["values"].get(key) == (value if method in kept["steps"] else None)
+
+
+def test_surface_neighbours_are_far_from_what_is_unusual(app):
+    random = np.random.default_rng(0)
+    train = random.uniform(0.4, 0.6, (8, 32, 32, 1)).astype("float32")
+    strange = train[:2].copy()
+    strange[0, 10:16, 10:16] = 0.0
+    maps = app("surface_inspection").neighbours(train, memory=2000)(strange)
+    assert maps.shape == (2, 32, 32) and maps[0, 12:14, 12:14].min() > 3 * maps[1].max()
 
 
 def test_surface_inspection_knows_the_mean_of_millions_of_pixels(app):
@@ -104,6 +127,33 @@ def test_one_class_svm_is_scikit_learns(app):
     train, x = (np.random.default_rng(seed).normal(size=(60, 8)).astype("float32") for seed in (0, 1))
     found = app("one_class_table").svm(train, 0, gamma=1, nu=0.3, images=60)(x)
     np.testing.assert_allclose(found, -OneClassSVM(gamma="scale", nu=0.3).fit(train).score_samples(x), rtol=2e-3)
+
+
+def test_one_class_neighbours_are_those_of_all_distances(app):
+    train, x = (np.random.default_rng(seed).normal(size=(60, 8)).astype("float32") for seed in (0, 1))
+    table = app("one_class_table")
+
+    def wanted(x, train):
+        return np.sort(np.linalg.norm(x[:, None] - train[None], axis=-1), axis=1)[:, :3].mean(1)
+
+    np.testing.assert_allclose(table.knn(train, 0, neighbours=3)(x), wanted(x, train), rtol=1e-4)
+    centred = train - train.mean(0)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    codes = [(rows - train.mean(0)) @ axes[:4].T / (spread[:4] / np.sqrt(59)) for rows in (x, train)]
+    found = table.knn_of_codes(train, 0, components=4, whiten=True, neighbours=3)(x)
+    np.testing.assert_allclose(found, wanted(*codes), rtol=1e-3)
+
+
+def test_a_part_of_the_table_keeps_recorded_methods_of_the_same_settings(app, tmp_path, monkeypatch):
+    table = app("one_class_table")
+    files.write_json(tmp_path / "one_class_table.json", {
+        "table": {name: {"mean": 90.0} for name in ("ae_anomaly", "ganomaly", "PCA", "kNN", "of before")},
+        "budget": {"threads": 1, "ae_anomaly": table.budget_of("ae_anomaly"), "PCA": {"settings": {"components": 1}},
+                   "ganomaly": table.budget_of("ganomaly"), "kNN": table.budget_of("kNN"), "of before": {}}})
+    monkeypatch.setattr(table.records, "RESULTS", tmp_path)
+    assert set(table.kept(["ganomaly"])) == {"ae_anomaly", "kNN"}
+    monkeypatch.setattr(table.records, "RESULTS", tmp_path / "nowhere")
+    assert table.kept([]) == {}
 
 
 @pytest.mark.slow

@@ -96,9 +96,10 @@ class Bright:
     def __call__(self, name, x):
         return x.mean(axis=(1, 2, 3)) if name == "score" else x[..., 0]
 
-    def outputs(self, name, x):
+    def outputs(self, name, x, batch_size=32):
         score = self(name, x)
-        return {"score": score, "is_anomaly": score > self.threshold, "threshold": np.full(len(x), self.threshold, "f4")}
+        return {name: score} if name == "anomaly_map" else {
+            "score": score, "is_anomaly": score > self.threshold, "threshold": np.full(len(x), self.threshold, "f4")}
 
 
 def test_score_a_folder(tfgen, tmp_path, monkeypatch):
@@ -113,6 +114,19 @@ def test_score_a_folder(tfgen, tmp_path, monkeypatch):
     assert [path.name for path in pathlib.Path("report/overlays").iterdir()] == ["rank-00001.png"]
     code, out, _ = tfgen("score", "bare", "--images", "photos", "--out", "report")
     assert code == 0 and "0 anomalous at threshold inf (not calibrated: tfgen export --fpr" in out and out.count("\n") == 1
+
+
+def test_score_by_tiles(tfgen, tmp_path, monkeypatch):
+    """A bright corner, which resizing averages away."""
+    pixels = np.zeros((80, 80), np.uint8)
+    pixels[70:, 70:] = 255
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "photos" / "corner.png")
+    monkeypatch.setattr(lazy.opening, "open_verbs", lambda path: Bright(0.5))
+    scored = ["score", "run", "--images", "photos", "--out", "report"]
+    assert "1 images, 0 anomalous" in tfgen(*scored)[1] and "1 images, 1 anomalous" in tfgen(*scored, "--tiles", 0.5)[1]
+    code, _, err = tfgen(*scored, "--tiles", 1)
+    assert code == 2 and "overlap of tiles expects a share in [0, 1), received 1.0" in err and err.count("\n") == 1
 
 
 def test_a_model_that_cannot_score(tfgen, opened_once, tmp_path):

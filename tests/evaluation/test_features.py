@@ -56,6 +56,23 @@ def test_classifier_of_digits(digits, cache):
     assert len(extractor.checksum) == 16 and int(extractor.checksum, 16) >= 0
     with pytest.raises(ValueError, match=r"\(B, 8, 8, 1\), B >= 1, received \(5, 4, 4, 1\)"):
         extractor(images[:, ::2, ::2])
+    with pytest.raises(ValueError, match=r"\(B, 8, 8, 1\), B >= 1, received \(5, 4, 4, 1\)"):
+        extractor.perceptual_distance(images, images[:, ::2, ::2])
+
+
+def test_perceptual_distance_of_images_is_that_of_the_networks_feature_maps(digits, cache):
+    extractor = features.classifier(digits, epochs=EPOCHS, cache=cache)
+    ours, theirs = (digits.images("test")[part].astype(np.float32) / 255 for part in (slice(0, 5), slice(5, 10)))
+    found = extractor.perceptual_distance(ours, theirs, batch_size=2)
+    network = extractor_training.load_or_train(digits, extractor_training.task_of(digits), epochs=EPOCHS, cache=cache)
+    maps = keras.Model(network.input, [layer.output for layer in network.layers if layer.name.startswith("relu")])
+    assert len(maps.outputs) == 3
+    wanted = 0.0
+    for a, b in zip(*([one.numpy().astype(float) for one in maps(images)] for images in (ours, theirs))):
+        a, b = (one / np.maximum(np.linalg.norm(one, axis=-1, keepdims=True), 1e-9) for one in (a, b))
+        wanted = wanted + np.square(a - b).sum(-1).mean((1, 2))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    np.testing.assert_allclose(extractor.perceptual_distance(ours, ours), 0.0, atol=1e-6)
 
 
 def test_second_call_reads_the_cache(digits, cache, monkeypatch):
@@ -151,25 +168,3 @@ def test_what_cannot_be_trained_is_refused(digits, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="TFGEN_CACHE"):
         features.classifier(digits, epochs=1, cache=tmp_path / "file")
-
-
-def test_inception_without_weights_says_where_they_are_expected(tmp_path):
-    with pytest.raises(UserError, match=rf"weights at {tmp_path}/none.h5, received no such file") as error:
-        features.inception_v3(tmp_path / "none.h5")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.slow
-def test_inception_from_a_file(tmp_path):
-    path = tmp_path / "inception.weights.h5"
-    keras.applications.InceptionV3(weights=None).save_weights(path)
-    state = random.getstate()
-    extractor = features.inception_v3(path)
-    assert random.getstate() == state
-    grey = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
-    rows, probabilities = extractor(grey)
-    assert rows.shape == (2, 2048) and probabilities.shape == (2, 1000)
-    np.testing.assert_allclose(extractor(np.repeat(grey, 3, axis=-1))[0], rows, rtol=1e-4)
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match="does not load"):
-        features.inception_v3(path)

@@ -7,6 +7,8 @@ import tensorflow as tf
 from cases import images, tiny
 
 from tfgen import AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, SkipGANomaly
+from tfgen.layers import EraseRegion
+from tfgen.layers.differences import StandardisedError
 from tfgen.networks import dcgan, lenet, mlp
 
 X = images(12)
@@ -74,6 +76,22 @@ def test_skip_ganomaly_weighs_pixels_and_features():
     wanted = 2.0 * np.log1p(np.exp(-scores)).mean() + 3.0 * np.abs(2 * (X - made)).mean() + 5.0 * latent.mean()
     losses = model.generator_losses(X, model.generate(X, True), True)
     assert float(losses["generator_loss"]) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_skip_ganomaly_learns_what_is_usual_of_whole_images_and_judges_by_it():
+    generator = keras.Sequential([keras.Input(SHAPE), keras.layers.BatchNormalization(),
+                                  keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")])
+    model = SkipGANomaly(generator, dcgan.critic(SHAPE, 2, features=True), share=1.0, corruption=EraseRegion(0.4, 0.6),
+                         difference=StandardisedError(SHAPE, top=0.5, floor=0.01))
+    made = model.generate(X, True)  # moves the averages of batch normalisation
+    usual = np.square(X - model.reconstruct(X).numpy()).mean(0)
+    assert np.abs(usual - np.square(X - made["image"].numpy()).mean(0)).max() > 0.01
+    model.generator_losses(X, made, True)
+    np.testing.assert_allclose(model.difference.usual.average, usual, atol=1e-5)
+    maps = ((np.square(X - model.reconstruct(X).numpy()) + 0.01) / (usual + 0.01))[..., 0].reshape(len(X), -1)
+    np.testing.assert_allclose(model.score(X), 4.0 * np.sort(maps)[:, 32:].mean(1), rtol=1e-3)
+    model.generator_losses(X, model.generate(X, False), False)
+    assert float(model.difference.usual.batches) == 1
 
 
 def svdd(pretrain_steps):

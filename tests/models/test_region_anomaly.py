@@ -9,7 +9,7 @@ import tfgen
 from tfgen import recipes
 from tfgen.data import DataSpec
 from tfgen.layers import EraseLattice
-from tfgen.layers.differences import SquaredError
+from tfgen.layers.differences import SquaredError, StandardisedError
 from tfgen.networks import translation
 
 SHAPE = (16, 16, 1)
@@ -143,3 +143,16 @@ def test_mistakes_name_both_sides():
         model_of(translation.unet(SHAPE, SHAPE, 4, dropout=0.0, levels=1))
     with pytest.raises(ValueError, match=r"images of \(16, 16, 1\), the critic takes \(24, 24, 1\)"):
         tfgen.RegionInpainter(copier(), translation.patchgan((24, 24, 1), None, 4, 1), EraseLattice())
+
+
+def test_what_is_usual_at_a_pixel_is_the_error_where_it_was_erased(monkeypatch):
+    """Of one image under every lattice, of which each pixel is in the same number."""
+    seen = keras.Input((16, 16, 2))
+    model = model_of(keras.Model(seen, 0.0 * seen[..., :1] + 0.3), side=2, gap=2, stride=2,
+                     difference=StandardisedError(SHAPE))
+    x = np.repeat(image_batch(1), 16, axis=0)
+    grid = np.array([[row, column] for row in range(4) for column in range(4)], "float32") / 4
+    monkeypatch.setattr(model.erasure, "uniforms", lambda x, training: tf.constant(grid))
+    model.generator_losses(x, model.generate(x, True), True)
+    np.testing.assert_allclose(model.difference.usual.average, np.square(x[0] - 0.3), rtol=1e-4)
+    np.testing.assert_allclose(model.anomaly_map(x[:1]), 1.0, rtol=1e-3)

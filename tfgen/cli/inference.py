@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write
-from tfgen.cli.lazy import drawing, folders, latent, opening, pictures, report, seeds, sheets
+from tfgen.cli.lazy import detection_tiles, drawing, folders, latent, opening, pictures, report, seeds, sheets
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
 from tfgen.errors import UserError
 from tfgen.verbs.table import FIELD_VERBS, KINDS, VERBS, require_verb, verb_of
@@ -144,8 +144,12 @@ def score(model: Model, images: ImageFiles,
           out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
           threshold: Annotated[float | None, typer.Option(
               help="Images with a higher score count as anomalous; default: the model's threshold.")] = None,
-          top: Annotated[int, typer.Option(min=1, help="Number of images on the page, most anomalous first.")] = 100):
-    made = report.write(opening.open_verbs(model), images, out, threshold, top)
+          top: Annotated[int, typer.Option(min=1, help="Number of images on the page, most anomalous first.")] = 100,
+          tiles: Annotated[float | None, typer.Option(
+              help="Judge images at their own size by tiles of the model's size that overlap by this share, such as 0.5; "
+                   "default: resize them.")] = None):
+    live = opening.open_verbs(model)
+    made = report.write(live if tiles is None else detection_tiles.Tiled(live, tiles), images, out, threshold, top)
     print(f"scored {made.scored} images, {made.anomalous} anomalous at threshold {made.threshold:.4g}"
           f"{'' if np.isfinite(made.threshold) else f' ({report.NOT_CALIBRATED})'}: {out / 'index.html'}")
     return passed_over(made.unreadable)

@@ -17,6 +17,7 @@ from tfgen.cli.lazy import (
     export,
     features,
     forms,
+    inception,
     live,
     native,
     recipes,
@@ -26,7 +27,8 @@ from tfgen.errors import Failure, UserError
 from tfgen.verbs import verbs_of
 
 EXTRACTORS = {"classifier": lambda dataset: features.classifier(dataset),
-              "inception_v3": lambda dataset: features.inception_v3()}
+              "inception_v3": lambda dataset: inception.inception_v3(),
+              "tf_inception": lambda dataset: inception.tf_inception()}
 SAVED_MODEL = "saved_model"
 
 
@@ -37,8 +39,8 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
              samples: Annotated[int, typer.Option(
                  min=0, help="Number of samples to compare with the images; 0: none.")] = 10_000,
              extractor: Annotated[str, typer.Option(
-                 help="Features of that comparison: classifier (trained on the data on first use) or "
-                      "inception_v3 (needs its weights on disk).")] = "classifier"):
+                 help="Features of that comparison: classifier (trained on the data on first use), inception_v3 (Keras') or "
+                      "tf_inception (that of published distances); both need weights on disk.")] = "classifier"):
     """Evaluates a run on a split; prints the figures as JSON and adds them to its metrics.json.
 
     Example: tfgen evaluate runs/x --split test --k 50

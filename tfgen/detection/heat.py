@@ -13,15 +13,15 @@ def scale(maps, called):
     """Lower and upper end of a colour scale shared by several anomaly maps.
 
     Args:
-        maps: float (N, H, W), sorted by decreasing anomaly.
+        maps: N arrays (H, W) of any sizes, sorted by decreasing anomaly.
         called: bool (N,), whether each image is classified as anomalous.
 
     Returns:
         Two floats: the median pixel of the less anomalous half, and the median peak of images classified as anomalous
         (if there are none, the highest peak).
     """
-    begins = np.median(maps[len(maps) // 2:])
-    peaks = maps.max(axis=(1, 2))
+    begins = np.median(np.concatenate([one.ravel() for one in maps[len(maps) // 2:]]))
+    peaks = np.array([one.max() for one in maps])
     return float(begins), float(np.median(peaks[called]) if called.any() else peaks.max())
 
 

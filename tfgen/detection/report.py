@@ -44,7 +44,8 @@ def write(live, folder, out, threshold=None, top=100):
     Memory grows with `top`, not with the number of images. An existing report in `out` is replaced.
 
     Args:
-        live: `verbs.live.Live` or `serving.saved_model.Served`, with `score`; with `anomaly_map`, pictures have heat maps.
+        live: `verbs.live.Live`, `serving.saved_model.Served` or `detection.Tiled`, with `score`; with `anomaly_map`,
+            pictures have heat maps.
         folder: a folder of images, searched with its subfolders, or an image file.
         out: output folder, which must not contain `folder`; created if necessary.
         threshold: images with a higher score are classified as anomalous; None uses the model's threshold.
@@ -122,7 +123,7 @@ def _draw(live, rows, folder):
             for one in live("anomaly_map", images)]
     if lost:
         raise UserError(f"the images changed while they were scored: {lost[0]}")
-    scale = heat.scale(np.stack(maps), np.array([called for *_, called in rows]))
+    scale = heat.scale(maps, np.array([called for *_, called in rows]))
     for rank, ((path, *_), one) in enumerate(zip(rows, maps), 1):
         image = _comfortable(decode(path, live.image_shape[2])).astype(np.float32) / 255.0
         pair = np.stack([np.broadcast_to(image, (*image.shape[:2], 3)), heat.overlay(image, one, *scale, live.resize)])

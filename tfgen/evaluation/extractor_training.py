@@ -116,6 +116,11 @@ def network(image_shape, answers, seed):
     return keras.Model(inputs, [features, probabilities], name="extractor")
 
 
+def feature_maps(both):
+    """The feature maps of a `network`, one (B, h, w, c) per convolution, finest first: outputs after each ReLU."""
+    return [layer.output for layer in both.layers if isinstance(layer, keras.layers.ReLU)]
+
+
 def train(dataset, task, seed, epochs):
     """Trains a network with Adam and cosine decay; neither reads nor changes the global random state.
 

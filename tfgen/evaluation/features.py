@@ -1,9 +1,6 @@
 """Named feature extractors, whose features define distances between sets of images."""
 
 import hashlib
-import os
-import pathlib
-import random
 
 import keras
 import numpy as np
@@ -11,37 +8,37 @@ import tensorflow as tf
 
 from tfgen.errors import UserError
 from tfgen.evaluation import extractor_training
-
-INCEPTION_FILE = "~/.keras/models/inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
-_INCEPTION_SIDE = 299
+from tfgen.losses import perceptual_distance
 
 
 class Extractor:
-    """Maps images to features by one function, traced once for all batch sizes.
+    """Maps images to features.
 
     Args:
         name: name in records.
-        forward: function of images float32 (B, H, W, C) in [0, 1] that returns a tuple: features (B, D) and, with
-            `num_classes`, probabilities (B, K).
+        forward: function of images float32 (B, H, W, C) in [0, 1] that returns features (B, D) and, with `num_classes`,
+            probabilities (B, K), in a list or tuple.
         weights: arrays or variables of the extractor, the input of `checksum`.
         resize: description of the resizing that `forward` applies, for the record.
         num_classes: K, or None without probabilities.
         image_shape: (H, W, C) of the images, or None if any shape is accepted.
         accuracy: accuracy on the validation split, or None if unknown.
+        distance: function of two batches of images that returns their perceptual distances (B,), or None without.
 
     Attributes:
         checksum: the first 16 hexadecimal digits of the SHA-256 of the weights.
     """
 
-    def __init__(self, name, forward, weights, resize="none", num_classes=None, image_shape=None, accuracy=None):
+    def __init__(self, name, forward, weights, resize="none", num_classes=None, image_shape=None, accuracy=None,
+                 distance=None):
         self.name = name
         self.resize = resize
         self.num_classes = num_classes
         self.image_shape = image_shape
         self.accuracy = accuracy
         self.checksum = _checksum(weights)
-        signature = tf.TensorSpec((None, *(image_shape or (None, None, None))), tf.float32)
-        self._forward = tf.function(forward, input_signature=[signature], autograph=False)
+        self._forward = forward
+        self._distance = distance
 
     def __call__(self, images):
         """(features float32 (B, D), probabilities float32 (B, K) or None), numpy.
@@ -52,13 +49,37 @@ class Extractor:
         Raises:
             UserError: for another shape.
         """
+        outputs = [np.asarray(output) for output in self._forward(self._checked(images))]
+        return outputs[0], outputs[1] if self.num_classes is not None else None
+
+    def _checked(self, images):
         images = np.asarray(images, np.float32)
         if images.ndim != 4 or not len(images) or images.shape[1:] != (self.image_shape or images.shape[1:]):
             expected = ", ".join(map(str, self.image_shape or ("H", "W", "C")))
             raise UserError(f"{self.name} expects images (B, {expected}), B >= 1, received {images.shape}: "
                              f"use the extractor of the images' own data set")
-        outputs = [output.numpy() for output in self._forward(tf.convert_to_tensor(images))]
-        return outputs[0], outputs[1] if self.num_classes is not None else None
+        return images
+
+    @property
+    def has_distance(self):
+        """Whether the extractor has a `perceptual_distance`."""
+        return self._distance is not None
+
+    def perceptual_distance(self, made, wanted, batch_size=100):
+        """`tfgen.losses.perceptual_distance` of each image of one array to that of the other, by the network's feature maps.
+
+        Args:
+            made, wanted: float32 (N, H, W, C) in [0, 1].
+            batch_size: images per batch.
+
+        Returns:
+            float32 (N,), >= 0.
+
+        Raises:
+            UserError: for another shape.
+        """
+        parts = (slice(start, start + batch_size) for start in range(0, len(made), batch_size))
+        return np.concatenate([self._distance(self._checked(made[part]), self._checked(wanted[part])) for part in parts])
 
     def classes(self, images, batch_size=100):
         """The likeliest class of each image, int (B,); only for an extractor with `num_classes`. Arguments as for a call."""
@@ -69,6 +90,12 @@ class Extractor:
         """The entries for a record: {"extractor", "checksum", "resize"} and, if known, "accuracy"."""
         about = {"extractor": self.name, "checksum": self.checksum, "resize": self.resize}
         return about if self.accuracy is None else about | {"accuracy": round(self.accuracy, 4)}
+
+
+def traced(function, image_shape=None, inputs=1):
+    """A function of `inputs` batches of images as a graph, traced once for all batch sizes; see `Extractor`."""
+    signature = tf.TensorSpec((None, *(image_shape or (None, None, None))), tf.float32)
+    return tf.function(function, input_signature=[signature] * inputs, autograph=False)
 
 
 def _checksum(weights):
@@ -101,56 +128,19 @@ def classifier(dataset, seed=0, epochs=None, cache=None):
     """
     task = extractor_training.task_of(dataset)
     network = extractor_training.load_or_train(dataset, task, seed, epochs, cache)
-    with_classes = task.num_classes is not None
+    maps = keras.Model(network.input, extractor_training.feature_maps(network))
+    shape, outputs = dataset.spec.image_shape, 1 if task.num_classes is None else 2
 
-    def forward(images):
-        features, probabilities = network(images, training=False)
-        return (features, probabilities) if with_classes else (features,)
+    def distance(made, wanted):
+        return perceptual_distance(*(maps(images, training=False) for images in (made, wanted)))
 
-    return Extractor(f"tfgen-{task.name}:{dataset.spec.name}", forward, network.get_weights(),
-                     num_classes=task.num_classes, image_shape=dataset.spec.image_shape,
-                     accuracy=extractor_training.accuracy(network, dataset, task))
+    return Extractor(f"tfgen-{task.name}:{dataset.spec.name}",
+                     traced(lambda images: network(images, training=False)[:outputs], shape), network.get_weights(),
+                     num_classes=task.num_classes, image_shape=shape,
+                     accuracy=extractor_training.accuracy(network, dataset, task),
+                     distance=traced(distance, shape, inputs=2))
 
 
 def check(dataset):
     """Raises a `UserError` for a data set on which `classifier` cannot be trained."""
     extractor_training.task_of(dataset)
-
-
-def inception_v3(weights=None):
-    """Pool features (2048) and ImageNet classes of Keras' Inception-v3 (Szegedy et al., 2016, arXiv:1512.00567).
-
-    Images of any size, grey (repeated to 3 channels) or RGB, are resized to 299 x 299, bilinear with antialiasing.
-    The weights are those of Keras, so distances are close but not equal to published FIDs, which use weights of 2015.
-
-    Args:
-        weights: path of the .h5 weights with top; None uses Keras' cache, ~/.keras/models. Never downloaded.
-
-    Raises:
-        UserError: for a missing file or one with other weights.
-    """
-    path = pathlib.Path(os.path.expanduser(weights or INCEPTION_FILE))
-    if not path.is_file():
-        raise UserError(f"inception_v3 expects Keras' weights at {path}, received no such file: put "
-                        f"{pathlib.Path(INCEPTION_FILE).name} there or give weights=PATH; tfgen does not download")
-    # Keras draws the seeds of the initial weights from Python's generator; the file replaces these weights.
-    state = random.getstate()
-    try:
-        network = keras.applications.InceptionV3(weights=None)
-        network.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"inception_v3 expects Keras' weights with top at {path}, received a file that does not load "
-                        f"({reason[:120]}): fetch {pathlib.Path(INCEPTION_FILE).name} anew") from None
-    finally:
-        random.setstate(state)
-    both = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
-
-    def forward(images):
-        shape = tf.concat([tf.shape(images)[:-1], [3]], axis=0)
-        images = tf.ensure_shape(tf.broadcast_to(images, shape), (None, None, None, 3))
-        images = tf.image.resize(images, (_INCEPTION_SIDE, _INCEPTION_SIDE), "bilinear", antialias=True)
-        return both(images * 2.0 - 1.0, training=False)
-
-    return Extractor("keras-inception-v3", forward, both.get_weights(), num_classes=1000,
-                     resize=f"bilinear to {_INCEPTION_SIDE}x{_INCEPTION_SIDE}, antialiased")

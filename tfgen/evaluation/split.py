@@ -107,7 +107,8 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
         batch_size: images per batch.
 
     Returns:
-        The dict of `tfgen.metrics.compare`; for paired data also the entries of `tfgen.metrics.similarity`.
+        The dict of `tfgen.metrics.compare`; for paired data also the entries of `tfgen.metrics.similarity` and, if the
+        extractor has one, the mean "perceptual_distance" of an image and its translation.
     """
     extractor = extractor or features.classifier(dataset)
     sources = dataset.sources(split, limit).astype("float32") / 255.0
@@ -115,5 +116,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     made = live("translate", sources, batch_size=batch_size)
     paired = dataset.spec.view == "paired"
     figures = metrics.similarity(made, images) if paired else {}
+    if paired and extractor.has_distance:
+        figures["perceptual_distance"] = float(extractor.perceptual_distance(made, images, batch_size).mean(dtype=float))
     parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
     return figures | metrics.compare(*parts, extractor, paired=paired)

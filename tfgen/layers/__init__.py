@@ -21,6 +21,7 @@ from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, St
 from tfgen.layers.doubling import DoublingConv2D
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
+from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
 from tfgen.layers.quantizer import VectorQuantizer, perplexity
@@ -42,8 +43,8 @@ from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropo
 __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense",
            "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
            "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout", "EqualisedConv2D", "EqualisedDense",
-           "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FourierFeatures", "FusedBatchNorm", "Gate",
-           "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
+           "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians", "FourierFeatures", "FusedBatchNorm",
+           "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
            "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",
            "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
            "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",

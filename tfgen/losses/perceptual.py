@@ -4,19 +4,23 @@ import tensorflow as tf
 from keras import ops
 
 
-def perceptual_distance(ours, theirs):
+def perceptual_distance(ours, theirs, weights=None):
     """Distance of two batches of images by their feature maps, as LPIPS (Zhang et al., 2018, arXiv:1801.03924).
 
-    sum over layers of the mean over positions of sum_c (a_c / ||a|| - b_c / ||b||)^2, with a and b the features of a layer
-    at a position. The paper also learns a weight per channel from people's judgements; here all are 1.
+    sum over layers of the mean over positions of sum_c w_c (a_c / ||a|| - b_c / ||b||)^2, with a and b the features of a
+    layer at a position.
 
     Args:
         ours, theirs: lists of feature maps (B, h, w, c), one per layer.
+        weights: one w >= 0 per layer, a number or (c,), such as LPIPS' weights of people's judgements; None uses 1
+            ("baseline" in the authors' code).
 
     Returns:
         (B,), >= 0.
     """
-    return sum(ops.mean(ops.sum(ops.square(unit(a) - unit(b)), axis=-1), axis=(1, 2)) for a, b in zip(ours, theirs))
+    weights = [1.0] * len(ours) if weights is None else weights
+    return sum(ops.mean(ops.sum(w * ops.square(unit(a) - unit(b)), axis=-1), axis=(1, 2))
+               for a, b, w in zip(ours, theirs, weights, strict=True))
 
 
 def unit(features):

@@ -10,6 +10,7 @@ from tfgen.models.detectors import (
     DeepSVDD,
     FAnoGAN,
     GANomaly,
+    PaDiM,
     RegionInpainter,
     SkipGANomaly,
 )
@@ -34,5 +35,6 @@ from tfgen.models.vector_quantised import DALLE, VQGAN, VQVAE, CodePrior
 __all__ = ["AAE", "ACGAN", "AdversarialModel", "AnomalyAutoencoder", "AnomalyVAE", "Autoencoder", "AutoguidedDiffusion",
            "Autoregressive", "BEGAN", "CodePrior", "CycleGAN", "DALLE", "DRAEM", "DeepSVDD", "Diffusion",
            "DiscreteDiffusion", "EBGAN", "FAnoGAN", "Field", "Flow", "GAN", "GANomaly", "GON", "GenerativeModel",
-           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "Pix2Pix", "ProGAN", "RegionInpainter",
-           "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN", "VQVAE"]
+           "GuidedDiffusion", "HierarchicalVAE", "InfoGAN", "MaskEnsemble", "NeRF", "PaDiM", "Pix2Pix", "ProGAN",
+           "RegionInpainter", "SkipGANomaly", "StackGAN", "StackedAutoencoder", "StagedGAN", "StyleGAN", "VAE", "VQGAN",
+           "VQVAE"]

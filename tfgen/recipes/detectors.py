@@ -1,5 +1,7 @@
 """Anomaly detectors: trained on normal images only, they score how anomalous an image is."""
 
+import random
+
 import keras
 
 from tfgen.distributions import Bernoulli
@@ -7,7 +9,17 @@ from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruptio
 from tfgen.layers.differences import SquaredError, StandardisedError
 from tfgen.losses import Wasserstein
 from tfgen.losses.penalties import GradientPenalty
-from tfgen.models import DRAEM, AnomalyAutoencoder, AnomalyVAE, DeepSVDD, FAnoGAN, GANomaly, RegionInpainter, SkipGANomaly
+from tfgen.models import (
+    DRAEM,
+    AnomalyAutoencoder,
+    AnomalyVAE,
+    DeepSVDD,
+    FAnoGAN,
+    GANomaly,
+    PaDiM,
+    RegionInpainter,
+    SkipGANomaly,
+)
 from tfgen.networks import conv, dcgan, lenet, translation
 from tfgen.recipes.hyperparameters import (
     base_filters,
@@ -16,11 +28,13 @@ from tfgen.recipes.hyperparameters import (
     encoder_channels,
     first_stage,
     latent_dim,
+    learning_rate,
     objective,
     players,
 )
 from tfgen.recipes.registry import recipe
 from tfgen.recipes.vaes import conv_vae
+from tfgen.recipes.vector_quantised import perceptual
 
 
 def difference(hp):
@@ -91,7 +105,7 @@ def skip_ganomaly(hp, spec):
     model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
                          dcgan.critic(shape, depth, "batch", features=True),
                          hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
-                         corruption(hp), **weights(hp, 40.0), difference=difference(hp))
+                         corruption(hp), **weights(hp, 40.0), difference=standardised(hp, spec, default=False))
     return players(model, hp, 2e-4)
 
 
@@ -134,7 +148,8 @@ def region_anomaly(hp, spec):
     units = base_filters(hp)
     model = RegionInpainter(
         translation.unet((height, width, channels + 1), spec.image_shape, units, dropout=0.0),
-        translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride, difference(hp),
+        translation.patchgan(spec.image_shape, None, units, critic_layers(hp, spec)), erasure, stride,
+        standardised(hp, spec, default=False),
         objective(hp, "non_saturating"), hp.Float("l1_weight", 0.0, 1000.0, default=100.0),
         hp.Float("adversarial_weight", 0.0, 100.0, default=1.0))
     return players(model, hp, 2e-4)
@@ -156,3 +171,16 @@ def draem(hp, spec):
                   augmentation=Rotation(hp.Float("rotation", 0.0, 180.0, default=0.0), hp.Boolean("flip", default=False)),
                   **pooling(hp, top=0.0))
     return compile_with_cosine_decay(model, hp)
+
+
+@recipe(family="anomaly", paper="arXiv:2011.08785", objective=("val_turns", "min"), batch_size=32)
+def padim(hp, spec):
+    """PaDiM (Defard et al., 2021): a Gaussian per position of features, learned here by telling how images are turned."""
+    network = perceptual(spec)
+    depth, steps = sum(output.shape[-1] for output in network.outputs[:-1]), max(1, first_stage(hp, "network_share"))
+    # As Keras' own initializers draw their seeds.
+    chosen = sorted(random.sample(range(depth), min(depth, hp.Int("features", 1, 1024, default=100))))
+    model = PaDiM(network, chosen, hp.Int("patch", 1, 31, default=1), steps, hp.Boolean("shared", default=False),
+                  hp.Float("shrinkage", 1e-6, 1.0, default=0.01, sampling="log"), **pooling(hp, top=0.0))
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)))
+    return model

@@ -96,8 +96,7 @@ def perceptual(spec):
     """The project's feature extractor with its feature maps as outputs, and the probabilities of four turns."""
     # As Keras' own initializers draw their seeds.
     network = extractor_training.network(spec.image_shape, 4, random.randint(0, 2**31 - 1))
-    maps = [layer.output for layer in network.layers if isinstance(layer, keras.layers.ReLU)]
-    return keras.Model(network.input, [*maps, network.outputs[1]], name="perceptual")
+    return keras.Model(network.input, [*extractor_training.feature_maps(network), network.outputs[1]], name="perceptual")
 
 
 @recipe(family="vector_quantised", paper="arXiv:2012.09841", objective=FRECHET)

@@ -69,7 +69,8 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
 
     Args:
         paths: paths of image files.
-        image_shape: (H, W, C) to which every image is converted and resized, C = 1 or 3.
+        image_shape: (H, W, C) to which every image is converted and resized, C = 1 or 3. With (None, None, C) each keeps
+            its size and is a batch by itself.
         unreadable: a list to which one line per unreadable file is appended.
         mode, enlarge: arguments of `tfgen.data.readers.resize.resize` for images of another size.
 
@@ -79,9 +80,11 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
     if image_shape[2] not in (1, 3):
         raise UserError(f"expected a model of images of 1 or 3 channels, received one of {image_shape[2]}, which image "
                         "files do not have: give a .npz file, or use the model in Python")
-    for start in range(0, len(paths), BATCH_SIZE):
+    own_size = image_shape[0] is None
+    rows = 1 if own_size else BATCH_SIZE
+    for start in range(0, len(paths), rows):
         kept, images, sizes = [], [], []
-        for path in paths[start:start + BATCH_SIZE]:
+        for path in paths[start:start + rows]:
             try:
                 pixels = decode(path, image_shape[2])
             except UserError as error:
@@ -89,7 +92,7 @@ def batches(paths, image_shape, unreadable, mode="stretch", enlarge="bilinear"):
                 continue
             kept.append(path)
             sizes.append(pixels.shape[:2])
-            images.append(resize(pixels, image_shape[:2], mode, enlarge))
+            images.append(pixels if own_size else resize(pixels, image_shape[:2], mode, enlarge))
         if kept:
             yield kept, np.stack(images).astype(np.float32) / 255.0, sizes
 

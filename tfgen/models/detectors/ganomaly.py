@@ -166,7 +166,8 @@ class SkipGANomaly(ReconstructingGAN):
 
         w_adv (adversarial term) + w_con mean |x - x'| + w_lat mean (f(x) - f(x'))^2    (images in [-1, 1]).
 
-    `score` is share * R + (1 - share) * L: R the mean squared error of images in [-1, 1], L that of features.
+    `score` is share * R + (1 - share) * L: R the score of `difference` for images in [-1, 1], by default their mean squared
+    error, L the mean squared error of features. With `StandardisedError`, R is relative to what is usual at each pixel.
 
     Args:
         generator: Functional model, images (B, H, W, C) -> images in [0, 1].
@@ -207,12 +208,15 @@ class SkipGANomaly(ReconstructingGAN):
         loss = self.latent_weight * latent_loss
         if self.adversarial_weight:
             loss += self.adversarial_weight * self.objective.generator(scores)
+        if training:
+            # What is usual of whole images, with the averages of batch normalisation.
+            self.difference.update(x, self.reconstruct(x))
         return loss, {"latent_loss": latent_loss}
 
     def score(self, x):
         x = ops.convert_to_tensor(x)
         made = self.reconstruct(x)
-        error = ops.mean(ops.square(SPAN * (x - made)), axis=(1, 2, 3))
+        error = SPAN**2 * self.difference.pool(self.difference(x, made))
         features = self.judge(x, training=False)[1] - self.judge(made, training=False)[1]
         latent = ops.mean(ops.square(features), axis=tuple(range(1, len(features.shape))))
         return self.share * error + (1.0 - self.share) * latent

@@ -32,7 +32,8 @@ class RegionInpainter(ReconstructionDetector, AdversarialModel):
         critic: Functional model, images -> scores (B, …); see `tfgen.networks.translation.patchgan`.
         erasure: a `tfgen.layers.EraseLattice`.
         stride: pixels per step, 1 ... side of the lattice's squares.
-        difference: error map of an image and its prediction, see `tfgen.layers.differences`.
+        difference: error map of an image and its prediction, see `tfgen.layers.differences`. What is usual at a pixel, for
+            `StandardisedError`, is the squared error of a single prediction.
         objective: what both players minimise, see `tfgen.losses.adversarial`.
         l1_weight, adversarial_weight: >= 0.
 
@@ -99,6 +100,10 @@ class RegionInpainter(ReconstructionDetector, AdversarialModel):
         loss = self.l1_weight * l1
         if self.adversarial_weight:
             loss += self.adversarial_weight * self.objective.generator(self.judge(made["image"], training)[0])
+        if training:
+            # A pixel is erased, and has an error, in one of (period / side)^2 lattices.
+            x, enlarged = batch_images(batch), self.erasure.period / self.erasure.side
+            self.difference.update(x, x + enlarged * (made["image"] - x))
         return {"generator_loss": loss, "l1": l1}
 
     def reconstruct(self, x):
