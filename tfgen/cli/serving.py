@@ -10,7 +10,7 @@ import typer
 from tfgen.cli.lazy import batching, original, server
 from tfgen.errors import UserError
 
-NEEDED = ("starlette", "uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
+NEEDED = ("uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
 
 
 def serve(folder: Annotated[pathlib.Path, typer.Argument(

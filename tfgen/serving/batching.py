@@ -123,7 +123,7 @@ class Batcher:
                 self._sleep(None)
             first = self.waiting[0]
             until = first.arrived + self.batching.wait
-            while not self._closed and self._rows(first.key) < self.batching.most and (left := until - time.monotonic()) > 0:
+            while not self._closed and (left := until - time.monotonic()) > 0 and self._rows(first.key) < self.batching.most:
                 self._sleep(left)
             return self._take(self.waiting.popleft())
 
