@@ -43,7 +43,7 @@ class Joined:
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP of a connection; closes it when a request's headers are slow or large, its body is slow, or its answer is not read.
+    """HTTP of a connection; closes it when headers are slow or large, a body is slow, or an answer is not read.
 
     Args:
         patience: seconds within which a body must have arrived.
@@ -132,9 +132,9 @@ class Listener(uvicorn.Server):
 
     def __init__(self, app, ended=lambda: None, patience=20.0):
         super().__init__(uvicorn.Config(
-            app, http=functools.partial(Protocol, patience=patience), loop="uvloop", ws="none", lifespan="off", log_level="error", access_log=False,
-            server_header=False, proxy_headers=False, headers=[("server", "tfgen")], timeout_keep_alive=IDLE_SECONDS,
-            limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS))
+            app, http=functools.partial(Protocol, patience=patience), loop="uvloop", ws="none", lifespan="off",
+            log_level="error", access_log=False, server_header=False, proxy_headers=False, headers=[("server", "tfgen")],
+            timeout_keep_alive=IDLE_SECONDS, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS))
         self._ended = ended
 
     def handle_exit(self, sig, frame):
@@ -146,7 +146,7 @@ class Listener(uvicorn.Server):
         self._look(asyncio.get_running_loop())
 
     def _look(self, loop):
-        """Looks for slow clients: a timer for all, as one per request would be a tenth of its time."""
+        """Looks for slow clients: one timer for all connections instead of two per request."""
         for connection in list(self.server_state.connections):
             connection.cut(loop.time())
         loop.call_later(LOOK_SECONDS, self._look, loop)
