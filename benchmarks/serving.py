@@ -3,8 +3,8 @@
 `python -m benchmarks.serving` exports a VAE of 28x28 images with the default values of its recipe (weights do not matter),
 starts `tfgen serve --embedded`, and measures in rounds: the SavedModel called at batch 32 in this process, then clients in a
 process of their own. Shares are within a round; medians over rounds, with ranges. `--url http://HOST:PORT/NAME` measures a
-server that runs, such as TF Serving on a GPU, and `--model FOLDER` the same SavedModel on this machine beside it; `--soak
-MINUTES` looks for wrong answers instead (`benchmarks.serving_soak`).
+server that runs, such as TF Serving on a GPU (`benchmarks.serving_url`); `--soak MINUTES` looks for wrong answers instead
+(`benchmarks.serving_soak`).
 """
 
 import argparse
@@ -29,8 +29,10 @@ import tensorflow as tf
 from benchmarks import timing
 from tfgen import recipes
 from tfgen.data import DataSpec
+from tfgen.errors import Failure, UserError
 from tfgen.figures import records
 from tfgen.serving import Client, export, saved_model
+from tfgen.serving.transports import TOKEN
 
 BATCH = 32  # rows of the direct calls
 
@@ -72,6 +74,9 @@ def inputs_of(model, verb, rows):
         made[name] = (np.arange(rows) if name == "seeds" else
                       generator.random((rows, *[side or 7 for side in shape]), np.float32))
     for name, option in model.options[verb].items():
+        if option.dtype == "string":
+            made[name] = np.full(rows, (*option.examples, "")[0], object)
+            continue
         value = option.default if option.default is not None else option.low if abs(option.low) < 1e9 else 0
         made[name] = np.full(rows, value, option.dtype)
     return made
@@ -89,27 +94,31 @@ def request_of(case, url, inputs):
         return made.SerializeToString()
     if case.kind == "npz":
         file = io.BytesIO()
-        np.savez(file, **inputs)
+        np.savez(file, **{key: value.astype(str) if value.dtype == object else value for key, value in inputs.items()})
         query, kind, body = f"?signature_name={case.verb}", "application/npz", file.getvalue()
     else:
-        rows = [{key: value[row].tolist() for key, value in inputs.items()} for row in range(case.rows)]
+        columns = {key: value.tolist() for key, value in inputs.items()}
+        rows = [{key: column[row] for key, column in columns.items()} for row in range(case.rows)]
         rows = [next(iter(row.values())) if len(row) == 1 else row for row in rows]
         # As short as float32 is exact.
         body = re.sub(rb"\d+\.\d+(e-?\d+)?", lambda found: str(np.float32(found[0])).encode(),
                       json.dumps({"signature_name": case.verb, "instances": rows}, separators=(",", ":")).encode())
         query, kind = "", "application/json"
+    token = f"Authorization: Bearer {os.environ[TOKEN]}\r\n" if TOKEN in os.environ else ""
     return (f"POST /v1/models/{name}:predict{query} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {kind}\r\n"
-            f"Accept: {kind}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+            f"Accept: {kind}\r\n{token}Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 
 def load(case, host, port, request, seconds):
-    """Runs the clients of a case; returns what `serving_load` prints, and "rows_per_s"."""
+    """Runs the clients of a case; returns what `serving_load` prints, and "rows_per_s"; raises a `Failure` if one fails."""
     command = [sys.executable, "-m", "benchmarks.serving_load", "grpc" if case.kind == "grpc" else "http", host, str(port),
                str(case.clients), str(seconds)]
     ended = subprocess.run(command, input=request, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr.decode()[-2000:]
+    if ended.returncode:
+        raise Failure(f"the clients of {host}:{port} failed: {ended.stderr.decode()[-2000:]}")
     found = json.loads(ended.stdout)
-    assert not found["failed"], f"{case.title}: {found['failed']} of {len(found['latencies'])} requests failed"
+    if found["failed"]:
+        raise Failure(f"{found['failed']} of {len(found['latencies'])} requests failed, first with {found['first']}")
     return found | {"rows_per_s": len(found["latencies"]) * case.rows / found["seconds"]}
 
 
@@ -188,9 +197,7 @@ def run(fast=False, threads=0, only=()):
                     made[name] = measure(case, f"{url}/vae", address, model, rounds, seconds)
                     show(case, made[name])
     if not fast and not only:
-        values = {f"{name}_{key}" if part == "median" else f"{name}_{key}_{part}": number for name, one in made.items()
-                  for key, spread in one.items() for part, number in spread.items()}
-        records.record("bench-serving", values, title="Embedded model server beside direct calls of the SavedModel",
+        records.record("bench-serving", flat(made), title="Embedded model server beside direct calls of the SavedModel",
                        command="python -m benchmarks.serving", seeds=[0],
                        budget={"rounds": rounds, "seconds_a_round": seconds},
                        data={"name": "random", "image_shape": [28, 28, 1]},
@@ -200,13 +207,10 @@ def run(fast=False, threads=0, only=()):
     return made
 
 
-def run_url(url, grpc_address, folder):
-    """Measures a server that runs; `folder`: a SavedModel to call directly beside it, or None."""
-    model, client = saved_model.Served(folder) if folder else None, Client(url)
-    for case in CASES.values():
-        if case.verb in client.names and (case.kind != "grpc" or grpc_address) and (
-                case.kind != "npz" or client.transport.ours):
-            show(case, measure(case, url, grpc_address, model, 7, 3.0))
+def flat(made):
+    """{case: {quantity: spread}} -> {case_quantity: median, case_quantity_min: ..., case_quantity_max: ...}."""
+    return {f"{name}_{key}" if part == "median" else f"{name}_{key}_{part}": number for name, one in made.items()
+            for key, spread in one.items() for part, number in spread.items()}
 
 
 def main():
@@ -217,6 +221,7 @@ def main():
     parser.add_argument("--url", help="http://HOST:PORT/NAME of a server that runs, instead of the embedded one")
     parser.add_argument("--grpc", metavar="HOST:PORT", help="gRPC of that server")
     parser.add_argument("--model", type=pathlib.Path, help="the SavedModel of --url, to call directly beside it")
+    parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="a JSON file for what --url measures")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="look for wrong answers for so long")
     arguments = parser.parse_args()
     if arguments.soak:
@@ -224,7 +229,12 @@ def main():
 
         serving_soak.run(60 * arguments.soak)
     elif arguments.url:
-        run_url(arguments.url, arguments.grpc, arguments.model)
+        from benchmarks import serving_url
+
+        try:
+            serving_url.run(arguments.url, arguments.grpc, arguments.model, arguments.record)
+        except (UserError, Failure) as error:
+            sys.exit(str(error))
     else:
         run(arguments.fast, arguments.threads, arguments.only)
 

@@ -1,43 +1,56 @@
 """Load on a model server, from a process of its own: closed loops of clients that each send one request after another.
 
 `python -m benchmarks.serving_load KIND HOST PORT CLIENTS SECONDS` reads a request from standard input (`http`: all its
-bytes; `grpc`: a serialised PredictRequest) and prints {"latencies": [seconds], "seconds", "failed"} as JSON. It imports
-neither TensorFlow nor tfgen, so that it starts at once and takes little of the machine.
+bytes; `grpc`: a serialised PredictRequest, sent with the token of TFGEN_TOKEN) and prints {"latencies": [seconds],
+"seconds", "failed": number, "first": what the first failure was} as JSON. It imports neither TensorFlow nor tfgen, so that
+it starts at once and takes little of the machine.
 """
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
 
+TOKEN = "TFGEN_TOKEN"  # environment variable
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 
 
-class HttpClient(asyncio.Protocol):
-    """One connection that sends a request, reads its answer, and sends the next until `until`."""
+LENGTH = b"content-length:"
 
-    def __init__(self, request, until, latencies, ended):
-        self.request, self.until, self.latencies, self.ended = request, until, latencies, ended
-        self.received, self.wanted, self.failed = 0, None, 0
+
+class HttpClient(asyncio.Protocol):
+    """One connection that sends a request, reads its answer, and sends the next until `until`.
+
+    Args:
+        request: its bytes.
+        until: time of `time.perf_counter` after which no further one is sent.
+        latencies: list for the seconds of each request.
+        failures: list for what was answered instead of 200.
+        ended: future that is set when the connection is closed.
+    """
+
+    def __init__(self, request, until, latencies, failures, ended):
+        self.request, self.until, self.latencies, self.failures, self.ended = request, until, latencies, failures, ended
 
     def connection_made(self, transport):
         self.transport = transport
         self.send()
 
     def send(self):
-        self.begun, self.received, self.wanted = time.perf_counter(), 0, None
+        self.begun, self.head, self.left = time.perf_counter(), b"", None
         self.transport.write(self.request)
 
     def data_received(self, data):
-        if self.wanted is None:
-            head, _, rest = data.partition(b"\r\n\r\n")
-            self.failed += not head.startswith(b"HTTP/1.1 200")
-            lower = head.lower()
-            start = lower.index(b"content-length:") + 15
-            self.wanted, data = int(lower[start:].split(b"\r\n", 1)[0]), rest
-        self.received += len(data)
-        if self.received >= self.wanted:
+        if self.left is None:
+            head, end, data = (self.head + data).partition(b"\r\n\r\n")
+            if not end:
+                self.head = head
+                return
+            self.begin(head, data)
+        self.left -= len(data)
+        if self.left <= 0:
             now = time.perf_counter()
             self.latencies.append(now - self.begun)
             if now < self.until:
@@ -45,18 +58,32 @@ class HttpClient(asyncio.Protocol):
             else:
                 self.transport.close()
 
+    def begin(self, head, data):
+        """Reads the head of an answer, whose body begins with `data`."""
+        if not head.startswith(b"HTTP/1.1 200"):
+            self.failures.append((head.partition(b"\r\n")[0] + b" " + data[:200]).decode("utf-8", "replace"))
+        lower = head.lower()
+        start = lower.find(LENGTH)
+        if start < 0:
+            self.failures.append("an answer without Content-Length")
+            self.until = 0.0
+        self.left = int(lower[start + len(LENGTH):].split(b"\r\n", 1)[0]) if start >= 0 else 0
+
     def connection_lost(self, error):
-        self.failed += error is not None
-        self.ended.set_result(self.failed)
+        if error is not None:
+            self.failures.append(f"a closed connection ({error})")
+        self.ended.set_result(None)
 
 
 async def http(host, port, request, clients, seconds):
     """(latencies, failures) of HTTP clients."""
-    loop, latencies, until = asyncio.get_running_loop(), [], time.perf_counter() + seconds
+    loop, latencies, failures, until = asyncio.get_running_loop(), [], [], time.perf_counter() + seconds
     ended = [loop.create_future() for _ in range(clients)]
     for one in ended:
-        await loop.create_connection(lambda one=one: HttpClient(request, until, latencies, one), host, port)
-    return latencies, sum([await one for one in ended])
+        await loop.create_connection(lambda one=one: HttpClient(request, until, latencies, failures, one), host, port)
+    for one in ended:
+        await one
+    return latencies, failures
 
 
 def grpc_clients(host, port, request, clients, seconds):
@@ -64,6 +91,7 @@ def grpc_clients(host, port, request, clients, seconds):
     import grpc
 
     latencies, failures, until = [], [], time.perf_counter() + seconds
+    metadata = [("authorization", f"Bearer {os.environ[TOKEN]}")] if TOKEN in os.environ else []
 
     def work():
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
@@ -72,9 +100,9 @@ def grpc_clients(host, port, request, clients, seconds):
             while time.perf_counter() < until:
                 begun = time.perf_counter()
                 try:
-                    call(request, timeout=60)
+                    call(request, timeout=60, metadata=metadata)
                 except grpc.RpcError as error:
-                    failures.append(str(error.code()))
+                    failures.append(f"{error.code().name} {error.details()}")
                 latencies.append(time.perf_counter() - begun)
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
@@ -82,7 +110,7 @@ def grpc_clients(host, port, request, clients, seconds):
         thread.start()
     for thread in threads:
         thread.join()
-    return latencies, len(failures)
+    return latencies, failures
 
 
 def main():
@@ -94,10 +122,11 @@ def main():
             import uvloop as loops
         except ImportError:
             loops = asyncio
-        latencies, failed = loops.run(http(*given, request, int(clients), float(seconds)))
+        latencies, failures = loops.run(http(*given, request, int(clients), float(seconds)))
     else:
-        latencies, failed = grpc_clients(*given, request, int(clients), float(seconds))
-    json.dump({"latencies": latencies, "seconds": time.perf_counter() - begun, "failed": failed}, sys.stdout)
+        latencies, failures = grpc_clients(*given, request, int(clients), float(seconds))
+    json.dump({"latencies": latencies, "seconds": time.perf_counter() - begun, "failed": len(failures),
+               "first": failures[0][:300] if failures else ""}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,18 @@ def test_the_original_is_started_with_its_configuration(tfgen, installed):
     assert arguments[-1] == "--xla_gpu_compilation_enabled=true" and "--enable_batching=true" in arguments
     code, _, err = tfgen("serve", "saved_models", "--token", "x")
     assert code == 2 and "knows no --token: add --embedded" in err and len(started) == 1
+    assert tfgen("serve", "saved_models", "--batch-sizes", "2,16")[0] == 0
+    text = pathlib.Path(re.search("--batching_parameters_file=(.*)", " ".join(started[1]).replace(" ", "\n"))[1]).read_text()
+    assert "max_batch_size {\n  value: 16\n}" in text and "allowed_batch_sizes: 2\nallowed_batch_sizes: 16\n" in text
+
+
+@pytest.mark.parametrize("given, words", [
+    (["--batch-sizes", "4,x"], "--batch-sizes expects numbers such as 1,32, received '4,x'"),
+    (["--batch-sizes", "4,2"], "batch sizes expect ascending numbers of at least 1, such as 1,8,32, received 4,2"),
+    (["--batch-sizes", "4,8", "--max-batch", 9], "expects 8 rows, the last of the batch sizes, received 9")])
+def test_sizes_of_batches_are_checked(tfgen, given, words):
+    code, _, err = tfgen("serve", "saved_models", "--embedded", *given)
+    assert code == 2 and words in err and err.count("\n") == 1
 
 
 def test_missing_packages_are_named(tfgen, monkeypatch):

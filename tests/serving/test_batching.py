@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from tfgen.serving.batching import Batcher, Batching, Task
+from tfgen.serving.batching import Batcher, Batching, Task, largest_of
 from tfgen.serving.refusals import Refused
 
 
@@ -112,6 +112,17 @@ def test_padding_does_not_reach_the_answer(asked):
     tasks = [one.put(1, 2, 3)]
     one.end(1)
     assert one.version.sizes == [4] and tasks[0].made["y"].tolist() == [2, 4, 6]
+
+
+def test_batches_are_padded_to_the_next_size_and_the_largest_is_the_last(asked):
+    one = asked(most=largest_of((1, 4), None, 64), sizes=(1, 4))
+    tasks = [held(one), one.put(1), one.put(2, 3), one.put(4, 5, 6, 7, 8, 9)]
+    one.end(4)
+    # 1 row; 3 of the 4 that fit; 6 in pieces of 4 and 2.
+    assert one.version.sizes == [1, 4, 4, 4]
+    for task, rows in zip(tasks, ([0], [1], [2, 3], [4, 5, 6, 7, 8, 9]), strict=True):
+        assert task.made["y"].tolist() == [2 * row for row in rows]
+    assert largest_of((), None, 64) == 64 and largest_of((), 5, 64) == 5 and largest_of((2, 5), 5, 64) == 5
 
 
 def test_a_batch_waits_for_more_rows(asked):

@@ -49,6 +49,21 @@ def test_batches_have_the_sizes_that_were_warmed_up_and_end_with_the_largest(fol
     assert batching.batch_timeout_micros.value > 0 and batching.max_enqueued_batches.value > 0
 
 
+def test_batches_have_the_given_sizes(folder):
+    paths = configuration.write(folder, largest_batch=32, sizes=(2, 8, 32))
+    batching = text_format.Parse(paths["batching_parameters.txt"].read_text(), configuration.BatchingParameters())
+    assert list(batching.allowed_batch_sizes) == [2, 8, 32] and batching.max_batch_size.value == 32
+    assert configuration.batch_sizes(folder, sizes=(3,)) == [3]
+
+
+@pytest.mark.parametrize("largest, sizes, words", [
+    (None, (8, 4), ["ascending numbers of at least 1", "received 8,4"]), (None, (4, 4), ["received 4,4"]),
+    (None, (0, 4), ["received 0,4"]), (16, (4, 8), ["largest batch expects 8 rows", "received 16: give one of the two"])])
+def test_sizes_that_tf_serving_would_refuse_are_refused(folder, largest, sizes, words):
+    one_line(words, configuration.write, folder, largest_batch=largest, sizes=sizes)
+    assert not (folder / "batching_parameters.txt").exists()
+
+
 def test_fields_have_the_numbers_of_tf_servings_definitions():
     """From session_bundle_config.proto and monitoring_config.proto."""
     assert configuration.BatchingParameters(max_batch_size={"value": 5}, allowed_batch_sizes=[5],

@@ -165,7 +165,12 @@ def test_sketch_pad_and_own_picture(tab, tmp_path):
 def test_completion(tab):
     tab.open("made", "Complete")
     assert tab.changes(lambda: set_number(tab, "Seed", 5))
+    asked = []
+    tab.page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
     assert tab.changes(lambda: tab.draw((0.2, 0.1), (0.8, 0.2)))
+    # A stroke is sent once, and answered once.
+    assert [urllib.parse.urlsplit(url).path.rpartition("/")[2] for url in asked] == ["join", "join"]
+    assert tab.changes(lambda: tab.visible("button", has_text="Undo").click())
 
 
 def test_heat_maps(tab):

@@ -153,12 +153,35 @@ def test_plane_of_wide_codes(model_of):
 def test_strokes_in_the_models_pixels():
     layer = np.zeros((32, 32, 4), np.uint8)
     layer[:, 16:] = (255, 0, 0, 255)
-    strokes = canvas.of_layers([np.zeros((32, 32, 4), np.uint8), layer], (8, 8, 1))
-    assert strokes.shape == (8, 8, 4) and canvas.of_layers([0 * layer], (8, 8, 1)) is None
+    strokes = canvas.of_layer(layer, (8, 8, 1))
+    assert strokes.shape == (8, 8, 4) and canvas.of_layer(0 * layer, (8, 8, 1)) is None
     assert np.array_equal(canvas.covered(strokes, (8, 8)), np.arange(8)[None].repeat(8, 0) >= 4)
     # A colour stays what it is where strokes end.
     np.testing.assert_allclose(strokes[0, 3:, :3], np.tile([1.0, 0, 0], (5, 1)), atol=1e-2)
     assert not canvas.covered(None, (8, 8)).any()
+    # A picture's address is read as the strokes' is.
+    again = canvas.of_address(canvas.address(np.full((8, 8, 1), 0.6, np.float32)), (8, 8, 1))
+    np.testing.assert_allclose(again, np.broadcast_to([0.6, 0.6, 0.6, 1.0], (8, 8, 4)), atol=1e-6)
+    one_line(["expected strokes as a PNG file", "load the page again"], canvas.of_address, "data:image/png;base64,xyz",
+             (8, 8, 1))
+
+
+def test_the_class_of_the_chosen_picture_is_where_the_options_begin(model_of):
+    """Of blobs with the labels 0, 1, 2, 0, ...: the second and then one's own picture, whose class is not known."""
+    model = model_of("conditional_vae")
+    with gr.Blocks() as blocks:
+        control = inputs.OF_KIND["images"](model, verb_of(model.live, "reconstruct"))
+        made = controls.of_options(model, verb_of(model.live, "reconstruct"), control.label)
+    assert control.label.value == 0 and made["label"].components[0].value == 0
+    choose = next(one for one in blocks.fns.values() if one.outputs == [*control.components, control.label])
+    picture, label = choose.fn(*[one.value for one in choose.inputs], gr.SelectData(None, {"index": 4, "value": None}))
+    assert np.array_equal(picture, model.images()[0][4]) and label == 1
+    follow = next(one for one in blocks.fns.values() if one.outputs == made["label"].components)
+    assert follow.fn(2) == 2 and follow.fn(None) == gr.skip() == follow.fn(7)
+    control.label.value = 2
+    with gr.Blocks():
+        again = controls.of_options(model, verb_of(model.live, "reconstruct"), control.label)
+    assert again["label"].components[0].value == 2
 
 
 def test_completion_keeps_what_is_not_painted(model_of):

@@ -18,10 +18,9 @@ from tfgen.cli.lazy import (
     heat,
     latent,
     likelihood,
+    opening,
     paths,
     pictures,
-    runs,
-    saved_model,
     seeds,
 )
 from tfgen.errors import UserError
@@ -72,13 +71,13 @@ def images_of(path, live, images, count, split="test"):
         split: split of the model's own data.
     """
     if images is None:
-        about = live.about if isinstance(live, saved_model.Exported) else runs.read(path)
-        if "data" not in about:
-            raise UserError("this SavedModel does not say what it was made on; expected --images")
-        if about["data"].get("local"):
-            raise UserError(f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made "
-                            "on, and does not hold their path; expected --images")
-        return *drawing.examples(runs.load_data(about), count, split), None, []
+        about = opening.record_of(live, path)
+        dataset = opening.data_of(about)
+        if dataset is None:
+            raise UserError((f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made on, "
+                             "and does not hold their path" if "data" in about else
+                             "this SavedModel does not say what it was made on") + "; expected --images")
+        return *drawing.examples(dataset, count, split), None, []
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
     arrays = paths.read_arrays(place) if place.exists() and not known else None

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from tfgen import files
+from tfgen.cli import options
 from tfgen.cli.lazy import (
     calibration,
     check,
@@ -134,11 +135,8 @@ def export_edge(model, to, format_, form, about):
 
 def form_of(signatures, precision, xla, warmup_batch_sizes):
     """`serving.forms.Form` from the texts of the options."""
-    try:
-        sizes = () if warmup_batch_sizes == "none" else tuple(int(size) for size in warmup_batch_sizes.split(","))
-    except ValueError:
-        raise UserError("--warmup-batch-sizes expects numbers such as 1,32, or none, received "
-                        f"'{warmup_batch_sizes}'") from None
+    sizes = () if warmup_batch_sizes == "none" else options.numbers(
+        warmup_batch_sizes, "--warmup-batch-sizes", "1,32, or none")
     return forms.Form(precision, xla, tuple(signatures.split(",")) if signatures is not None else None, sizes)
 
 
@@ -170,10 +168,12 @@ def serving_config(folder: Annotated[pathlib.Path, typer.Argument(help="A folder
                    to: Annotated[pathlib.Path | None, typer.Option(
                        help="Folder to write to; default: the folder of exports.")] = None,
                    max_batch_size: Annotated[int | None, typer.Option(
-                       min=1, help="Rows of the largest batch of a server; default: those of the largest warm-up.")] = None):
+                       min=1, help="Rows of the largest batch of a server; default: those of the largest warm-up.")] = None,
+                   batch_sizes: options.BatchSizes = None):
     """Writes models.config, batching_parameters.txt, monitoring.config and compose.yaml for TF Serving in Docker.
 
     Example: tfgen serving-config saved_models
     """
-    paths = configuration.write(folder, to, largest_batch=max_batch_size)
+    paths = configuration.write(folder, to, largest_batch=max_batch_size,
+                                sizes=options.numbers(batch_sizes, "--batch-sizes"))
     print(f"wrote {', '.join(paths)} in {to or folder}: start a server there with `docker compose up cpu` or `... up gpu`")

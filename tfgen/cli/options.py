@@ -49,7 +49,19 @@ Count = Annotated[int, typer.Option("--n", min=1, help="Number of images.")]
 ImageFiles = Annotated[pathlib.Path, typer.Option(
     "--images", help="A folder of images, searched with its subfolders, or an image file.")]
 CountOrAll = Annotated[int | None, typer.Option("--n", min=1, help="Maximum number of images.")]
+BatchSizes = Annotated[str | None, typer.Option(
+    help="Rows to which batches are padded, ascending, such as 1,8,32; the last is the largest batch.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+def numbers(text, option, such="1,32"):
+    """"1,32" -> (1, 32), None -> (); `option`, its name, and `such`, an example, are for the message."""
+    if text is None:
+        return ()
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} expects numbers such as {such}, received '{text}'") from None
 
 
 def assignments(pairs, what):

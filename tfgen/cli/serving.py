@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tfgen.cli import options
 from tfgen.cli.lazy import batching, original, server
 from tfgen.errors import UserError
 
-NEEDED = ("starlette", "uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
+NEEDED = ("uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
 
 
 def serve(folder: Annotated[pathlib.Path, typer.Argument(
@@ -22,7 +23,9 @@ def serve(folder: Annotated[pathlib.Path, typer.Argument(
               envvar="TFGEN_TOKEN", help="Clients must send 'Authorization: Bearer TOKEN'.")] = None,
           embedded: Annotated[bool, typer.Option(
               "--embedded", help="The embedded server, even if tensorflow_model_server is installed.")] = False,
-          max_batch: Annotated[int, typer.Option(min=1, help="Largest number of rows per batch.")] = 64,
+          max_batch: Annotated[int | None, typer.Option(
+              min=1, help="Largest number of rows per batch; default: 64, or the last of --batch-sizes.")] = None,
+          batch_sizes: options.BatchSizes = None,
           batch_wait: Annotated[float, typer.Option(
               min=0.0, help="Milliseconds for which a batch waits for more rows.")] = 0.0,
           queue: Annotated[int, typer.Option(min=1, help="Largest number of requests per model that wait.")] = 1024,
@@ -36,16 +39,18 @@ def serve(folder: Annotated[pathlib.Path, typer.Argument(
 
     Example: tfgen serve saved_models
     """
+    sizes = options.numbers(batch_sizes, "--batch-sizes")
+    most = batching.largest_of(sizes, max_batch, 64)
     if not embedded and original.program():
         if token is not None:
             raise UserError("tensorflow_model_server knows no --token: add --embedded, or leave --token out")
-        command = original.command(folder, port, grpc_port)
+        command = original.command(folder, port, grpc_port, max_batch, sizes)
         print(f"starting {command[0]}, which listens on every address of this machine (--embedded: on loopback alone)",
               flush=True)
         os.execv(command[0], command)
     require_extra()
-    made = server.Server(folder, host, port, grpc_port, token, batching.Batching(most=max_batch, wait=batch_wait / 1000,
-                         queue=queue), threads, request_limit * 2**20)
+    made = server.Server(folder, host, port, grpc_port, token, batching.Batching(most=most, wait=batch_wait / 1000,
+                         sizes=sizes, queue=queue), threads, request_limit * 2**20)
     why = "as asked" if embedded else "as tensorflow_model_server is not on the PATH"
     print(f"the embedded server ({why}) serves {', '.join(made.models.models)}: REST "
           f"http://{host}:{made.port}/v1/models/NAME, gRPC {host}:{made.grpc_port}", flush=True)

@@ -9,17 +9,18 @@ from tfgen.runs.folder import library_versions
 RESULTS = pathlib.Path("results")
 
 
-def record(name, values, **about):
-    """Writes `results/<name>.json` and returns its content.
+def record(name, values, folder=None, **about):
+    """Writes `<folder>/<name>.json` and returns its content.
 
     Args:
         name: name of the record.
         values: {quantity: number}; quantities other than nats and ratios have their unit in the name.
+        folder: where to; None: `results/`, whose records are published.
         **about: title, command, budget, seeds, data, extractor, published ({"value", "source"} or a reason) …
     """
     made = {"name": name, "values": values, **about, "versions": library_versions(),
             "date": time.strftime("%Y-%m-%d", time.gmtime())}
-    files.write_json(RESULTS / f"{name}.json", made)
+    files.write_json((RESULTS if folder is None else folder) / f"{name}.json", made)
     return made
 
 

@@ -2,12 +2,14 @@
 
 import collections
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from tfgen.errors import UserError
 from tfgen.serving import refusals
 from tfgen.serving.refusals import refuse
 
@@ -21,7 +23,7 @@ class Batching:
         wait: seconds for which the first request of a batch waits for further ones; 0: what is there when the model is
             free.
         sizes: numbers of rows to which batches are padded with copies of their last row, so that XLA or a GPU sees few
-            shapes; none: no padding. Only for models whose rows do not influence each other.
+            shapes, ascending up to `most`; none: no padding. Only for models whose rows do not influence each other.
         queue: largest number of requests that wait.
         queue_bytes: largest size of their inputs together.
         rows: largest number of rows per request.
@@ -33,6 +35,24 @@ class Batching:
     queue: int = 1024
     queue_bytes: int = 2**28
     rows: int = 1024
+
+
+def largest_of(sizes, most=None, default=None):
+    """The largest number of rows per batch, from the sizes that batches are padded to, that number, both, or `default`.
+
+    Raises:
+        UserError: unless the sizes are at least 1, ascend, and end with `most`, as TF Serving wants its
+            `allowed_batch_sizes`.
+    """
+    if not sizes:
+        return most or default
+    if sizes[0] < 1 or any(one >= two for one, two in itertools.pairwise(sizes)):
+        raise UserError("batch sizes expect ascending numbers of at least 1, such as 1,8,32, received "
+                        f"{','.join(map(str, sizes))}")
+    if most not in (None, sizes[-1]):
+        raise UserError(f"the largest batch expects {sizes[-1]} rows, the last of the batch sizes, received {most}: give "
+                        "one of the two")
+    return sizes[-1]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -123,7 +143,7 @@ class Batcher:
                 self._sleep(None)
             first = self.waiting[0]
             until = first.arrived + self.batching.wait
-            while not self._closed and self._rows(first.key) < self.batching.most and (left := until - time.monotonic()) > 0:
+            while not self._closed and (left := until - time.monotonic()) > 0 and self._rows(first.key) < self.batching.most:
                 self._sleep(left)
             return self._take(self.waiting.popleft())
 

@@ -7,6 +7,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfgen import files
 from tfgen.errors import UserError, require
+from tfgen.serving.batching import largest_of
 from tfgen.serving.saved_model import ABOUT, export_numbers
 
 MODELS, BATCHING, MONITORING, COMPOSE = "models.config", "batching_parameters.txt", "monitoring.config", "compose.yaml"
@@ -85,13 +86,21 @@ def models_in(folder):
     return found
 
 
-def batch_sizes(folder, largest=None):
-    """Sizes of batches: those with which the newest versions in a folder warm up, and `largest`, ascending.
+def batch_sizes(folder, largest=None, sizes=()):
+    """Sizes of batches: `sizes`, or those with which the newest versions in a folder warm up, and `largest`; ascending.
 
     Args:
         folder: a folder of exports.
-        largest: the last of them, which leaves out larger ones; None: the largest of the warm-ups, or 32 without any.
+        largest: the last of them, which leaves out larger ones; None: the largest of `sizes` or of the warm-ups, or 32
+            without any.
+        sizes: the sizes, which must end with `largest` where both are given; none: those of the warm-ups.
+
+    Raises:
+        UserError: for sizes that do not ascend or end with another than `largest`.
     """
+    if sizes:
+        largest_of(sizes, largest)
+        return list(sizes)
     sizes = {size for record in records_in(folder) for size in record.get("warmup_batch_sizes", ())}
     largest = largest or max(sizes, default=32)
     return sorted({size for size in sizes if size < largest} | {largest})
@@ -109,7 +118,7 @@ def flags(where, xla=None):
             *([f"--xla_{xla}_compilation_enabled=true"] if xla else [])]
 
 
-def write(folder, to=None, seen_at=MOUNTED, largest_batch=None):
+def write(folder, to=None, seen_at=MOUNTED, largest_batch=None, sizes=()):
     """Writes the configuration of a server for all models in a folder of exports.
 
     Args:
@@ -117,15 +126,16 @@ def write(folder, to=None, seen_at=MOUNTED, largest_batch=None):
         to: folder to write to; None: `folder`.
         seen_at: where the server finds `folder`, by default where the compose file mounts it.
         largest_batch: rows of the largest batch; None: those of the models' warm-up.
+        sizes: rows to which batches are padded, ascending; none: those of the models' warm-up.
 
     Returns:
         {file name: path}: `models.config`, `batching_parameters.txt`, `monitoring.config`, and `compose.yaml`, which mounts
         its own folder.
 
     Raises:
-        UserError: for a folder without exports.
+        UserError: for a folder without exports, and as `batch_sizes`.
     """
-    to, sizes = pathlib.Path(to or folder), batch_sizes(folder, largest_batch)
+    to, sizes = pathlib.Path(to or folder), batch_sizes(folder, largest_batch, sizes)
     texts = {MODELS: text_format.MessageToString(models_config(models_in(folder), seen_at)),
              BATCHING: text_format.MessageToString(batching_parameters(sizes)),
              MONITORING: text_format.MessageToString(MonitoringConfig(prometheus_config={"enable": True, "path": METRICS})),

@@ -197,8 +197,7 @@ def _other(kinds, wanted):
 
 def _numbers(name, flat, kinds, dtype):
     try:
-        with np.errstate(over="ignore"):
-            array = np.array(flat, dtype)
+        array = np.array(flat, dtype) if dtype.kind != "f" else _floats(flat, dtype)
     except OverflowError:
         refuse(f"input '{name}': Cannot convert JSON value to {dtype} without loss of precision.")
     if dtype.kind == "f":
@@ -206,6 +205,11 @@ def _numbers(name, flat, kinds, dtype):
         if lost or (int in kinds and max(abs(one) for one in flat if type(one) is int) >= 2 ** (np.finfo(dtype).nmant + 1)):
             refuse(f"input '{name}': Cannot convert JSON value to {dtype} without loss of precision.")
     return array
+
+
+def _floats(flat, dtype):
+    with np.errstate(over="ignore"):
+        return np.array(flat, dtype)
 
 
 def _decoded(name, value):

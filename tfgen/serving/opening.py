@@ -3,7 +3,7 @@
 import pathlib
 
 from tfgen.errors import UserError
-from tfgen.runs.folder import open_run
+from tfgen.runs.folder import load_data, open_run, read
 from tfgen.serving import client, saved_model
 from tfgen.verbs.live import Live
 
@@ -26,3 +26,17 @@ def open_verbs(path):
     live = Live(model)
     live.tell(settings)
     return live
+
+
+def record_of(live, path):
+    """The record of the run or export at `path`, whose verbs are `live`; {} where none is told."""
+    return live.about if isinstance(live, saved_model.Exported) else read(path)
+
+
+def data_of(record):
+    """The data that a model was trained on, from the record of its run or export; None where that does not say where it is.
+
+    Raises:
+        UserError: for data that cannot be read.
+    """
+    return None if record.get("data", {"local": True}).get("local") else load_data(record)

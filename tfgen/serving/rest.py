@@ -8,13 +8,11 @@ import urllib.parse
 import zlib
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
 from tfgen.serving import answers, json_tensors
 from tfgen.serving.refusals import Refused, of, refuse
 
-NPZ = "application/npz"
+NPZ, JSON, TEXT = b"application/npz", b"application/json", b"text/plain; version=0.0.4"
 METRICS = "/monitoring/prometheus/metrics"
 SPEC = r"(?i:/v1/models)/([^/:]+)(?:/(?i:versions)/(\d+)|/(?i:labels)/([^/:]+))?"
 PREDICT = re.compile(SPEC + r":(?i:(classify|regress|predict))")
@@ -51,6 +49,10 @@ class Waiting:
         return task.made
 
 
+class Gone(Exception):
+    """The client has closed the connection."""
+
+
 class Rest:
     """The ASGI application.
 
@@ -59,80 +61,79 @@ class Rest:
         metrics: a `Metrics`.
         token: what clients send as `Authorization: Bearer TOKEN`; None: nothing.
         limit: largest size of a request's body in bytes, as sent and decompressed.
-        patience: seconds within which a body must have arrived.
     """
 
-    def __init__(self, models, metrics, token=None, limit=2**24, patience=20.0):
-        self.models, self.metrics, self.limit, self.patience = models, metrics, limit, patience
+    def __init__(self, models, metrics, token=None, limit=2**24):
+        self.models, self.metrics, self.limit = models, metrics, limit
         self._secret = None if token is None else f"Bearer {token}".encode()
         self._waiting = None
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return
-        begun, request, path = time.perf_counter(), Request(scope, receive), scope["raw_path"].decode("latin-1")
-        name, code, http = "", "OK", 200
+        begun, path = time.perf_counter(), scope["raw_path"].decode("latin-1")
+        name, code, http, further = "", "OK", 200, ()
         try:
-            name, answer = await self._answer(request, path)
-        except ClientDisconnect:
+            name, kind, body = await self._answer(scope, path, dict(scope["headers"]), receive)
+        except Gone:
             return
         except Exception as error:
             refused = of(error)
             if refused.code == "INTERNAL":
-                print(f"tfgen serve: {request.method} {path[:200]}: {refused}", flush=True)
-            code, http = refused.code, refused.http
-            answer = Response(orjson.dumps({"error": str(refused)}), http, media_type="application/json")
-            if http in (408, 413):  # the rest of the body is not read
-                answer.headers["connection"] = "close"
+                print(f"tfgen serve: {scope['method']} {path[:200]}: {refused}", flush=True)
+            code, http, kind, body = refused.code, refused.http, JSON, orjson.dumps({"error": str(refused)})
+            if http == 413:  # the rest of the body is not read
+                further = ((b"connection", b"close"),)
         self.metrics.request(name, "REST", code, time.perf_counter() - begun)
-        await answer(scope, receive, send)
+        await send({"type": "http.response.start", "status": http, "headers": [
+            (b"content-type", kind), (b"content-length", b"%d" % len(body)), *further]})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, request, path):
-        """(name of the model that answered, answer) of a request."""
-        sent = request.headers.get("authorization", "").encode("latin-1")
-        if self._secret and not hmac.compare_digest(sent, self._secret):
+    async def _answer(self, scope, path, headers, receive):
+        """(name of the model that answered, content type, body) of the answer to a request; headers: {name: value}."""
+        if self._secret and not hmac.compare_digest(headers.get(b"authorization", b""), self._secret):
             refuse("expected the header 'Authorization: Bearer TOKEN' with the server's token", "UNAUTHENTICATED")
-        if path == METRICS and request.method == "GET":
-            return "", Response(self.metrics.page(), media_type="text/plain; version=0.0.4")
+        if scope["method"] == "POST" and (found := PREDICT.fullmatch(path)):
+            name, number, label = _spec(*found.groups()[:3])
+            body = await self._body(headers, receive)
+            return name, *await self._predict(scope, headers, body, name, number, label, found[4].lower())
+        if scope["method"] == "GET" and path == METRICS:
+            return "", TEXT, self.metrics.page()
         if not path.lower().startswith("/v1/"):
             refuse(f"Not Found: {path[:200]}; expected /v1/models/NAME", "NOT_FOUND")
-        if request.method == "GET" and (found := STATUS.fullmatch(path)):
+        if scope["method"] == "GET" and (found := STATUS.fullmatch(path)):
             return self._described(*found.groups())
-        if request.method == "POST" and (found := PREDICT.fullmatch(path)):
-            name, number, label = _spec(*found.groups()[:3])
-            body = await self._body(request)
-            return name, await self._predict(request, body, name, number, label, found[4].lower())
-        refuse(f"Malformed request: {request.method} {path[:200]}")
+        refuse(f"Malformed request: {scope['method']} {path[:200]}")
 
     def _described(self, name, number, label, what):
         """Status or metadata of a model, or the record of its export."""
         name, number, label = _spec(name, number, label)
         made = answers.JSON[(what or "status").lower()](self.models.model(name), number, label)
-        return name, Response(made, media_type="application/json")
+        return name, JSON, made.encode()
 
-    async def _body(self, request):
+    async def _body(self, headers, receive):
         """The bytes of the body.
 
         Raises:
-            Refused: for one that is too large (413), too slow (408) or not compressed with gzip as it says.
+            Gone: if the client has closed the connection.
+            Refused: for a body that is too large (413) or not compressed with gzip as it says.
         """
         large = f"a request expects at most {self.limit} bytes: send fewer rows, or raise --request-limit"
-        if int(request.headers.get("content-length", 0)) > self.limit:
+        if int(headers.get(b"content-length", 0)) > self.limit:
             refuse(large, http=413)
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(self.patience):
-                async for chunk in request.stream():
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > self.limit:
-                        refuse(large, http=413)
-        except TimeoutError:
-            refuse(f"the body expects to arrive within {self.patience:g} s, received {size} bytes", http=408)
+        chunks, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunks.append(message["body"])
+            size, more = size + len(chunks[-1]), message["more_body"]
+            if size > self.limit:
+                refuse(large, http=413)
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if coding := request.headers.get("content-encoding"):
-            if coding.lower() != "gzip":
-                refuse(f"Content-Encoding expects gzip, received {coding[:50]}", http=415)
+        if coding := headers.get(b"content-encoding"):
+            if coding.lower() != b"gzip":
+                refuse(f"Content-Encoding expects gzip, received {coding[:50].decode('latin-1')}", http=415)
             try:
                 unzipped = zlib.decompressobj(wbits=31)
                 body = unzipped.decompress(body, self.limit)
@@ -142,25 +143,25 @@ class Rest:
                 refuse(large, http=413)
         return body
 
-    async def _predict(self, request, body, name, number, label, method):
+    async def _predict(self, scope, headers, body, name, number, label, method):
+        """(content type, body) of the answer to a prediction."""
         version = self.models.model(name).take(number, label)
         try:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            signature_name, inputs, rows = await _where(len(body), self._read, request, body, kind, version, method)
-            waiting = self._loop()
-            version.take()  # for the queue, which leaves it
-            task = self.models.put(version, name, signature_name, inputs, (), waiting.told)
-        finally:
+            npz = headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == NPZ
+            signature_name, inputs, rows = await _where(len(body), self._read, scope, body, npz, version, method)
+        except BaseException:
             version.leave()
-        made = await waiting.end(task)
+            raise
+        waiting = self._loop()
+        made = await waiting.end(self.models.put(version, name, signature_name, inputs, (), waiting.told))
         numbers = sum(array.size for array in made.values())
-        if NPZ in request.headers.get("accept", ""):
-            return Response(await _where(numbers, json_tensors.write_npz, made), media_type=NPZ)
-        return Response(await _where(numbers, json_tensors.dumps, made, rows), media_type="application/json")
+        if NPZ in headers.get(b"accept", b""):
+            return NPZ, await _where(numbers, json_tensors.write_npz, made)
+        return JSON, await _where(numbers, json_tensors.dumps, made, rows)
 
-    def _read(self, request, body, kind, version, method):
+    def _read(self, scope, body, npz, version, method):
         """(signature's name, inputs, whether rows were sent) of a body."""
-        found = dict(request.query_params) if kind == NPZ else json_tensors.parse(body)
+        found = dict(urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"))) if npz else json_tensors.parse(body)
         name = found.get("signature_name", "")
         if not isinstance(name, str):
             refuse("JSON Value: not formatted correctly. 'signature_name' key must be a string value.")
@@ -170,7 +171,7 @@ class Rest:
         if signature is None:
             refuse(f'Serving signature name: "{name[:200] or "serving_default"}" not found in signature def; it has '
                    f"{', '.join(version.signatures)}")
-        if kind == NPZ:
+        if npz:
             return name, json_tensors.read_npz(body, self.limit), False
         return name, *json_tensors.inputs_of(found, signature)
 

@@ -55,7 +55,7 @@ class Server:
             raise
         self._grpc, self.grpc_port = _grpc(grpc_service.Services(self.models, self.metrics, token, limit), host, grpc_port,
                                            batching.queue)
-        self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit, patience), self._end_grpc)
+        self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit), self._end_grpc, patience)
         self._thread = None
         self._grpc.start()
         self._socket.listen(2048)

@@ -10,7 +10,7 @@ from tfgen.ui.controls import components_of, of_options, read_options, title_of
 from tfgen.ui.outputs import picture
 from tfgen.ui.wiring import show
 
-PAINT = "#d03050"
+PAINT, BRUSH = "#d03050", 28
 # {name: function of rows and columns (H, W) and the shape of an image -> bool (H, W)}
 HIDDEN = {"nothing": lambda row, column, shape: row < 0,
           "the lower half": lambda row, column, shape: row >= shape[0] // 2,
@@ -25,12 +25,13 @@ def completing(model, verb, opened):
     shape = model.live.image_shape
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen, = chooser(model, "images").components
+            control = chooser(model, "images")
             hidden = gr.Dropdown(list(HIDDEN), value="the lower half", label="Hidden", info="Beside what is painted over")
             seeds = inputs.of_seeds(model, verb)
-            options = of_options(model, verb)
+            options = of_options(model, verb, control.label)
+            chosen, = control.components
         with gr.Column(scale=2, min_width=400):
-            strokes = canvas(chosen, "Paint over what is to be drawn anew", _brush(), shape)
+            strokes = canvas(chosen, "Paint over what is to be drawn anew", [PAINT], BRUSH, shape)
         with gr.Column(scale=2, min_width=320):
             image = picture(title_of(verb.name))
 
@@ -48,11 +49,12 @@ def spoiling(model, verb, opened):
     shape = model.live.image_shape
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen, = chooser(model, "images").components
+            control = chooser(model, "images")
             noise = gr.Slider(0, 1, 0, step=0.01, label="Noise", info="Standard deviation of what is added to the picture")
-            options = of_options(model, verb)
+            options = of_options(model, verb, control.label)
+            chosen, = control.components
         with gr.Column(scale=2, min_width=400):
-            strokes = canvas(chosen, "Paint over what is to be grey", _brush(), shape)
+            strokes = canvas(chosen, "Paint over what is to be grey", [PAINT], BRUSH, shape)
         with gr.Column(scale=2, min_width=320):
             given = picture("Given", height=300)
             image = picture("Reconstruction", height=300)
@@ -69,8 +71,4 @@ def spoiled(image, erased, noise):
     """An image (H, W, C) with grey pixels where `erased` (H, W), and Gaussian noise elsewhere."""
     drawn = np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
     return np.where(erased[..., None], np.float32(ERASED), image + np.float32(noise) * drawn)
-
-
-def _brush():
-    return gr.Brush(default_size=28, colors=[PAINT], default_color=PAINT, color_mode="fixed")
 

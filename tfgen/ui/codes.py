@@ -18,7 +18,7 @@ def tab(model, verb, opened):
         with gr.Column(scale=1, min_width=300):
             control = chooser(model, "images")
             code = gr.Slider(0, book - 1, 0, step=1, label="Code", info="What a click on a place of the codes puts there")
-            options = of_options(model, verb)
+            options = of_options(model, verb, control.label)
         with gr.Column(scale=2, min_width=320):
             grid = picture("Codes: click on one", elem_id="codes")
         with gr.Column(scale=2, min_width=320):

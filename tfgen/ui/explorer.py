@@ -17,10 +17,10 @@ def tab(model, verb, opened):
     space = Space(model)
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            start, start_of = _start(model, space)
+            start, start_of, label = _start(model, space)
             sliders = [gr.Slider(-REACH, REACH, 0, step=0.05, label=f"{space.axis_name} {axis + 1}")
                        for axis in range(min(AXES, space.size))]
-            options = of_options(model, verb)
+            options = of_options(model, verb, label)
         with gr.Column(scale=3, min_width=420):
             image = picture("Decoded", height=400)
             with gr.Row():
@@ -43,9 +43,10 @@ def tab(model, verb, opened):
 
 
 def _start(model, space):
-    """(component, function of its value and the options -> latent) of the point from which the sliders move."""
+    """(component, function of its value and the options -> latent, `Control.label`) of where the sliders move from."""
     if space.encodes:
         control = chooser(model, "images")
-        return control.components[0], lambda picture, given: space.encode(control.read(picture), given)[0]
+        return (control.components[0], lambda picture, given: space.encode(control.read(picture), given)[0],
+                control.label)
     seed = gr.Number(0, label="Seed", info="The latent from which the sliders move", precision=0, minimum=0)
-    return seed, lambda seed, given: space.of_seeds([int(seed or 0)])[0]
+    return seed, lambda seed, given: space.of_seeds([int(seed or 0)])[0], None

@@ -8,7 +8,6 @@ import threading
 
 import numpy as np
 
-from tfgen import runs
 from tfgen.data import pairings
 from tfgen.data.readers.image_files import decode
 from tfgen.data.readers.resize import resize
@@ -49,13 +48,11 @@ class Model:
     @functools.cached_property
     def about(self):
         """The record of its run or export, {} where none is told."""
-        return self.live.about if isinstance(self.live, saved_model.Exported) else runs.read(self.address)
+        return opening.record_of(self.live, self.address)
 
     @functools.cached_property
     def data(self):
         """The data that it was trained on, or None if it is not on this machine."""
-        if "data" not in self.about or self.about["data"].get("local"):
-            return None
         try:
             return _loaded(json.dumps({key: self.about[key] for key in ("data", "spec") if key in self.about}))
         except (UserError, OSError) as error:
@@ -134,8 +131,8 @@ class Model:
 
 @functools.cache
 def _loaded(about):
-    """The data of a record; models of the same data share it."""
-    return runs.load_data(json.loads(about))
+    """The data of a record, or None; models of the same data share it."""
+    return opening.data_of(json.loads(about))
 
 
 def find(address):

@@ -19,7 +19,7 @@ def tab(model, verb, opened):
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             parts = [inputs.OF_KIND[field.kind](model, verb) for field in verb.inputs]
-            options = of_options(model, verb)
+            options = of_options(model, verb, next((part.label for part in parts if part.label is not None), None))
         with gr.Column(scale=3, min_width=420):
             output = outputs.OF_KIND[verb.output.kind](model, verb)
     controls = [*parts, *options.values()]

@@ -20,7 +20,7 @@ def tab(model, verb, opened):
             control = chooser(model, "images")
             threshold = gr.Slider(0, 1, 0.5, step=0.001, label="Threshold",
                                   info="Pixels with a higher value are coloured, up to the highest of the examples")
-            options = of_options(model, verb)
+            options = of_options(model, verb, control.label)
         with gr.Column(scale=3, min_width=420):
             with gr.Row():
                 given, heat = picture("Given"), picture("Pixels above the threshold")

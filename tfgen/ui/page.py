@@ -15,16 +15,22 @@ from tfgen.verbs.table import verb_of
 
 # Fonts of the machine: none is asked of a host.
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-# An editor that is laid out before its tab has a size stays empty until its own size changes, as it does while it settles.
 CSS = """
-.picture img, .strip img, .ranked img, .canvas canvas {image-rendering: pixelated}
+.picture img, .strip img, .ranked img, .canvas img {image-rendering: pixelated}
 .picture {padding-top: 34px}
 .strip, .strip .grid-wrap {height: auto !important; min-height: 0}
 .strip .grid-container {grid-template-columns: repeat(6, minmax(0, 1fr)); grid-template-rows: none; grid-auto-rows: auto;
                        gap: 4px; padding-top: 34px; height: auto}
 .strip .thumbnail-lg {min-width: 0; width: 100%; height: auto; aspect-ratio: 1; border-radius: 2px}
-@keyframes settle {from {max-width: calc(100% - 2px)} to {max-width: 100%}}
-.canvas {animation: settle 1s}
+.canvas .sheet {position: relative; max-width: 100%; margin-top: 34px}
+.canvas .sheet img, .canvas .sheet canvas {position: absolute; inset: 0; width: 100%; height: 100%; margin: 0}
+.canvas canvas {cursor: crosshair; touch-action: none}
+.canvas .tools {display: flex; flex-wrap: wrap; align-items: center; gap: 8px; padding-top: 8px}
+.canvas .tools button {border: 1px solid var(--border-color-primary); border-radius: 4px; padding: 2px 8px; min-height: 28px}
+.canvas .tools button.ink {width: 28px; padding: 0}
+.canvas .tools button.on {outline: 2px solid var(--color-accent); outline-offset: 1px}
+.canvas .tools label {display: flex; align-items: center; gap: 6px}
+.canvas .tools input {width: 72px}
 .card table, .card table * {border-color: var(--border-color-primary)}
 """
 # Requests that wait, for all models together.

@@ -21,7 +21,7 @@ def tab(model, verb, opened):
             blank = gr.Button("Blank sheet", size="sm")
             options = of_options(model, verb)
         with gr.Column(scale=2, min_width=400):
-            strokes = canvas(chosen, "Draw lines" if lines else "Draw on the picture", brush_of(shape, lines), shape)
+            strokes = canvas(chosen, "Draw lines" if lines else "Draw on the picture", *brush_of(shape, lines), shape)
         with gr.Column(scale=2, min_width=400):
             image = picture(title_of(verb.name))
 
@@ -41,14 +41,12 @@ def pairing_of(model):
 
 
 def brush_of(shape, lines):
-    """A brush about as wide as a pixel of the model for lines, else wider ones of several colours."""
+    """(inks, width): about as wide as a pixel of the model for lines, else wider and of several colours."""
     width = looks.enlargement(shape, PIXELS)
     if lines:
-        return gr.Brush(default_size=width, colors=["#ffffff", "#000000"], default_color="#ffffff", color_mode="fixed")
-    grey = shape[2] == 1
-    return gr.Brush(default_size=2 * width, color_mode="fixed" if grey else "defaults", default_color="#000000",
-                    colors=["#000000", "#808080", "#ffffff"] if grey else
-                    ["#000000", "#ffffff", "#c03030", "#309040", "#3050c0", "#c0a030"])
+        return ("#ffffff", "#000000"), width
+    grey = ("#000000", "#808080", "#ffffff")
+    return grey if shape[2] == 1 else ("#000000", "#ffffff", "#c03030", "#309040", "#3050c0", "#c0a030"), 2 * width
 
 
 def drawn_on(picture, strokes, lines):
