@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen import replicas
 from tfgen.serialization import serializable
 
 
@@ -43,9 +44,10 @@ class FeatureGaussians(keras.layers.Layer):
     def update(self, features):
         """Adds a batch of features (B, P, d)."""
         rows = self.rows(features)
-        mean = ops.mean(rows, axis=1, keepdims=True)
+        mean = replicas.mean(ops.mean(rows, axis=1, keepdims=True))
         away, count = rows - mean, tf.cast(tf.shape(rows)[1], tf.float32)
-        covariance = tf.matmul(away, away, transpose_a=True) / count
+        covariance = replicas.mean(tf.matmul(away, away, transpose_a=True) / count)
+        count = replicas.summed(count)
         share, shift = count / (self.count + count), mean[:, 0] - self.mean
         self.covariance.assign_add(share * (covariance - self.covariance
                                             + (1.0 - share) * shift[:, :, None] * shift[:, None, :]))

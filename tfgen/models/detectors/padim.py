@@ -11,7 +11,7 @@ from tfgen.layers.differences import blurred, pooled
 from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.losses.perceptual import turned
 from tfgen.models.base.generative import GenerativeModel, batch_images, unpack_keras_batch
-from tfgen.models.base.stages import Stages
+from tfgen.models.base.stages import OptimizerStages
 from tfgen.models.detectors.base import Detector
 from tfgen.serialization import serializable
 
@@ -19,7 +19,7 @@ FEATURES, GAUSSIANS = range(2)
 
 
 @serializable
-class PaDiM(Detector, Stages, GenerativeModel):
+class PaDiM(Detector, OptimizerStages, GenerativeModel):
     """Gaussians of a network's features at each position of normal images (Defard et al., 2021), in two stages of one `fit`.
 
     0: the network learns from the normal images, without labels, by which quarter turn each was turned (Gidaris et al.,
@@ -54,7 +54,6 @@ class PaDiM(Detector, Stages, GenerativeModel):
     def __init__(self, network, chosen=None, patch=1, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0,
                  **kwargs):
         super().__init__(**kwargs)
-        self.require_one_replica()
         require(network.outputs[-1].shape[-1] == 4 and len(network.outputs) > 1,
                 f"the network must give feature maps and 4 probabilities, it gives "
                 f"{[tuple(output.shape[1:]) for output in network.outputs]}")
@@ -83,10 +82,6 @@ class PaDiM(Detector, Stages, GenerativeModel):
     def grid(self):
         """(h, w) of the finest feature map."""
         return max((tuple(output.shape[1:3]) for output in self.network.outputs[:-1]), key=math.prod)
-
-    @property
-    def step(self):
-        return self.optimizer.iterations if self.compiled else 0
 
     def stage_at(self, step):
         return tf.cast(ops.cast(step, "int32") >= self.network_steps, tf.int32)
