@@ -20,6 +20,7 @@ def test_fast_run_has_a_job_of_every_kind():
     assert list(jobs.jobs(fast=True)) == [*FAST, "bench-edm-sampling"] and set(FAST) < set(jobs.jobs(fast=False))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", FAST)
 def test_fast_run_checks_and_measures(name):
     made = bench.run(fast=True, only=[name])

@@ -7,6 +7,7 @@ pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not ins
 from benchmarks import serving_soak  # noqa: E402
 
 
+@pytest.mark.rotating
 def test_a_short_soak_finds_no_fault():
     """Two new versions and a corrupt one come while good, bad and aborted requests go on; the server ends with 0."""
     made = serving_soak.run(4.0, fast=True)
