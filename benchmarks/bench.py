@@ -1,9 +1,9 @@
 """Speed of training, side by side with peers in one run, on the CPU.
 
 `python -m benchmarks.bench` measures images/s of `model.fit` beside a bare TensorFlow loop over the same networks and
-beside the same networks in PyTorch, the contractive penalty beside a naive one, and the incremental sampler beside a naive
-one; it prints a table and writes `results/bench-*.json`. Before anything is timed, losses, gradients and parameter counts,
-or samples, are asserted to be equal.
+beside the same networks in PyTorch, the contractive penalty beside a naive one, the incremental sampler beside a naive one,
+and bfloat16 beside float32; it prints a table and writes `results/bench-*.json`. Before anything is timed, losses, gradients
+and parameter counts, or samples, are asserted to be equal.
 Both libraries get one thread each unless told otherwise: with more, a neighbour on the machine stalls whole steps.
 Ratios are of wall time; those of CPU time stand beside them, because with one thread they hardly feel neighbours.
 """
@@ -27,6 +27,7 @@ TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare t
           "normflows_channels_last": "normflows, channels_last",
           "diffusers": "diffusers, default layout", "diffusers_channels_last": "diffusers, channels_last",
           "matrix_product": "its products, as matrix products",
+          "float32": "fit, float32", "bfloat16": "fit, bfloat16",
           "sample": "the verb sample", "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
           "incremental": "incremental sampler", "naive_sampler": "the network once per pixel"}
 

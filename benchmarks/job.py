@@ -39,6 +39,11 @@ class Job:
     clock: Callable = timing.interleave
 
 
+def passes(images, rows):
+    """A data set of batches of images, an array (N, …) or a tuple of such."""
+    return untuned(tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(2))
+
+
 def fit_beside(make, first, images, rows, bare, twins, **others):
     """{variant: function without arguments that trains for one pass over the images}.
 
@@ -51,7 +56,7 @@ def fit_beside(make, first, images, rows, bare, twins, **others):
         twins: {variant: function}, as they are.
         **others: {variant: function of a model that gives something with `fit`}.
     """
-    dataset = untuned(tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(2))
+    dataset = passes(images, rows)
 
     def another(steps_per_execution=1):
         model = make()

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, translation_loops
-from benchmarks.job import SHAPE, Job, fit_beside
+from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, precision, translation_loops
+from benchmarks.job import SHAPE, Job, fit_beside, passes
 from tfgen import data, noise, recipes
-from tfgen.data.streams import untuned
 
 try:
     import torch
@@ -56,7 +55,7 @@ def check(recipe, model, images):
 def training(recipe, steps, batch_size):
     """{variant: function without arguments that takes `steps` training steps}, checked against each other."""
     images = np.random.default_rng(0).random((steps * batch_size, *SPEC.image_shape), np.float32)
-    dataset = untuned(tf.data.Dataset.from_tensor_slices(images).batch(batch_size, drop_remainder=True).prefetch(2))
+    dataset = passes(images, batch_size)
     keras.utils.set_random_seed(0)
     first = build(recipe)
     check(recipe, first, images[:batch_size])
@@ -170,4 +169,4 @@ def jobs(fast):
             f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
             functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
             {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
-    return found | explicit_jobs.jobs(fast) | codes.jobs(fast) | diffusion.jobs(fast)
+    return found | explicit_jobs.jobs(fast) | codes.jobs(fast) | precision.jobs(fast) | diffusion.jobs(fast)

@@ -11,6 +11,8 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # In the environment, so that all workers have the same day.
 TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
 PARTS = 3
+# Arguments of tests that take turns by their values.
+NAMES = ("name", "recipe", "trained", "tuner")
 # Feature extractors of the tests stay out of the user's cache; one a process.
 os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
 atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
@@ -38,9 +40,9 @@ def pytest_addoption(parser):
 
 
 def turn_of(item):
-    """What takes turns: a recipe with all of its tests, or a test with all of its cases."""
-    named = getattr(item, "callspec", None)
-    return named.params["name"] if named and "name" in named.params else f"{item.path.name} {item.originalname}"
+    """What takes turns: a recipe (or benchmark, or tuner) with all of its tests, or a test with all of its cases."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    return next((given[key] for key in NAMES if key in given), f"{item.path.name} {item.originalname}")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -10,14 +10,17 @@ from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
-        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae", "bench-edm"]
-RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler"}
+        "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae", "bench-bfloat16-vae",
+        "bench-edm"]
+RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler",
+          "bfloat16": "bfloat16_over_float32"}
 
 
 def test_fast_run_has_a_job_of_every_kind():
     assert list(jobs.jobs(fast=True)) == [*FAST, "bench-edm-sampling"] and set(FAST) < set(jobs.jobs(fast=False))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", FAST)
 def test_fast_run_checks_and_measures(name):
     made = bench.run(fast=True, only=[name])
@@ -69,6 +72,14 @@ def test_check_finds_an_explicit_density_with_another_loss(recipe, monkeypatch):
     monkeypatch.setitem(explicit.LOSSES, recipe, lambda *given: 1.001 * loss(*given))
     with pytest.raises(AssertionError, match="bare against fit"):
         explicit_jobs.jobs(fast=True)[f"bench-{recipe.replace('_', '-')}"].make()
+
+
+def test_check_finds_a_model_that_computes_in_float32():
+    from benchmarks import precision
+
+    model = precision.model_of("vae", "float32")
+    with pytest.raises(AssertionError, match="float32"):
+        precision.check({"float32": model, "bfloat16": model}, np.zeros((2, 28, 28, 1), np.float32))
 
 
 def test_check_finds_codes_with_another_loss(monkeypatch):

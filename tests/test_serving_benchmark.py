@@ -17,6 +17,7 @@ from tfgen.serving.server import Server  # noqa: E402
 from tfgen.verbs.table import Text  # noqa: E402
 
 
+@pytest.mark.rotating
 def test_a_short_soak_finds_no_fault():
     """Two new versions and a corrupt one come while good, bad and aborted requests go on; the server ends with 0."""
     made = serving_soak.run(4.0, fast=True)

@@ -146,6 +146,17 @@ def written_aside(path, named=None):
                 os.unlink(aside)
 
 
+def settle(folder):
+    """Returns when the names of files in a folder are on the disk, so that a power cut undoes no renaming from before; at
+    once on systems without that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def write_text(path, text):
     """Writes a UTF-8 text file atomically; file names that are not UTF-8 keep their bytes."""
     with written_aside(path) as aside:

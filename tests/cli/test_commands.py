@@ -78,6 +78,7 @@ def test_conditional_samples_take_a_label(tfgen, opened_once):
     assert code == 2 and "0 ... 9" in err
 
 
+@pytest.mark.rotating
 def test_sheets_of_a_conditional_gan(tfgen, opened_once):
     small = ["--set", "latent_dim=3", "--set", "filters=4", "--batch-size", "256", "--quiet"]
     assert tfgen("train", "biggan", "--epochs", 1, "--out", "run", *small)[0] == 0
@@ -95,6 +96,7 @@ def test_sheets_of_a_conditional_gan(tfgen, opened_once):
     assert tfgen("evaluate", "run", "--extractor", "vgg")[0] == 2
 
 
+@pytest.mark.rotating
 def test_one_class_data(tfgen, tmp_path):
     code, _, err = tfgen("train", "vae", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
     assert code == 0, err
@@ -112,6 +114,7 @@ def test_one_class_data(tfgen, tmp_path):
         assert code == 0 and pathlib.Path(f"run-{name}/interpolation.png").exists() == (name == "nut"), err
 
 
+@pytest.mark.rotating
 def test_an_autoencoder_samples_from_a_mixture(tfgen, opened_once):
     assert tfgen("train", "convolutional", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     for name in ("a.npy", "b.npy"):
@@ -120,6 +123,7 @@ def test_an_autoencoder_samples_from_a_mixture(tfgen, opened_once):
     assert np.load("a.npy").shape == (4, 8, 8, 1)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
 def test_tune(tfgen, tuner):
     code, out, err = tfgen("tune", "autoencoder", "--trials", 2, "--tuner", tuner, "--epochs", 1, "--steps", 2,

@@ -22,6 +22,7 @@ def write_photos(folder):
     (folder / ".hidden.png").write_bytes(b"passed over")
 
 
+@pytest.mark.rotating
 def test_translate_a_folder(tfgen, opened_once, tmp_path):
     small = ["--set", "filters=2", "--set", "blocks=1", "--batch-size", "64", "--quiet"]
     code, _, err = tfgen("train", "cyclegan", "--domains", "0,1", "--epochs", 1, "--out", "run", *small)

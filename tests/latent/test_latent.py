@@ -244,6 +244,7 @@ def test_pca_finds_the_plane():
     assert points[:, 0].var() > points[:, 1].var()
 
 
+@pytest.mark.rotating
 def test_tsne_separates_clusters_and_repeats():
     rng = np.random.default_rng(7)
     codes = rng.normal(size=(80, 60)) + 20 * np.repeat(np.eye(2, 60), 40, 0)

@@ -25,6 +25,7 @@ def updated(name, parts, monkeypatch, values):
     return [v.numpy() for owner in (model, *optimizers(model)) for v in owner.variables if "seed" not in v.path], logs
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_parts_update_as_the_whole_batch(name, monkeypatch):
     (whole, losses), (parts, found) = (updated(name, count, monkeypatch, VALUES[name]) for count in (1, 2))

@@ -54,6 +54,7 @@ def test_no_parameter_sees_its_own_or_a_later_value(name, shape):
     assert moved[:-shape[-1]].any(1).all() and moved[:, 1:].any(0).all()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_causal(name):
     """d parameters of value i / d value j = 0 for j >= i; after an embedding, d embedded value j."""
@@ -107,6 +108,7 @@ def drawn_again(model, images, seeds, **label):
     return model.likelihood.draw(model.parameters(images, **label), uniforms, tf.ones(len(seeds))).numpy()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape", [(8, 4, 1), (2, 4, 3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_one_parallel_pass_draws_the_samples_again(name, shape):
@@ -122,6 +124,7 @@ def test_one_parallel_pass_draws_the_samples_again(name, shape):
     same_levels(live("sample", seeds[[4, 1]], **({"label": 1} if label else {})), made[[4, 1]], levels)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize(("name", "shape"), [("gated_pixelcnn", (4, 3, 1)), ("gated_pixelcnn", (2, 2, 3)),
                                              ("image_transformer", (4, 3, 1)), ("made", (4, 3, 1))])
 def test_the_naive_sampler_gives_the_same_images(name, shape):

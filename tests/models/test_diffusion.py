@@ -129,6 +129,7 @@ class Pairs(Diffusion):
         return tf.reshape(clean, tf.shape(x))
 
 
+@pytest.mark.rotating
 def test_completed_pixels_follow_the_known_ones():
     """Given one value, the other is N(0.8 times it, 0.6^2 DEVIATION^2)."""
     live = Live(Pairs(network(), KarrasLevels(), Clean(), steps=60))
@@ -141,6 +142,7 @@ def test_completed_pixels_follow_the_known_ones():
     np.testing.assert_allclose(2 * mixed[:, 2:] - 1, [once[0], often[1]], atol=1e-4)
 
 
+@pytest.mark.rotating
 def test_known_pixels_stay_and_the_others_are_drawn():
     live, x, masks = Live(gaussian()), blank(200), np.zeros((200, *SHAPE[:2]), "float32")
     masks[:, :2] = 1
@@ -151,6 +153,7 @@ def test_known_pixels_stay_and_the_others_are_drawn():
         assert made[:, 2:].mean() == pytest.approx(0.5, abs=0.02) and made[:, 2:].std() == pytest.approx(0.24, rel=0.05)
 
 
+@pytest.mark.rotating
 def test_an_edit_keeps_what_its_strength_leaves():
     live, x = Live(gaussian()), blank()
     np.testing.assert_allclose(live("edit", x, np.arange(3), strength=0.0), x, atol=0.01)

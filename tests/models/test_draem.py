@@ -46,6 +46,7 @@ def test_map_is_the_segmenters_smoothed_and_score_that_of_its_highest_pixels():
     np.testing.assert_allclose(model.score(x), np.sort(maps.numpy().reshape(4, -1))[:, -64:].mean(1), rtol=1e-5)
 
 
+@pytest.mark.rotating
 def test_a_planted_square_is_found_and_repaired():
     """Of a smooth surface, after a few seconds of training: no defect that it was told of."""
     keras.utils.set_random_seed(0)

@@ -53,6 +53,7 @@ def test_log_prob_is_the_change_of_variables():
     assert float(logs["bits_per_dim"]) == pytest.approx(8 - exact.mean() / (3 * np.log(2)), rel=1e-4)
 
 
+@pytest.mark.rotating
 def test_a_learned_density_of_the_plane_integrates_to_one():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, np.pi, 4000)
@@ -131,7 +132,7 @@ def test_variational_noise_density_is_that_of_its_change_of_variables():
 
 # The tests of one recipe run in one process, so that it is trained once.
 @pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=pytest.mark.xdist_group(f"trained-{name}")) for name in RECIPES])
+    pytest.param(name, marks=[pytest.mark.xdist_group(f"trained-{name}"), pytest.mark.rotating]) for name in RECIPES])
 def trained(request):
     keras.utils.set_random_seed(1)
     model = tiny(request.param, learning_rate=3e-3)
@@ -163,6 +164,7 @@ def test_samples_are_on_the_levels_and_follow_the_temperature(trained):
     np.testing.assert_allclose(made[:3], trained.sample(np.arange(3)), atol=1.5 / 255)
 
 
+@pytest.mark.rotating
 def test_actnorm_set_by_fit_survives_a_file_and_an_export(tmp_path):
     keras.utils.set_random_seed(2)
     model = tiny("glow", learning_rate=1e-3)

@@ -177,6 +177,7 @@ def test_objectives_are_exchangeable():
     assert len(model.generator.inputs) == 1 and model.generator.name.startswith("unet")
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
 def test_the_papers_size_builds_steps_and_exports(name, tmp_path):
     spec = data.DataSpec("big", BIG, sizes={"train": 2}, view="unpaired", source_shape=BIG)

@@ -103,6 +103,7 @@ def test_codes_decode_to_the_reconstruction(name):
     np.testing.assert_array_equal(codes.reshape(len(x), -1), np.concatenate(parts, 1))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", NAMES)
 def test_each_stage_learns_and_moves_its_own_weights_alone(name):
     model = tiny(name, learning_rate=1e-2, prior_learning_rate=1e-2)
@@ -148,6 +149,7 @@ def test_losses_are_those_of_a_float64_reference():
     assert float(found["loss"]) == pytest.approx(error / 0.5 + commitment + bits, rel=1e-5)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name, stops", [("vqvae", (5, 25)), ("vqgan", (25,)), ("dalle", (15, 25))])
 def test_resumes_in_the_middle_of_a_stage(name, stops, tmp_path):
     """A saved model goes on in its stage, and makes the step that the unbroken one makes."""
@@ -165,6 +167,7 @@ def test_resumes_in_the_middle_of_a_stage(name, stops, tmp_path):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
 
 
+@pytest.mark.rotating
 def test_a_trained_codebook_moves_with_the_optimizer():
     model = tiny("vqvae", codebook="trained")
     assert any(v is model.quantizers[0].codebook for v in model.autoencoder_variables)
@@ -246,6 +249,7 @@ def test_temperature_zero_takes_the_likeliest_codes():
     assert np.ptp(cold, axis=0).max() == 0 and np.ptp(prior.draw(seeds, 1.0), axis=0).max() > 0
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["vqvae", "vqgan"])
 def test_codes_are_exact_under_mixed_precision(name):
     """1,024 codes as levels, of which bfloat16 tells half apart; a step of each stage is finite."""

@@ -24,6 +24,7 @@ def unmeasured(recipe):
     return dataclasses.replace(recipes.find(recipe), objective=("val_generator_loss", "min"))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("recipe", STAGED)
 def test_stages_end_where_the_run_ends(digits, tmp_path, recipe):
     # The default lengths of stages, which follow from the run's.
@@ -42,6 +43,7 @@ def test_stages_end_where_the_run_ends(digits, tmp_path, recipe):
     assert np.mean(np.array(moved) > 0) > 0.9
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("recipe", ["ae_anomaly", "cyclegan", "deep_svdd"])
 def test_schedules_end_where_the_run_ends(tmp_path, recipe):
     dataset = data.load("digits", domains=(0, 1)) if recipe == "cyclegan" else data.load("digits", normal=0)

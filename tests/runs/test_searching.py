@@ -262,11 +262,22 @@ def test_what_cannot_be_gone_on_with(digits, tmp_path, unbroken, tfgen):
         files.write_json(tmp_path / "search.json", settings | change)
         one_line([told, "--force"], searching.resume, tmp_path)
     assert not (tmp_path / "trials").exists()
-    for arguments, told in ((["--resume", tmp_path, "--trials", 4, "--set", "a=1"], "leave --trials, --set out"),
+    for arguments, told in ((["--resume", tmp_path, "--trials", 10, "--set", "a=1"], "leave --trials, --set out"),
+                            (["--resume", tmp_path, "--resize", "crop"], "leave --resize out"),
                             (["vae", "--resume", tmp_path], "one of them"), (["--join", tmp_path], "KERASTUNER_ORACLE_IP"),
                             (["vae", "--workers", 0], "--listen"), (["vae", "--force"], "--force expects --resume")):
         code, _, err = tfgen("tune", *arguments)
         assert code == 2 and told in err and err.count("\n") == 1, err
+
+
+def test_what_was_gone_on_with_by_force_is_what_workers_find(digits, tmp_path, unbroken, monkeypatch):
+    settings = files.read_json(unbroken / "search.json")
+    del settings["finished"]
+    monkeypatch.setattr(searching, "_search", lambda *_: None)
+    files.write_json(tmp_path / "search.json", settings | {"content": "other", "versions": settings["versions"] | {
+        "keras": "1.0"}, "space": settings["space"] | {"depth": {}}})
+    searching.resume(tmp_path, workers=2, force=True)
+    searching.reopened(tmp_path, searching.read(tmp_path), force=False)
 
 
 def ending(code):

@@ -261,6 +261,7 @@ def test_exports_take_the_next_version_and_never_overwrite(tmp_path):
     assert sorted(p.name for p in (tmp_path / "m").rglob("*")) == before
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("recipe, about", [("pix2pix", {"pairs": "edges"}), ("cyclegan", {"domains": (0, 1)})])
 def test_a_translation_run_resumes_and_measures(recipe, about, tmp_path, monkeypatch):
     dataset, out = data.load("digits", **about), tmp_path / "run"

@@ -110,6 +110,7 @@ def test_a_verb_that_takes_texts_is_refused(tmp_path, session):
     assert verdicts["sample"].refused == "UserError: takes a text ('caption')" and not verdicts["decode"].refused
 
 
+@pytest.mark.rotating
 def test_a_text_with_a_default_is_fixed_and_said(tmp_path, session):
     """The sampler of a diffusion model: its graph has no strings, and no other sampler is taken for it."""
     session()

@@ -47,8 +47,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON lis
             print(f"{row['name']:16} {row['family']:12} {row['summary']}")
 
 
-# What a resumed run may be told.
+# What a resumed run, or search, may be told.
 WITH_RESUME = {"--resume", "--epochs", "--extend", "--force", "--strategy", "--replicas", "--quiet"}
+WITH_RESUMED_SEARCH = {"--resume", "--join", "--force", "--workers", "--listen", "--quiet"}
 
 
 def given_options(context):
@@ -150,7 +151,8 @@ def train(context: typer.Context,
         print(f"run in {out}: pictures, curves.png, metrics.json, model.keras")
 
 
-def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
+def tune(context: typer.Context,
+         recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see `tfgen list`.",
                                                       autocompletion=recipes_beginning)] = None,
          data_name: DataName = "digits",
          trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 10,
@@ -183,11 +185,7 @@ def tune(recipe: Annotated[str | None, typer.Argument(help="A recipe's name, see
     if force and not resume:
         raise UserError("--force expects --resume OUT: leave it out")
     if recipe is None:
-        others = {"--trials": trials != 10, "--tuner": tuner != "random", "--epochs": epochs != 5, "--set": set_,
-                  "--batch-size": batch_size, "--seed": seed, "--image-size": image_size, "--pairs": pairs,
-                  "--domains": domains, "--normal": normal, "--anomalous": anomalous, "--levels": levels,
-                  "--binarise": binarise, "--every": every, "--steps": steps, "--out": out}
-        if given := [name for name, value in others.items() if value]:
+        if given := [name for name in given_options(context) if name not in WITH_RESUMED_SEARCH]:
             raise UserError(f"a search goes on with the settings that it has: leave {', '.join(given)} out with --resume "
                             "and --join, or begin another search")
     if worker_of:

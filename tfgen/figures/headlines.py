@@ -80,6 +80,15 @@ def speed(title):
         targets={name: f"fit*_over_{name}" for name in ("bare", *PEERS)})
 
 
+def precision(title):
+    """The headline of a benchmark of training in bfloat16."""
+    return Headline(
+        f"Training speed in bfloat16: {title}", "training images per s of wall time, one thread, `fit` with 16 steps per "
+        "execution; higher is better", {"bfloat16": "bfloat16_images_per_s"}, {"float32": "float32_images_per_s"},
+        grids=(Grid("precision", {"images per s": "{}_images_per_s", "bfloat16 / precision": "bfloat16_over_{}"}),),
+        targets={"float32": "bfloat16_over_float32"})
+
+
 def sampling(title):
     """The headline of a benchmark of sampling pixel by pixel."""
     return Headline(
@@ -358,6 +367,8 @@ HEADLINES = {
     "bench-realnvp": speed("RealNVP as `normflows` has it, 28x28x1"),
     "bench-gated-pixelcnn": speed("gated PixelCNN 7x64, 28x28x1, 16 levels"),
     "bench-vqvae": speed("VQ-VAE 2x64, 256 codes of 64, 28x28x1"),
+    "bench-bfloat16-vae": precision("VAE, 28x28x1"),
+    "bench-bfloat16-dcgan": precision("DCGAN, 28x28x1"),
     "bench-edm": speed("EDM, U-Net of 32 to 64 channels, 28x28x1"),
     "bench-edm-sampling": Headline(
         "Sampling speed: EDM, U-Net of 32 to 64 channels, 28x28x1, 20 steps",

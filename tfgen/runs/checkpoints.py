@@ -12,7 +12,9 @@ import json
 import pathlib
 import re
 import shutil
+import struct
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -122,7 +124,7 @@ def intact(path):
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError):
+    except (OSError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error):
         return False
 
 
@@ -147,6 +149,7 @@ def keep(folder, newest, count):
     """
     others = sorted((path for path in folder.glob("step-*.keras") if path != newest), key=step_of)
     older = [path for path in others if step_of(path) < step_of(newest)]
+    files.settle(folder)
     for path in [*older[:max(0, len(older) + 1 - count)], *others[len(older):]]:
         path.unlink()
 

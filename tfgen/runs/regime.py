@@ -227,8 +227,9 @@ def go_back(out, model, rows, steps, objective):
     best = best_of(rows, objective)[0]
     if not best or best == rows[-1]["epoch"]:
         return
-    path = out / "checkpoints" / checkpoints.BEST
-    found = load_model(path) if checkpoints.intact(path) else None
+    path, found = out / "checkpoints" / checkpoints.BEST, None
+    with contextlib.suppress(UserError):
+        found = load_model(path) if checkpoints.intact(path) else None
     if found is None or int(found.optimizer.iterations.numpy()) != best * steps:
         note(f"{path} is damaged or not of epoch {best}, the best by {objective[0]}: {out} ends with the last epoch")
         return

@@ -18,7 +18,7 @@ from tfgen.disks import room_in
 from tfgen.errors import Failure, UserError, check_positive, note, require
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints, training
-from tfgen.runs.folder import DETERMINING, changes, described, load_data
+from tfgen.runs.folder import DETERMINING, changes, described, library_versions, load_data
 from tfgen.runs.tuning import oracles, report, workers
 from tfgen.runs.tuning.hypermodels import Trials
 from tfgen.runs.tuning.tuner import Halted, Search
@@ -97,6 +97,10 @@ def resume(out, workers=1, listen=None, verbose=1, force=False):
     with files.held(out), room_in(out, lambda: advice(out)):
         files.sweep(out)
         model, space = reopened(out, settings, force)
+        if force:
+            # Workers compare with what the search goes on with.
+            settings |= {"versions": library_versions(), "content": model.dataset.digest(), "space": space_of(space)}
+            files.write_json(out / "search.json", settings)
         return _search(out, settings, model, space, workers, listen, verbose)
 
 
