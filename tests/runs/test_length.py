@@ -8,7 +8,7 @@ import pytest
 from cases import tiny_values
 
 from tfgen import data, recipes, runs
-from tfgen.runs import training
+from tfgen.runs import checkpoints, resuming
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +67,13 @@ def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys
     dataset, out = data.load("digits", normal=0), tmp_path / "run"
     values = tiny_values("ae_anomaly") | {"total_steps": 4}
     model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
-    before, settings = training.state(model), runs.read(out)
+    before, settings = checkpoints.state(model), runs.read(out)
     with pytest.raises(ValueError, match="end with step 4, 4 epochs with step 8: add --extend"):
         runs.resume(out, epochs=4, verbose=0)
     assert runs.read(out) == settings
     keras.utils.set_random_seed(0)
-    stretched = training.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
-    for ours, theirs in zip(training.state(stretched), before, strict=True):
+    stretched = resuming.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
+    for ours, theirs in zip(checkpoints.state(stretched), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert float(stretched.optimizer.learning_rate) > 0.0
     model = runs.resume(out, epochs=4, verbose=0, extend=True)

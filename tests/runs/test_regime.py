@@ -252,14 +252,14 @@ def test_killed_before_its_first_checkpoint_a_run_begins_where_it_did(digits, tm
 
 
 def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):
-    trained, made, real = [], {}, runs.training.fit
+    trained, made, real = [], {}, runs.running.fit
 
     def watched(model, *arguments, **options):
         trained.append([network.layers[-1].compute_dtype for network in networks_of(model)]
                        + sorted({layer.compute_dtype for layer in model._flatten_layers()}))
         return real(model, *arguments, **options)
 
-    monkeypatch.setattr(runs.training, "fit", watched)
+    monkeypatch.setattr(runs.running, "fit", watched)
     for precision in ("float32", "bfloat16"):
         found = train(digits, tmp_path / precision, epochs=3, regime=Regime(precision=precision))
         made[precision] = runs.read_history(tmp_path / precision)[-1]["val_mse"]

@@ -306,7 +306,8 @@ def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):
     (tmp_path / "run" / "run.json").write_text(json.dumps(settings))
     asked = []
     original = data.Dataset.train
-    monkeypatch.setattr(data.Dataset, "train", lambda self, *args: asked.append(args[-1]) or original(self, *args))
+    monkeypatch.setattr(data.Dataset, "train", lambda self, *args, **about: (
+        asked.append(args[-1]) or original(self, *args, **about)))
     runs.resume(tmp_path / "run", epochs=2, verbose=0, force=True)
     assert asked == [1]
 

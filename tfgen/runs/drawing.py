@@ -158,7 +158,7 @@ def draw_codes(out, model, dataset, recipe=None, count=2000, live=None):
     """Draws a trained model's latent space into `out`: codes, 2-D manifold, interpolations, samples of an autoencoder.
 
     With `live`, the verbs of the model, these are not traced anew.
-    Returns {}: a finisher of `training`, which has no figures.
+    Returns {}: a finisher of `running`, which has no figures.
     """
     live = live or Live(model)
     if "encode" not in live.names or live.latent_dtype != "float32":

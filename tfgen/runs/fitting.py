@@ -81,7 +81,7 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
             watching = Part(watching, add_history=True, add_progbar=bool(verbose), model=model, verbose=verbose, epochs=last,
                             steps=rest)
         batches = shared(strategy, lambda portion, done=done: dataset.train(
-            rows, seed, view, done, model.augmentation, order, portion), model.batches_per_step * model.accumulate)
+            rows, seed, view, done, model.augmentation, order, portion=portion), model.batches_per_step * model.accumulate)
         history = model.fit(batches, epochs=last, initial_epoch=done // steps, steps_per_epoch=rest,
                             validation_data=validation, callbacks=watching, verbose=verbose, shuffle=False)
         if model.stop_training:

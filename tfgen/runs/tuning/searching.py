@@ -17,7 +17,7 @@ from tfgen.data.order import ORDER
 from tfgen.disks import room_in
 from tfgen.errors import Failure, UserError, check_positive, note, require
 from tfgen.recipes.given import STEPS
-from tfgen.runs import checkpoints, training
+from tfgen.runs import checkpoints, resuming, training
 from tfgen.runs.folder import DETERMINING, changes, described, library_versions, load_data
 from tfgen.runs.tuning import oracles, report, workers
 from tfgen.runs.tuning.hypermodels import Trials
@@ -252,7 +252,7 @@ def _search(out, settings, model, space, count, listen, verbose):
 def _train_best(out, settings, model, best, verbose):
     """Trains the run of the best hyperparameters, or goes on with it."""
     if checkpoints.all_of(out / "best"):
-        training.resume(out / "best", verbose=verbose)
+        resuming.resume(out / "best", verbose=verbose)
     else:
         training.train(model.recipe, model.dataset, out / "best", settings["epochs"], best, settings["batch_size"],
                        settings["seed"], picture_every=settings["epochs"], verbose=verbose)

@@ -8,7 +8,7 @@ import keras_tuner
 
 from tfgen import files, seeds
 from tfgen.errors import note
-from tfgen.runs.training import pictures_of
+from tfgen.runs.running import pictures_of
 from tfgen.verbs.live import Live
 
 # Seconds between two questions to an oracle that waits for other workers.
