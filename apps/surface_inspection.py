@@ -51,7 +51,7 @@ DETECTORS = {
     "draem": ({"filters": 16, "levels": 3, "norm": "none", "flip": True, "learning_rate": 2e-3}, 8000),
     "region_anomaly": ({"filters": 16, "critic_layers": 2, "learning_rate": 1e-3}, 700),
     "ae_anomaly": ({"filters": 16, "latent_dim": 128}, 1000),
-    "padim": ({"shared": True}, 600),
+    "padim": ({"shared": True, "features": 1024, "network_share": 0.05}, 300),
 }
 # Of the maps, what every method's is chosen from: standard deviations of a blur in pixels, shares of the highest pixels.
 BLURS, TOPS = (0.0, 1.0, 2.0, 4.0), (0.0, 0.01, 0.04, 0.16)
