@@ -102,7 +102,7 @@ class Version:
         self.path, self.number = pathlib.Path(path), int(pathlib.Path(path).name)
         self._lock, self._users, self._retired, self._calls = threading.Lock(), 0, False, {}
         graph, config = tf.Graph(), tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, allow_soft_placement=True)
-        # Idle threads sleep: spinning ones take a fifth of the time that HTTP needs on the same cores.
+        # Idle threads sleep: spinning ones take processor time from HTTP, which shares the cores.
         config.experimental.disable_thread_spinning = True
         with _without_warnings(), graph.as_default():
             self.session = tf.compat.v1.Session(graph=graph, config=config)
