@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import zipfile
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -28,7 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import data, recipes, runs
+from tfgen import data, files, recipes, runs
 from tfgen.figures import records
 from tfgen.runs import checkpoints
 
@@ -51,16 +52,17 @@ class Told(keras.callbacks.Callback):
         os.write(self.pipe, b".")
 
 
-def dataset_of(recipe):
-    """Small data of the kind that a recipe takes."""
-    view = recipe.view
+def dataset_of(recipe, folder):
+    """Small data of the kind that a recipe takes; those of fields in files of a folder, from which a run is resumed."""
+    view, generator = recipe.view, np.random.default_rng(0)
     if view in ("signal", "gradients"):
-        return data.signal(np.random.default_rng(0).uniform(0, 1, (12, 12, 1)).astype("float32"), "noise")
+        np.save(folder / "signal.npy", generator.uniform(0, 1, (12, 12, 1)).astype("float32"))
+        return data.load(folder / "signal.npy")
     if view == "posed":
-        generator = np.random.default_rng(0)
         poses = np.tile(np.eye(4, dtype="float32"), (6, 1, 1))
         poses[:, :3, 3] = generator.normal(size=(6, 3))
-        return data.posed(generator.uniform(0, 1, (6, 6, 6, 3)).astype("float32"), poses, 6.0)
+        np.savez(folder / "scene.npz", images=generator.integers(0, 256, (6, 6, 6, 3), np.uint8), poses=poses, focal=6.0)
+        return data.load(folder / "scene.npz")
     how = {"paired": {"pairs": "erased"}, "unpaired": {"domains": "3,5"}}.get(view, {})
     return data.load("digits", **({"normal": 3} if recipe.family == "detector" else how))
 
@@ -79,7 +81,7 @@ def trained(name, out, pipe):
         runs.resume(out, verbose=0)
     else:
         values = {key: value for key, value in tiny_values(name).items() if key != "total_steps"}
-        runs.train(recipe, dataset_of(recipe), out, EPOCHS, values, BATCH_SIZE, verbose=0, picture_every=2,
+        runs.train(recipe, dataset_of(recipe, out.parent), out, EPOCHS, values, BATCH_SIZE, verbose=0, picture_every=2,
                    steps_per_execution=1, regime=runs.regime.Regime(checkpoint_steps=BETWEEN))
 
 
@@ -98,7 +100,10 @@ def process(name, out):
             os.dup2(log.fileno(), 2)
         trained(name, out, writing)
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -184,12 +189,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipes", default="", help="some of the recipes, separated by commas; no record is written")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=pathlib.Path, help="a file that keeps the rows so far, and from which to go on")
     options = parser.parse_args()
-    rows = []
+    rows = files.read_json(options.table) if options.table and options.table.exists() else []
+    known = {row["recipe"] for row in rows}
     for name in options.recipes.split(",") if options.recipes else recipes.RECIPES:
+        if name in known:
+            continue
         begun = time.perf_counter()
         rows.append(torture(name, seed=options.seed))
         row = rows[-1]
+        if options.table:
+            files.write_json(options.table, rows)
         print(f"{name:28}{row['kills']} kills after {', '.join(map(str, row['steps']))} steps: "
               f"{', '.join(row['different'][:3]) or 'equal'} ({time.perf_counter() - begun:.0f} s)", flush=True)
     if not options.recipes:
@@ -198,7 +209,7 @@ def main():
                         "equal": sum(not row["different"] for row in rows)},
             title="Runs killed and resumed, against unbroken ones", command="make torture", seeds=[options.seed], table=rows,
             data={"name": "digits, signals and views of the tests"}, published="none",
-            budget={"epochs": EPOCHS, "batch_size": BATCH_SIZE})
+            budget={"epochs": EPOCHS, "batch_size": BATCH_SIZE}, marks={"kills": 150})
     sys.exit(any(row["different"] for row in rows))
 
 

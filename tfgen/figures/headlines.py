@@ -356,6 +356,13 @@ HEADLINES = {
                                (("f1", "F1"), ("fpr", "FPR"), ("pixel_auroc", "pixel AUROC"))},
                     folded="F1 and FPR at the calibrated threshold, pixel AUROC")),
         targets={"auroc": "auroc *, draem", "aupro": "aupro *, draem"}),
+    "torture": Headline(
+        "Runs killed and resumed, against unbroken ones", "recipes whose run ends with the same bits after SIGKILL at "
+        "random points: weights, optimizers, random states, figures, pictures; higher is better", {"equal": "equal"},
+        {"recipes": "recipes"},
+        grids=(Grid("recipe", {"kills": "kills {}"}, folded="Kills per recipe"),),
+        labels={"recipes": "recipes", "kills": "kills in all", "equal": "recipes that end equal to the bit"},
+        targets={"kills": "kills"}),
     "bench-vae": speed("VAE, 28x28x1"),
     "bench-denoising": speed("denoising autoencoder, 28x28x1"),
     "bench-dcgan": speed("DCGAN, 28x28x1"),
