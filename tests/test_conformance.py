@@ -67,9 +67,10 @@ class Case:
         return Live(self.model)
 
     def restart(self):
-        """As it was born, random state included."""
+        """As it was born, random state included; the means of losses are no variables of the model."""
         for variable, value in zip(self.variables, self.born):
             variable.assign(value)
+        self.model.reset_metrics()
 
     def fit(self, steps, epochs=1):
         return self.model.fit(dataset(self.name, steps), epochs=epochs, verbose=0).history
