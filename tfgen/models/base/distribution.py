@@ -71,25 +71,28 @@ def train_function(model):
 def test_function(model):
     """The function iterator -> {name: scalar} of up to `steps_per_execution` steps of validation, in one graph.
 
-    Raises:
-        StopIteration: if no batch is left.
+    It ends the pass where no batch is left: means over the pass, as Keras' own gives them.
     """
     @tf.function(reduce_retracing=True)
     @tf.autograph.experimental.do_not_convert
-    def steps(iterator):
+    def steps(iterator, values):
         def body(step, _, values):
             batch = iterator.get_next_as_optional()
             more = batch.has_value()
             values = tf.cond(more, lambda: run(model, model.test_step, batch.get_value()), lambda: values)
-            return step + tf.cast(more, tf.int32), more, values
+            return step + 1, more, values
 
-        return tf.while_loop(lambda step, more, _: more & (step < model.steps_per_execution), body,
-                             (0, True, tf.zeros(len(model.metrics) - 1)), parallel_iterations=1)
+        return tf.while_loop(lambda step, more, _: more & (step < model.steps_per_execution), body, (0, True, values),
+                             parallel_iterations=1)[1:]
+
+    last = tf.zeros(len(model.metrics) - 1)
 
     def function(iterator):
-        done, _, values = steps(iterator)
-        if not done:
-            raise StopIteration
-        return named(model, values)
+        nonlocal last
+        more, last = steps(iterator, last)
+        if not more:
+            # Of a StopIteration Keras would warn that data was missing.
+            model.stop_evaluating = True
+        return named(model, last)
 
     return function
