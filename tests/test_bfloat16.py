@@ -18,9 +18,9 @@ SHORT = {"perceptual_share": 0.025, "autoencoder_share": 0.025, "stage_steps": 1
 APART, FAR_APART = 0.02, 0.1
 # Norms of gradients (of normalised maps of few pixels, whose variance may be rounding errors) and what counts codes.
 OTHERS = ("generator_gradient", "perplexity", "perplexity_2")
-# Whose weights are of last layers and bijectors, so that all is in float32, or whose last layer starts at 0 and changes by
-# the sign of its gradient at first.
-EQUAL = ("fvbn", "maf", "nice")
+# Whose weights are of last layers and bijectors, so that all is in float32 (each convolution of `padim` makes an output, a
+# feature map whose covariance is taken), or whose last layer starts at 0 and changes by the sign of its gradient at first.
+EQUAL = ("fvbn", "maf", "nice", "padim")
 
 
 def outputs_of(network):
