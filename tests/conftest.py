@@ -10,7 +10,7 @@ import tempfile
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # In the environment, so that all workers have the same day.
 TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
-PARTS = 3
+PARTS = 4
 # Arguments of tests that take turns by their values.
 NAMES = ("name", "recipe", "trained", "tuner")
 # Feature extractors of the tests stay out of the user's cache; one a process.

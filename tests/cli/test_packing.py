@@ -25,6 +25,7 @@ def rows(run):
     return [[line[i] for i in kept] for line in lines]
 
 
+@pytest.mark.rotating
 def test_a_packed_folder_trains_as_the_folder_does(tfgen, tmp_path, streamed):
     for label in ("cat", "dog"):
         write_images(tmp_path / "pets" / label, 40, (8, 8))

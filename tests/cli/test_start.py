@@ -128,6 +128,7 @@ def test_the_catalogue_is_what_the_recipes_are(name):
     assert row == json.loads(json.dumps(catalogue.row(recipes.find(name), tiny_values(name))))
 
 
+@pytest.mark.rotating
 def test_any_module_of_the_commands_may_be_the_first():
     """Each in a process of its own, forked after TensorFlow is there: an import cycle shows with some orders only."""
     code = """

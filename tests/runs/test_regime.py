@@ -36,6 +36,7 @@ def worse_after_two(monkeypatch):
     monkeypatch.setattr(runs.callbacks.StopOnNaN, "on_epoch_end", told)
 
 
+@pytest.mark.rotating
 def test_patience_stops_and_the_best_is_kept(digits, tmp_path, worse_after_two, capsys):
     out = tmp_path / "run"
     model = train(digits, out, epochs=9, regime=Regime(patience=2, keep="best"))
@@ -199,6 +200,7 @@ def test_values_out_of_range_are_refused(values, told):
         Regime(**values)
 
 
+@pytest.mark.rotating
 def test_a_schedule_is_resumed_and_stretched(digits, tmp_path):
     regime = Regime(schedule="linear", warmup=1)
     train(digits, tmp_path / "run", epochs=2, regime=regime)
@@ -222,6 +224,7 @@ def killed_at(step):
     return end
 
 
+@pytest.mark.rotating
 def test_killed_while_it_is_stretched_a_schedule_is_stretched_nevertheless(digits, tmp_path, monkeypatch):
     out, steps = tmp_path / "run", digits.steps(512)
     train(digits, out, epochs=2, regime=Regime(schedule="linear"))
@@ -235,6 +238,7 @@ def test_killed_while_it_is_stretched_a_schedule_is_stretched_nevertheless(digit
     assert end_of(runs.resume(out, epochs=3, verbose=0)) == end_of(runs.resume(out, epochs=4, verbose=0)) == 4 * steps
 
 
+@pytest.mark.rotating
 def test_killed_before_its_first_checkpoint_a_run_begins_where_it_did(digits, tmp_path, monkeypatch):
     """From its seed, which may be larger than those of Keras, and with the weights of another run."""
     train(digits, tmp_path / "first", epochs=1)

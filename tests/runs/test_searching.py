@@ -84,6 +84,7 @@ def test_what_a_search_leaves(unbroken):
     assert first == {name: value["default"] for name, value in found["space"].items() if name not in VALUES}
 
 
+@pytest.mark.rotating
 def test_a_killed_search_goes_on(digits, tmp_path, unbroken, tfgen):
     out = tmp_path / "search"
     command = ["tune", "autoencoder", "--trials", 3, "--epochs", 1, "--steps", 2, "--batch-size", 128, "--quiet",
@@ -105,6 +106,7 @@ def test_a_killed_search_goes_on(digits, tmp_path, unbroken, tfgen):
     assert code == 2 and "expected a search that has not ended" in err and err.count("\n") == 1
 
 
+@pytest.mark.rotating
 def test_a_killed_worker_loses_no_trial(digits, tmp_path, unbroken, monkeypatch, capsys, no_best_run):
     out, real, started = tmp_path / "search", workers.started, {}
 

@@ -67,6 +67,7 @@ def test_two_replicas_train_and_validate_as_one_device_and_resume_exactly(tmp_pa
         capsys.readouterr().err)
 
 
+@pytest.mark.rotating
 def test_stages_clipping_and_parts_are_of_the_whole_batch(tmp_path):
     """Keras clips before it sums over replicas: a norm of parts is larger than that of their sum."""
     regime = runs.regime.Regime(clip_norm=1e-3, accumulate=2)
