@@ -78,6 +78,24 @@ def test_stages_clipping_and_parts_are_of_the_whole_batch(tmp_path):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("error:Your input ran out of data")
+@pytest.mark.parametrize("steps_per_execution", [1, 2, 5])
+def test_a_game_is_validated_as_on_one_device(steps_per_execution):
+    """Without what it reports of training only; a pass of four batches ends between executions, with one, and within one."""
+    def evaluated(strategy):
+        with strategy.scope():
+            keras.utils.set_random_seed(3)
+            model = tiny("gan")
+            model.steps_per_execution = steps_per_execution
+        batches = data.load("digits").batches("validation", 64, limit=256)
+        return [model.evaluate(batches, verbose=0, return_dict=True) for _ in range(2)]
+
+    one, two = evaluated(tf.distribute.get_strategy()), evaluated(two_replicas())
+    assert set(one[0]) == set(two[0]) and "generator_gradient" not in two[0] and two[0] == two[1]
+    for name, value in one[0].items():
+        np.testing.assert_allclose(two[0][name], value, rtol=1e-5, err_msg=name)
+
+
 def test_what_cannot_be_shared_is_refused_before_anything_is_written(tmp_path):
     one_line(["expected a multiple of 2 images", "received 255"], runs.train, "autoencoder", data.load("digits"),
              tmp_path / "run", 1, tiny_values("autoencoder"), 255, strategy=two_replicas())

@@ -183,10 +183,8 @@ class Streams:
             return as_stream(tf.data.Dataset.range(0, count, batch_size),
                              lambda first: batch(first, tf.minimum(first + batch_size, count)))
         steps = portion.steps(count, batch_size)
-        made = as_stream(tf.data.Dataset.range(steps * portion.count),
+        return as_stream(tf.data.Dataset.range(steps * portion.count),
                          lambda element: batch(*portion.of_pass(element, count, steps)))
-        # Of no known number: Keras would take that of elements, each for a replica, for the number of steps.
-        return made.filter(lambda *_: True)
 
 
 def as_stream(numbers, batch):

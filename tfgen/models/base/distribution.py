@@ -71,28 +71,31 @@ def train_function(model):
 def test_function(model):
     """The function iterator -> {name: scalar} of up to `steps_per_execution` steps of validation, in one graph.
 
-    It ends the pass where no batch is left: means over the pass, as Keras' own gives them.
+    It ends the pass where no batch is left.
     """
     @tf.function(reduce_retracing=True)
     @tf.autograph.experimental.do_not_convert
-    def steps(iterator, values):
-        def body(step, _, values):
+    def steps(iterator):
+        names = []  # of what a step of validation reports, which may be less than one of training
+
+        def step(batch):
+            names[:] = model.distribute_strategy.run(model.test_step, args=(batch,))
+            return True
+
+        def body(number, _):
             batch = iterator.get_next_as_optional()
-            more = batch.has_value()
-            values = tf.cond(more, lambda: run(model, model.test_step, batch.get_value()), lambda: values)
-            return step + 1, more, values
+            return number + 1, tf.cond(batch.has_value(), lambda: step(batch.get_value()), lambda: False)
 
-        return tf.while_loop(lambda step, more, _: more & (step < model.steps_per_execution), body, (0, True, values),
-                             parallel_iterations=1)[1:]
-
-    last = tf.zeros(len(model.metrics) - 1)
+        _, more = tf.while_loop(lambda number, more: more & (number < model.steps_per_execution), body, (0, True),
+                                parallel_iterations=1)
+        means = run(model, lambda _: {name: mean for name, mean in model.means().items() if name in names}, None)
+        return more, dict(zip(names, tf.unstack(means, len(names)), strict=True))
 
     def function(iterator):
-        nonlocal last
-        more, last = steps(iterator, last)
+        more, means = steps(iterator)
         if not more:
             # Of a StopIteration Keras would warn that data was missing.
             model.stop_evaluating = True
-        return named(model, last)
+        return means
 
     return function

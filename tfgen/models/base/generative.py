@@ -240,6 +240,10 @@ class GenerativeModel(keras.Model):
         for tracker in self.trackers:
             tracker.update_state(losses[tracker.name], sample_weight=rows)
         self.guard.update_state([losses[tracker.name] for tracker in self.trackers])
+        return self.means()
+
+    def means(self):
+        """{name: scalar}: means over the rows since the epoch began."""
         return {metric.name: metric.result() for metric in self.metrics if metric is not self.guard}
 
 
