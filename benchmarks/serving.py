@@ -1,10 +1,10 @@
 """Speed of a model server on loopback, as a share of calling the loaded SavedModel directly, interleaved in one run.
 
 `python -m benchmarks.serving` exports a VAE of 28x28 images with the default values of its recipe (weights do not matter),
-starts `tfgen serve --embedded`, and measures in rounds: the SavedModel called at batch 32 in this process, then clients in a
-process of their own. Shares are within a round; medians over rounds, with ranges. `--url http://HOST:PORT/NAME` measures a
-server that runs, such as TF Serving on a GPU (`benchmarks.serving_url`); `--soak MINUTES` looks for wrong answers instead
-(`benchmarks.serving_soak`).
+starts `tfgen serve --embedded`, with one process and with a worker per core, and measures in rounds: the SavedModel
+called at batch 32 in this process, then clients in a process of their own. Shares are within a round; medians over rounds,
+with ranges. `--url http://HOST:PORT/NAME` measures a server that runs, such as TF Serving on a GPU
+(`benchmarks.serving_url`); `--soak MINUTES` looks for wrong answers instead (`benchmarks.serving_soak`).
 """
 
 import argparse
@@ -48,6 +48,7 @@ class Case:
         clients: their number.
         rows: rows per request.
         floor: the least share of direct calls; None: none is set.
+        shared: whether a server with a worker per core is asked.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Case:
     clients: int
     rows: int
     floor: float | None = None
+    shared: bool = False
 
 
 CASES = {
@@ -65,6 +67,8 @@ CASES = {
     "grpc_sample": Case("gRPC: seeds to images", "grpc", "sample", 8, 32, 0.75),
     "grpc_reconstruct": Case("gRPC: images to images", "grpc", "reconstruct", 8, 32, 0.75),
 }
+CASES |= {f"{name}_workers": dataclasses.replace(case, title=f"{case.title}, workers", shared=True)
+          for name, case in CASES.items()}
 
 
 def inputs_of(model, verb, rows):
@@ -155,7 +159,7 @@ def measure(case, url, grpc_address, model, rounds, seconds):
 def show(case, values):
     """Prints the row of a case."""
     rate, half, most = (values[key]["median"] for key in ("rows_per_s", "p50_ms", "p99_ms"))
-    line = f"  {case.title:34}{rate:9.0f} images/s   p50 {half:7.1f} ms   p99 {most:7.1f} ms"
+    line = f"  {case.title:43}{rate:9.0f} images/s   p50 {half:7.1f} ms   p99 {most:7.1f} ms"
     if share := values.get("share_of_direct"):
         line += f"   {share['median']:.2f} ({share['min']:.2f} … {share['max']:.2f}) of direct calls"
         line += f"; floor {case.floor}: {'met' if share['median'] >= case.floor else 'MISSED'}" if case.floor else ""
@@ -190,10 +194,13 @@ def run(fast=False, threads=0, only=()):
     rounds, seconds, made = (1, 0.3, {}) if fast else (7, 3.0, {})
     with tempfile.TemporaryDirectory() as folder:
         model = saved_model.Served(exported(pathlib.Path(folder) / "vae", fast))
-        with serving(folder, threads) as (_, url, address):
-            print(f"\n{os.cpu_count()} cores, shared by the server and its clients; {rounds} rounds of {seconds:g} s")
+        workers = max(2, os.cpu_count())
+        with serving(folder, threads) as one, serving(folder, 0, "--workers", str(workers)) as several:
+            print(f"\n{os.cpu_count()} cores, shared by the server and its clients; {rounds} rounds of {seconds:g} s; "
+                  f"{workers} workers")
             for name, case in CASES.items():
                 if not only or name in only:
+                    _, url, address = several if case.shared else one
                     made[name] = measure(case, f"{url}/vae", address, model, rounds, seconds)
                     show(case, made[name])
     if not fast and not only:
@@ -201,7 +208,8 @@ def run(fast=False, threads=0, only=()):
                        command="python -m benchmarks.serving", seeds=[0],
                        budget={"rounds": rounds, "seconds_a_round": seconds},
                        data={"name": "random", "image_shape": [28, 28, 1]},
-                       machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads or os.cpu_count()},
+                       machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads or os.cpu_count(),
+                                "workers": workers},
                        published="none; ratios within one run: medians over rounds, with ranges",
                        marks={name: case.floor for name, case in CASES.items() if case.floor})
     return made
@@ -223,11 +231,12 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, help="the SavedModel of --url, to call directly beside it")
     parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="a JSON file for what --url measures")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="look for wrong answers for so long")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the server that --soak asks")
     arguments = parser.parse_args()
     if arguments.soak:
         from benchmarks import serving_soak
 
-        serving_soak.run(60 * arguments.soak)
+        serving_soak.run(60 * arguments.soak, workers=arguments.workers)
     elif arguments.url:
         from benchmarks import serving_url
 

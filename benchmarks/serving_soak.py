@@ -93,13 +93,19 @@ class Soak:
 
 
 def resident(process):
-    """MB of memory of a process."""
-    text = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+    """MB of memory of a process and its children."""
+    total, left = 0, [process.pid]
+    while left:
+        folder = pathlib.Path(f"/proc/{left.pop()}")
+        total += int((folder / "status").read_text().split("VmRSS:")[1].split()[0])
+        left += [int(pid) for one in folder.glob("task/*/children") for pid in one.read_text().split()]
+    return total / 1024
 
 
-def run(seconds, fast=False):
-    """Soaks for so many seconds; two new versions and a corrupt one come at equal distances. Raises if a fault was found.
+def run(seconds, fast=False, workers=1):
+    """Soaks a server of so many workers for so many seconds; two new versions and a corrupt one come at equal distances.
+
+    Raises if a fault was found.
 
     Returns:
         {kind: number of requests}.
@@ -109,7 +115,7 @@ def run(seconds, fast=False):
         models, others = folder / "models", folder / "others"
         first = serving.exported(models / "vae", fast)
         later = [serving.exported(others / "vae", fast, seed) for seed in (1, 2)]
-        with serving.serving(models, 0, "--queue", "4096") as (process, url, address):
+        with serving.serving(models, 0, "--queue", "4096", "--workers", str(workers)) as (process, url, address):
             soak = Soak(url, address)
             soak.expect(first)
             threads = [threading.Thread(target=work, args=(index,)) for index, work in enumerate(

@@ -18,9 +18,10 @@ from tfgen.verbs.table import Text  # noqa: E402
 
 
 @pytest.mark.rotating
-def test_a_short_soak_finds_no_fault():
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_short_soak_finds_no_fault(workers):
     """Two new versions and a corrupt one come while good, bad and aborted requests go on; the server ends with 0."""
-    made = serving_soak.run(4.0, fast=True)
+    made = serving_soak.run(4.0, fast=True, workers=workers)
     assert made["good"] > 10 and made["bad"] > 10 and made["aborted"] > 10
 
 

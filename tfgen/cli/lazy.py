@@ -23,7 +23,6 @@ class Lazy:
         return getattr(importlib.import_module(self._name), name)
 
 
-batching = Lazy("tfgen.serving.batching")
 calibration = Lazy("tfgen.detection.calibration")
 check = Lazy("tfgen.serving.check")
 configuration = Lazy("tfgen.serving.configuration")
@@ -45,7 +44,6 @@ likelihood = Lazy("tfgen.evaluation.likelihood")
 live = Lazy("tfgen.verbs.live")
 native = Lazy("tfgen.serving.native")
 opening = Lazy("tfgen.serving.opening")
-original = Lazy("tfgen.serving.original")
 page = Lazy("tfgen.ui.page")
 paths = Lazy("tfgen.data.readers.paths")
 pictures = Lazy("tfgen.pictures")

@@ -1,5 +1,6 @@
 """The command that serves SavedModels."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tfgen.cli import options
-from tfgen.cli.lazy import batching, original, server
+from tfgen.cli.lazy import server
 from tfgen.errors import UserError
 
 NEEDED = ("uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
@@ -31,7 +32,9 @@ def serve(folder: Annotated[pathlib.Path, typer.Argument(
           queue: Annotated[int, typer.Option(min=1, help="Largest number of requests per model that wait.")] = 1024,
           request_limit: Annotated[int, typer.Option(min=1, help="Largest size of a request, MiB.")] = 16,
           threads: Annotated[int, typer.Option(
-              min=0, help="Threads of one TensorFlow operation; 0: one per core.")] = 0):
+              min=0, help="Threads of one TensorFlow operation per worker; 0: an equal share of the cores.")] = 0,
+          workers: Annotated[int, typer.Option(
+              min=1, help="Processes of the embedded server, each with all models: REST scales with them.")] = 1):
     """Serves SavedModels through the REST and gRPC interfaces of TF Serving.
 
     If tensorflow_model_server is on the PATH, it is started; else an embedded server takes its place. New versions are
@@ -39,22 +42,32 @@ def serve(folder: Annotated[pathlib.Path, typer.Argument(
 
     Example: tfgen serve saved_models
     """
+    # None of these needs TensorFlow, which a supervisor of workers does without.
+    from tfgen.serving import batching, original
+    from tfgen.serving import workers as processes
+
     sizes = options.numbers(batch_sizes, "--batch-sizes")
     most = batching.largest_of(sizes, max_batch, 64)
     if not embedded and original.program():
         if token is not None:
             raise UserError("tensorflow_model_server knows no --token: add --embedded, or leave --token out")
+        if workers > 1:
+            raise UserError("tensorflow_model_server knows no --workers, it uses all cores: add --embedded, or leave "
+                            "--workers out")
         command = original.command(folder, port, grpc_port, max_batch, sizes)
         print(f"starting {command[0]}, which listens on every address of this machine (--embedded: on loopback alone)",
               flush=True)
         os.execv(command[0], command)
     require_extra()
-    made = server.Server(folder, host, port, grpc_port, token, batching.Batching(most=most, wait=batch_wait / 1000,
-                         sizes=sizes, queue=queue), threads, request_limit * 2**20)
-    why = "as asked" if embedded else "as tensorflow_model_server is not on the PATH"
-    print(f"the embedded server ({why}) serves {', '.join(made.models.models)}: REST "
-          f"http://{host}:{made.port}/v1/models/NAME, gRPC {host}:{made.grpc_port}", flush=True)
-    made.run()
+    given = {"folder": folder, "host": host, "port": port, "grpc_port": grpc_port, "token": token,
+             "batching": batching.Batching(most=most, wait=batch_wait / 1000, sizes=sizes, queue=queue), "threads": threads,
+             "limit": request_limit * 2**20}
+    with processes.Workers(workers, **given) if workers > 1 else contextlib.nullcontext(server.Server(**given)) as made:
+        if made.names:
+            why = "as asked" if embedded else "as tensorflow_model_server is not on the PATH"
+            print(f"the embedded server ({why}) serves {', '.join(made.names)}: REST "
+                  f"http://{host}:{made.port}/v1/models/NAME, gRPC {host}:{made.grpc_port}", flush=True)
+            made.run()
     print("stopped", file=sys.stderr)
 
 

@@ -99,10 +99,11 @@ class Batcher:
         name: of the model.
         batching: a `Batching`.
         ran: called with (rows, seconds) after each batch.
+        queued: called with the number of requests that wait when it changes.
     """
 
-    def __init__(self, name, batching, ran=lambda rows, seconds: None):
-        self.batching, self.ran = batching, ran
+    def __init__(self, name, batching, ran=lambda rows, seconds: None, queued=lambda number: None):
+        self.batching, self.ran, self.queued = batching, ran, queued
         self.waiting, self.bytes, self._closed, self._idle = collections.deque(), 0, False, False
         self._ready = threading.Condition()
         self._thread = threading.Thread(target=self._work, name=f"batches of {name}", daemon=True)
@@ -119,6 +120,7 @@ class Batcher:
             task.arrived = time.monotonic()
             self.waiting.append(task)
             self.bytes += task.bytes
+            self.queued(len(self.waiting))
             if self._idle:
                 self._ready.notify()
 
@@ -167,6 +169,7 @@ class Batcher:
                 others.append(task)
         self.waiting.extendleft(reversed(others))
         self.bytes -= sum(task.bytes for task in batch)
+        self.queued(len(self.waiting))
         return batch
 
     def _run(self, batch):

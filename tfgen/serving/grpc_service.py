@@ -161,12 +161,14 @@ def _version(spec):
     return spec.version.value if spec.HasField("version") else None, spec.version_label
 
 
-def server_of(services, address, queue):
-    """(gRPC server, its port) at `address`, "HOST:PORT"; port 0 takes a free one; raises if it is taken."""
+def server_of(services, address, queue, shared=False):
+    """(gRPC server, its port) at `address`, "HOST:PORT"; port 0 takes a free one; raises if it is taken, unless all who have
+    it share it."""
     made = grpc.server(
         futures.ThreadPoolExecutor(WORKERS, "gRPC"), maximum_concurrent_rpcs=WORKERS + queue,
         options=[("grpc.max_receive_message_length", services.limit), ("grpc.max_send_message_length", -1),
-                 ("grpc.so_reuseport", 0), ("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000),
+                 ("grpc.so_reuseport", int(shared)), ("grpc.keepalive_time_ms", 60_000),
+                 ("grpc.keepalive_timeout_ms", 20_000),
                  ("grpc.keepalive_permit_without_calls", 1), ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000)])
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services, made)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, made)

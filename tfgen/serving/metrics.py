@@ -1,11 +1,13 @@
 """What a server counts, for Prometheus."""
 
+import os
+
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
 
 class Metrics:
-    """The counters of one server, in a registry of its own."""
+    """The counters of one server, in a registry of its own; the page adds up those of all its processes."""
 
     def __init__(self):
         self.registry = CollectorRegistry()
@@ -17,7 +19,8 @@ class Metrics:
                                   buckets=[2**n for n in range(11)])
         self._seconds = Counter("tfgen_serving_batch_seconds", "Time in which batches ran.", ["model"],
                                 registry=self.registry)
-        self._queue = Gauge("tfgen_serving_queue_requests", "Requests that wait.", ["model"], registry=self.registry)
+        self._queue = Gauge("tfgen_serving_queue_requests", "Requests that wait.", ["model"], registry=self.registry,
+                            multiprocess_mode="livesum")
         self._children = {}
 
     def request(self, model, interface, code, seconds):
@@ -39,10 +42,14 @@ class Metrics:
 
         return count
 
-    def queue(self, model, batcher):
-        """Tells the length of a model's queue when asked."""
-        self._queue.labels(model).set_function(lambda: len(batcher.waiting))
+    def queue(self, model):
+        """Function (number) that tells how many requests of a model wait."""
+        return self._queue.labels(model).set
 
     def page(self):
         """The text that Prometheus reads."""
-        return prometheus_client.generate_latest(self.registry)
+        registry = self.registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # where prometheus-client keeps what the processes count
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        return prometheus_client.generate_latest(registry)

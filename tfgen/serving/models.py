@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import multiprocessing
 import pathlib
 import sys
 import threading
@@ -79,7 +80,10 @@ def _configured(folder):
 
 
 def log(line):
-    print(f"tfgen serve: {line}", file=sys.stderr, flush=True)
+    """Prints a line, with the name of the process if there are several."""
+    process = multiprocessing.current_process()
+    who = "" if multiprocessing.parent_process() is None else f"{process.name}: "
+    print(f"tfgen serve: {who}{line}", file=sys.stderr, flush=True)
 
 
 class Model:
@@ -92,8 +96,7 @@ class Model:
     def __init__(self, name, folder, policy, batching, threads, metrics):
         self.name, self.folder, self.policy, self.threads = name, folder, policy, threads
         self.versions, self.states, self._broken, self._lock = {}, {}, {}, threading.Lock()
-        self.batcher = Batcher(name, batching, metrics.batch(name))
-        metrics.queue(name, self.batcher)
+        self.batcher = Batcher(name, batching, metrics.batch(name), metrics.queue(name))
 
     def refresh(self):
         """Loads new versions, then unloads those that are no longer to be served; a broken one is refused with a line."""

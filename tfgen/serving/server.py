@@ -1,22 +1,12 @@
 """The embedded server: models, batches, REST and gRPC of a folder of SavedModels in one process."""
 
-import ipaddress
-import socket
 import threading
 
-from tfgen.errors import Failure, UserError
-from tfgen.serving import grpc_service, listening, rest
+from tfgen.errors import Failure
+from tfgen.serving import addresses, grpc_service, listening, rest
 from tfgen.serving.batching import Batching
 from tfgen.serving.metrics import Metrics
 from tfgen.serving.models import Models
-
-
-def is_loopback(host):
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Server:
@@ -33,9 +23,11 @@ class Server:
         limit: largest size of a request in bytes.
         poll: seconds between two looks for new versions.
         patience: seconds within which the body of a request must have arrived.
+        shared: whether other processes of this user serve at the same ports, see `workers`.
 
     Attributes:
         port, grpc_port: the ports taken.
+        names: those of the models, at any time.
 
     Raises:
         UserError: for an address other than loopback without a token, or a folder without a model that can be served.
@@ -43,10 +35,9 @@ class Server:
     """
 
     def __init__(self, folder, host="127.0.0.1", port=8501, grpc_port=8500, token=None, batching=None, threads=0,
-                 limit=2**24, poll=1.0, patience=20.0):
-        if token is None and not is_loopback(host):
-            raise UserError(f"--host expects a loopback address or a --token, received {host} alone: give a --token")
-        self._socket = _bound(host, port)
+                 limit=2**24, poll=1.0, patience=20.0, shared=False):
+        addresses.guard(host, token)
+        self._socket = addresses.bound(host, port, shared)
         self.port, batching, self.metrics = self._socket.getsockname()[1], batching or Batching(), Metrics()
         try:
             self.models = Models(folder, batching, self.metrics, threads, poll)
@@ -54,11 +45,15 @@ class Server:
             self._socket.close()
             raise
         self._grpc, self.grpc_port = _grpc(grpc_service.Services(self.models, self.metrics, token, limit), host, grpc_port,
-                                           batching.queue)
+                                           batching.queue, shared)
         self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit), self._end_grpc, patience)
         self._thread = None
         self._grpc.start()
         self._socket.listen(2048)
+
+    @property
+    def names(self):
+        return list(self.models.models)
 
     def run(self):
         """Serves in this thread until SIGTERM, Ctrl-C or `stop`; then answers what is in flight."""
@@ -74,32 +69,23 @@ class Server:
         self._thread.start()
         return self
 
+    def end(self):
+        """Begins the end of `run`, from any thread."""
+        self._listener.should_exit = True
+
     def stop(self):
         """Ends what `start` began."""
-        self._listener.should_exit = True
+        self.end()
         self._thread.join()
 
     def _end_grpc(self):
         return self._grpc.stop(listening.GRACE_SECONDS)
 
 
-def _bound(host, port):
-    """A socket at an address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _grpc(services, host, port, queue, shared):
     try:
-        made.bind((host, port))
-    except OSError as error:
-        made.close()
-        raise Failure(f"{host}:{port} cannot be listened on ({error.strerror or error}): choose another --port, or stop "
-                      "what listens there") from None
-    return made
-
-
-def _grpc(services, host, port, queue):
-    try:
-        made, taken = grpc_service.server_of(services, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", queue)
+        made, taken = grpc_service.server_of(services, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", queue,
+                                             shared)
     except (RuntimeError, OSError):
         taken = 0
     if not taken:
