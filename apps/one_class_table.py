@@ -27,13 +27,11 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
-from sklearn.ensemble import IsolationForest  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
-from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
 from tfgen import data, files, metrics, recipes  # noqa: E402
-from tfgen.detection import calibration, thresholds  # noqa: E402
+from tfgen.detection import baselines, calibration, thresholds  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.pictures import plots  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
@@ -64,27 +62,10 @@ def flat(images):
     return images.reshape(len(images), -1).astype("float32") / 255.0
 
 
-def forest(train, seed, **settings):
-    fitted = IsolationForest(random_state=seed, **settings).fit(train)
-    return lambda x: -fitted.score_samples(x)
-
-
-def pca(train, seed, components):
-    """Squared error of the reconstruction from principal components."""
-    fitted = PCA(min(components, *train.shape), random_state=seed).fit(train)
-    return lambda x: np.square(x - fitted.inverse_transform(fitted.transform(x))).mean(1)
-
-
-def knn(train, seed, neighbours):
-    """Mean distance to the nearest training images (Angiulli & Pizzuti, 2002)."""
-    fitted = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(train)
-    return lambda x: fitted.kneighbors(x)[0].mean(1)
-
-
 def knn_of_codes(train, seed, components, whiten, neighbours):
     """`knn` of principal components, each divided by its standard deviation where whitened."""
     codes = PCA(min(components, *train.shape), whiten=whiten, random_state=seed).fit(train)
-    score = knn(codes.transform(train), seed, neighbours)
+    score = baselines.knn(codes.transform(train), seed, neighbours)
     return lambda x: score(codes.transform(x))
 
 
@@ -98,13 +79,13 @@ def svm(train, seed, gamma, nu, images):
 
 # On pixels: (function, grid, what was chosen from it).
 BASELINES = {
-    "isolation forest": (forest, {"n_estimators": (100, 200, 400), "max_samples": (256, 1024, 1.0),
+    "isolation forest": (baselines.forest, {"n_estimators": (100, 200, 400), "max_samples": (256, 1024, 1.0),
                                   "max_features": (0.1, 0.3, 1.0)},
                          {"n_estimators": 200, "max_samples": 1.0, "max_features": 1.0}),
-    "PCA": (pca, {"components": (8, 16, 32, 64, 96, 128, 192, 256)}, {"components": 32}),
+    "PCA": (baselines.pca, {"components": (8, 16, 32, 64, 96, 128, 192, 256)}, {"components": 32}),
     "one-class SVM": (svm, {"gamma": (0.3, 1, 3, 10, 30, 100), "nu": (0.01, 0.1, 0.5), "images": (3000, 10_000)},
                       {"gamma": 30, "nu": 0.01, "images": 10_000}),
-    "kNN": (knn, {"neighbours": (1, 2, 5, 10, 20)}, {"neighbours": 2}),
+    "kNN": (baselines.knn, {"neighbours": (1, 2, 5, 10, 20)}, {"neighbours": 2}),
     "kNN on PCA codes": (knn_of_codes, {"components": (32, 64, 128, 256), "whiten": (False, True),
                                         "neighbours": (1, 2, 5, 10)},
                          {"components": 256, "whiten": False, "neighbours": 2}),

@@ -18,7 +18,7 @@ FIELD_VIEWS = ("signal", "gradients", "posed")
 
 
 def rows():
-    """[{"name", "family", "paper", "summary", "verbs", "view", "objective", "hyperparameters"}], one per recipe.
+    """[{"name", "family", "paper", "summary", "verbs", "view", "vectors", "objective", "hyperparameters"}], one per recipe.
 
     Verbs and hyperparameters are those of a model with default values for scikit-learn's digits, or for a signal or posed
     images of their shape.
@@ -64,7 +64,8 @@ def row(recipe, values=None):
     spec = spec_for(recipe.view, data.load("digits").spec)
     model, given = recipe.build_with(keras_tuner.HyperParameters(), spec, values)
     return {"name": recipe.name, "family": recipe.family, "paper": recipe.paper, "summary": recipe.summary,
-            "verbs": verbs.verbs_of(model), "view": recipe.view, "objective": list(recipe.objective),
+            "verbs": verbs.verbs_of(model), "view": recipe.view, "vectors": recipe.vectors,
+            "objective": list(recipe.objective),
             "hyperparameters": given.asked}
 
 

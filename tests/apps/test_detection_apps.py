@@ -85,6 +85,18 @@ def test_surface_inspection_chooses_poolings_by_the_validation_part(app):
     assert max(row["worth"] for row in tried) > 0.95
 
 
+def test_anomalies_in_tables(app, tmp_path):
+    """Every method on every task, in percent; faults are planted in the test part of the series alone."""
+    tables = app("anomalies_in_tables")
+    made = tables.main(fast=True, out=tmp_path)
+    wanted = {*tables.VECTORS, "series", *(f"series: {kind}" for kind in tables.FAULTS)}
+    assert set(made) == {*tables.BASELINES.values(), *tables.DETECTORS} and all(set(of) == wanted for of in made.values())
+    assert all(0 <= mean <= 100 for of in made.values() for mean, _ in of.values()) and made["kNN"]["series"][0] > 80
+    assert {path.name for path in tmp_path.glob("*.png")} == {"anomalies_in_tables.png", "faults_of_a_series.png"}
+    _, labels = tables.series(0)
+    assert not labels[:round(0.8 * len(labels))].any() and set(labels) == {0, 1, 2, 3, 4}
+
+
 def test_one_class_table(app, tmp_path, monkeypatch):
     table = app("one_class_table")
     monkeypatch.setattr(table, "data", FewDigits)

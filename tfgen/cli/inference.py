@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write
+from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write, write_rows
 from tfgen.cli.lazy import detection_tiles, drawing, folders, latent, opening, pictures, report, seeds, sheets
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
 from tfgen.errors import UserError
@@ -131,6 +131,9 @@ def sample(model: Model, n: Count = 64, seed: Annotated[int, typer.Option(min=0,
         columns = None
     else:
         raise UserError(f"this model cannot sample; it has {', '.join(live.names)}")
+    if live.vectors:
+        write_rows(out, images)
+        return
     write(out, images, lambda path: pictures.save_grid(path, images, columns))
 
 
@@ -149,10 +152,26 @@ def score(model: Model, images: ImageFiles,
               help="Judge images at their own size by tiles of the model's size that overlap by this share, such as 0.5; "
                    "default: resize them.")] = None):
     live = opening.open_verbs(model)
+    if live.vectors:
+        require_verb(live, "score")
+        score_vectors(model, live, images, out, threshold)
+        return None
     made = report.write(live if tiles is None else detection_tiles.Tiled(live, tiles), images, out, threshold, top)
     print(f"scored {made.scored} images, {made.anomalous} anomalous at threshold {made.threshold:.4g}"
           f"{'' if np.isfinite(made.threshold) else f' ({report.NOT_CALIBRATED})'}: {out / 'index.html'}")
     return passed_over(made.unreadable)
+
+
+def score_vectors(model, live, path, out, threshold):
+    """Writes scores.csv of a table: row, score, whether it is anomalous."""
+    rows, labels, _, _ = images_of(model, live, str(path), None)
+    made = live.outputs("score", rows)
+    limit = float(made["threshold"][0]) if threshold is None else threshold
+    called = made["score"] > limit
+    write(out / "scores.csv", made["score"], table=lambda table: table.writerows(
+        [("row", "score", "is_anomaly"), *zip(range(len(rows)), made["score"].tolist(), called.astype(int).tolist())]))
+    print(f"scored {len(rows)} rows, {int(called.sum())} anomalous at threshold {limit:.4g}"
+          f"{'' if np.isfinite(limit) else f' ({report.NOT_CALIBRATED})'}")
 
 
 OWN = {"sample": sampling, "translate": translating, "translate_back": translating, "score": scoring}

@@ -22,6 +22,8 @@ from tfgen.cli.lazy import (
     paths,
     pictures,
     seeds,
+    tables,
+    vectors,
 )
 from tfgen.errors import UserError
 from tfgen.verbs.table import fits, text_of
@@ -79,6 +81,8 @@ def images_of(path, live, images, count, split="test"):
                              "this SavedModel does not say what it was made on") + "; expected --images")
         return *drawing.examples(dataset, count, split), None, []
     place = pathlib.Path(os.path.expanduser(images))
+    if live.vectors:
+        return *vectors_of(place, live, opening.record_of(live, path).get("data", {}), count), None, []
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
     arrays = paths.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
@@ -92,6 +96,30 @@ def images_of(path, live, images, count, split="test"):
     if x.shape[1:] != tuple(live.image_shape):
         raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
     return x, labels, None, []
+
+
+def vectors_of(place, live, source, count):
+    """(float32 rows, labels or None) of a table for a model of vectors, or windows of it as in the model's data.
+
+    Args:
+        place: path of a .csv, .npz or .npy file; of a .csv file the column of the classes, if it is there, is set apart.
+        live: verbs of the model.
+        source: the arguments of `load` that made its data.
+        count: maximum number of rows; None uses all.
+    """
+    shape = tuple(live.image_shape)
+    values, labels = tables.rows_of(place, source.get("label"))
+    if len(shape) == 2 and values.ndim < 3:
+        values = values[:, None] if values.ndim == 1 else values
+        if values.shape[1:] == shape[1:] and len(values) >= shape[0]:
+            values, labels = vectors.windows(place.name, "the file", values, labels, shape[0],
+                                             source.get("window_step", shape[0]))
+    if values.shape[1:] != shape or not np.isfinite(values).all():
+        wanted = f"rows of ({text_of('N', *shape)})"
+        if len(shape) == 2:
+            wanted += f" or a series of ({text_of('T', shape[1])}), T >= {shape[0]}"
+        raise UserError(f"expected finite numbers, {wanted}, received {values.shape} in {place}: give this model's")
+    return values[:count].astype("float32"), None if labels is None else labels[:count]
 
 
 def read_images(request, field):
@@ -174,8 +202,19 @@ def write(out, values, draw=None, table=None):
     print(f"wrote {out}: {len(values)} {f'x {values.shape[1:]}' if values.ndim > 1 else 'values'}")
 
 
+def write_rows(out, made, rows=None):
+    """Writes vectors or windows as .npy, as lines in a .png or, vectors alone, as .csv; `rows` are those they belong to."""
+    def draw(path):
+        pictures.save_lines(path, ({} if rows is None else {"row": rows}) | {"made": made})
+
+    write(out, made, draw, None if made.ndim != 2 else lambda table: table.writerows(made.tolist()))
+
+
 def write_images(request, made, options):
     x = request.images()
+    if request.live.vectors:
+        write_rows(request.given["out"], made, x)
+        return
     write(request.given["out"], made, lambda path: pictures.save_grid(path, made) if x is None else
           pictures.save_rows(path, {"x": x, request.verb.call: made}))
 
@@ -206,6 +245,9 @@ def write_signals(request, made, options):
 
 def write_maps(request, made, options):
     x = request.images()
+    if request.live.vectors:
+        write_rows(request.given["out"], made)
+        return
     write(request.given["out"], made, lambda path: pictures.save_rows(
         path, {"x": x, request.verb.call: heat.overlays(x, made)}))
 

@@ -39,6 +39,12 @@ Binarise = Annotated[str | None, typer.Option(
     help="Binary images: dynamic (each value drawn with its intensity as probability, anew in each epoch) or threshold.")]
 Every = Annotated[int | None, typer.Option(
     min=2, help="Of one signal, train on every k-th sample along each axis and hold out the rest; default: train on all.")]
+Label = Annotated[str | None, typer.Option(
+    "--label", help="Column of the classes in a .csv file, by name or number; default: there is none.")]
+Window = Annotated[int | None, typer.Option(
+    min=1, help="Of a table in time order, the times per window of the series; default: its rows are vectors.")]
+WindowStep = Annotated[int | None, typer.Option(
+    min=1, help="Times from one window to the next; default: --window, so that they do not overlap.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, noise and data order.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a hyperparameter; may be repeated.")]
 Options = Annotated[list[str] | None, typer.Option(

@@ -20,6 +20,7 @@ from tfgen.cli.options import (
     Every,
     GroupBy,
     ImageSize,
+    Label,
     Levels,
     Normal,
     Pairs,
@@ -28,6 +29,8 @@ from tfgen.cli.options import (
     Seed,
     Set,
     SkipUnreadable,
+    Window,
+    WindowStep,
     assignments,
     recipes_beginning,
 )
@@ -66,7 +69,8 @@ def train(context: typer.Context,
           set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
           pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
           resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-          levels: Levels = None, binarise: Binarise = None, every: Every = None,
+          levels: Levels = None, binarise: Binarise = None, every: Every = None, label: Label = None,
+          window: Window = None, window_step: WindowStep = None,
           out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; default runs/RECIPE-DATA.")] = None,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
@@ -140,7 +144,7 @@ def train(context: typer.Context,
         catalogue.check(recipe)
         out = out or pathlib.Path("runs") / f"{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                            skip_unreadable, levels, binarise, every)
+                            skip_unreadable, levels, binarise, every, label, window, window_step)
         runs.train(recipe, dataset, out, 20 if epochs is None else epochs, assignments(set_, "--set"), batch_size, seed,
                    tensorboard, picture_every, verbose=verbose, command=shlex.join(["tfgen", *sys.argv[1:]]),
                    start=start, regime=runs.regime.Regime(
@@ -160,7 +164,8 @@ def tune(context: typer.Context,
          set_: Set = None, batch_size: BatchSize = None, seed: Seed = 0, image_size: ImageSize = None,
          pairs: Pairs = None, domains: Domains = None, normal: Normal = None, anomalous: Anomalous = None,
          resize: Resize = "stretch", group_by: GroupBy = None, skip_unreadable: SkipUnreadable = False,
-         levels: Levels = None, binarise: Binarise = None, every: Every = None,
+         levels: Levels = None, binarise: Binarise = None, every: Every = None, label: Label = None,
+         window: Window = None, window_step: WindowStep = None,
          steps: Annotated[int | None, typer.Option(min=1, help="Training steps per epoch in the trials.")] = None,
          out: Annotated[pathlib.Path | None, typer.Option(help="New folder; default runs/tune-RECIPE-DATA.")] = None,
          resume: Annotated[pathlib.Path | None, typer.Option(
@@ -197,7 +202,7 @@ def tune(context: typer.Context,
         catalogue.check(recipe)
         out = out or pathlib.Path("runs") / f"tune-{recipe}-{pathlib.Path(data_name).stem}"
         dataset = data.load(data_name, image_size, None, pairs, domains, normal, anomalous, resize, group_by,
-                            skip_unreadable, levels, binarise, every)
+                            skip_unreadable, levels, binarise, every, label, window, window_step)
         best = tuning.search(recipe, dataset, out, trials, tuner, epochs, batch_size, seed, assignments(set_, "--set"),
                              steps, verbose, workers, listen)
     print(f"best run in {out / 'best'}, report in {out / 'report.md'}: "

@@ -1,4 +1,4 @@
-"""Datasets of images, in memory or in the shards of a packed folder."""
+"""Datasets of images, in memory or in the shards of a packed folder, or of vectors in memory."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,12 @@ from tfgen.data.streams import Streams, check_int
 from tfgen.errors import UserError
 
 
+def _check_vectors(what, array, shape):
+    if array.dtype != np.float32 or array.shape[1:] != shape or not len(array) or not np.isfinite(array).all():
+        raise UserError(f"Dataset expects {what} as finite float32 (N, {', '.join(map(str, shape))}), N >= 1, received "
+                        f"{array.dtype} {array.shape}")
+
+
 def _check_array(what, array, shape, count=None):
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1:] != shape or not len(array) or (
             count not in (None, len(array))):
@@ -16,8 +22,15 @@ def _check_array(what, array, shape, count=None):
                          f"received {array.dtype} {array.shape}")
 
 
+def _floats(rows):
+    """uint8 images as float32 in [0, 1]; vectors as they are."""
+    return tf.cast(rows, tf.float32) / 255.0 if rows.dtype == tf.uint8 else rows
+
+
 class Dataset(Streams):
     """Images of the splits 'train', 'validation' and 'test', uint8: in memory, or read from shards as they are needed.
+
+    With a spec of vectors, rows are float32 (N, D), or windows (N, times, channels), and batches hold them as they are.
 
     Args:
         spec: DataSpec.
@@ -40,7 +53,7 @@ class Dataset(Streams):
         self.source = source or {"name": spec.name}
         self._images, self._labels = {}, {}
         for split, (images, labels) in arrays.items():
-            _check_array(f"{split} images", images, spec.image_shape)
+            (_check_vectors if spec.vectors else _check_array)(f"{split} {spec.kind}", images, spec.image_shape)
             if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
                 raise UserError(f"Dataset expects {split} labels int64 ({len(images)},), "
                                  f"received {labels.dtype} {labels.shape}")
@@ -77,6 +90,10 @@ class Dataset(Streams):
             if array.dtype != bool or array.shape != shape:
                 raise UserError(f"Dataset expects {split} masks bool {shape} for one-class data, received {array.dtype} "
                                  f"{array.shape} with view={self.spec.view!r}")
+
+    @property
+    def rows(self):
+        return self.spec.kind
 
     @property
     def splits(self):
@@ -182,12 +199,12 @@ class Dataset(Streams):
 
         def read(rows, positions):
             rows, source_rows = rows
-            record = {"image": tf.cast(images.gather(rows), tf.float32) / 255.0,
+            record = {"image": _floats(images.gather(rows)),
                       "seed": stream_seeds(stream, positions)}
             if labels is not None:
                 record["label"] = labels.gather(rows)
             if sources is not None:
-                record["source"] = tf.cast(sources.gather(source_rows), tf.float32) / 255.0
+                record["source"] = _floats(sources.gather(source_rows))
             if augment is not None:
                 record = self._augmented(record, augment)
             record = views.discretised(record, self.spec)

@@ -5,22 +5,23 @@ import pathlib
 
 import numpy as np
 
-from tfgen.data import packing, pairings, stores
+from tfgen.data import options, packing, pairings, stores
 from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
 from tfgen.data.levels import check as check_levels
 from tfgen.data.levels import discretise
 from tfgen.data.names import unknown
 from tfgen.data.one_class import one_class
-from tfgen.data.readers import folders, tfds_store
+from tfgen.data.readers import folders, tables, tfds_store
 from tfgen.data.readers import signals as signal_files
 from tfgen.data.readers.layout import Read
 from tfgen.data.readers.paths import read_path
 from tfgen.data.readers.resize import Fit, check_halves, check_one_size, stack
 from tfgen.data.readers.shards import is_packed
-from tfgen.data.signals import check_options, posed, signal
+from tfgen.data.signals import posed, signal
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line, group_pattern, groups_of, permutation, take
+from tfgen.data.vectors import vectors
 from tfgen.errors import UserError, note
 
 
@@ -167,10 +168,19 @@ def _apply_view(source, name, found):
     return _dataset(source, name, splits, *classes)
 
 
+def _vectors(source, name, found):
+    """The Dataset of a table: ({split: (values, labels)}, class names)."""
+    splits, class_names = found
+    values, labels = ({split: pair[part] for split, pair in splits.items()} for part in (0, 1))
+    return vectors(values, labels, name, source.get("window"), source.get("window_step"), class_names, source)
+
+
 def _load(source, name, data_dir):
     """The Dataset of a name or path, before the conversion to one-class data."""
     if name == "digits":
         return _apply_view(source, name, Read(*_digits()))
+    if name in tables.BUILT_IN:
+        return _vectors(source, name, tables.built_in(name))
     fit, side_by_side = _fit(source), source.get("pairs") in pairings.SIDE_BY_SIDE
     ready = tfds_store.prepared(data_dir)
     if name in ready:
@@ -185,6 +195,8 @@ def _load(source, name, data_dir):
         return signal(values, title, source.get("every", 1), source)
     if (found := signal_files.read_posed(path)) is not None:
         return posed(*found, title, source)
+    if (found := tables.read(path, source.get("label"))) is not None:
+        return _vectors(source, title, found)
     if is_packed(path):
         found, resizing = packing.read(path, fit, "group_by" in source)
         return _apply_view(_record_fit(source, **resizing), title, found)
@@ -222,7 +234,8 @@ def _source(name, image_size, data_dir, resize, group_by, skip_unreadable):
 
 
 def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=None, anomalous=None, resize="stretch",
-         group_by=None, skip_unreadable=False, levels=None, binarise=None, every=None):
+         group_by=None, skip_unreadable=False, levels=None, binarise=None, every=None, label=None, window=None,
+         window_step=None):
     """Loads a dataset. Nothing is ever downloaded.
 
     Images are held in memory; those of a packed folder only if they need at most half of what is available, else they are
@@ -231,12 +244,13 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     Prints one warning on standard error for images duplicated across splits, and one per skipped file.
 
     Args:
-        name: 'digits' (built in); a TFDS dataset that is prepared on disk ('mnist', 'name/config'); or a path to a
-            .npz file, an IDX file, a folder with four IDX files, a folder of images (`folders.classes_of`;
-            `folders.domains_of` for unpaired images in trainA, trainB …, `mvtec.category_of` for normal images in
-            train/good), or a folder that `pack` has written. A prepared dataset takes precedence over a path of the same
-            name; './name' always means the path. One image file, .wav or .npy file is one signal (`tfgen.data.signal`), a
-            .npz file with poses the views of a scene (`tfgen.data.posed`).
+        name: 'digits', or vectors 'iris', 'wine' or 'breast_cancer' (built in); a TFDS dataset that is prepared on disk
+            ('mnist', 'name/config'); or a path to a .npz file, an IDX file, a folder with four IDX files, a folder of images
+            (`folders.classes_of`; `folders.domains_of` for unpaired images in trainA, trainB …, `mvtec.category_of` for
+            normal images in train/good), or a folder that `pack` has written. A prepared dataset takes precedence over a
+            path of the same name; './name' always means the path. One image file, .wav or .npy file is one signal
+            (`tfgen.data.signal`), a .npz file with poses the views of a scene (`tfgen.data.posed`). A .csv file, or a .npz
+            file with arrays (N, D), is a table of vectors (`tfgen.data.vectors`).
         image_size: size to which all images are resized, bilinear with antialiasing: N (a square), 'HxW' or (H, W); None
             keeps their size.
         data_dir: folder of prepared TFDS datasets; None uses the TFDS default.
@@ -252,6 +266,9 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         levels: number of grey levels per value, 2 to 256, to which images are quantised, as for `discretise`.
         binarise: 'dynamic' or 'threshold', for binary images, as for `discretise`.
         every: of a signal, train on every k-th sample along each axis, see `tfgen.data.signal`; None: on all.
+        label: of a .csv file, the column of the classes, by name or number.
+        window, window_step: of a table whose rows are the times of a series, times per window and from one to the next, see
+            `tfgen.data.vectors`.
 
     Returns:
         Dataset (of one signal a `Signal`, of a scene `PosedImages`) with the splits train, validation and test. Each missing
@@ -271,11 +288,11 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
         source["pairs"] = pairs if pairs in pairings.SIDE_BY_SIDE else pairings.by_name(pairs).name
     if domains is not None:
         source["domains"] = domains
-    if every is not None:
-        source["every"] = every
+    own = {"every": every, "label": label, "window": window, "window_step": window_step}
+    source |= {key: value for key, value in own.items() if value is not None}
     dataset = _load(source, str(name), data_dir)
-    check_options(dataset, every, **views, group_by=group_by, skip_unreadable=skip_unreadable, levels=levels,
-                  binarise=binarise)
+    options.check(dataset, **own, **views, image_size=image_size, group_by=group_by, skip_unreadable=skip_unreadable,
+                  levels=levels, binarise=binarise)
     dataset = discretise(dataset, levels, binarise)
     dataset = dataset if normal is None and anomalous is None else one_class(dataset, normal, anomalous)
     _settle(dataset)

@@ -7,6 +7,7 @@ import numpy as np
 from tfgen.data import stores
 from tfgen.data.classes import class_of, listed, title_of
 from tfgen.data.dataset import Dataset
+from tfgen.data.vectors import rescaled
 from tfgen.errors import UserError
 
 
@@ -52,7 +53,7 @@ def one_class(dataset, normal=None, anomalous=None):
     all others normal (leave-one-out: Akcay et al., 2018, arXiv:1805.06725).
 
     Args:
-        dataset: Dataset of view "images" with labels in all splits.
+        dataset: Dataset of view "images", or of vectors, with labels in all splits.
         normal: the normal classes, by name or number: 3, "3", "Sandal,Bag" or a sequence; None with `anomalous`.
         anomalous: the anomalous classes, in the same format; None with `normal`.
 
@@ -77,8 +78,9 @@ def one_class(dataset, normal=None, anomalous=None):
         arrays[split] = (images, labels) if split == "test" else (stores.take(images, labels == 0), None)
     titles = {label: title_of(label, dataset.spec.class_names) for label in normals + kinds}
     asked = [titles[label] for label in chosen]
+    name = f"{dataset.spec.name}: {'' if side == 'normal' else 'not '}{', '.join(asked)}"
     spec = dataclasses.replace(
-        dataset.spec, name=f"{dataset.spec.name}: {'' if side == 'normal' else 'not '}{', '.join(asked)}", num_classes=None,
+        rescaled(dataset.spec, arrays["train"][0]), name=name, num_classes=None,
         sizes={split: len(images) for split, (images, _) in arrays.items()}, view="one_class",
         class_names=(titles[normals[0]] if len(normals) == 1 else "normal", *(titles[label] for label in kinds)))
     return Dataset(spec, arrays, dataset.source | {side: asked})

@@ -126,18 +126,6 @@ def scaled(where, values, call, shape, least):
     return made
 
 
-def check_options(dataset, every, **image_options):
-    """Raises a `UserError` for options of `load` for a set of images, and for `every` with other data than a signal."""
-    given = {key: value for key, value in image_options.items() if value not in (None, False)}
-    if not isinstance(dataset, Samples):
-        given = {}
-    if every is not None and not isinstance(dataset, Signal):
-        given["every"] = every
-    for key in given:
-        raise UserError(f"{key} expects {'one signal' if key == 'every' else 'a set of images'}, received "
-                        f"'{dataset.spec.name}', which holds {dataset.spec.kind}: leave out --{key.replace('_', '-')}")
-
-
 class PosedImages(Samples):
     """Pixels of views of a scene, each with its ray, see `posed`.
 

@@ -1,21 +1,27 @@
 """The description of a dataset that a recipe receives."""
 
 import dataclasses
+import math
 
 from tfgen.errors import UserError
 
 VIEWS = ("images", "paired", "unpaired", "one_class", "signal", "posed")
-# What data of a view are, in words, if not a set of images.
+# What data of a view are, in words, if not a set of images or vectors.
 KINDS = {"signal": "one signal", "posed": "posed images of a scene"}
+VECTORS = "vectors"
 
 
 def _is_count(value, least):
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _shape(field, value, signal=False):
+def _shape(field, value, signal=False, vectors=False):
     shape = tuple(value) if isinstance(value, (tuple, list)) else ()
-    if signal:
+    if vectors:
+        if len(shape) not in (1, 2) or not all(_is_count(side, 1) for side in shape):
+            raise UserError(f"DataSpec({field}) expects one int >= 1 (values per vector) or two (times per window, "
+                            f"channels) with location and scale, received {value!r}")
+    elif signal:
         if len(shape) < 2 or not all(_is_count(side, 1) for side in shape):
             raise UserError(f"DataSpec({field}) expects two or more ints >= 1 (sides of the grid, channels) for a signal, "
                             f"received {value!r}")
@@ -31,7 +37,8 @@ class DataSpec:
     Args:
         name: name of the dataset in runs and tables.
         image_shape: (height, width, channels) of every image (of the target images if the data has sources); of a signal
-            its shape, the sides of its grid and the number of channels.
+            its shape, the sides of its grid and the number of channels; of vectors (D,), of windows of a series
+            (times, channels).
         num_classes: number of classes; None without labels.
         sizes: number of images per split; for unpaired data that of the larger domain; of a signal the samples, of posed
             images the pixels.
@@ -43,6 +50,8 @@ class DataSpec:
         levels: number n of grey levels per value, 2 to 256: images have the values k / (n - 1), k = 0 ... n - 1.
         binarisation: how images of 2 levels were made: "dynamic", "threshold" (see `load`), or None.
         focal: focal length of posed images in pixels; None for other data.
+        location, scale: of vectors and windows, mean and standard deviation in the training split of each value of a
+            vector, or each channel, by which models standardise: one number each, scale > 0. None for other data.
 
     Raises:
         UserError: for a field out of range.
@@ -58,11 +67,14 @@ class DataSpec:
     levels: int = 256
     binarisation: str | None = None
     focal: float | None = None
+    location: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise UserError(f"DataSpec(name) expects a non-empty string, received {self.name!r}")
-        shape = _shape("image_shape", self.image_shape, self.view == "signal")
+        shape = _shape("image_shape", self.image_shape, self.view == "signal", self.location is not None)
+        self._check_scaling(shape)
         source_shape = None if self.source_shape is None else _shape("source_shape", self.source_shape)
         if self.num_classes is not None and not _is_count(self.num_classes, 1):
             raise UserError(f"DataSpec(num_classes) expects None or an int >= 1, received {self.num_classes!r}")
@@ -92,17 +104,38 @@ class DataSpec:
         object.__setattr__(self, "sizes", dict(self.sizes))
         object.__setattr__(self, "class_names", names)
 
+    def _check_scaling(self, shape):
+        """Checks location and scale, and makes them tuples."""
+        if self.location is None and self.scale is None:
+            return
+        for field in ("location", "scale"):
+            value = getattr(self, field)
+            value = tuple(map(float, value)) if isinstance(value, (tuple, list)) else ()
+            if len(value) != shape[-1] or not all(map(math.isfinite, value)) or field == "scale" and min(value) <= 0:
+                raise UserError(f"DataSpec({field}) expects {shape[-1]} finite numbers{' > 0' * (field == 'scale')} for "
+                                f"vectors of shape {shape}, received {getattr(self, field)!r}")
+            object.__setattr__(self, field, value)
+        if self.view not in ("images", "one_class") or self.levels != 256:
+            raise UserError(f"DataSpec(location) expects None with view={self.view!r} and levels={self.levels}, received "
+                            "that of vectors")
+
+    @property
+    def vectors(self):
+        """Whether rows are vectors or windows of real numbers, not images."""
+        return self.location is not None
+
     @property
     def kind(self):
         """What the dataset holds, in words."""
-        return KINDS.get(self.view, "images")
+        return VECTORS if self.vectors else KINDS.get(self.view, "images")
 
     def to_json(self):
         """A dict of JSON types, the input of `from_json`."""
         return {"name": self.name, "image_shape": list(self.image_shape), "num_classes": self.num_classes,
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
                 "source_shape": None if self.source_shape is None else list(self.source_shape), "levels": self.levels,
-                "binarisation": self.binarisation, "focal": self.focal}
+                "binarisation": self.binarisation, "focal": self.focal,
+                **({"location": list(self.location), "scale": list(self.scale)} if self.vectors else {})}
 
     def changes_since(self, record):
         """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.

@@ -63,13 +63,14 @@ def _held_out(name, part, count, groups):
     return order[~held], order[held]
 
 
-def carve(name, splits, groups=None):
+def carve(name, splits, groups=None, what="images"):
     """Carves a missing 'test', then a missing 'validation' split from train: a tenth of its images each, at most 5,000.
 
     Args:
         name: name of the data set, for error messages.
         splits: {split: (images, labels)} with train.
         groups: str (N,), the group of each training image; groups are not separated. None: no groups.
+        what: what the rows are, for error messages.
 
     Raises:
         UserError: too few images or groups.
@@ -81,8 +82,8 @@ def carve(name, splits, groups=None):
         count = len(splits["train"][0])
         part = min(5000, max(1, count // 10))
         if part >= count:
-            raise UserError(f"expected at least {2 + ('test' not in splits)} images to split in {name!r}, received "
-                            f"{count}: add images")
+            raise UserError(f"expected at least {2 + ('test' not in splits)} {what} to split in {name!r}, received "
+                            f"{count}: add some")
         kept, held = _held_out(name, part, count, groups)
         splits[split] = take(splits["train"], held)
         splits["train"] = take(splits["train"], kept)
@@ -107,11 +108,11 @@ def copies(arrays):
     return [row for row in found if row[0]]
 
 
-def copies_line(name, arrays):
-    """A one-line warning about `copies`, or None."""
+def copies_line(name, arrays, what="images",
+                advice="remove the copies, or keep them together with --group-by REGEX of the file name"):
+    """A one-line warning about `copies` of rows, which are `what`, with an advice; or None."""
     found = copies(arrays)
     if not found:
         return None
-    parts = ", ".join(f"{count} of {len(arrays[held])} {held} images are in {other} too" for count, held, other in found)
-    return (f"copies across splits: of {name!r} {parts}, so figures on them flatter the model: remove the copies, or keep "
-            "them together with --group-by REGEX of the file name")
+    parts = ", ".join(f"{count} of {len(arrays[held])} {held} {what} are in {other} too" for count, held, other in found)
+    return (f"copies across splits: of {name!r} {parts}, so figures on them flatter the model: {advice}")

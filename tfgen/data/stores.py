@@ -186,7 +186,12 @@ def hashes(images):
         hash_of(np.ascontiguousarray(image)) for image in images]
 
 
-def batches(images, size):
-    """Yields float32 batches in [0, 1] of uint8 images, in order."""
-    for start in range(0, len(images), size):
-        yield images[start:start + size].astype(np.float32) / np.float32(255)
+def floats(rows):
+    """uint8 images (N, H, W, C), or shards of them, as float32 in [0, 1]; float32 vectors as they are."""
+    return rows.astype(np.float32) / np.float32(255) if rows.dtype == np.uint8 else np.asarray(rows)
+
+
+def batches(rows, size):
+    """Yields batches of rows as `floats`, in order."""
+    for start in range(0, len(rows), size):
+        yield floats(rows[start:start + size])

@@ -35,7 +35,7 @@ def calibrate(model, dataset, fpr=None, batch_size=128):
     """
     live, terms = Live(model), model.usual_terms()
     settling, held = held_out(model, dataset)
-    settle(terms, settling.astype("float32") / 255.0, batch_size=batch_size)
+    settle(terms, stores.floats(settling), batch_size=batch_size)
     scores = np.concatenate([live("score", x, batch_size=batch_size) for x in stores.batches(held, batch_size)])
     if fpr is None:
         fpr = max(DEFAULT_FPR, math.ceil(1000 / (len(scores) + 1)) / 1000)

@@ -27,6 +27,8 @@ def logit(u):
 class Likelihood:
     """A distribution over images in [0, 1], independent per value given its parameters, the decoder's output.
 
+    That of vectors or windows of real numbers is a `Standardised` one, whose rows are (B, D) or (B, times, channels).
+
     Attributes:
         parameters_per_value: parameters per value; the decoder's output has C * parameters_per_value channels for C
             channels.
@@ -49,6 +51,10 @@ class Likelihood:
     def uniforms(self, channels):
         """Number of uniform variates per pixel that `draw` takes."""
         return channels
+
+    def difference(self, x, y):
+        """x - y in the units in which squared errors are reported."""
+        return x - y
 
     def log_prob(self, parameters, x):
         """log p(x | parameters) in nats summed over pixels and channels: (B, H, W, C k), (B, H, W, C) -> (B,)."""
@@ -104,14 +110,16 @@ class Gaussian(Likelihood):
     Args:
         sigma: standard deviation in units of the [0, 1] range, > 0; None: the decoder gives it per value (its
             second half of channels is log sigma, softly bounded below by -6).
+        bounded: whether means are clipped to [0, 1], the range of images.
     """
 
     bits_offset = 8.0
 
-    def __init__(self, sigma=0.1):
+    def __init__(self, sigma=0.1, bounded=True):
         if sigma is not None and not sigma > 0:
             raise UserError(f"Gaussian(sigma) expects a number > 0 or None, received {sigma}")
         self.sigma = sigma
+        self.bounded = bounded
         self.parameters_per_value = 2 if sigma is None else 1
 
     def log_prob(self, parameters, x):
@@ -122,7 +130,43 @@ class Gaussian(Likelihood):
 
     def mean(self, parameters):
         mean = parameters if self.sigma is not None else ops.split(parameters, 2, axis=-1)[0]
-        return ops.clip(mean, 0.0, 1.0)
+        return ops.clip(mean, 0.0, 1.0) if self.bounded else mean
+
+
+@serializable
+class Standardised(Likelihood):
+    """A likelihood of real numbers x by one of standardised values u = (x - location) / scale.
+
+    log p(x) = log p(u) - sum log scale, by the change of variables, in nats of the density in the units of x.
+
+    Args:
+        likelihood: that of u, over real numbers, such as `Gaussian(bounded=False)`.
+        location, scale: one number per value of the last axis of x, scale > 0: those of a `tfgen.data.DataSpec`.
+
+    Raises:
+        UserError: for another number of locations than scales, or a scale that is not positive.
+    """
+
+    def __init__(self, likelihood, location, scale):
+        if len(location) != len(scale) or not all(value > 0 for value in scale):
+            raise UserError(f"Standardised(location, scale) expects as many locations as scales > 0, received "
+                            f"{len(location)} and {len(scale)}, the smallest {min(scale, default=None)}")
+        self.likelihood = likelihood
+        self.location = tuple(location)
+        self.scale = tuple(scale)
+        self.parameters_per_value = likelihood.parameters_per_value
+
+    def difference(self, x, y):
+        return (x - y) / ops.convert_to_tensor(self.scale, "float32")
+
+    def log_prob(self, parameters, x):
+        volume = math.prod(x.shape[1:-1]) * sum(map(math.log, self.scale))
+        u = self.difference(x, ops.convert_to_tensor(self.location, "float32"))
+        return self.likelihood.log_prob(parameters, u) - volume
+
+    def mean(self, parameters):
+        return (ops.convert_to_tensor(self.location, "float32")
+                + ops.convert_to_tensor(self.scale, "float32") * self.likelihood.mean(parameters))
 
 
 @serializable

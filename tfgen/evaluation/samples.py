@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfgen.data import stores
 from tfgen.errors import UserError
 from tfgen.metrics.quality import LEAST_IMAGES, compare
 
@@ -24,7 +25,7 @@ def _shuffled(images, seed, n, batch_size):
     """Yields float32 batches of the first n of `images` (uint8) in a permutation given by the seed."""
     rows = np.random.default_rng(seed).permutation(len(images))[:n]
     for start in range(0, len(rows), batch_size):
-        yield images[rows[start:start + batch_size]].astype(np.float32) / 255.0
+        yield stores.floats(images[rows[start:start + batch_size]])
 
 
 def of_samples(sample, dataset, extractor, split="validation", n=10000, seed=0, batch_size=128):

@@ -6,7 +6,8 @@ import numpy as np
 
 from tfgen import metrics
 from tfgen.attempts import Attempts
-from tfgen.detection import calibration
+from tfgen.data import stores
+from tfgen.detection import baselines, calibration
 from tfgen.evaluation import features
 from tfgen.evaluation.likelihood import UNNORMALISED, of_log_prob
 from tfgen.evaluation.samples import of_samples
@@ -73,7 +74,8 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
 
     Returns:
         The dict of `tfgen.metrics.detection`, or {} if the model is not calibrated and the data has no anomalies. If the
-        data has masks and the model anomaly maps, also "pixel_auroc" and "aupro".
+        data has masks and the model anomaly maps, also "pixel_auroc" and "aupro". Of vectors with anomalies also
+        "baselines", the same of `tfgen.detection.baselines.of_vectors`.
     """
     scores = calibration.scores_of(model, dataset, split, batch_size, limit)
     anomalous = np.zeros(len(scores), bool)
@@ -84,9 +86,11 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
     figures = metrics.detection(anomalous, scores, threshold) if anomalous.any() or threshold is not None else {}
     masks = dataset.masks(split)
     if masks is not None and masks[:limit].any() and "anomaly_map" in verbs_of(model):
-        maps = Live(model)("anomaly_map", dataset.images(split)[:limit].astype("float32") / 255.0,
-                                         batch_size=batch_size)
+        maps = Live(model)("anomaly_map", stores.floats(dataset.images(split)[:limit]), batch_size=batch_size)
         figures |= {"pixel_auroc": metrics.pixel_auroc(masks[:limit], maps), "aupro": metrics.aupro(masks[:limit], maps)}
+    if dataset.spec.vectors and anomalous.any():
+        figures["baselines"] = {name: metrics.detection(anomalous, found)
+                                for name, found in baselines.of_vectors(dataset, split, limit).items()}
     return figures
 
 
@@ -111,8 +115,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
         extractor has one, the mean "perceptual_distance" of an image and its translation.
     """
     extractor = extractor or features.classifier(dataset)
-    sources = dataset.sources(split, limit).astype("float32") / 255.0
-    images = dataset.images(split)[:limit].astype("float32") / 255.0
+    sources, images = stores.floats(dataset.sources(split, limit)), stores.floats(dataset.images(split)[:limit])
     made = live("translate", sources, batch_size=batch_size)
     paired = dataset.spec.view == "paired"
     figures = metrics.similarity(made, images) if paired else {}

@@ -11,6 +11,7 @@ import scipy.ndimage
 import tensorflow as tf
 
 from tfgen import evaluation, metrics, pictures, recipes, runs
+from tfgen.data import stores
 from tfgen.errors import UserError, did_you_mean
 from tfgen.figures import records
 from tfgen.runs.budget import train_from_scratch
@@ -81,7 +82,7 @@ def measure_denoising(out, epochs=5):
     model, dataset, budget = train_from_scratch("denoising", "fashion_mnist", epochs, out)
 
     def pair(split):
-        clean = dataset.images(split).astype("float32") / 255.0
+        clean = stores.floats(dataset.images(split))
         noisy = [model.corruption.seeded(tf.constant(clean[i:i + 500]), np.arange(i, i + 500)).numpy()
                  for i in range(0, len(clean), 500)]
         return clean, np.concatenate(noisy)

@@ -1,4 +1,7 @@
-"""Errors of a reconstruction: maps (B, H, W), scores (B,), and their running statistics over normal images."""
+"""Errors of a reconstruction: maps (B, H, W), scores (B,), and their running statistics over normal images.
+
+The map of vectors (B, D) or windows (B, times, channels) has their shape: one error per value.
+"""
 
 import math
 
@@ -25,7 +28,7 @@ class SquaredError:
         self.top = top
 
     def __call__(self, x, reconstruction):
-        return blurred(ops.mean(ops.square(x - reconstruction), axis=-1), self.blur)
+        return mapped(ops.square(x - reconstruction), self.blur)
 
     def update(self, x, reconstruction):
         """No-op: the squared error has no statistics."""
@@ -36,15 +39,16 @@ class SquaredError:
 
 @serializable
 class StandardisedError(keras.layers.Layer):
-    """Map: the squared error divided by its mean at that pixel in training, mean over channels; score as `SquaredError`.
+    """Map: the squared error divided by its mean at that value in training, mean over channels; score as `SquaredError`.
 
     Pixels that are always hard to reconstruct, such as edges, thus do not raise the score. After `calibrate` has rescaled
     it, the map has mean 1 over held-out normal images.
 
     Args:
-        image_shape: (H, W, C).
+        image_shape: (H, W, C), or the shape of a vector or window.
         blur, top: as for `SquaredError`.
-        floor: added to the mean squared errors, in squared units of the [0, 1] range.
+        floor: added to the mean squared errors: a number in squared units of the [0, 1] range, or one per value of the last
+            axis in squared units of the data.
     """
 
     def __init__(self, image_shape, blur=0.0, top=1.0, floor=1e-3, **kwargs):
@@ -53,19 +57,20 @@ class StandardisedError(keras.layers.Layer):
         self.blur = blur
         self.top = top
         self.floor = floor
+        self.least = np.asarray(floor, "float32")
         self.usual = RunningMean(self.image_shape)
         self.built = True
 
     def call(self, x, reconstruction):
-        error = (ops.square(x - reconstruction) + self.floor) / (self.usual.average + self.floor)
-        return blurred(ops.mean(error, axis=-1), self.blur)
+        error = (ops.square(x - reconstruction) + self.least) / (self.usual.average + self.least)
+        return mapped(error, self.blur)
 
     def update(self, x, reconstruction):
         self.usual.update(ops.mean(ops.square(x - reconstruction), axis=0))
 
     def rescale(self, factor):
         """Divides maps by a factor."""
-        self.usual.average.assign(factor * (self.usual.average + self.floor) - self.floor)
+        self.usual.average.assign(factor * (self.usual.average + self.least) - self.least)
 
     pool = SquaredError.pool
 
@@ -138,10 +143,15 @@ class CodeDistance(keras.layers.Layer):
         return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
 
 
+def mapped(error, blur):
+    """Maps of the errors of each value: of images (B, H, W, C) their mean over channels, smoothed; of others themselves."""
+    return blurred(ops.mean(error, axis=-1), blur) if len(error.shape) == 4 else error
+
+
 def pooled(maps, top):
-    """Mean of the highest fraction `top` (at least one) of the pixels of maps (B, H, W) -> (B,)."""
-    _, height, width = maps.shape
-    highest = ops.top_k(ops.reshape(maps, (-1, height * width)), max(1, round(top * height * width)), sorted=False)
+    """Mean of the highest fraction `top` (at least one) of the values of maps (B, H, W) -> (B,)."""
+    count = math.prod(maps.shape[1:])
+    highest = ops.top_k(ops.reshape(maps, (-1, count)), max(1, round(top * count)), sorted=False)
     return ops.mean(highest.values, axis=1)
 
 

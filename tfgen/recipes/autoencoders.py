@@ -1,12 +1,15 @@
 """Autoencoders: what differs between systems is the width, the depth, the corruption or the penalty."""
 
+import math
+
 import keras
 
-from tfgen.distributions import Gaussian
+from tfgen.distributions import Bernoulli, Gaussian
 from tfgen.layers import EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.losses.penalties import Contractive, KLSparsity, L1Sparsity
 from tfgen.models import Autoencoder, StackedAutoencoder
 from tfgen.networks import conv, mlp
+from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import compiled, encoder_channels
 from tfgen.recipes.registry import recipe
 
@@ -14,7 +17,7 @@ OBJECTIVE = ("val_mse", "min")
 
 
 def conv_autoencoder(hp, spec, **parts):
-    """A convolutional autoencoder with a flat code."""
+    """A convolutional autoencoder of images with a flat code."""
     widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=64)
     return compiled(Autoencoder(conv.encoder(spec.image_shape, widths, latent),
                                 conv.decoder(latent, widths[::-1], spec.image_shape), **parts), hp)
@@ -23,23 +26,24 @@ def conv_autoencoder(hp, spec, **parts):
 def one_layer_autoencoder(hp, spec, latent_dim, **parts):
     """One sigmoid layer for the encoder and one for the decoder."""
     latent = hp.Int("latent_dim", 1, 4096, default=latent_dim)
-    return compiled(Autoencoder(mlp.encoder(spec.image_shape, [], latent, output_activation="sigmoid"),
-                                mlp.decoder(latent, [], spec.image_shape), **parts), hp)
+    return compiled(Autoencoder(
+        mlp.encoder(spec.image_shape, [], latent, output_activation="sigmoid", scaling=suited.scaling(spec)),
+        mlp.decoder(latent, [], spec.image_shape), suited.likelihood(spec, Bernoulli()), **parts), hp)
 
 
-@recipe(family="autoencoder", paper="doi:10.1126/science.1127647", objective=OBJECTIVE)
+@recipe(family="autoencoder", paper="doi:10.1126/science.1127647", objective=OBJECTIVE, vectors=True)
 def autoencoder(hp, spec):
     """Undercomplete autoencoder (Hinton & Salakhutdinov, 2006): a narrow code between fully connected layers."""
-    units, latent = hp.Int("units", 4, 2048, default=256), hp.Int("latent_dim", 1, 1024, default=32)
-    return compiled(Autoencoder(mlp.encoder(spec.image_shape, [units], latent),
-                                mlp.decoder(latent, [units], spec.image_shape)), hp)
+    units, latent = hp.Int("units", 4, 2048, default=256), hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 32))
+    return compiled(Autoencoder(mlp.encoder(spec.image_shape, [units], latent, scaling=suited.scaling(spec)),
+                                mlp.decoder(latent, [units], spec.image_shape),
+                                suited.likelihood(spec, Bernoulli())), hp)
 
 
-@recipe(family="autoencoder", paper="doi:10.1561/2200000006", objective=OBJECTIVE)
+@recipe(family="autoencoder", paper="doi:10.1561/2200000006", objective=OBJECTIVE, vectors=True)
 def overcomplete(hp, spec):
     """Overcomplete autoencoder (Bengio, 2009): a code wider than the image, which learns to copy unless regularised."""
-    pixels = spec.image_shape[0] * spec.image_shape[1] * spec.image_shape[2]
-    return one_layer_autoencoder(hp, spec, latent_dim=min(4096, 2 * pixels))
+    return one_layer_autoencoder(hp, spec, latent_dim=min(4096, 2 * math.prod(spec.image_shape)))
 
 
 @recipe(family="autoencoder", paper="doi:10.7551/mitpress/7503.003.0024", objective=OBJECTIVE)
@@ -63,7 +67,7 @@ def convolutional(hp, spec):
 
 
 @recipe(family="autoencoder", paper="https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf",
-        objective=OBJECTIVE)
+        objective=OBJECTIVE, vectors=True)
 def sparse(hp, spec):
     """Sparse autoencoder (Ng, 2011): a KL penalty that pulls mean activations towards rho, or an L1 penalty."""
     weight = hp.Float("penalty_weight", 1e-4, 100.0, default=0.1, sampling="log")

@@ -20,12 +20,12 @@ from tfgen.models import (
     RegionInpainter,
     SkipGANomaly,
 )
-from tfgen.networks import conv, dcgan, lenet, translation
+from tfgen.networks import dcgan, lenet, mlp, translation
+from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import (
     base_filters,
     compile_with_cosine_decay,
     critic_layers,
-    encoder_channels,
     first_stage,
     latent_dim,
     learning_rate,
@@ -48,7 +48,11 @@ def pooling(hp, top=1.0):
 
 
 def standardised(hp, spec, default):
-    """As `difference`, or with errors divided by the mean error of each pixel over training."""
+    """As `difference`, or with errors divided by the mean error of each pixel over training; so those of vectors always."""
+    if spec.vectors:
+        # A thousandth of the variance, where that of images is one of their squared range.
+        floor = [1e-3 * value**2 for value in spec.scale]
+        return StandardisedError(spec.image_shape, top=hp.Float("top", 0.0, 1.0, default=1.0), floor=floor)
     standardise = hp.Boolean("standardise", default=default)
     return StandardisedError(spec.image_shape, **pooling(hp)) if standardise else difference(hp)
 
@@ -69,18 +73,20 @@ def corruption(hp):
     return CORRUPTIONS[kind](hp.Float("level", 0.01, 1.0, default=0.5))
 
 
-@recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"))
+@recipe(family="anomaly", paper="arXiv:1812.02765", objective=("val_mse", "min"), vectors=True)
 def ae_anomaly(hp, spec):
     """Autoencoder with reconstruction error and Mahalanobis distance of the code as score (Denouden et al., 2018)."""
-    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 1024, default=16)
-    model = AnomalyAutoencoder(conv.encoder(spec.image_shape, widths, latent),
-                               conv.decoder(latent, widths[::-1], spec.image_shape), standardised(hp, spec, default=True),
-                               hp.Float("code_weight", 0.0, 100.0, default=1.0), corruption=corruption(hp))
+    encoder, decoder = suited.coders(hp, spec, lambda hp: hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 16)))
+    model = AnomalyAutoencoder(encoder, decoder, standardised(hp, spec, default=True),
+                               hp.Float("code_weight", 0.0, 100.0, default=1.0),
+                               likelihood=suited.likelihood(spec, Bernoulli()),
+                               corruption=None if spec.vectors else corruption(hp))
     # The learning rate decays to zero so that the running error statistics describe the final weights.
     return compile_with_cosine_decay(model, hp)
 
 
-@recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"))
+@recipe(family="anomaly", paper="http://dm.snu.ac.kr/static/docs/TR/SNUDM-TR-2015-03.pdf", objective=("val_elbo", "max"),
+        vectors=True)
 def vae_anomaly(hp, spec):
     """VAE with reconstruction error (An & Cho, 2015) or negative bound as score."""
     return conv_vae(hp, spec, latent_dim=16, model=AnomalyVAE, difference=standardised(hp, spec, default=False),
@@ -109,16 +115,25 @@ def skip_ganomaly(hp, spec):
     return players(model, hp, 2e-4)
 
 
+def described(hp, spec, code, decay):
+    """(encoder without biases, decoder) of Deep SVDD: of images those of the paper, of vectors fully connected ones."""
+    if spec.vectors:
+        plain = {"use_bias": False, "kernel_regularizer": keras.regularizers.L2(0.5 * decay) if decay else None}
+        units = suited.hidden(hp, 128)
+        return (mlp.encoder(spec.image_shape, units, code, "leaky_relu", scaling=suited.scaling(spec), **plain),
+                mlp.decoder(code, units[::-1], spec.image_shape, "leaky_relu", use_bias=False))
+    depth, levels = hp.Int("filters", 2, 256, default=16), 1 if min(spec.image_shape[:2]) < 16 else 2
+    return (lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
+            lenet.decoder(code, spec.image_shape, depth, levels))
+
+
 @recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", objective=("val_distance", "min"),
-        batch_size=200)
+        batch_size=200, vectors=True)
 def deep_svdd(hp, spec):
     """Deep SVDD (Ruff et al., 2018): a pre-trained encoder without biases maps normal images near one point."""
-    depth, code = hp.Int("filters", 2, 256, default=16), hp.Int("latent_dim", 1, 1024, default=64)
-    decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
-    levels = 1 if min(spec.image_shape[:2]) < 16 else 2
-    model = DeepSVDD(lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
-                     lenet.decoder(code, spec.image_shape, depth, levels),
-                     pretrain := first_stage(hp, "pretrain_share"), Bernoulli())
+    code = hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 64))
+    networks = described(hp, spec, code, hp.Float("weight_decay", 0.0, 1e-2, default=1e-6))
+    model = DeepSVDD(*networks, pretrain := first_stage(hp, "pretrain_share"), suited.likelihood(spec, Bernoulli()))
     rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
     return model

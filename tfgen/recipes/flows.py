@@ -20,6 +20,7 @@ from tfgen.distributions.bijectors import (
     Scaling,
     Split,
     Squeeze,
+    Standardise,
 )
 from tfgen.errors import require
 from tfgen.layers import ZeroConv2D
@@ -60,10 +61,18 @@ def dequantised(hp, spec):
     return VariationalDequantisation(spec.levels, Chain([ActNorm(), *steps]), context)
 
 
-@recipe(family="flow", paper="arXiv:1410.8516", objective=OBJECTIVE, batch_size=200)
+def continuous(spec, *of_images):
+    """([bijectors that begin a chain], dequantisation or None): vectors are standardised; images are made continuous, and
+    pass through `of_images`."""
+    return ([Standardise(spec.location, spec.scale)], None) if spec.vectors else (
+        list(of_images), UniformDequantisation(spec.levels))
+
+
+@recipe(family="flow", paper="arXiv:1410.8516", objective=OBJECTIVE, batch_size=200, vectors=True)
 def nice(hp, spec):
     """NICE (Dinh et al., 2014): additive couplings of alternating halves and a scale per value, logistic prior."""
     dim = math.prod(spec.image_shape)
+    require(dim > 1, f"nice expects at least two values per row, whose halves it couples, '{spec.name}' has one: use maf")
     units = [hp.Int("units", 4, 4096, default=1000)] * hp.Int("hidden_layers", 1, 8, default=5)
 
     def small():
@@ -76,10 +85,11 @@ def nice(hp, spec):
         return AdditiveCoupling(network, invert=index % 2 == 1)
 
     steps = [step(index) for index in range(hp.Int("couplings", 1, 12, default=4))]
-    flow = Chain([Flatten(), Permutation("even_odd"), *steps, Scaling()])
+    first, dequantisation = continuous(spec)
+    flow = Chain([*first, Flatten(), Permutation("even_odd"), *steps, Scaling()])
     # AdaM's second-moment rate of 0.01 in the paper is the weight of the new value.
-    return compiled_with_schedule(Flow(flow, spec.image_shape, Logistic(), UniformDequantisation(spec.levels)), hp, 1e-3,
-                         beta_2=0.99, epsilon=1e-4)
+    return compiled_with_schedule(Flow(flow, spec.image_shape, Logistic(), dequantisation), hp, 1e-3, beta_2=0.99,
+                                  epsilon=1e-4)
 
 
 @recipe(family="flow", paper="arXiv:1605.08803", objective=OBJECTIVE, batch_size=64)
@@ -139,14 +149,14 @@ def glow(hp, spec):
     return compiled_with_schedule(flow, hp, 1e-3)
 
 
-@recipe(family="flow", paper="arXiv:1705.07057", objective=OBJECTIVE, batch_size=100)
+@recipe(family="flow", paper="arXiv:1705.07057", objective=OBJECTIVE, batch_size=100, vectors=True)
 def maf(hp, spec):
     """Masked autoregressive flow (Papamakarios et al., 2017): MADEs in alternating orders, batch normalisation between."""
     units = [hp.Int("units", 4, 4096, default=1024)] * hp.Int("hidden_layers", 1, 4, default=2)
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
-    parts = [Flatten(), Logit(1e-6)]
+    first, dequantisation = continuous(spec, Logit(1e-6))
+    parts = [*first, Flatten()]
     for index in range(hp.Int("flow_steps", 1, 20, default=5)):
         parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay / 2)),
                   BatchNorm(affine=True, epsilon=1e-5)]
-    model = Flow(Chain(parts), spec.image_shape, Normal(), UniformDequantisation(spec.levels))
-    return compiled_with_schedule(model, hp, 1e-4)
+    return compiled_with_schedule(Flow(Chain(parts), spec.image_shape, Normal(), dequantisation), hp, 1e-4)

@@ -33,6 +33,7 @@ class Recipe:
         objective: (quantity in the training logs, `"min"` or `"max"`) that searches optimise.
         build: the function `(hp, spec) -> compiled model`.
         batch_size: the paper's if it matters, else 128.
+        vectors: whether it also takes vectors and windows of a series.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Recipe:
     objective: tuple[str, str]
     build: Callable
     batch_size: int = 128
+    vectors: bool = False
 
     def __call__(self, hp, spec):
         return self.build_with(hp, spec)[0]
@@ -53,8 +55,12 @@ class Recipe:
 
     def check_kind(self, spec):
         """Raises a `UserError` for data of another kind than the recipe's: a set of images, one signal or posed images."""
+        if spec.vectors and self.vectors:
+            return
         wanted, hint = SAMPLED.get(self.view, ("images", "give a set of images, or choose siren or another field"))
-        if KINDS.get(wanted) != KINDS.get(spec.view):
+        if spec.vectors:
+            hint = f"choose one of {', '.join(row['name'] for row in catalogue.rows() if row['vectors'])}"
+        if spec.vectors or KINDS.get(wanted) != KINDS.get(spec.view):
             raise UserError(f"{self.name} expects {KINDS.get(wanted, 'images')}, '{spec.name}' holds {spec.kind}: {hint}")
 
     def views(self, dataset, model):
@@ -104,11 +110,11 @@ class Recipe:
         return self.build_with(keras_tuner.HyperParameters(), spec, values)[0]
 
 
-def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128):
+def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128, vectors=False):
     """Registers a function `(hp, spec) -> compiled model` under its name."""
 
     def register(build):
-        made = Recipe(build.__name__, family, paper, view, objective, build, batch_size)
+        made = Recipe(build.__name__, family, paper, view, objective, build, batch_size, vectors)
         RECIPES[made.name] = made
         return made
 

@@ -4,8 +4,9 @@ from tfgen import schedules
 from tfgen.distributions import Bernoulli, DiscretisedLogistic, Gaussian
 from tfgen.errors import UserError
 from tfgen.models import VAE, HierarchicalVAE
-from tfgen.networks import conv, grids, ladder, mlp
-from tfgen.recipes.hyperparameters import base_filters, compiled, compiled_with_schedule, encoder_channels
+from tfgen.networks import grids, ladder, mlp
+from tfgen.recipes import suited
+from tfgen.recipes.hyperparameters import base_filters, compiled, compiled_with_schedule
 from tfgen.recipes.registry import recipe
 
 OBJECTIVE = ("val_elbo", "max")
@@ -15,8 +16,15 @@ LIKELIHOODS = {"bernoulli": lambda levels: Bernoulli(), "gaussian": lambda level
                "discretised_logistic": lambda levels: DiscretisedLogistic(levels=levels)}
 
 
+LIKELIHOODS_OF_VECTORS = {"gaussian": lambda: Gaussian(0.1, bounded=False),
+                          "gaussian_learned": lambda: Gaussian(None, bounded=False)}
+
+
 def chosen_likelihood(hp, spec, default):
-    """The hyperparameter `likelihood`, on the grey levels of the data."""
+    """The hyperparameter `likelihood`, on the grey levels of the data; for vectors a Gaussian of standardised values."""
+    if spec.vectors:
+        chosen = hp.Choice("likelihood", list(LIKELIHOODS_OF_VECTORS), default="gaussian_learned")
+        return suited.standardised(spec, LIKELIHOODS_OF_VECTORS[chosen]())
     return LIKELIHOODS[hp.Choice("likelihood", list(LIKELIHOODS), default=default)](spec.levels)
 
 
@@ -27,30 +35,28 @@ def kl_weight(hp, steps=0):
 
 
 def conv_vae(hp, spec, latent_dim, model=VAE, **parts):
-    """A VAE (or subclass of it) on the convolutional networks of the autoencoders, with any likelihood."""
+    """A VAE (or subclass of it) on the convolutional networks of the autoencoders, or those of vectors."""
     likelihood = chosen_likelihood(hp, spec, "bernoulli")
-    *size, channels = spec.image_shape
-    widths, latent = encoder_channels(hp), hp.Int("latent_dim", 1, 512, default=latent_dim)
-    labels = {"num_classes": parts.get("num_classes")}
-    encoder = conv.encoder(spec.image_shape, widths, 2 * latent, **labels)
-    decoder = conv.decoder(latent, widths[::-1], (*size, channels * likelihood.parameters_per_value), **labels)
+    encoder, decoder = suited.coders(
+        hp, spec, lambda hp: hp.Int("latent_dim", 1, 512, default=suited.narrow(spec, latent_dim)), statistics=2,
+        parameters=likelihood.parameters_per_value, num_classes=parts.get("num_classes"))
     return compiled_with_schedule(model(encoder, decoder, likelihood=likelihood, **parts), hp, 1e-3)
 
 
-@recipe(family="vae", paper="arXiv:1312.6114", objective=OBJECTIVE)
+@recipe(family="vae", paper="arXiv:1312.6114", objective=OBJECTIVE, vectors=True)
 def vae(hp, spec):
     """Variational autoencoder (Kingma & Welling, 2013), with convolutional networks."""
     return conv_vae(hp, spec, latent_dim=16, kl_weight=kl_weight(hp),
                     free_bits=hp.Float("free_bits", 0.0, 10.0, default=0.0))
 
 
-@recipe(family="vae", paper="https://openreview.net/forum?id=Sy2fzU9gl", objective=OBJECTIVE)
+@recipe(family="vae", paper="https://openreview.net/forum?id=Sy2fzU9gl", objective=OBJECTIVE, vectors=True)
 def beta_vae(hp, spec):
     """beta-VAE (Higgins et al., 2017): KL term with weight beta; above 1 for disentangled codes."""
     return conv_vae(hp, spec, latent_dim=10, kl_weight=hp.Float("beta", 0.0, 250.0, default=4.0))
 
 
-@recipe(family="vae", paper="https://papers.nips.cc/paper/5775", view="labelled", objective=OBJECTIVE)
+@recipe(family="vae", paper="https://papers.nips.cc/paper/5775", view="labelled", objective=OBJECTIVE, vectors=True)
 def conditional_vae(hp, spec):
     """Conditional VAE (Sohn et al., 2015): the label is an input of encoder and decoder."""
     if not spec.num_classes:

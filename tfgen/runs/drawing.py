@@ -7,6 +7,7 @@ import numpy as np
 
 from tfgen import latent, pictures
 from tfgen.attempts import Attempts
+from tfgen.data import stores
 from tfgen.detection import heat
 from tfgen.errors import UserError
 from tfgen.verbs.live import Live
@@ -133,12 +134,12 @@ def translation_rows(live, sources, images):
 def examples(dataset, count=10, split="validation"):
     """The first `count` images of a split, float32 in [0, 1], and their labels or None."""
     labels = dataset.labels(split)
-    return dataset.images(split)[:count].astype("float32") / 255.0, labels[:count] if labels is not None else None
+    return stores.floats(dataset.images(split)[:count]), labels[:count] if labels is not None else None
 
 
 def sources_of(dataset, count=10, split="validation"):
     """Translation sources of the images of `examples`, float32 in [0, 1]; None if the data has no sources."""
-    return None if dataset.spec.source_shape is None else dataset.sources(split, count).astype("float32") / 255.0
+    return None if dataset.spec.source_shape is None else stores.floats(dataset.sources(split, count))
 
 
 def to_keep(dataset, count, split="test"):
@@ -168,6 +169,8 @@ def draw_codes(out, model, dataset, recipe=None, count=2000, live=None):
         return {}
     options = {"label": labels} if "label" in live.options["encode"] else {}
     latent.plot_codes(live, images, labels, out / "latent.png", class_names=dataset.spec.class_names, **options)
+    if dataset.spec.vectors:
+        return {}
     if live.latent_shape == (2,) and "decode" in live.names:
         latent.manifold(live, path=out / "manifold.png")
     if "decode" in live.names:

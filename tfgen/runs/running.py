@@ -7,7 +7,7 @@ import sys
 from tfgen import data, evaluation, files
 from tfgen.attempts import Attempts
 from tfgen.detection import calibration
-from tfgen.runs import callbacks, drawing, field_drawing, strategies
+from tfgen.runs import callbacks, drawing, field_drawing, strategies, vector_drawing
 from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import determined, read_history, save
@@ -93,6 +93,9 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
 
 def pictures_of(out, dataset, every, live):
     """The callback that draws pictures of a training on a dataset."""
+    if dataset.spec.vectors:
+        return vector_drawing.VectorPictures(out, *drawing.examples(dataset), (dataset.spec.location, dataset.spec.scale),
+                                             every, live)
     if isinstance(dataset, data.Dataset):
         return drawing.Pictures(out, *drawing.examples(dataset), every, drawing.sources_of(dataset), live)
     return field_drawing.FieldPictures(out, dataset, every, live)

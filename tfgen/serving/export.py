@@ -127,7 +127,7 @@ def describe(live, names):
 def example_inputs(model, name, rows=EXAMPLE_ROWS):
     """Valid example inputs of a verb: {input name: array of `rows` rows}."""
     generator = np.random.default_rng(0)
-    inputs = {}
+    inputs, images = {}, [field.name for field in verb_of(model, name).inputs if field.kind == "images"]
     for key, spec in graphs.signature(model, name).items():
         option = model.verb_options(name).get(key)
         if isinstance(option, Text):
@@ -139,6 +139,10 @@ def example_inputs(model, name, rows=EXAMPLE_ROWS):
         else:
             shape = [EXAMPLE_SIDE if side is None else side for side in spec.shape[1:]]
             inputs[key] = generator.uniform(size=(rows, *shape)).astype("float32")
+            if key in images and getattr(model, "scaling", None):
+                # Vectors within two standard deviations of the data.
+                location, scale = map(np.array, model.scaling)
+                inputs[key] = (location + scale * (4.0 * inputs[key] - 2.0)).astype("float32")
     return inputs
 
 

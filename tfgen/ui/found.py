@@ -65,8 +65,10 @@ class Model:
         return examples.read_pictures(self.live.path) if isinstance(self.live, saved_model.Served) else {}
 
     def open(self):
-        """Opens it, unless it is open."""
+        """Opens it, unless it is open; raises a `UserError` for a model of vectors, whose rows are no pictures."""
         with self.lock:
+            if self.live.vectors:
+                raise UserError("a model of vectors: use its commands, such as `tfgen score`, or `tfgen serve`")
             return self.live
 
     def outputs(self, verb, *inputs, **options):

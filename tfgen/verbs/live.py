@@ -39,6 +39,11 @@ class Verbs:
     resize, small_sources, class_names, normalised, latent_dtype = "stretch", "bilinear", (), True, "float32"
     coordinate_shape = None
 
+    @property
+    def vectors(self):
+        """Whether rows are vectors or windows, not images or fields."""
+        return len(self.image_shape) < 3 and self.coordinate_shape is None
+
     def tell(self, record):
         """Sets the data-dependent attributes from the record of a run or export."""
         source = record.get("data", {})

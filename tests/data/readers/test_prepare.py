@@ -27,7 +27,8 @@ def test_prepare_then_load(tmp_path, small_mnist, capsys, end):
     assert path.is_dir() and small_mnist.KMNIST.URL == url
     assert [p.name for p in store.iterdir()] == ["kmnist"] and not list(store.rglob("*incomplete*"))
     assert prepare("kmnist", tmp_path / "no such folder", data_dir=store) == path
-    assert [row[:2] for row in available(store)] == [("digits", "built in"), ("kmnist", str(path))]
+    assert [row[:2] for row in available(store)] == [
+        *((name, "built in") for name in ("digits", "iris", "wine", "breast_cancer")), ("kmnist", str(path))]
     data = load("kmnist", data_dir=store)
     assert data.spec.sizes == {"train": 54, "validation": 6, "test": 20} and data.spec.class_names[0] == "o"
     known = {image.tobytes(): label for image, label in zip(*arrays["test"], strict=True)}

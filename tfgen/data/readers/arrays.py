@@ -65,7 +65,7 @@ def checked(where, images, labels):
                         "which looks like channels first (N, C, H, W): save images.transpose(0, 2, 3, 1)")
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 2, 3, 4)):
         raise UserError(f"{where} expects images of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels last, "
-                        f"received {images.shape}: reshape or transpose the array")
+                        f"received {images.shape}: reshape or transpose the array, or save vectors (N, D) as floats")
     if not images.size:
         raise UserError(f"{where} expects at least one image, received shape {images.shape}: add images")
     if images.dtype.kind == "f":
@@ -159,14 +159,14 @@ def _npz_layout(path, keys):
                     f"received {', '.join(sorted(keys)) or 'none'}: save with np.savez(path, x=images, y=labels)")
 
 
-def read_npz(path):
-    """{split: (images, labels)} of a .npz file; see `checked` for its arrays.
+def npz_arrays(path):
+    """{split: (array, labels or None)} of a .npz file, unchecked.
 
     Keys: x_train, y_train, x_test, y_test (and x_validation, y_validation), or x, y, or images, labels; the
     labels and every split but train may be absent.
 
     Raises:
-        UserError: an unreadable file, missing keys, or arrays that `checked` rejects.
+        UserError: an unreadable file, or missing keys.
     """
     try:
         # A .npy file named .npz loads as an array, without context manager or keys: TypeError or AttributeError.
@@ -179,4 +179,9 @@ def read_npz(path):
         detail = " ".join(str(error).split())
         raise UserError(f"expected a .npz archive of plain arrays in {str(path)!r}, received: {detail}: "
                         "save it again with np.savez_compressed") from None
-    return {split: checked(f"{x!r} of {str(path)!r}", arrays[x], arrays.get(y)) for split, (x, y) in layout.items()}
+    return {split: (arrays[x], arrays.get(y)) for split, (x, y) in layout.items()}
+
+
+def read_npz(path):
+    """{split: (images, labels)} of a .npz file; keys and errors as for `npz_arrays`, arrays as for `checked`."""
+    return {split: checked(f"{split} of {str(path)!r}", *pair) for split, pair in npz_arrays(path).items()}

@@ -55,6 +55,34 @@ class Sigmoid(Bijector):
 
 
 @serializable
+class Standardise(Bijector):
+    """z = (x - location) / scale with given numbers; log |det dz/dx| = -sum log scale, over all positions.
+
+    Args:
+        location, scale: one number per value of the last axis of x, scale > 0: those of a `tfgen.data.DataSpec`.
+
+    Raises:
+        UserError: for another number of locations than scales, or a scale that is not positive.
+    """
+
+    def __init__(self, location, scale, **kwargs):
+        super().__init__(**kwargs)
+        if len(location) != len(scale) or not all(value > 0 for value in scale):
+            raise UserError(f"Standardise(location, scale) expects as many locations as scales > 0, received "
+                            f"{len(location)} and {len(scale)}, the smallest {min(scale, default=None)}")
+        self.location = tuple(location)
+        self.scale = tuple(scale)
+
+    def forward_and_log_det(self, x, context=None, training=False):
+        location, scale = (ops.convert_to_tensor(value, x.dtype) for value in (self.location, self.scale))
+        return (x - location) / scale, per_row(-positions(x.shape) * sum(map(math.log, self.scale)), x)
+
+    def inverse(self, z, context=None):
+        location, scale = (ops.convert_to_tensor(value, z.dtype) for value in (self.location, self.scale))
+        return location + scale * z
+
+
+@serializable
 class Scaling(Bijector):
     """z = exp(log_scale) x, a scale per value, from 1 (Dinh et al., 2015, section 3.3); log |det| = sum log_scale."""
 

@@ -29,9 +29,10 @@ class EncoderDecoder:
         return tuple(self.decoder.inputs[0].shape[1:])
 
     def reconstruction_losses(self, parameters, target):
-        """Mean -log p in nats per image, and the mean squared error of the likelihood's mean."""
+        """Mean -log p in nats per image, and the mean squared error of the likelihood's mean (of vectors in units of each
+        value's scale)."""
         return {"reconstruction": -ops.mean(self.likelihood.log_prob(parameters, target)),
-                "mse": ops.mean(ops.square(self.likelihood.mean(parameters) - target))}
+                "mse": ops.mean(ops.square(self.likelihood.difference(self.likelihood.mean(parameters), target)))}
 
     def decode(self, z):
         return self.likelihood.mean(self.decoder(z, training=False))

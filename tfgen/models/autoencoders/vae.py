@@ -110,7 +110,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             # (B, d) -> (k B, d), sample-major: one decoder pass for all k.
             mean, log_var = ops.tile(mean, (k, 1)), ops.tile(log_var, (k, 1))
             label = ops.tile(label, (k,)) if self.num_classes else None
-            x = ops.tile(x, (k, 1, 1, 1))
+            x = ops.tile(x, (k, *[1] * (len(x.shape) - 1)))
         z = mean + ops.exp(0.5 * log_var) * epsilon
         parameters = self.parameters(z, label, training)
         if training:

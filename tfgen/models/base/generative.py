@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import replicas
+from tfgen.distributions.likelihoods import Standardised
 from tfgen.errors import UserError, require
 from tfgen.models.base import distribution
 from tfgen.models.base.accumulation import accumulated
@@ -81,6 +82,12 @@ class GenerativeModel(keras.Model):
         """Offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability of grey levels."""
         likelihood = getattr(self, "likelihood", None)
         return 8.0 if likelihood is None else likelihood.bits_offset
+
+    @property
+    def scaling(self):
+        """(location, scale) by which a model of vectors standardises them, see `tfgen.data.DataSpec`; None of others."""
+        likelihood = getattr(self, "likelihood", None)
+        return (likelihood.location, likelihood.scale) if isinstance(likelihood, Standardised) else None
 
     @property
     def weights_sampled(self):

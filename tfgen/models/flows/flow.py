@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen import noise
-from tfgen.distributions.bijectors import Bijector
+from tfgen.distributions.bijectors import Bijector, Standardise
 from tfgen.distributions.bijectors.base import build_once
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
@@ -62,8 +62,13 @@ class Flow(GenerativeModel):
 
     @property
     def bits_offset(self):
-        """0 for the probability of levels; without dequantisation 8, for a density on [0, 1] of 8-bit images."""
-        return 0.0 if self.dequantisation else 8.0
+        """0 for the probability of levels and for vectors; of a density on [0, 1] of 8-bit images 8."""
+        return 0.0 if self.dequantisation or len(self.image_shape) < 3 else 8.0
+
+    @property
+    def scaling(self):
+        first = getattr(self.bijector, "bijectors", [self.bijector])[0]
+        return (first.location, first.scale) if isinstance(first, Standardise) else None
 
     def verb_options(self, name):
         if name == "sample":
