@@ -160,3 +160,32 @@ def test_captions_and_codes(tfgen, opened_once, tmp_path):
     assert code == 2 and "expected finite latents of shape (N, 2, 2) in vectors.npy, received float64" in err
     code, _, err = tfgen("encode", "served", "--images", "images.npz", "--out", "codes.png")
     assert code == 2 and "latents are codes" in err
+
+
+@pytest.mark.rotating
+def test_a_table_through_the_commands(tfgen, opened_once):
+    """A .csv file with classes: training, evaluation, scores, reconstructions and samples of rows, in its own units."""
+    generator = np.random.default_rng(0)
+    values = np.concatenate([generator.normal(size=(120, 3)), 9 + generator.normal(size=(12, 3))]) * [1, 100, 1e-3]
+    kinds = ["good"] * 120 + ["bad"] * 12
+    rows = [",".join([*map(repr, row), kind]) for row, kind in zip(values.tolist(), kinds)]
+    pathlib.Path("t.csv").write_text("\n".join(["a,b,c,kind", *rows]), "utf-8")
+    code, out, _ = tfgen("train", "ae_anomaly", "--data", "t.csv", "--label", "kind", "--normal", "good", "--epochs", 3,
+                         "--batch-size", 16, "--set", "units=8", "--out", "r", "--quiet")
+    assert code == 0 and pathlib.Path("r/reconstructions/epoch-0003.png").exists() and pathlib.Path("r/latent.png").exists()
+    found = json.loads(tfgen("evaluate", "r")[1])
+    assert found["vectors"] == 13 and found["detection"]["baselines"]["knn"]["auroc"] > 0.9 and "left_out" not in found
+    pathlib.Path("new.csv").write_text("\n".join(row.rpartition(",")[0] for row in rows), "utf-8")  # no names, no classes
+    for name in ("t.csv", "new.csv"):
+        assert tfgen("score", "r", "--images", name, "--out", "scored")[0] == 0
+        lines = pathlib.Path("scored/scores.csv").read_text("utf-8").splitlines()
+        assert lines[0] == "row,score,is_anomaly" and len(lines) == 133
+        scores = np.array([float(line.split(",")[1]) for line in lines[1:]])
+        assert scores[120:].min() > np.median(scores[:120])
+    assert tfgen("reconstruct", "r", "--images", "t.csv", "--n", 4, "--out", "x.csv")[0] == 0
+    made = np.loadtxt("x.csv", delimiter=",")
+    assert made.shape == (4, 3) and np.abs(made[:, 1]).max() > 5 > 0.1 > np.abs(made[:, 2]).max()
+    assert tfgen("sample", "r", "--n", 5, "--out", "s.csv")[0] == 0 and np.loadtxt("s.csv", delimiter=",").shape == (5, 3)
+    assert tfgen("anomaly_map", "r", "--n", 2, "--out", "m.png")[0] == 0
+    code, _, errors = tfgen("train", "dcgan", "--data", "t.csv", "--label", "kind", "--out", "n")
+    assert code == 2 and "dcgan expects images, 't' holds vectors: choose one of" in errors and errors.count("\n") == 1

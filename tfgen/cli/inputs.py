@@ -230,7 +230,8 @@ def write_values(request, made, options):
     # As `evaluate` says it: a Bernoulli of grey levels is no probability.
     if name == "log_prob" and not likelihood.is_probability(request.live.normalised, request.images()):
         name = likelihood.UNNORMALISED
-    write(request.given["out"], made, table=lambda rows: rows.writerows([("image", name), *zip(names, made.tolist())]))
+    write(request.given["out"], made, table=lambda rows: rows.writerows(
+        [("row" if request.live.vectors else "image", name), *zip(names, made.tolist())]))
     print(f"mean {name} {made.mean(dtype=float):.6g}")
 
 
