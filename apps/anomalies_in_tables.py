@@ -22,7 +22,7 @@ import typer  # noqa: E402
 
 from tfgen import data, metrics, recipes  # noqa: E402
 from tfgen.data.readers.tables import built_in  # noqa: E402
-from tfgen.detection import baselines  # noqa: E402
+from tfgen.detection import baselines, calibration  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.pictures import plots, save_lines  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
@@ -39,12 +39,13 @@ BATCH, STEPS = 64, 1500
 
 def shuffled(name, seed, share=0.2):
     """A set of scikit-learn, divided by a seed into 60, 20 and 20 %."""
-    (values, labels), names = built_in(name)[0]["train"], built_in(name)[1]
+    table = built_in(name)
+    values, labels = table.splits["train"]
     order = np.random.default_rng(seed).permutation(len(values))
     ends = [round((1 - 2 * share) * len(order)), round((1 - share) * len(order))]
     parts = dict(zip(("train", "validation", "test"), np.split(order, ends), strict=True))
     return data.vectors({split: values[rows] for split, rows in parts.items()},
-                        {split: labels[rows] for split, rows in parts.items()}, name, class_names=names)
+                        {split: labels[rows] for split, rows in parts.items()}, name, class_names=table.class_names)
 
 
 def series(seed, times=TIMES):
@@ -81,7 +82,7 @@ def windows(seed, times):
     splits = {"train": slice(0, held), "validation": slice(held, cut), "test": slice(cut, times)}
     made = data.vectors({split: values[rows] for split, rows in splits.items()},
                         {split: labels[rows] for split, rows in splits.items()}, "series", WINDOW, STEP,
-                        ("normal", *FAULTS))
+                        ("normal", *FAULTS), normal="normal")
     return data.one_class(made, normal="normal")
 
 
@@ -100,6 +101,8 @@ def scores(name, dataset, seed, steps):
     known = recipe.hyperparameters(dataset.spec)
     values = {"total_steps": steps} if "total_steps" in known else {}
     model, _ = budget.train_for_budget(None, recipe, dataset, BATCH, values, seed, steps)
+    if DETECTORS[name] == "score":
+        calibration.calibrate(model, dataset)  # settles what is usual of each term
     found = Live(model)(DETECTORS[name], dataset.images("test"), batch_size=512)
     return found if DETECTORS[name] == "score" else -found
 

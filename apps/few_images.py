@@ -2,7 +2,11 @@
 
     python apps/few_images.py --arm none             # trains one arm, a few minutes; may be repeated
     python apps/few_images.py                        # trains the arms that are missing, then draws and records all
+    python apps/few_images.py --recipe dcgan         # of another recipe
     python apps/few_images.py --fast                 # digits, seconds
+
+The critic of `gan`, fully connected, soon knows 500 images by heart and its generator learns nothing from it; that of
+`dcgan`, convolutional with batch normalisation, does not within these minutes.
 
 The arms differ in nothing but the augmentation. Every arm trains for the same CPU time (of this process in training, one
 thread for TensorFlow's operations, without tracing the step) and keeps its generator every 500 steps. The one whose samples
@@ -31,8 +35,9 @@ from tfgen.verbs.live import Live  # noqa: E402
 
 # The hyperparameter `augmentation` of each arm; its name in pictures and its colour.
 ARMS = {"none": ("without", "#d95f02"), "diffaugment": ("DiffAugment", "#1f77b4"), "ada": ("ADA", "#2ca02c")}
-# As for this recipe in gan_zoo.py.
-SETTINGS = {"filters": 32, "learning_rate": 1e-3}
+# {recipe: settings}, as in gan_zoo.py.
+RECIPES = {"gan": {}, "dcgan": {"filters": 32, "learning_rate": 1e-3}}
+TINY = {"gan": {"units": 8}, "dcgan": {"filters": 4}}
 IMAGES, EPOCH = 500, 20  # training images; steps of an epoch of `train_for_budget`
 
 
@@ -59,11 +64,11 @@ class Snapshots(keras.callbacks.Callback):
         self.p = (logs or {}).get("augmentation_p")
 
 
-def measure(arm, dataset, whole, extractor, minutes, every, n, folder):
+def measure(recipe, arm, dataset, whole, extractor, minutes, every, n, folder):
     """Trains one arm; writes ARM.json and ARM.npy (its first 16 samples) to `folder`."""
     snapshots = Snapshots(every)
-    values = (SETTINGS if whole.spec.image_shape[0] > 8 else {"filters": 4}) | {"augmentation": arm}
-    model, cost = budget.train_for_budget(minutes, recipes.find("dcgan"), dataset, 64, values, callbacks=[snapshots])
+    values = (RECIPES if whole.spec.image_shape[0] > 8 else TINY)[recipe] | {"augmentation": arm}
+    model, cost = budget.train_for_budget(minutes, recipes.find(recipe), dataset, 64, values, callbacks=[snapshots])
     live = Live(model)
 
     def quality(step, split, n):
@@ -75,8 +80,9 @@ def measure(arm, dataset, whole, extractor, minutes, every, n, folder):
         course[step] = quality(step, "validation", n // 5)["frechet_distance"]
         print(f"{arm:12} {step:6} steps: {course[step]:.1f} on validation images", flush=True)
     best = min(course, key=course.get)
-    row = {"arm": arm, "settings": values, "batch_size": 64, **cost, "best_step": best, "final_p": snapshots.p,
-           "validation_by_step": course, "last_validation": course[max(course)], **quality(best, "test", n)}
+    row = {"recipe": recipe, "arm": arm, "settings": values, "batch_size": 64, **cost, "best_step": best,
+           "final_p": snapshots.p, "validation_by_step": course, "last_validation": course[max(course)],
+           **quality(best, "test", n)}
     with files.written_aside(folder / f"{arm}.npy") as aside, open(aside, "wb") as file:
         np.save(file, live("sample", np.arange(16)))
     files.write_json(folder / f"{arm}.json", row)
@@ -93,7 +99,8 @@ def draw(path, rows, images):
         steps = sorted(map(int, row["validation_by_step"]))
         axes[0].plot(steps, [row["validation_by_step"][str(step)] for step in steps], ".-", color=colour, label=name)
     axes[0].set(xlabel="training steps", ylabel="Fréchet distance to validation images", yscale="log",
-                title=f"dcgan on few images, {max(row['cpu_minutes'] for row in rows.values()):.0f} CPU minutes each")
+                title=f"{rows['none']['recipe']} on few images, {max(row['cpu_minutes'] for row in rows.values()):.0f} CPU "
+                      "minutes each")
     axes[0].grid(alpha=0.3, which="both")
     axes[0].legend()
     for axis, (name, those) in zip(axes[1:], images.items()):
@@ -107,24 +114,29 @@ def draw(path, rows, images):
 def main(
     arm: Annotated[str | None, typer.Option(help=f"train only this one now: {', '.join(ARMS)}")] = None,
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each arm")] = 6.0,
-    folder: Annotated[pathlib.Path, typer.Option(help="where arms' figures are kept")] = pathlib.Path("runs/few_images"),
+    folder: Annotated[pathlib.Path | None, typer.Option(
+        help="where arms' figures are kept; default runs/few_images_RECIPE")] = None,
+    recipe: Annotated[str, typer.Option(help=", ".join(RECIPES))] = "gan",
     again: Annotated[bool, typer.Option("--again", help="train arms that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
 ):
     """Trains a GAN on 500 images of Fashion-MNIST within one budget per arm; with all of them there, draws and records."""
     require(arm in (None, *ARMS), f"--arm expects one of {', '.join(ARMS)}, received {arm}")
+    require(recipe in RECIPES, f"--recipe expects one of {', '.join(RECIPES)}, received {recipe}")
+    name_of = "few_images" if recipe == "dcgan" else f"few_images_{recipe}"
+    folder = folder or pathlib.Path("runs") / f"few_images_{recipe}"
     source, count, minutes, every, n = ("digits", 64, 0.005, EPOCH, 100) if fast else (
         "fashion_mnist", IMAGES, minutes, 500, 10_000)
     whole = data.load(source)
     extractor, dataset = features.classifier(whole), few(whole, count, seed=0)
     for name in [arm] if arm else ARMS:
         if again or not (folder / f"{name}.json").exists():
-            measure(name, dataset, whole, extractor, minutes, every, n, folder)
+            measure(recipe, name, dataset, whole, extractor, minutes, every, n, folder)
             keras.backend.clear_session()
     rows = {name: files.read_json(folder / f"{name}.json") for name in ARMS if (folder / f"{name}.json").exists()}
     if len(rows) < len(ARMS):
         return rows
-    picture = (folder if fast else pathlib.Path("results/pictures")) / "few_images.png"
+    picture = (folder if fast else pathlib.Path("results/pictures")) / f"{name_of}.png"
     shown = {"training images": dataset.images("train")[:16] / np.float32(255)}
     shown |= {f"{ARMS[name][0]}: {row['frechet_distance']:.0f}": np.load(folder / f"{name}.npy")
               for name, row in rows.items()}
@@ -135,9 +147,9 @@ def main(
         values |= {f"share of the distance {name}": row["frechet_distance"] / rows["none"]["frechet_distance"]
                    for name, row in rows.items() if name != "none"}
         records.record(
-            "few_images", values, title=f"dcgan on {count} images of {source}, {minutes:g} CPU minutes each: Fréchet "
+            name_of, values, title=f"{recipe} on {count} images of {source}, {minutes:g} CPU minutes each: Fréchet "
             "classifier distance of the snapshot that is best on validation images, test split",
-            command="python apps/few_images.py",
+            command=f"python apps/few_images.py --recipe {recipe}",
             budget={"cpu_minutes_each": minutes, "threads": 1, "training images": count}, seeds=[0],
             data={"name": source, "split": "test", "chosen_on": "validation"},
             extractor={key: rows["none"][key] for key in ("extractor", "checksum", "resize", "accuracy")},

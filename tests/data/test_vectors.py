@@ -30,8 +30,9 @@ def test_rows_are_given_as_they_are():
 
 
 def test_a_constant_column_has_scale_1():
-    spec = data.vectors(np.stack([np.arange(30.0), np.full(30, 1e6 + 0.1)], 1)).spec
-    assert spec.scale[1] == 1.0 and spec.scale[0] > 1
+    times = 1.7e9 + 1000.0 * np.arange(30)
+    spec = data.vectors(np.stack([np.arange(30.0), np.full(30, 1e6 + 0.1), times], 1)).spec
+    assert spec.scale[1] == 1.0 and spec.scale[0] > 1 and spec.scale[2] > 1000
 
 
 def test_given_splits_stay():
@@ -52,6 +53,26 @@ def test_windows_of_a_series_by_hand():
     made, tops = windows("made", "train", series, labels, 3, 2)
     np.testing.assert_array_equal(made, [series[0:3], series[2:5], series[4:7]])
     assert tops.tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize("labels, names, options", [
+    (["fault", "normal"], True, {"normal": "normal"}), (["fault", "normal"], True, {"anomalous": "fault"}),
+    ([1, 0], False, {"normal": 0}), ([0, 1], False, {"normal": 1}), ([1, 3], False, {"anomalous": 1})])
+def test_a_window_with_one_anomalous_time_is_anomalous(labels, names, options):
+    """Whatever the numbers and names of the classes are."""
+    faulty = np.zeros(2000, bool)
+    faulty[[250, 1850, 1851, 1900]] = True
+    names, numbers = (tuple(sorted(labels)), [sorted(labels).index(one) for one in labels]) if names else ((), labels)
+    series = np.arange(2000.0)
+    made = data.vectors(series, np.where(faulty, *numbers), "s", 10, 3, names, **options)
+    found = data.one_class(made, **options)
+    for split in found.splits:
+        seen = np.isin(found.images(split)[..., 0], np.flatnonzero(faulty)).any(axis=1)
+        np.testing.assert_array_equal(found.anomalous(split), seen)
+    assert found.spec.sizes["train"] < made.spec.sizes["train"] and found.anomalous("test").any()
+    if max(numbers) == numbers[1]:
+        with pytest.raises(UserError, match="expected windows that know their normal times, received 's': give"):
+            data.one_class(data.vectors(series, np.where(faulty, *numbers), "s", 10, 3, names), **options)
 
 
 def test_splits_of_a_series_do_not_share_times():

@@ -115,6 +115,23 @@ def test_a_detector_of_vectors(capsys):
     assert set(found["baselines"]) == {"knn", "isolation_forest"} and found["baselines"]["knn"]["auroc"] > 0.95
 
 
+@pytest.mark.parametrize("name", ["ae_anomaly", "vae_anomaly"])
+def test_scales_that_squares_do_not_survive(name):
+    """Columns of 1e25 and 1e-25 in float32: scores are those of other units."""
+    spread = np.array([1.0, 1e25, 1e-25, 1.0])
+    rows = (spread * STANDARD).astype("float32")
+    (plain, _), (extreme, losses) = (fitted(name, spec_of(np.zeros(4), scale), x) for scale, x in (
+        (np.ones(4), STANDARD), (spread, rows)))
+    assert np.isfinite(losses[-1]["loss"])
+    np.testing.assert_allclose(Live(extreme)("score", rows), Live(plain)("score", STANDARD), rtol=2e-3)
+
+
+def test_what_samples_is_evaluated_without_a_comparison_of_images():
+    dataset = data.vectors(STANDARD, name="made")
+    figures = evaluate(model_of("maf", dataset.spec), dataset, recipes.find("maf"), samples=1000)
+    assert np.isfinite(figures["log_prob"]) and not {"samples", "left_out", "bits_per_dim_of_images"} & set(figures)
+
+
 def test_baselines_by_hand():
     train = np.array([[0.0], [1.0], [3.0]])
     assert baselines.knn(train, 0, 2)(np.array([[0.0], [7.0]])).tolist() == [0.5, 5.0]

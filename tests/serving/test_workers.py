@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -83,7 +85,7 @@ def test_processes_share_the_ports(exported, stored):
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         errors = process.stderr.read()
-        assert "ended with code -9: another one takes its place" in errors and errors.endswith("stopped\n")
+        assert "ended with code -9: another one takes its place in 1 s" in errors and errors.endswith("stopped\n")
         assert "Traceback" not in errors and not any(pathlib.Path(f"/proc/{pid}").exists() for pid in later)
 
 
@@ -96,6 +98,66 @@ def test_processes_end_with_their_supervisor(exported):
         assert len(found) == 2
         process.kill()
         until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in found), "processes are left over")
+
+
+class Sham:
+    """A process of a worker that is none: it tells what it is told to, and dies when asked to."""
+
+    def __init__(self, number, given, counts):
+        ours, self.told = multiprocessing.Pipe()
+        self.sentinel, self.life = multiprocessing.Pipe()
+        self.names, self.pipe, self.process, self.begun, self.pid = None, ours, self, time.monotonic(), 1
+        Sham.made.append(self)
+        told = Sham.tells.pop(0)
+        self.exitcode = 1 if isinstance(told, Exception) else None
+        if told:
+            self.told.send(told)
+        else:
+            self.die()
+
+    def die(self):
+        self.exitcode = -9
+        self.life.close()
+        self.told.close()
+
+    def is_alive(self):
+        return self.exitcode is None
+
+    def terminate(self):
+        self.die()
+
+    def join(self, timeout=None):
+        assert self.exitcode is not None
+
+    hear, end = workers.Worker.hear, workers.Worker.end
+
+
+def test_one_that_cannot_start_again_is_tried_again(tmp_path, monkeypatch, capsys):
+    """The others serve meanwhile; pauses double; without another one the error ends the service."""
+    monkeypatch.setattr(workers, "Worker", Sham)
+    monkeypatch.setattr(workers.time, "sleep", lambda seconds: None)
+    Sham.made, Sham.tells = [], [["m"], ["m"], UserError("the model is gone"), None, ["m"]]
+    with workers.Workers(2, tmp_path, port=0, grpc_port=0) as made:
+        assert made.names == ["m"]
+        Sham.made[0].die()
+        for _ in range(200):
+            if len(Sham.made) == 5 and Sham.made[4].names:
+                break
+            made._look()
+        assert [one.names for one in Sham.made] == [["m"], ["m"], None, None, ["m"]]
+        found = capsys.readouterr().err.splitlines()
+        assert [line.rpartition(" takes its place ")[2] for line in found] == ["in 1 s", "in 2 s", "in 4 s"]
+        assert "code -9" in found[0] and "the model is gone" in found[1] and "while it loaded" in found[2]
+        Sham.tells += [UserError("gone for good")]
+        Sham.made[1].die()
+        Sham.made[4].die()
+        with pytest.raises(UserError, match="gone for good"):
+            for _ in range(20):
+                made._look()
+    Sham.tells = [["m"], UserError("no model")]
+    with pytest.raises(UserError, match="no model"):
+        workers.Workers(2, tmp_path, port=0, grpc_port=0)
+    assert all(one.exitcode for one in Sham.made)
 
 
 def test_faults_at_the_start(tmp_path):
@@ -119,9 +181,16 @@ def test_a_folder_without_models_is_refused(tmp_path, tfgen):
 def test_a_port_is_reserved_for_shared_sockets():
     with addresses.reserved("127.0.0.1", 0, 0) as (port, other):
         assert port != other
-        with pytest.raises(Failure, match="cannot be listened on"):
-            addresses.bound("127.0.0.1", port)
-        with addresses.bound("127.0.0.1", port, shared=True) as one:
+        with addresses.bound("127.0.0.1", port, shared=True) as one, addresses.bound("127.0.0.1", port, shared=True) as two:
             one.listen()
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
-    addresses.bound("127.0.0.1", port).close()
+            two.listen()
+            with pytest.raises(Failure, match="cannot be listened on"), addresses.reserved("127.0.0.1", port):
+                pass
+            client = socket.create_connection(("127.0.0.1", port), timeout=10)
+            # The server's side closes first: its end of the connection lingers at the port.
+            ready, _, _ = select.select([one, two], [], [], 10)
+            ready[0].accept()[0].close()
+            client.close()
+    for shared in (True, False):  # at once, after whichever server
+        with addresses.bound("127.0.0.1", port, shared) as again:
+            again.listen()

@@ -154,6 +154,8 @@ def score(model: Model, images: ImageFiles,
     live = opening.open_verbs(model)
     if live.vectors:
         require_verb(live, "score")
+        if tiles is not None:
+            raise UserError(f"--tiles expects a model of images, received {model}, one of vectors: leave it out")
         score_vectors(model, live, images, out, threshold)
         return None
     made = report.write(live if tiles is None else detection_tiles.Tiled(live, tiles), images, out, threshold, top)

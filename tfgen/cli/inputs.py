@@ -81,9 +81,9 @@ def images_of(path, live, images, count, split="test"):
                              "this SavedModel does not say what it was made on") + "; expected --images")
         return *drawing.examples(dataset, count, split), None, []
     place = pathlib.Path(os.path.expanduser(images))
-    if live.vectors:
-        return *vectors_of(place, live, opening.record_of(live, path).get("data", {}), count), None, []
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
+    if live.vectors and not known:
+        return *vectors_of(place, live, opening.record_of(live, path), count), None, []
     arrays = paths.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
         x, files_read, unreadable = folders.read(live, place, count)
@@ -98,28 +98,46 @@ def images_of(path, live, images, count, split="test"):
     return x, labels, None, []
 
 
-def vectors_of(place, live, source, count):
+def vectors_of(place, live, record, count):
     """(float32 rows, labels or None) of a table for a model of vectors, or windows of it as in the model's data.
 
     Args:
         place: path of a .csv, .npz or .npy file; of a .csv file the column of the classes, if it is there, is set apart.
         live: verbs of the model.
-        source: the arguments of `load` that made its data.
+        record: of its run or export, or {}.
         count: maximum number of rows; None uses all.
     """
-    shape = tuple(live.image_shape)
-    values, labels = tables.rows_of(place, source.get("label"))
+    shape, source, spec = tuple(live.image_shape), record.get("data", {}), record.get("spec", {})
+    values, labels, class_names = tables.rows_of(place, source.get("label"), tuple(spec.get("columns", ())), shape[-1])
+    # Its own numbers of classes are not those of the model.
+    labels = labels if labels is None or not class_names else numbered(place, labels, class_names, live)
     if len(shape) == 2 and values.ndim < 3:
         values = values[:, None] if values.ndim == 1 else values
         if values.shape[1:] == shape[1:] and len(values) >= shape[0]:
             values, labels = vectors.windows(place.name, "the file", values, labels, shape[0],
                                              source.get("window_step", shape[0]))
-    if values.shape[1:] != shape or not np.isfinite(values).all():
+    with np.errstate(over="ignore"):
+        values = values.astype("float32") if values.dtype.kind in "fiub" else np.zeros(())
+    if values.shape[1:] != shape or not values.size or not np.isfinite(values).all():
         wanted = f"rows of ({text_of('N', *shape)})"
         if len(shape) == 2:
             wanted += f" or a series of ({text_of('T', shape[1])}), T >= {shape[0]}"
         raise UserError(f"expected finite numbers, {wanted}, received {values.shape} in {place}: give this model's")
-    return values[:count].astype("float32"), None if labels is None else labels[:count]
+    return values[:count], None if labels is None else labels[:count]
+
+
+def numbered(place, labels, class_names, live):
+    """Labels of a file with the model's numbers of its classes; None for a model that takes none.
+
+    Raises:
+        UserError: for a class that the model does not know.
+    """
+    if not any("label" in options for options in live.options.values()):
+        return None
+    if unknown := [name for name in class_names if name not in live.class_names]:
+        raise UserError(f"expected the classes {', '.join(live.class_names)} in {place}, received {unknown[0]!r}: name them "
+                        "as the model's data")
+    return np.array([live.class_names.index(name) for name in class_names])[labels]
 
 
 def read_images(request, field):

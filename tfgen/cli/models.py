@@ -52,7 +52,7 @@ def evaluate(run: Annotated[pathlib.Path, typer.Argument(help="A run folder.")],
         raise UserError(f"--extractor expects one of {', '.join(EXTRACTORS)}, received '{extractor}'")
     path = run / "metrics.json"
     known = files.read_json(path) if path.exists() else {}
-    makes = samples and {"sample", "translate"} & set(verbs_of(model))
+    makes = samples and not dataset.spec.vectors and {"sample", "translate"} & set(verbs_of(model))
     values = evaluation.evaluate(model, dataset, recipes.find(settings["recipe"]), split, k, limit, samples=samples,
                                  extractor=EXTRACTORS[extractor](dataset) if makes else None)
     files.write_json(path, known | {split: values})

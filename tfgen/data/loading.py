@@ -168,11 +168,11 @@ def _apply_view(source, name, found):
     return _dataset(source, name, splits, *classes)
 
 
-def _vectors(source, name, found):
-    """The Dataset of a table: ({split: (values, labels)}, class names)."""
-    splits, class_names = found
-    values, labels = ({split: pair[part] for split, pair in splits.items()} for part in (0, 1))
-    return vectors(values, labels, name, source.get("window"), source.get("window_step"), class_names, source)
+def _vectors(source, name, table):
+    """The Dataset of a `tables.Table`."""
+    values, labels = ({split: pair[part] for split, pair in table.splits.items()} for part in (0, 1))
+    return vectors(values, labels, name, source.get("window"), source.get("window_step"), table.class_names, source,
+                   source.get("normal"), source.get("anomalous"), table.columns)
 
 
 def _load(source, name, data_dir):
@@ -289,7 +289,8 @@ def load(name, image_size=None, data_dir=None, pairs=None, domains=None, normal=
     if domains is not None:
         source["domains"] = domains
     own = {"every": every, "label": label, "window": window, "window_step": window_step}
-    source |= {key: value for key, value in own.items() if value is not None}
+    asked = own | {"normal": normal, "anomalous": anomalous}
+    source |= {key: value for key, value in asked.items() if value is not None}
     dataset = _load(source, str(name), data_dir)
     options.check(dataset, **own, **views, image_size=image_size, group_by=group_by, skip_unreadable=skip_unreadable,
                   levels=levels, binarise=binarise)

@@ -32,6 +32,14 @@ def _sides(dataset, wanted):
     return chosen, [label for label in known.tolist() if label not in chosen]
 
 
+def _check_windows(dataset, normals, kinds, side):
+    """Raises UserError for windows whose labels do not say whether one of their times is anomalous."""
+    ranked = max(normals, default=0) < min(kinds, default=1)
+    if len(dataset.spec.image_shape) == 2 and not ranked and side not in dataset.source:
+        raise UserError(f"expected windows that know their normal times, received {dataset.spec.name!r}: give {side} to "
+                        "data.vectors, too, or number the normal classes from 0 on")
+
+
 def _check_sides(dataset, normals, kinds):
     """Raises UserError unless both sides have classes with images in every split in which they are kept."""
     spec = dataset.spec
@@ -69,6 +77,7 @@ def one_class(dataset, normal=None, anomalous=None):
     side, wanted = ("normal", normal) if anomalous is None else ("anomalous", anomalous)
     chosen, others = _sides(dataset, wanted)
     normals, kinds = (chosen, others) if side == "normal" else (others, chosen)
+    _check_windows(dataset, normals, kinds, side)
     _check_sides(dataset, normals, kinds)
     new = np.zeros(dataset.spec.num_classes, np.int64)  # new label of each class
     new[kinds] = np.arange(1, 1 + len(kinds))

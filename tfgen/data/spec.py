@@ -52,6 +52,7 @@ class DataSpec:
         focal: focal length of posed images in pixels; None for other data.
         location, scale: of vectors and windows, mean and standard deviation in the training split of each value of a
             vector, or each channel, by which models standardise: one number each, scale > 0. None for other data.
+        columns: of vectors and windows, the name of each value or channel, or empty.
 
     Raises:
         UserError: for a field out of range.
@@ -69,6 +70,7 @@ class DataSpec:
     focal: float | None = None
     location: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
@@ -103,6 +105,9 @@ class DataSpec:
         object.__setattr__(self, "source_shape", source_shape)
         object.__setattr__(self, "sizes", dict(self.sizes))
         object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "columns", tuple(self.columns))
+        if self.columns and (not self.vectors or len(self.columns) != shape[-1]):
+            raise UserError(f"DataSpec(columns) expects {shape[-1]} names of vectors or none, received {len(self.columns)}")
 
     def _check_scaling(self, shape):
         """Checks location and scale, and makes them tuples."""
@@ -135,7 +140,8 @@ class DataSpec:
                 "sizes": dict(self.sizes), "class_names": list(self.class_names), "view": self.view,
                 "source_shape": None if self.source_shape is None else list(self.source_shape), "levels": self.levels,
                 "binarisation": self.binarisation, "focal": self.focal,
-                **({"location": list(self.location), "scale": list(self.scale)} if self.vectors else {})}
+                **({"location": list(self.location), "scale": list(self.scale),
+                    "columns": list(self.columns)} if self.vectors else {})}
 
     def changes_since(self, record):
         """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tfgen.data.classes import class_of, listed
 from tfgen.data.dataset import Dataset
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line
@@ -17,9 +18,7 @@ PARTS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 def scaling(values):
     """{"location", "scale"} of a `DataSpec`: mean and standard deviation over all axes but the last; of constants 1."""
     flat = values.reshape(-1, values.shape[-1]).astype(float)
-    spread = flat.std(axis=0)
-    # What is left of a constant by rounding is no spread.
-    constant = spread <= 1e-6 * np.abs(flat.mean(axis=0))
+    constant, spread = flat.min(axis=0) == flat.max(axis=0), flat.std(axis=0)
     return {"location": tuple(flat.mean(axis=0).tolist()), "scale": tuple(np.where(constant, 1.0, spread).tolist())}
 
 
@@ -28,7 +27,8 @@ def rescaled(spec, values):
     return dataclasses.replace(spec, **scaling(values)) if spec.vectors else spec
 
 
-def vectors(values, labels=None, name="vectors", window=None, step=None, class_names=(), source=None):
+def vectors(values, labels=None, name="vectors", window=None, step=None, class_names=(), source=None, normal=None,
+            anomalous=None, columns=()):
     """Vectors, or windows of a series, as a dataset.
 
     Values may have any scale: the spec holds the mean and the standard deviation of each column in the training split, and
@@ -38,13 +38,16 @@ def vectors(values, labels=None, name="vectors", window=None, step=None, class_n
         values: real numbers (N, D), or {split: such an array} with 'train'. Missing test and validation splits take a tenth
             of the rows each, by a fixed permutation. With `window`, a series (time, channels) in time order, or (time,): of
             one that is not divided, the first 80 % are trained on, the next 10 % validate and the last 10 % test.
-        labels: classes int (N,), or {split: such an array}, or None. Of a window it is the largest of its times, so that a
-            window with an anomaly at one time (1, 2 … where 0 is normal) is one.
+        labels: classes int (N,), or {split: such an array}, or None. Of a window it is the largest of its times, of those
+            that are not normal if there are any.
         name: name of the dataset.
         window: times per window; None: rows are vectors.
         step: times from one window to the next, default `window`; validation and test windows do not overlap training ones.
         class_names: one name per class, or empty.
         source: the arguments of `load` that reproduce the dataset.
+        normal, anomalous: of a series that `data.one_class` is given afterwards, the classes that it is given: a window with
+            one time that is not normal is not.
+        columns: one name per column of the table, or empty.
 
     Returns:
         `Dataset` of float32 rows (N, D), or (N, window, channels).
@@ -64,14 +67,17 @@ def vectors(values, labels=None, name="vectors", window=None, step=None, class_n
     else:
         window = check_int("window", window, 1)
         step = check_int("window-step", window if step is None else step, 1)
-        splits = {split: windows(name, split, *pair, window, step) for split, pair in _in_time(name, splits, window).items()}
+        splits, ranks = _in_time(name, splits, window), _ranks(name, splits, class_names, normal, anomalous)
+        splits = {split: windows(name, split, *pair, window, step, ranks) for split, pair in splits.items()}
+        source = (source or {"name": name}) | {key: value for key, value in (("normal", normal), ("anomalous", anomalous))
+                                               if value is not None}
     if len(shapes := {rows.shape[1:] for rows, _ in splits.values()}) > 1:
         raise UserError(f"expected rows of one shape in all splits of '{name}', received {sorted(shapes)}: divide one array")
     found = [labels for _, labels in splits.values() if labels is not None]
     classes = max(len(class_names), 1 + max(int(labels.max()) for labels in found)) if found else None
     train = splits["train"][0]
     spec = DataSpec(name, train.shape[1:], classes, {split: len(rows) for split, (rows, _) in splits.items()},
-                    tuple(class_names) if len(class_names) == classes else (), **scaling(train))
+                    tuple(class_names) if len(class_names) == classes else (), columns=tuple(columns), **scaling(train))
     if line := copies_line(name, {split: rows for split, (rows, _) in splits.items()}, "rows", "remove the copies"):
         note(line)
     return Dataset(spec, splits, source)
@@ -122,11 +128,28 @@ def _in_time(name, splits, window):
     return {split: parts.get(split) or splits[split] for split in PARTS}
 
 
-def windows(name, split, series, labels, window, step):
-    """(windows float32 (N, window, C), labels int64 (N,) or None) of a series (T, C) in time order."""
+def _ranks(name, splits, class_names, normal, anomalous):
+    """Rank of each class, by which a window takes the highest of its times: the number, but normal classes come first."""
+    found = [labels for _, labels in splits.values() if labels is not None]
+    count = max(len(class_names), 1 + max((int(labels.max()) for labels in found), default=0))
+    wanted = anomalous if normal is None else normal
+    if wanted is None or not found:
+        return np.arange(count)
+    chosen = np.isin(np.arange(count), [class_of(name, one, class_names, count) for one in listed(wanted)])
+    return np.arange(count) + count * (chosen if normal is None else ~chosen)
+
+
+def windows(name, split, series, labels, window, step, ranks=None):
+    """(windows float32 (N, window, C), labels int64 (N,) or None) of a series (T, C) in time order.
+
+    The label of a window is that of its times with the highest rank, (classes,); None: their numbers.
+    """
     if len(series) < window:
         raise UserError(f"expected at least {window} times in {split} of '{name}', received {len(series)}: choose a shorter "
                         "--window")
     found = np.lib.stride_tricks.sliding_window_view(series, window, axis=0)[::step].transpose(0, 2, 1)
-    tops = None if labels is None else np.lib.stride_tricks.sliding_window_view(labels, window)[::step].max(axis=1)
-    return np.ascontiguousarray(found), tops
+    if labels is None:
+        return np.ascontiguousarray(found), None
+    ranks = np.arange(1 + labels.max()) if ranks is None else ranks
+    seen = np.lib.stride_tricks.sliding_window_view(labels, window)[::step]
+    return np.ascontiguousarray(found), np.take_along_axis(seen, ranks[seen].argmax(axis=1)[:, None], axis=1)[:, 0]

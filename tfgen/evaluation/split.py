@@ -44,7 +44,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     live, attempt = live or Live(model), Attempts()
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
     measures = {
-        "samples": bool(samples) and "sample" in live.names and (lambda: of_samples(
+        "samples": bool(samples) and not dataset.spec.vectors and "sample" in live.names and (lambda: of_samples(
             lambda seeds: live("sample", seeds), dataset, chosen(), split, samples)
             | {"weights": model.weights_sampled}),
         "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(

@@ -67,6 +67,7 @@ SERVED |= {f"{name}_workers": f"{title}, a worker per core" for name, title in S
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SIMILARITY = {"PSNR, dB": "psnr_db {}", "SSIM": "ssim {}", "L1, grey levels in [0, 1]": "l1 {}"}
 INDEPENDENT = ("per-pixel categorical", "full-covariance Gaussian")
+TABLES, FAULTS = ("breast cancer", "wine", "series"), ("spikes", "level", "frequency", "lag")
 TEXTURES, COUNTS = ("brick", "grass", "gravel"), (100, 500, 1000)
 
 
@@ -345,6 +346,16 @@ HEADLINES = {
         "best setting of a grid; higher is better",
         {name: f"{name}, *" for name in ("isolation forest", "one-class SVM", "kNN", "kNN on PCA codes", "PCA")},
         grids=(Grid("method and setting, the three best of each", {"AUROC, %": "{}"}),)),
+    "anomalies_in_tables": Headline(
+        "Detectors on vectors and windows: breast cancer / wine / a made series",
+        "one-class AUROC, %, mean over classes and seeds, test split; higher is better",
+        {name: each(f"auroc {{}}, {name}", TABLES) for name in ("ae_anomaly", "vae_anomaly", "deep_svdd", "maf")},
+        {name: each(f"auroc {{}}, {name}", TABLES) for name in ("kNN", "isolation forest")},
+        grids=(Grid("method", {title: f"auroc {title}, {{}}" for title in TABLES}
+                    | {f"{title}, deviation over seeds": f"std {title}, {{}}" for title in TABLES}),
+               Grid("method", {f"{kind}": f"auroc series: {kind}, {{}}" for kind in FAULTS}
+                    | {f"{kind}, deviation": f"std series: {kind}, {{}}" for kind in FAULTS},
+                    folded="Series: AUROC by kind of fault, windows of the kind against those without"))),
     "surface_inspection": Headline(
         "Defects on brick / grass / gravel", "AUROC of images, AUPRO of pixels (FPR up to 0.3), test part; higher is better",
         {"draem, AUROC": each("auroc {}, draem", TEXTURES), "draem, AUPRO": each("aupro {}, draem", TEXTURES)},

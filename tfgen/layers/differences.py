@@ -47,30 +47,36 @@ class StandardisedError(keras.layers.Layer):
     Args:
         image_shape: (H, W, C), or the shape of a vector or window.
         blur, top: as for `SquaredError`.
-        floor: added to the mean squared errors: a number in squared units of the [0, 1] range, or one per value of the last
-            axis in squared units of the data.
+        floor: added to the mean squared errors, in squared units of the [0, 1] range or, with a scale, of that.
+        scale: of vectors one number per value of the last axis, by which errors are divided; None: they are not.
     """
 
-    def __init__(self, image_shape, blur=0.0, top=1.0, floor=1e-3, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, image_shape, blur=0.0, top=1.0, floor=1e-3, scale=None, **kwargs):
+        # Errors are small differences of large numbers, whatever the networks compute in.
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.image_shape = tuple(image_shape)
         self.blur = blur
         self.top = top
         self.floor = floor
-        self.least = np.asarray(floor, "float32")
+        self.scale = None if scale is None else tuple(scale)
         self.usual = RunningMean(self.image_shape)
         self.built = True
 
     def call(self, x, reconstruction):
-        error = (ops.square(x - reconstruction) + self.least) / (self.usual.average + self.least)
+        error = (self.squared(x, reconstruction) + self.floor) / (self.usual.average + self.floor)
         return mapped(error, self.blur)
 
+    def squared(self, x, reconstruction):
+        """Squared errors, in units of the scale if there is one."""
+        error = ops.cast(x, "float32") - ops.cast(reconstruction, "float32")
+        return ops.square(error if self.scale is None else error / ops.convert_to_tensor(self.scale, "float32"))
+
     def update(self, x, reconstruction):
-        self.usual.update(ops.mean(ops.square(x - reconstruction), axis=0))
+        self.usual.update(ops.mean(self.squared(x, reconstruction), axis=0))
 
     def rescale(self, factor):
         """Divides maps by a factor."""
-        self.usual.average.assign(factor * (self.usual.average + self.least) - self.least)
+        self.usual.average.assign(factor * (self.usual.average + self.floor) - self.floor)
 
     pool = SquaredError.pool
 

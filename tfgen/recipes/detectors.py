@@ -50,9 +50,7 @@ def pooling(hp, top=1.0):
 def standardised(hp, spec, default):
     """As `difference`, or with errors divided by the mean error of each pixel over training; so those of vectors always."""
     if spec.vectors:
-        # A thousandth of the variance, where that of images is one of their squared range.
-        floor = [1e-3 * value**2 for value in spec.scale]
-        return StandardisedError(spec.image_shape, top=hp.Float("top", 0.0, 1.0, default=1.0), floor=floor)
+        return StandardisedError(spec.image_shape, top=hp.Float("top", 0.0, 1.0, default=1.0), scale=spec.scale)
     standardise = hp.Boolean("standardise", default=default)
     return StandardisedError(spec.image_shape, **pooling(hp)) if standardise else difference(hp)
 
@@ -115,14 +113,17 @@ def skip_ganomaly(hp, spec):
     return players(model, hp, 2e-4)
 
 
-def described(hp, spec, code, decay):
+def described(hp, spec):
     """(encoder without biases, decoder) of Deep SVDD: of images those of the paper, of vectors fully connected ones."""
+    depth = None if spec.vectors else hp.Int("filters", 2, 256, default=16)
+    code = hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 64))
+    decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
     if spec.vectors:
         plain = {"use_bias": False, "kernel_regularizer": keras.regularizers.L2(0.5 * decay) if decay else None}
         units = suited.hidden(hp, 128)
         return (mlp.encoder(spec.image_shape, units, code, "leaky_relu", scaling=suited.scaling(spec), **plain),
                 mlp.decoder(code, units[::-1], spec.image_shape, "leaky_relu", use_bias=False))
-    depth, levels = hp.Int("filters", 2, 256, default=16), 1 if min(spec.image_shape[:2]) < 16 else 2
+    levels = 1 if min(spec.image_shape[:2]) < 16 else 2
     return (lenet.encoder(spec.image_shape, code, depth, hp.Int("units", 4, 2048, default=128), levels, decay),
             lenet.decoder(code, spec.image_shape, depth, levels))
 
@@ -131,9 +132,8 @@ def described(hp, spec, code, decay):
         batch_size=200, vectors=True)
 def deep_svdd(hp, spec):
     """Deep SVDD (Ruff et al., 2018): a pre-trained encoder without biases maps normal images near one point."""
-    code = hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 64))
-    networks = described(hp, spec, code, hp.Float("weight_decay", 0.0, 1e-2, default=1e-6))
-    model = DeepSVDD(*networks, pretrain := first_stage(hp, "pretrain_share"), suited.likelihood(spec, Bernoulli()))
+    networks, pretrain = described(hp, spec), first_stage(hp, "pretrain_share")
+    model = DeepSVDD(*networks, pretrain, suited.likelihood(spec, Bernoulli()))
     rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
     return model

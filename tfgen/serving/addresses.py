@@ -33,7 +33,10 @@ def bound(host, port, shared=False):
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+    # Whatever closed connections of an earlier server linger.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         made.bind((host, port))
     except OSError as error:
@@ -45,12 +48,12 @@ def bound(host, port, shared=False):
 
 @contextlib.contextmanager
 def reserved(host, *ports):
-    """Context manager: the ports, in place of 0 free ones, which only `shared` sockets may take meanwhile.
+    """Context manager: the ports, in place of 0 free ones, which are given to nobody who asks for a free one meanwhile.
 
-    The socket that keeps a port does not listen, so that it is given no connection.
+    The sockets that keep them do not listen, so that they are given no connection.
 
     Raises:
-        Failure: if one is taken, be it by a shared socket.
+        Failure: if somebody listens at one, be it with a shared socket.
     """
     with contextlib.ExitStack() as stack:
         found = []

@@ -14,11 +14,14 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 
 from tfgen.errors import Failure, UserError
 from tfgen.serving import addresses
 
 END_SECONDS = 60.0  # within which a worker must have ended, longer than a server's own grace
+# One that ended within so many seconds of its start is replaced after a pause, which doubles up to a minute.
+SHORT_LIFE, LONGEST_PAUSE = 60.0, 60.0
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of prometheus-client keep what they count
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -39,6 +42,9 @@ def work(pipe, given, counts):
     except (UserError, Failure) as error:
         pipe.send(error)
         return
+    # uvicorn has handlers of its own while it runs, and then these again: what is in flight is answered all the same.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: made.end())
     pipe.send(made.names)
     threading.Thread(target=_end_with, args=(pipe, made), daemon=True).start()
     made.run()
@@ -61,11 +67,12 @@ class Worker:
     Attributes:
         process: it.
         pipe: where it tells that it is ready.
+        begun: when it was started, of `time.monotonic`.
         names: those of its models once it is ready; None before.
     """
 
     def __init__(self, number, given, counts):
-        self.names, (self.pipe, other) = None, _SPAWN.Pipe()
+        self.names, (self.pipe, other), self.begun = None, _SPAWN.Pipe(), time.monotonic()
         self.process = _SPAWN.Process(target=work, args=(other, given, counts), name=f"worker {number}")
         # Inherited, for the time before `work`.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,9 +99,7 @@ class Worker:
         self.names = told
 
     def end(self):
-        """Ends it after the requests in flight."""
-        if self.process.is_alive():
-            self.process.terminate()
+        """Waits until it has ended, as it was asked to."""
         self.process.join(END_SECONDS)
         if self.process.is_alive():
             self.process.kill()
@@ -130,8 +135,10 @@ class Workers:
             self._stop, self._told = _SPAWN.Pipe(duplex=False)
             for one in (signal.SIGINT, signal.SIGTERM):
                 self._stack.callback(signal.signal, one, signal.signal(one, self._end))
-            self._workers = [Worker(index, self._given, self._counts) for index in range(number)]
-            self._stack.callback(lambda: [worker.end() for worker in self._workers])
+            self._workers, self._due, self._pause, self.names = [], [], 0.0, []
+            self._stack.callback(self._end_all)
+            for index in range(number):
+                self._workers.append(Worker(index, self._given, self._counts))
             while not self._stopped and any(worker.names is None for worker in self._workers):
                 self._look()
             self.names = self._workers[0].names or []
@@ -155,25 +162,49 @@ class Workers:
     def _end(self, *_):
         self._told.send(None)
 
+    def _end_all(self):
+        """Asks all workers to end, then waits for each."""
+        for worker in self._workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.end()
+
     def _look(self):
-        """Waits until something happens: the end is asked for, a worker is ready, or one has ended."""
+        """Waits until something happens: the end is asked for, a worker is ready or has ended, or one is due to start."""
         fresh = {worker.pipe: worker for worker in self._workers if worker.names is None}
         ended = {worker.process.sentinel: worker for worker in self._workers if worker.names is not None}
-        for one in multiprocessing.connection.wait([self._stop, *fresh, *ended]):
+        patience = max(0.0, min(self._due) - time.monotonic()) if self._due else None
+        for one in multiprocessing.connection.wait([self._stop, *fresh, *ended], patience):
             if self._stopped:
                 return
             if one in fresh:
-                fresh[one].hear()
+                self._hear(fresh[one])
             elif one in ended:
-                self._replace(ended[one])
+                ended[one].process.join()
+                self._replace(ended[one], f"a server's process ended with code {ended[one].process.exitcode}")
+        for due in [due for due in self._due if due <= time.monotonic()]:
+            self._due.remove(due)
+            self._workers.append(Worker(self._number, self._given, self._counts))
+            self._number += 1
 
-    def _replace(self, worker):
+    def _hear(self, worker):
+        """Reads what a new worker tells; one that cannot load the models while others serve is tried again."""
+        try:
+            worker.hear()
+        except (UserError, Failure) as error:
+            if not self.names or all(other.names is None for other in self._workers):
+                raise
+            self._replace(worker, str(error))
+
+    def _replace(self, worker, why):
         from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(worker.process.pid, self._counts)
-        print(f"tfgen serve: a server's process ended with code {worker.process.exitcode}: another one takes its place",
-              file=sys.stderr, flush=True)
+        short = time.monotonic() - worker.begun < SHORT_LIFE
+        self._pause = min(LONGEST_PAUSE, max(1.0, 2 * self._pause)) if short else 0.0
+        print(f"tfgen serve: {why}: another one takes its place" + f" in {self._pause:g} s" * short, file=sys.stderr,
+              flush=True)
         self._workers.remove(worker)
         worker.end()
-        self._number += 1
-        self._workers.append(Worker(self._number - 1, self._given, self._counts))
+        self._due.append(time.monotonic() + self._pause)

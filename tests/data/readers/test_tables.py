@@ -23,11 +23,23 @@ def written(tmp_path):
     ("a;b\n1;2\n\n3;4.5e0\n", None, [[1, 2], [3, 4.5]], None, ()),
     ("\ufeffa\tkind\tb\r\n1\tred\t2\r\n3\tblue\t4\r\n", "kind", [[1, 2], [3, 4]], [1, 0], ("blue", "red")),
     ("1,2,1\n3,4,0\n", "2", [[1, 2], [3, 4]], [1, 0], ()),
-    ('x,"y, in mm"\n 1 ,"-2"\n', None, [[1, -2]], None, ())])
+    ("400,410,class\n1,2,0\n3,4,1\n", "class", [[1, 2], [3, 4]], [0, 1], ()),
+    ('x,"y, in\nmm"\n 1 ,"-2"\n', None, [[1, -2]], None, ())])
 def test_csv(written, text, label, wanted, labels, names):
-    values, found, classes = tables.read_csv(written(text), label)
+    table = tables.read_csv(written(text), label)
+    (values, found), classes = table.splits["train"], table.class_names
     np.testing.assert_array_equal(values, wanted)
     assert (found if labels is None else found.tolist()) == labels and classes == names
+
+
+def test_columns_are_known_by_name(written):
+    """A file to be judged may have them in another order, or no names; others are refused."""
+    assert tables.read_csv(written("a,kind,b\n1,x,2\n"), "kind").columns == ("a", "b")
+    assert tables.read_csv(written("1,2\n")).columns == ()
+    assert tables.rows_of(written("b,a\n1,2\n"), columns=("a", "b"), size=2)[0].tolist() == [[2, 1]]
+    assert tables.rows_of(written("1,2\n"), columns=("a", "b"), size=2)[0].tolist() == [[1, 2]]
+    with pytest.raises(UserError, match="expected the columns a, b in .*, received a, c"):
+        tables.rows_of(written("a,c\n1,2\n"), columns=("a", "b"), size=2)
 
 
 @pytest.mark.parametrize("text, label, message", [
@@ -37,6 +49,8 @@ def test_csv(written, text, label, wanted, labels, names):
     ("a,b\n1,2\n3,x\n", None, "received 'x' in line 3, b: encode texts as numbers"),
     ("a,b\n1,2\n3,\n", None, "received '' in line 3, b"),
     ("1,2\n3,nan\n", None, "received 'nan' in line 2, column 1"),
+    ("1,,3\n4,5,6\n", None, "received '' in line 1, column 1"),
+    ("1,nan\n4,5\n", None, "received 'nan' in line 1, column 1"),
     ("a,b\n1,2\n", "c", "--label expects a column of .*: a, b, or 0 to 1, received 'c'"),
     ("kind\nred\n", "kind", "expected rows with a number at least")])
 def test_csv_that_is_refused(written, text, label, message):
@@ -63,9 +77,12 @@ def test_tables_are_loaded(written, tmp_path):
 
 def test_rows_to_judge(written, tmp_path):
     """The column of classes may be missing; arrays are read from .npz and .npy, too."""
-    assert tables.rows_of(written("a,b\n1,2\n"), "kind")[0].tolist() == [[1, 2]]
-    values, labels = tables.rows_of(written("a,kind\n1,0\n"), "kind")
-    assert values.tolist() == [[1]] and labels.tolist() == [0]
+    assert tables.rows_of(written("a,b\n1,2\n"), "kind", size=2)[0].tolist() == [[1, 2]]
+    for text, label in (("a,kind\n1,0\n", "kind"), ("1,0\n", 1)):
+        values, labels, _ = tables.rows_of(written(text), label, size=1)
+        assert values.tolist() == [[1]] and labels.tolist() == [0]
+    # A number is the column of classes only where there is one more than values.
+    assert tables.rows_of(written("1,2\n"), "0", size=2)[0].tolist() == [[1, 2]]
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
     np.savez(tmp_path / "a.npz", x_train=np.zeros((2, 3)), x_test=np.ones((1, 3)))
     assert tables.rows_of(tmp_path / "a.npy")[0].shape == (2, 3) and tables.rows_of(tmp_path / "a.npz")[0].shape == (1, 3)

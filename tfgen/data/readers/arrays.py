@@ -1,5 +1,6 @@
 """Reads image arrays from IDX files (the format of MNIST) and NumPy's .npz files."""
 
+import contextlib
 import gzip
 import math
 import pathlib
@@ -159,8 +160,9 @@ def _npz_layout(path, keys):
                     f"received {', '.join(sorted(keys)) or 'none'}: save with np.savez(path, x=images, y=labels)")
 
 
-def npz_arrays(path):
-    """{split: (array, labels or None)} of a .npz file, unchecked.
+@contextlib.contextmanager
+def _npz(path):
+    """Context manager: (archive, {split: (key of the images, key of the labels)}) of a .npz file.
 
     Keys: x_train, y_train, x_test, y_test (and x_validation, y_validation), or x, y, or images, labels; the
     labels and every split but train may be absent.
@@ -171,17 +173,36 @@ def npz_arrays(path):
     try:
         # A .npy file named .npz loads as an array, without context manager or keys: TypeError or AttributeError.
         with np.load(path, allow_pickle=False) as archive:
-            layout = _npz_layout(path, archive.files)
-            arrays = {key: archive[key] for pair in layout.values() for key in pair if key in archive.files}
+            yield archive, _npz_layout(path, archive.files)
     except UserError:
         raise
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         detail = " ".join(str(error).split())
         raise UserError(f"expected a .npz archive of plain arrays in {str(path)!r}, received: {detail}: "
                         "save it again with np.savez_compressed") from None
-    return {split: (arrays[x], arrays.get(y)) for split, (x, y) in layout.items()}
+
+
+def npz_arrays(path):
+    """{split: (array, labels or None)} of a .npz file, unchecked; keys and errors as for `_npz`."""
+    with _npz(path) as (archive, layout):
+        return {split: (archive[x], archive[y] if y in archive.files else None) for split, (x, y) in layout.items()}
+
+
+def npz_kinds(path):
+    """[(rank, dtype)] of the arrays, but for the labels, of a .npz file, from their headers alone; errors as for `_npz`."""
+    found = []
+    with _npz(path) as (archive, layout):
+        for x, _ in layout.values():
+            with archive.zip.open(f"{x}.npy") as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+                found.append((len(shape), dtype))
+    return found
 
 
 def read_npz(path):
-    """{split: (images, labels)} of a .npz file; keys and errors as for `npz_arrays`, arrays as for `checked`."""
-    return {split: checked(f"{split} of {str(path)!r}", *pair) for split, pair in npz_arrays(path).items()}
+    """{split: (images, labels)} of a .npz file; keys and errors as for `_npz`, arrays as for `checked`."""
+    with _npz(path) as (_, layout):
+        keys = {split: x for split, (x, _) in layout.items()}
+    return {split: checked(f"{keys[split]!r} of {str(path)!r}", *pair) for split, pair in npz_arrays(path).items()}
