@@ -87,6 +87,9 @@ def test_few_images(app, tmp_path):
     np.testing.assert_array_equal(small.images("test"), whole.images("test"))
     with pytest.raises(UserError, match="--arm expects one of none, diffaugment, ada, received adda"):
         few.main(arm="adda", fast=True, folder=tmp_path)
+    with pytest.raises(UserError, match="--recipe expects one of dcgan, gan, received vae"):
+        few.main(recipe="vae", fast=True, folder=tmp_path)
+    assert few.main(arm="none", recipe="gan", fast=True, folder=tmp_path / "gan")["none"]["settings"]["units"] == 8
     assert list(few.main(arm="ada", fast=True, folder=tmp_path)) == ["ada"]
     rows = few.main(fast=True, folder=tmp_path)
     assert list(rows) == list(few.ARMS) and all(row["split"] == "test" for row in rows.values())
