@@ -122,13 +122,14 @@ def test_one_class_baselines_are_what_their_grids_are_best_at(app, tmp_path, mon
         assert recorded[method][0]["settings"] == chosen
         assert len(recorded[method]) == np.prod([len(values) for values in grid.values()])
     monkeypatch.setattr(table, "data", FewDigits)
-    monkeypatch.setattr(table, "BASELINES", {"PCA": (table.pca, {"components": (1, 16)}, {})})
+    monkeypatch.setattr(table, "BASELINES", {"PCA": (table.baselines.pca, {"components": (1, 16)}, {})})
     found = table.main(choose=True, fast=True, out=tmp_path)["PCA"]
     assert {row["settings"]["components"] for row in found} == {16, 1} and found[0]["auroc"] >= found[1]["auroc"]
     digits = FewDigits.load("digits")
     x, aurocs = table.flat(digits.images("validation")), []
     for normal in (0, 1):
-        score = table.pca(table.flat(data.one_class(digits, normal=normal).images("train")), 0, **found[0]["settings"])
+        train = table.flat(data.one_class(digits, normal=normal).images("train"))
+        score = table.baselines.pca(train, 0, **found[0]["settings"])
         aurocs.append(metrics.auroc(digits.labels("validation") != normal, score(x)))
     assert found[0]["auroc"] == pytest.approx(100 * np.mean(aurocs))
 
@@ -148,7 +149,7 @@ def test_one_class_neighbours_are_those_of_all_distances(app):
     def wanted(x, train):
         return np.sort(np.linalg.norm(x[:, None] - train[None], axis=-1), axis=1)[:, :3].mean(1)
 
-    np.testing.assert_allclose(table.knn(train, 0, neighbours=3)(x), wanted(x, train), rtol=1e-4)
+    np.testing.assert_allclose(table.baselines.knn(train, 0, neighbours=3)(x), wanted(x, train), rtol=1e-4)
     centred = train - train.mean(0)
     _, spread, axes = np.linalg.svd(centred, full_matrices=False)
     codes = [(rows - train.mean(0)) @ axes[:4].T / (spread[:4] / np.sqrt(59)) for rows in (x, train)]

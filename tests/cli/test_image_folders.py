@@ -89,7 +89,7 @@ def test_a_detector_from_training_to_a_report(tfgen, opened_once, tmp_path):
 class Bright:
     """Scores an image by its mean; its map is the image."""
 
-    names, image_shape, resize = ["score", "anomaly_map"], (8, 8, 1), "stretch"
+    names, image_shape, resize, vectors = ["score", "anomaly_map"], (8, 8, 1), "stretch", False
 
     def __init__(self, threshold):
         self.threshold = threshold

@@ -157,16 +157,16 @@ class Standardised(Likelihood):
         self.parameters_per_value = likelihood.parameters_per_value
 
     def difference(self, x, y):
-        return (x - y) / ops.convert_to_tensor(self.scale, "float32")
+        return (ops.cast(x, "float32") - ops.cast(y, "float32")) / ops.convert_to_tensor(self.scale, "float32")
 
     def log_prob(self, parameters, x):
         volume = math.prod(x.shape[1:-1]) * sum(map(math.log, self.scale))
         u = self.difference(x, ops.convert_to_tensor(self.location, "float32"))
-        return self.likelihood.log_prob(parameters, u) - volume
+        return self.likelihood.log_prob(ops.cast(parameters, "float32"), u) - volume
 
     def mean(self, parameters):
         return (ops.convert_to_tensor(self.location, "float32")
-                + ops.convert_to_tensor(self.scale, "float32") * self.likelihood.mean(parameters))
+                + ops.convert_to_tensor(self.scale, "float32") * self.likelihood.mean(ops.cast(parameters, "float32")))
 
 
 @serializable

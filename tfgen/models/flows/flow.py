@@ -62,8 +62,8 @@ class Flow(GenerativeModel):
 
     @property
     def bits_offset(self):
-        """0 for the probability of levels and for vectors; of a density on [0, 1] of 8-bit images 8."""
-        return 0.0 if self.dequantisation or len(self.image_shape) < 3 else 8.0
+        """0 for the probability of levels, and for vectors in their own units; of a density on [0, 1] of 8-bit images 8."""
+        return 0.0 if self.dequantisation or self.scaling else 8.0
 
     @property
     def scaling(self):

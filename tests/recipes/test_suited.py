@@ -10,6 +10,7 @@ from tfgen.data import DataSpec
 from tfgen.detection import baselines, calibration
 from tfgen.errors import UserError
 from tfgen.evaluation import evaluate
+from tfgen.serialization import computing_in
 from tfgen.serving import export
 from tfgen.serving.saved_model import Served
 from tfgen.verbs.live import Live
@@ -147,3 +148,12 @@ def test_recipes_of_images_say_which_take_vectors():
         recipes.find("siren").model(spec)
     with pytest.raises(UserError, match="nice expects at least two values per row"):
         recipes.find("nice").model(spec_of([0.0], [1.0], (1,)))
+
+
+def test_errors_stay_in_float32():
+    """What is usual of an error is a small difference of large numbers: an export in bfloat16 has it, too."""
+    model = model_of("ae_anomaly", spec_of(LOCATION, SCALE))
+    rows = (LOCATION + SCALE * STANDARD).astype("float32")
+    model.train_on_batch(rows)
+    found = Live(computing_in(model, "mixed_bfloat16"))("score", rows)
+    np.testing.assert_allclose(found, Live(model)("score", rows), rtol=0.2)
