@@ -118,7 +118,10 @@ def scores(name, dataset, seed, epochs):
     if DETECTORS[name] == "score":
         calibration.calibrate(model, dataset)  # settles what is usual of each term
     found = Live(model)(DETECTORS[name], dataset.images("test"), batch_size=512)
-    return found if DETECTORS[name] == "score" else -found
+    found = found if DETECTORS[name] == "score" else -found
+    # A density that underflows float32, as that of a flow far from its training rows, is the smallest there is.
+    finite = np.isfinite(found)
+    return np.where(finite, found, 1.0 + np.max(found[finite], initial=0.0))
 
 
 def by_kind(labels, score):
