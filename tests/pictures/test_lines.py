@@ -8,8 +8,7 @@ from tfgen import pictures
 from tfgen.errors import UserError
 
 
-@pytest.mark.parametrize("shape", [(5,), (1,), (12, 1), (12, 3), (12, 9)])
-@pytest.mark.parametrize("count", [1, 3, 20])
+@pytest.mark.parametrize("shape, count", [((5,), 1), ((5,), 20), ((1,), 3), ((12, 1), 1), ((12, 3), 1), ((12, 9), 20)])
 def test_every_shape_and_number(tmp_path, shape, count):
     rows = np.random.default_rng(0).normal(size=(count, *shape))
     pictures.save_lines(tmp_path / "a.png", {"row": rows, "made": rows + 0.1}, (np.zeros(shape[-1]), np.ones(shape[-1])))

@@ -40,6 +40,7 @@ def fitted(name, spec, rows):
     return model, [model.train_on_batch(*(batch if labelled else (batch,)), return_dict=True) for _ in range(3)]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", NAMES)
 def test_units_do_not_matter(name):
     """A model of a x + b is that of x: what it gives is a (...) + b, densities have -sum log a, scores are the same."""
@@ -81,6 +82,7 @@ def test_a_density_in_the_units_of_the_data(name):
                                rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name, shape", [("vae", (4,)), ("maf", (6, 2)), ("ae_anomaly", (6, 2)), ("deep_svdd", (4,))])
 def test_files_and_exports(name, shape, tmp_path):
     """A saved and an exported model give what the model gives; of windows, too."""
@@ -116,6 +118,7 @@ def test_a_detector_of_vectors(capsys):
     assert set(found["baselines"]) == {"knn", "isolation_forest"} and found["baselines"]["knn"]["auroc"] > 0.95
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["ae_anomaly", "vae_anomaly"])
 def test_scales_that_squares_do_not_survive(name):
     """Columns of 1e25 and 1e-25 in float32: scores are those of other units."""
