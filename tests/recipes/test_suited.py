@@ -8,6 +8,8 @@ from cases import TINY
 from tfgen import data, recipes
 from tfgen.data import DataSpec
 from tfgen.detection import baselines, calibration
+from tfgen.distributions import Gaussian, Standardised
+from tfgen.distributions.bijectors import Standardise
 from tfgen.errors import UserError
 from tfgen.evaluation import evaluate
 from tfgen.serialization import computing_in
@@ -160,3 +162,11 @@ def test_errors_stay_in_float32():
     model.train_on_batch(rows)
     found = Live(computing_in(model, "mixed_bfloat16"))("score", rows)
     np.testing.assert_allclose(found, Live(model)("score", rows), rtol=0.2)
+
+
+@pytest.mark.parametrize("make", [lambda *scaling: Standardised(Gaussian(1.0), *scaling), Standardise])
+def test_scales_that_are_refused(make):
+    for scaling, message in ((([0.0], [0.0]), "received 1 and 1, the smallest 0.0"),
+                             (([0.0, 1.0], [1.0]), "received 2 and 1")):
+        with pytest.raises(UserError, match=rf"\(location, scale\) expects as many locations as scales > 0, {message}"):
+            make(*scaling)

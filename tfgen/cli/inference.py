@@ -166,7 +166,7 @@ def score(model: Model, images: ImageFiles,
 
 def score_vectors(model, live, path, out, threshold):
     """Writes scores.csv of a table: row, score, whether it is anomalous."""
-    rows, labels, _, _ = images_of(model, live, str(path), None)
+    rows, *_ = images_of(model, live, str(path), None)
     made = live.outputs("score", rows)
     limit = float(made["threshold"][0]) if threshold is None else threshold
     called = made["score"] > limit

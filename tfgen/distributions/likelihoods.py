@@ -5,6 +5,7 @@ import math
 from keras import ops
 
 from tfgen.distributions.divergences import gaussian_log_prob
+from tfgen.distributions.scales import check_scaling
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -148,9 +149,7 @@ class Standardised(Likelihood):
     """
 
     def __init__(self, likelihood, location, scale):
-        if len(location) != len(scale) or not all(value > 0 for value in scale):
-            raise UserError(f"Standardised(location, scale) expects as many locations as scales > 0, received "
-                            f"{len(location)} and {len(scale)}, the smallest {min(scale, default=None)}")
+        check_scaling("Standardised", location, scale)
         self.likelihood = likelihood
         self.location = tuple(location)
         self.scale = tuple(scale)

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfgen import replicas
 from tfgen.distributions.bijectors.base import Bijector, per_row, positions, sum_event
+from tfgen.distributions.scales import check_scaling
 from tfgen.errors import UserError
 from tfgen.serialization import serializable
 
@@ -67,9 +68,7 @@ class Standardise(Bijector):
 
     def __init__(self, location, scale, **kwargs):
         super().__init__(**kwargs)
-        if len(location) != len(scale) or not all(value > 0 for value in scale):
-            raise UserError(f"Standardise(location, scale) expects as many locations as scales > 0, received "
-                            f"{len(location)} and {len(scale)}, the smallest {min(scale, default=None)}")
+        check_scaling("Standardise", location, scale)
         self.location = tuple(location)
         self.scale = tuple(scale)
 
