@@ -1,11 +1,14 @@
-"""Muon: its factor against the singular value decomposition, its step against float64, and Adam for the rest."""
+"""Muon: its factor against the singular value decomposition, its step against float64, and Adam for the rest.
+
+Adam that begins anew: against Adams one after another.
+"""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, is_matrix, orthogonalised
+from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, RestartedAdam, is_matrix, orthogonalised
 
 
 def iterated(matrix):
@@ -92,3 +95,46 @@ def test_a_loaded_model_trains_on_as_the_first(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     first, second = (which.fit(x, target, epochs=2, verbose=0).history["loss"] for which in (model, loaded))
     assert first == second and first[1] < first[0]
+
+
+def test_a_restarted_adam_is_one_adam_after_another():
+    """Weights of one stage, of the other, and of both; also after a change to a file and back in the middle of a stage."""
+    rng, betas = np.random.default_rng(0), (0.5, 0.99)
+    stages = [(0, 1), (1, 2), (0, 2)]
+    mine, theirs = ([keras.Variable(np.ones(4, "float32"), name=f"v{index}") for index in range(3)] for _ in range(2))
+    restarted = RestartedAdam(0.1, *betas, starts=[4, 9])
+    restarted.build(mine)
+    for step in range(15):
+        stage = (step >= 4) + (step >= 9)
+        if step in (0, 4, 9):
+            fresh = keras.optimizers.Adam(0.1, *betas)
+            fresh.build(theirs)
+        if step == 11:
+            copy = RestartedAdam.from_config(restarted.get_config())
+            copy.build(mine)
+            state = {}
+            restarted.save_own_variables(state)
+            copy.load_own_variables(state)
+            restarted = copy
+        gradients = [ops.convert_to_tensor(rng.normal(size=4), "float32") for _ in stages[stage]]
+        restarted.apply_gradients([(g, mine[index]) for g, index in zip(gradients, stages[stage])])
+        fresh.apply_gradients([(g, theirs[index]) for g, index in zip(gradients, stages[stage])])
+        for one, other in zip(mine, theirs):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5)
+
+
+def test_an_adam_without_starts_is_keras():
+    mine, theirs = keras.Variable(np.ones(4, "float32")), keras.Variable(np.ones(4, "float32"))
+    for optimizer, variable in ((RestartedAdam(0.1), mine), (keras.optimizers.Adam(0.1), theirs)):
+        for step in range(5):
+            optimizer.apply_gradients([(ops.convert_to_tensor(np.full(4, step - 1.5, "float32")), variable)])
+    np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"starts": [3, 3]}, r"increasing numbers of steps above 0, received \[3, 3\]"),
+    ({"starts": [0]}, r"increasing numbers of steps above 0, received \[0\]"),
+    ({"amsgrad": True}, "no amsgrad, received amsgrad=True")])
+def test_a_restarted_adam_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RestartedAdam(**arguments)

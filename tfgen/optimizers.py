@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from tfgen.errors import require
+
 # Coefficients and number of Jordan's iterations: singular values of 0.003 to 1 end within 0.68 ... 1.21.
 QUINTIC, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 # Before this iteration A is computed anew, or rounding errors in its small eigenvalues would grow by a^2 in each: in TF32,
@@ -31,6 +33,54 @@ def orthogonalised(matrix):
         product, gram = ops.matmul(product, factor), ops.matmul(ops.matmul(gram, factor), factor)
     x = ops.matmul(x, product)
     return x if tall else ops.transpose(x)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class RestartedAdam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba, 2015) that begins anew at given steps, as if another took over: for models that train in stages.
+
+    At step t, the last start s <= t (0 before the first), with n = t - s + 1:
+
+        m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2,  m and v on the right 0 at t = s,
+        w <- w - rate sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon).
+
+    One Adam for all stages would correct the bias of moments by all steps so far, also of weights that it has hardly
+    updated, whose first steps would be many times the rate.
+
+    Args:
+        learning_rate: a rate > 0, or a schedule of all steps.
+        beta_1, beta_2, epsilon: as for `keras.optimizers.Adam`.
+        starts: updates of this optimizer before each new beginning, increasing and > 0; none: `keras.optimizers.Adam`.
+        others: as for `keras.optimizers.Adam`, without `amsgrad`.
+
+    Raises:
+        UserError: for starts that do not increase, or `amsgrad`.
+    """
+
+    def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, starts=(), name="adam", **others):
+        require(sorted(set(starts)) == list(starts) and all(start > 0 for start in starts),
+                f"starts expects increasing numbers of steps above 0, received {list(starts)}")
+        require(not others.get("amsgrad"), "RestartedAdam has no amsgrad, received amsgrad=True")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **others)
+        self.starts = list(starts)
+
+    def update_step(self, gradient, variable, learning_rate):
+        if not self.starts:
+            return super().update_step(gradient, variable, learning_rate)
+        dtype, index = variable.dtype, self._get_variable_index(variable)
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        step = ops.cast(self.iterations, "int64")
+        begun = ops.max(ops.where(step >= self.starts, ops.cast(self.starts, "int64"), ops.zeros((), "int64")))
+        old, count = ops.cast(step > begun, dtype), ops.cast(step - begun + 1, dtype)
+        for moment, beta, new in ((self._momentums[index], self.beta_1, gradient),
+                                  (self._velocities[index], self.beta_2, ops.square(gradient))):
+            self.assign(moment, old * beta * moment + (1.0 - beta) * new)
+        rate *= ops.sqrt(1.0 - ops.power(ops.cast(self.beta_2, dtype), count)) / (
+            1.0 - ops.power(ops.cast(self.beta_1, dtype), count))
+        self.assign_sub(variable, rate * self._momentums[index] / (ops.sqrt(self._velocities[index]) + self.epsilon))
+
+    def get_config(self):
+        return super().get_config() | {"starts": self.starts}
 
 
 def is_matrix(variable):

@@ -115,38 +115,24 @@ class Shaped(keras.optimizers.schedules.LearningRateSchedule):
 class Consecutive(keras.optimizers.schedules.LearningRateSchedule):
     """One schedule after another, each counting steps from its own start: schedules of models with stages.
 
-    With `betas`, the rate of a part at its step t, of T in all, is multiplied by c(t) / c(T), c(t) = sqrt(1 - beta_2^t) /
-    (1 - beta_1^t): an Adam that has counted T steps so corrects the bias (Kingma & Ba, 2015, algorithm 1) of weights that it
-    has updated t times, and each stage trains as with an Adam of its own.
-
     Args:
         parts: numbers or schedules.
         starts: step at which each part but the first starts, increasing.
-        betas: (beta_1, beta_2) of the Adam, or None.
     """
 
-    def __init__(self, parts, starts, betas=None):
+    def __init__(self, parts, starts):
         if len(parts) != len(starts) + 1 or sorted(set(starts)) != list(starts):
             raise UserError(f"Consecutive(parts, starts) expects one part more than increasing starts, received "
                             f"{len(parts)} parts and starts {list(starts)}")
         self.parts = list(parts)
         self.starts = list(starts)
-        self.betas = None if betas is None else tuple(betas)
 
     def __call__(self, step):
         made = value(self.parts[0], step)
         for part, start in zip(self.parts[1:], self.starts):
             # What a part would be before its start is not used, but must be finite.
-            own = ops.maximum(step - start, 0)
-            made = ops.where(step >= start, value(part, own) * self.correction(own) / self.correction(step), made)
+            made = ops.where(step >= start, value(part, ops.maximum(step - start, 0)), made)
         return made
-
-    def correction(self, step):
-        """c at the update after `step` updates."""
-        if self.betas is None:
-            return 1.0
-        done = ops.cast(step, "float32") + 1.0
-        return ops.sqrt(1.0 - self.betas[1]**done) / (1.0 - self.betas[0]**done)
 
 
 def value(weight, step):

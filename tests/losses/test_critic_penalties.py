@@ -32,10 +32,24 @@ def square(x):
     (penalties.GradientPenalty(2.0, target=0.0), lambda norm: 2.0 * norm**2),
     (penalties.MaxGradientPenalty(0.5), lambda norm: 0.5 * norm**2),
     (penalties.R1(10.0), lambda norm: 5.0 * norm**2),
+    (penalties.GradientPenalty(10.0, scale=2.0), lambda norm: 10.0 * (norm / 2 - 1.0) ** 2),
+    (penalties.MaxGradientPenalty(0.5, scale=2.0), lambda norm: 0.5 * (norm / 2) ** 2),
+    (penalties.R1(10.0, scale=2.0), lambda norm: 5.0 * (norm / 2) ** 2),
 ])
 def test_linear_critic_closed_form(penalty, wanted):
     norm = np.sqrt(np.sum(np.float64(W) ** 2))
     assert float(penalty(linear, tf.constant(X), tf.constant(Y))) == pytest.approx(wanted(norm), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [penalties.GradientPenalty, penalties.MaxGradientPenalty, penalties.R1])
+def test_a_scale_is_that_of_the_images(kind):
+    """The penalty on a critic of x in [0, 1], at scale 2, is that on the critic of u = 2 x - 1 at scale 1."""
+    u, v = tf.constant(X), tf.constant(Y)
+    plain, scaled = (kind(3.0, scale=scale, **({} if kind is penalties.R1 else {"seed": 1})) for scale in (1.0, 2.0))
+    wanted = plain(square, u, v)
+    assert float(scaled(lambda x: square(2.0 * x - 1.0), (u + 1) / 2, (v + 1) / 2)) == pytest.approx(float(wanted), rel=1e-5)
+    with pytest.raises(ValueError, match=r"\(scale\) expects a number > 0, received 0"):
+        kind(scale=0)
 
 
 def test_points_lie_between_real_and_made():
@@ -72,7 +86,7 @@ def test_a_dead_critic_makes_no_nan():
 
 
 def test_penalties_travel_with_a_file_and_refuse_negative_weights():
-    for penalty in (penalties.GradientPenalty(3.0, 0.5), penalties.MaxGradientPenalty(0.2), penalties.R1(4.0)):
+    for penalty in (penalties.GradientPenalty(3.0, 0.5), penalties.MaxGradientPenalty(0.2), penalties.R1(4.0, 2.0)):
         copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(penalty))
         assert copy.get_config() == penalty.get_config()
         with pytest.raises(ValueError, match="expects a number >= 0, received -1"):

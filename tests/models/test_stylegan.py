@@ -99,7 +99,7 @@ def test_validation_does_not_move_the_mean_style(model):
 
 
 def test_mismatches_are_named():
-    critic = networks.progressive.whole_critic((16, 16, 1), 2)
+    critic = networks.style.critic((16, 16, 1), 2)
     with pytest.raises(ValueError, match=r"makes images of \(8, 8, 1\), the critic takes \(16, 16, 1\)"):
         StyleGAN(style.generator((8, 8, 1), 3, 3, 2, 1), critic)
     with pytest.raises(ValueError, match="must have the layers mapping and synthesis"):

@@ -37,11 +37,11 @@ from tfgen.layers.reparameterised import (
 )
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.sinusoids import Sinusoids
-from tfgen.layers.style import Learned, PixelNorm, SlowDense
+from tfgen.layers.style import Blur, Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
-__all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Captions", "CausalDense",
-           "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
+__all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Blur", "Captions",
+           "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
            "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout", "EqualisedConv2D", "EqualisedDense",
            "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians", "FourierFeatures", "FusedBatchNorm",
            "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",

@@ -43,18 +43,20 @@ class GroupNorm(layers.Layer):
     Args:
         groups: number of groups, a divisor of C.
         epsilon: added to the variance.
+        constraint: of gamma and beta, a `keras.constraints.Constraint` or None.
     """
 
-    def __init__(self, groups, epsilon=1e-5, **kwargs):
+    def __init__(self, groups, epsilon=1e-5, constraint=None, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon
+        self.constraint = constraint
 
     def build(self, x_shape, *modulation_shape):
         self.channels = x_shape[-1]
         self.places = x_shape[1] * x_shape[2]
-        self.gamma = self.add_weight((self.channels,), "ones", name="gamma")
-        self.beta = self.add_weight((self.channels,), "zeros", name="beta")
+        self.gamma = self.add_weight((self.channels,), "ones", name="gamma", constraint=self.constraint)
+        self.beta = self.add_weight((self.channels,), "zeros", name="beta", constraint=self.constraint)
 
     def of_groups(self, means):
         """Means over groups, for each channel, of means of channels: (B, C) -> (B, C)."""

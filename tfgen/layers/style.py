@@ -26,6 +26,25 @@ class PixelNorm(keras.layers.Layer):
 
 
 @serializable
+class Blur(keras.layers.Layer):
+    """Binomial filter of 3x3 places per channel, weights [1, 2, 1] / 4 along each axis, zeros around (Zhang, 2019)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, x):
+        # Shifted sums: a depthwise convolution and its gradients take longer on a CPU.
+        x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        x = x[:, :-1] + x[:, 1:]
+        x = x[:, :-1] + x[:, 1:]
+        x = x[:, :, :-1] + x[:, :, 1:]
+        return (x[:, :, :-1] + x[:, :, 1:]) / 16.0
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@serializable
 class Learned(keras.layers.Layer):
     """A learned tensor, initialised from N(0, 1), repeated per row of the input; the constant input of a style generator.
 

@@ -2,7 +2,9 @@
 
 One that draws noise also has `seeded(encoder, x, codes, seeds)` for evaluation, whose noise is a function of the seeds (B,).
 
-A critic's penalty gets the critic as a function of images alone, whatever else the network takes.
+A critic's penalty gets the critic as a function of images alone, whatever else the network takes. Its `scale` s makes the
+gradient that of the critic as a function of s x, d critic / d (s x) = (d critic / d x) / s: papers that have images in
+[-1, 1], twice as wide as [0, 1], mean s = 2, without which R1 is 4 times theirs.
 """
 
 import keras
@@ -135,19 +137,36 @@ def input_gradient(critic, x):
     return tape.gradient(total, x)
 
 
-def gradient_norms(critic, x):
-    """||d critic(x_i) / dx_i||_2 of each row: (B,)."""
-    # The derivative of the root at zero is infinite: a dead critic must not make NaN.
-    return ops.sqrt(_flat_squared_norm(input_gradient(critic, x)) + 1e-12)
+class CriticPenalty:
+    """A penalty on a critic's gradient.
+
+    Args:
+        weight: factor, >= 0.
+        scale: s > 0, see above.
+
+    Raises:
+        UserError: for values out of range.
+    """
+
+    def __init__(self, weight, scale):
+        name = type(self).__name__
+        if weight < 0:
+            raise UserError(f"{name}(weight) expects a number >= 0, received {weight}")
+        if scale <= 0:
+            raise UserError(f"{name}(scale) expects a number > 0, received {scale}")
+        self.weight = weight
+        self.scale = scale
+
+    def squared_norms(self, critic, x):
+        """||d critic(x_i) / d (s x_i)||_2^2 of each row: (B,)."""
+        return _flat_squared_norm(input_gradient(critic, x)) / self.scale**2
 
 
-class Interpolating:
+class Interpolating(CriticPenalty):
     """Draws x_i = e_i real_i + (1 - e_i) fake_i, e_i uniform in [0, 1], one per row (Gulrajani et al., 2017)."""
 
-    def __init__(self, weight, seed):
-        if weight < 0:
-            raise UserError(f"{type(self).__name__}(weight) expects a number >= 0, received {weight}")
-        self.weight = weight
+    def __init__(self, weight, seed, scale):
+        super().__init__(weight, scale)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -159,54 +178,55 @@ class Interpolating:
 
 @serializable
 class GradientPenalty(Interpolating):
-    """weight * E (||d critic / dx|| - target)^2 at points between real and made images (Gulrajani et al., 2017).
+    """weight * E (||d critic / d (s x)|| - target)^2 at points between real and made images (Gulrajani et al., 2017).
 
     Args:
         weight: factor, >= 0.
         target: the norm aimed at.
         seed: of the points; None takes Keras' global seed.
+        scale: s, > 0.
     """
 
-    def __init__(self, weight=10.0, target=1.0, seed=None):
-        super().__init__(weight, seed)
+    def __init__(self, weight=10.0, target=1.0, seed=None, scale=1.0):
+        super().__init__(weight, seed, scale)
         self.target = target
 
     def __call__(self, critic, real, fake):
-        norms = gradient_norms(critic, self.between(real, fake))
+        # The derivative of the root at zero is infinite: a dead critic must not make NaN.
+        norms = ops.sqrt(self.squared_norms(critic, self.between(real, fake)) + 1e-12)
         return self.weight * ops.mean(ops.square(norms - self.target))
 
 
 @serializable
 class MaxGradientPenalty(Interpolating):
-    """weight * max ||d critic / dx||^2 over points between real and made images (Zhou et al., 2019).
+    """weight * max ||d critic / d (s x)||^2 over points between real and made images (Zhou et al., 2019).
 
     The largest gradient of a batch stands for the Lipschitz constant.
 
     Args:
         weight: factor, >= 0.
         seed: of the points; None takes Keras' global seed.
+        scale: s, > 0.
     """
 
-    def __init__(self, weight=0.1, seed=None):
-        super().__init__(weight, seed)
+    def __init__(self, weight=0.1, seed=None, scale=1.0):
+        super().__init__(weight, seed, scale)
 
     def __call__(self, critic, real, fake):
-        norms = _flat_squared_norm(input_gradient(critic, self.between(real, fake)))
-        return self.weight * ops.max(replicas.gathered(norms))
+        return self.weight * ops.max(replicas.gathered(self.squared_norms(critic, self.between(real, fake))))
 
 
 @serializable
-class R1:
-    """weight / 2 * E ||d critic / dx||^2 at real images (Mescheder et al., 2018).
+class R1(CriticPenalty):
+    """weight / 2 * E ||d critic / d (s x)||^2 at real images (Mescheder et al., 2018).
 
     Args:
         weight: gamma, >= 0.
+        scale: s, > 0.
     """
 
-    def __init__(self, weight=10.0):
-        if weight < 0:
-            raise UserError(f"R1(weight) expects a number >= 0, received {weight}")
-        self.weight = weight
+    def __init__(self, weight=10.0, scale=1.0):
+        super().__init__(weight, scale)
 
     def __call__(self, critic, real, fake):
-        return 0.5 * self.weight * ops.mean(_flat_squared_norm(input_gradient(critic, real)))
+        return 0.5 * self.weight * ops.mean(self.squared_norms(critic, real))

@@ -3,8 +3,12 @@
 import keras
 from keras import layers
 
-NORMS = {"batch": lambda: layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
-         "layer": lambda: layers.LayerNormalization(axis=[1, 2, 3])}
+from tfgen.layers import GroupNorm
+
+# "layer": statistics of a whole image, a gain and a bias per channel (Gulrajani et al., 2017, authors' code).
+NORMS = {"batch": lambda constraint=None: layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_constraint=constraint,
+                                                                    beta_constraint=constraint),
+         "layer": lambda constraint=None: GroupNorm(1, constraint=constraint)}
 
 
 def small_normal():

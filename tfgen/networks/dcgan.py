@@ -55,7 +55,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         spectral: whether every kernel is spectrally normalised (Miyato et al., 2018).
         num_classes: if given, the network takes `[images, labels]`.
         head: width of a second output; 0: the score is the only output.
-        constraint: of all weights, such as `tfgen.layers.Clip`.
+        constraint: of all weights, those of normalisation too, such as `tfgen.layers.Clip`.
         features: also return the flattened features before the score layer, (B, h * w * C).
 
     Returns:
@@ -99,6 +99,6 @@ def _halved(image_shape, filters, norm, spectral=False, num_classes=None, constr
     inputs, x = image_and_label(image_shape, num_classes)
     for level, width in enumerate(widths(filters, check_levels(image_shape))):
         x = conv(width, 4, strides=2, padding="same", kernel_initializer=start(), **bounds)(x)
-        x = NORMS[norm]()(x) if norm and level else x
+        x = NORMS[norm](constraint)(x) if norm and level else x
         x = layers.LeakyReLU(0.2)(x)
     return inputs, layers.Flatten()(x), lambda units: dense(units, kernel_initializer=start(), **bounds)

@@ -93,27 +93,16 @@ def critic(image_shape, filters=64):
     return keras.Model([*images, alpha], scores, name="critic")
 
 
-def whole_critic(image_shape, filters=64):
-    """Full-size images -> scores: the last stage of `critic` without fading (Karras et al., 2019).
-
-    Args: as for `critic`.
-
-    Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1).
-    """
-    _, from_image, blocks = critic_layers(image_shape, filters)
-    image = keras.Input(image_shape, name="x")
-    x = chain(from_unit(image), from_image[-1])
-    for block in blocks[:0:-1]:
-        x = halve(chain(x, block))
-    return keras.Model(image, chain(x, blocks[0]), name="critic")
-
-
 def critic_layers(image_shape, filters):
     """(grids, fromRGB layers, block layers) of a critic, the smallest grid first; block 0 ends in the score."""
     levels = check_levels(image_shape)
     channels = channels_of(filters, levels)
-    blocks = [[MinibatchStdDev(), *conv(channels[0]), layers.Flatten(), EqualisedDense(channels[0]), layers.LeakyReLU(0.2),
-               EqualisedDense(1, gain=1.0)]]
+    blocks = [last_block(channels[0])]
     blocks += [[*conv(channels[s]), *conv(channels[s - 1])] for s in range(1, levels + 1)]
     return sizes(image_shape, levels), [conv(width, 1) for width in channels], blocks
+
+
+def last_block(width):
+    """Layers of a critic on its smallest grid, from features to the score."""
+    return [MinibatchStdDev(), *conv(width), layers.Flatten(), EqualisedDense(width), layers.LeakyReLU(0.2),
+            EqualisedDense(1, gain=1.0)]

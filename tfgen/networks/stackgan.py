@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from tfgen.layers import DoublingConv2D
 from tfgen.networks.blocks import from_unit, small_normal, to_unit
-from tfgen.networks.conditioning import label_input
+from tfgen.networks.conditioning import embedded, label_input
 from tfgen.networks.grids import check_levels, halvings, sizes, widths
 
 EMBEDDING = 128
@@ -35,7 +35,7 @@ def augmented(label, num_classes, noise):
         c (B, n), and the means and log variances (B, 2 n).
     """
     width = noise.shape[-1]
-    stats = layers.Dense(2 * width)(layers.LeakyReLU(0.2)(layers.Embedding(num_classes, EMBEDDING)(label)))
+    stats = layers.Dense(2 * width)(layers.LeakyReLU(0.2)(embedded(label, num_classes, EMBEDDING)))
     return stats[:, :width] + ops.exp(0.5 * stats[:, width:]) * noise, stats
 
 
@@ -128,8 +128,8 @@ def score(image, label, num_classes, filters):
     for level, width in enumerate(widths(filters, levels)):
         x = conv(x, width, 4, 2, norm=level > 0)
         x = finish(x, lambda: layers.LeakyReLU(0.2)) if level else layers.LeakyReLU(0.2)(x)
-    embedded = layers.LeakyReLU(0.2)(layers.Embedding(num_classes, EMBEDDING)(label))
-    x = finish(conv(planes(x, embedded), x.shape[-1], 1), lambda: layers.LeakyReLU(0.2))
+    told = layers.LeakyReLU(0.2)(embedded(label, num_classes, EMBEDDING))
+    x = finish(conv(planes(x, told), x.shape[-1], 1), lambda: layers.LeakyReLU(0.2))
     return layers.Dense(1)(layers.Flatten()(x))
 
 

@@ -1,13 +1,12 @@
-"""Style-based generators: a mapping network, and a synthesis network modulated by its styles (Karras et al., 2019)."""
-
+"""Style-based GANs: a mapping network, a synthesis network modulated by its styles, a critic (Karras et al., 2019)."""
 
 import keras
 from keras import layers
 
-from tfgen.layers import EqualisedConv2D, EqualisedDense, Learned, PixelNorm, SlowDense
-from tfgen.networks.blocks import to_unit
+from tfgen.layers import Blur, EqualisedConv2D, EqualisedDense, Learned, PixelNorm, SlowDense
+from tfgen.networks.blocks import from_unit, to_unit
 from tfgen.networks.grids import check_levels, crop_to, sizes
-from tfgen.networks.progressive import channels_of
+from tfgen.networks.progressive import chain, channels_of, conv, last_block
 
 
 def mapping(latent_dim, width=512, depth=8):
@@ -38,7 +37,7 @@ def adain(x, w):
         w: (B, width).
     """
     gain, bias = (layers.Reshape((1, 1, x.shape[-1]))(EqualisedDense(x.shape[-1], gain=1.0)(w)) for _ in range(2))
-    return layers.GroupNormalization(-1, epsilon=1e-6, center=False, scale=False)(x) * (1.0 + gain) + bias
+    return layers.GroupNormalization(-1, epsilon=1e-8, center=False, scale=False)(x) * (1.0 + gain) + bias
 
 
 def synthesis(image_shape, width=512, filters=64):
@@ -88,3 +87,29 @@ def generator(image_shape, latent_dim, width=512, filters=64, depth=8):
     planes = [keras.Input(noise.shape[1:], name=noise.name) for noise in noises]
     w = layers.RepeatVector(styles.shape[1])(mapping(latent_dim, width, depth)(z))
     return keras.Model([z, *planes], paint([w, *planes]), name="generator")
+
+
+def critic(image_shape, filters=64):
+    """Images -> scores: per resolution a convolution, a blur, a convolution, means of 2x2 places and a leaky ReLU.
+
+    Blurred before they are halved, features do not alias, so that the generator has no pattern of the grid's period to gain
+    by (authors' code, `D_basic`). The last block has the minibatch standard deviation.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1).
+
+    Raises:
+        UserError: for images too small to be halved.
+    """
+    levels = check_levels(image_shape)
+    channels = channels_of(filters, levels)
+    image = keras.Input(image_shape, name="x")
+    x = chain(from_unit(image), conv(channels[-1], 1))
+    for level in range(levels, 0, -1):
+        x = chain(x, [*conv(channels[level]), Blur(), EqualisedConv2D(channels[level - 1], 3, padding="same"),
+                      layers.AveragePooling2D(2, padding="same"), layers.LeakyReLU(0.2)])
+    return keras.Model(image, chain(x, last_block(channels[0])), name="critic")

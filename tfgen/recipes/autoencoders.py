@@ -9,6 +9,7 @@ from tfgen.layers import EraseRegion, GaussianCorruption, MaskPixels, SaltAndPep
 from tfgen.losses.penalties import Contractive, KLSparsity, L1Sparsity
 from tfgen.models import Autoencoder, StackedAutoencoder
 from tfgen.networks import conv, mlp
+from tfgen.optimizers import RestartedAdam
 from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import compiled, encoder_channels
 from tfgen.recipes.registry import recipe
@@ -57,7 +58,9 @@ def stacked(hp, spec):
         top = None if above == latent else "relu"
         encoders.append(keras.Sequential([keras.Input((below,)), keras.layers.Dense(above, top)]))
         decoders.append(keras.Sequential([keras.Input((above,)), keras.layers.Dense(below, "relu")]))
-    return compiled(StackedAutoencoder(encoders, decoders, hp.Steps("pretrain_steps")), hp)
+    each = hp.Steps("pretrain_steps")
+    return compiled(StackedAutoencoder(encoders, decoders, each), hp, optimizer=RestartedAdam,
+                    starts=[each * index for index in range(1, len(encoders) + 1)] if each else [])
 
 
 @recipe(family="autoencoder", paper="doi:10.1007/978-3-642-21735-7_7", objective=OBJECTIVE)

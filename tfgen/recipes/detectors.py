@@ -8,7 +8,6 @@ from tfgen.distributions import Bernoulli
 from tfgen.layers import Blemishes, EraseLattice, EraseRegion, GaussianCorruption, Rotation
 from tfgen.layers.differences import SquaredError, StandardisedError
 from tfgen.losses import Wasserstein
-from tfgen.losses.penalties import GradientPenalty
 from tfgen.models import (
     DRAEM,
     AnomalyAutoencoder,
@@ -21,12 +20,15 @@ from tfgen.models import (
     SkipGANomaly,
 )
 from tfgen.networks import dcgan, lenet, mlp, translation
+from tfgen.optimizers import RestartedAdam
 from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import (
+    adam,
     base_filters,
     compile_with_cosine_decay,
     critic_layers,
     first_stage,
+    gradient_penalty,
     latent_dim,
     learning_rate,
     objective,
@@ -35,6 +37,7 @@ from tfgen.recipes.hyperparameters import (
 from tfgen.recipes.registry import recipe
 from tfgen.recipes.vaes import conv_vae
 from tfgen.recipes.vector_quantised import perceptual
+from tfgen.schedules import Consecutive
 
 
 def difference(hp):
@@ -135,7 +138,7 @@ def deep_svdd(hp, spec):
     networks, pretrain = described(hp, spec), first_stage(hp, "pretrain_share")
     model = DeepSVDD(*networks, pretrain, suited.likelihood(spec, Bernoulli()))
     rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([pretrain], rates)))
+    model.compile(RestartedAdam(Consecutive(rates, [pretrain]), starts=[pretrain] if pretrain else []))
     return model
 
 
@@ -144,12 +147,12 @@ def fanogan(hp, spec):
     """f-AnoGAN (Schlegl et al., 2019): an encoder that inverts the generator of a WGAN-GP trained first."""
     shape, code, depth = spec.image_shape, latent_dim(hp, 128), base_filters(hp)
     critic_steps = hp.Int("critic_steps", 1, 10, default=5)
+    first = max(1, first_stage(hp, "gan_share", critic_steps))
     model = FAnoGAN(dcgan.generator(shape, code, depth), dcgan.critic(shape, depth, "layer", features=True),
-                    dcgan.encoder(shape, code, depth, "layer"), max(1, first_stage(hp, "gan_share", critic_steps)),
+                    dcgan.encoder(shape, code, depth, "layer"), first,
                     hp.Float("feature_weight", 0.0, 100.0, default=1.0), Wasserstein(), difference(hp),
-                    penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
-                    critic_steps=critic_steps)
-    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+                    penalties=[gradient_penalty(hp)], critic_steps=critic_steps)
+    return players(model, hp, 1e-4, optimizer=adam(0.0, 0.9, starts=[first]))
 
 
 @recipe(family="anomaly", paper="arXiv:2010.01942", objective=("val_l1", "min"), batch_size=16)

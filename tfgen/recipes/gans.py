@@ -6,10 +6,21 @@ from tfgen import networks
 from tfgen.distributions.priors import Normal, TruncatedNormal, Uniform
 from tfgen.layers import Clip
 from tfgen.losses import Energy, EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
-from tfgen.losses.penalties import R1, GradientPenalty, MaxGradientPenalty
+from tfgen.losses.penalties import R1, MaxGradientPenalty
 from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGAN, StyleGAN
-from tfgen.recipes.hyperparameters import base_filters, classes, critic_augmentation, latent_dim, phase_steps, players
+from tfgen.recipes.hyperparameters import (
+    WIDTH,
+    adam,
+    base_filters,
+    classes,
+    critic_augmentation,
+    gradient_penalty,
+    latent_dim,
+    phase_steps,
+    players,
+)
 from tfgen.recipes.registry import recipe
+from tfgen.schedules import Shaped
 
 OBJECTIVE = ("val_frechet_distance", "min")
 
@@ -70,9 +81,9 @@ def infogan(hp, spec):
     noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
-                    networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + 2 * codes), categories, codes,
-                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=0.1),
-                    objective=NonSaturating(), critic_augmentation=critic_augmentation(hp, NonSaturating()))
+                    networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + codes), categories, codes,
+                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=1.0),
+                    objective=NonSaturating(), prior=Uniform(), critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, 2e-4)
 
 
@@ -88,25 +99,29 @@ def wgan(hp, spec):
     model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
                      constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    return players(model, hp, 5e-5, optimizer=keras.optimizers.RMSprop)
+    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate))
 
 
 @recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)
 def wgan_gp(hp, spec):
     """WGAN-GP (Gulrajani et al., 2017): Wasserstein critic with a gradient penalty."""
-    penalty = GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))
-    model = conv_gan(hp, spec, Wasserstein(), critic_norm="layer", latent=128, penalties=[penalty],
+    model = conv_gan(hp, spec, Wasserstein(), critic_norm="layer", latent=128, penalties=[gradient_penalty(hp)],
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+    return players(model, hp, 1e-4, optimizer=adam(0.0, 0.9))
 
 
 @recipe(family="gan", paper="arXiv:1902.05687", objective=OBJECTIVE)
 def lipschitz_gan(hp, spec):
-    """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch."""
-    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"))
+    """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch.
+
+    Rates decay linearly to 0 at the end of a run, as in the authors' code.
+    """
+    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=WIDTH)
     model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    return players(model, hp, 1e-4, beta_1=0.0, beta_2=0.9)
+    steps = hp.total_steps(model.critic_steps)
+    return players(model, hp, 2e-4, optimizer=adam(0.0, 0.9, schedule=(
+        lambda rate, updates: Shaped(rate, "linear", 0, steps * updates)) if steps else None))
 
 
 @recipe(family="gan", paper="arXiv:1802.05957", objective=OBJECTIVE)
@@ -123,7 +138,7 @@ def sagan(hp, spec):
     model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
                 networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
                 critic_augmentation=critic_augmentation(hp, Hinge()))
-    return players(model, hp, 1e-4, 4e-4, beta_1=0.0, beta_2=0.9)
+    return players(model, hp, 1e-4, 4e-4, optimizer=adam(0.0, 0.9))
 
 
 @recipe(family="gan", paper="arXiv:1809.11096", view="labelled", objective=OBJECTIVE)
@@ -131,11 +146,13 @@ def biggan(hp, spec):
     """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation."""
     count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), base_filters(hp)
     generator = networks.resnet.generator(spec.image_shape, width, count, depth, split_latent=True,
-                                          orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4))
-    model = GAN(generator, networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
+                                          orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4),
+                                          initializer="orthogonal")
+    critic = networks.resnet.critic(spec.image_shape, count, depth, initializer="orthogonal")
+    model = GAN(generator, critic, Hinge(), num_classes=count,
                 prior=TruncatedNormal(), critic_steps=hp.Int("critic_steps", 1, 10, default=2),
-                ema=hp.Float("ema", 0.0, 0.9999, default=0.999), critic_augmentation=critic_augmentation(hp, Hinge()))
-    return players(model, hp, 5e-5, 2e-4, beta_1=0.0, beta_2=0.999)
+                ema=hp.Float("ema", 0.0, 0.9999, default=0.9999), critic_augmentation=critic_augmentation(hp, Hinge()))
+    return players(model, hp, 5e-5, 2e-4, optimizer=adam(0.0, 0.999))
 
 
 @recipe(family="gan", paper="arXiv:1609.03126", objective=OBJECTIVE)
@@ -145,7 +162,7 @@ def ebgan(hp, spec):
     channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
     objective = EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log"))
     model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
-                  networks.energy.energy(spec.image_shape, channels, code, 2, with_code=True),
+                  networks.energy.energy(spec.image_shape, channels, code),
                   hp.Float("pull_away_weight", 0.0, 10.0, default=0.1), objective,
                   critic_augmentation=critic_augmentation(hp, objective))
     return players(model, hp, 1e-3)
@@ -153,16 +170,18 @@ def ebgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1703.10717", objective=OBJECTIVE)
 def began(hp, spec):
-    """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains."""
+    """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains.
+
+    Rates are halved every 100,000 steps.
+    """
     width, depth = latent_dim(hp, 64), base_filters(hp)
-    channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
-    model = BEGAN(networks.dcgan.generator(spec.image_shape, width, depth, norm=None),
-                  networks.energy.energy(spec.image_shape, channels, hp.Int("code_dim", 1, 1024, default=64), 1,
-                                         activation="elu"),
+    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth),
+                  networks.energy.equilibrium(spec.image_shape, hp.Int("code_dim", 1, 1024, default=64), depth),
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
                   hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
                   critic_augmentation=critic_augmentation(hp, Energy()))
-    return players(model, hp, 1e-4)
+    return players(model, hp, 1e-4, optimizer=adam(
+        schedule=lambda rate, _: keras.optimizers.schedules.ExponentialDecay(rate, 100_000, 0.5, staircase=True)))
 
 
 @recipe(family="gan", paper="arXiv:1511.05644", objective=OBJECTIVE)
@@ -186,12 +205,15 @@ def progan(hp, spec):
     critic_steps, objective = hp.Int("critic_steps", 1, 10, default=1), Wasserstein(drift=0.001)
     generator = networks.progressive.generator(spec.image_shape, width, depth)
     # The first stage takes one phase, each later one two; the last stage is stable for one more.
-    phase = phase_steps(hp, "stage_steps", 2 * len(generator.outputs), 1000, critic_steps)
+    phases = 2 * len(generator.outputs)
+    # The authors' phases have 600,000 images, which is 9,375 batches of 64.
+    phase = phase_steps(hp, "stage_steps", phases, 9375, critic_steps)
     model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
-                   penalties=[GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"))],
-                   critic_steps=critic_steps, ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                   penalties=[gradient_penalty(hp)], critic_steps=critic_steps,
+                   ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
                    objective=objective, critic_augmentation=critic_augmentation(hp, objective))
-    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+    # The authors' code resets both optimizers when a resolution begins to fade in, and when it is there.
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=[phase * index for index in range(1, phases - 1)]))
 
 
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
@@ -200,22 +222,23 @@ def stylegan(hp, spec):
     width, depth = latent_dim(hp, 512), base_filters(hp)
     layers = hp.Int("mapping_layers", 1, 16, default=8)
     model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
-                     networks.progressive.whole_critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
+                     networks.style.critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
                      objective=NonSaturating(),
-                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"))],
+                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), WIDTH)],
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
-    return players(model, hp, 1e-3, beta_1=0.0, beta_2=0.99)
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))
 
 
 @recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
 def stackgan(hp, spec):
     """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images."""
     count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
+    first = phase_steps(hp, "stage_one_steps", 2, 2000)
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
                                                 hp.Int("condition_dim", 1, 1024, default=128)),
-                     networks.stackgan.critic(spec.image_shape, count, depth), count,
-                     phase_steps(hp, "stage_one_steps", 2, 2000), hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     networks.stackgan.critic(spec.image_shape, count, depth), count, first,
+                     hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.0), objective=NonSaturating(),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
-    return players(model, hp, 2e-4)
+    return players(model, hp, 2e-4, optimizer=adam(starts=[first]))

@@ -6,7 +6,9 @@ from tfgen import schedules
 from tfgen.errors import UserError
 from tfgen.layers import AdaptiveAugmentation, DiffAugment
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
+from tfgen.losses.penalties import GradientPenalty
 from tfgen.networks import translation
+from tfgen.optimizers import RestartedAdam
 
 
 def first_stage(hp, name, batches_per_step=1, default=0.5):
@@ -69,11 +71,13 @@ def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, 
     return model
 
 
-def stage_rates(hp, default, prior_default, first, features=0, betas=(0.9, 0.999)):
-    """Learning rates of an autoencoder for `first` steps, then of a prior over its codes: hyperparameters `learning_rate`
-    and `prior_learning_rate`. With `cosine_decay`, each decays to 0 at the end of its stage, if `total_steps` is known; the
-    prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for `features` steps at 1e-3. One Adam with
-    these betas trains all."""
+def adam_of_stages(hp, default, prior_default, first, features=0, **options):
+    """An Adam, with these options, of an autoencoder for `first` steps, then of a prior over its codes.
+
+    Hyperparameters `learning_rate` and `prior_learning_rate`; with `cosine_decay`, each rate decays to 0 at the end of its
+    stage, if `total_steps` is known; the prior's rises from 0 over `prior_warmup_steps`. Before, features are learned for
+    `features` steps at 1e-3.
+    """
     rates = learning_rate(hp, default), hp.Float("prior_learning_rate", 1e-5, 1e-1, default=prior_default, sampling="log")
     total = hp.total_steps()
     rest = total - features - first
@@ -83,7 +87,7 @@ def stage_rates(hp, default, prior_default, first, features=0, betas=(0.9, 0.999
     ends = (first, rest) if decays(hp) else (0, 0)
     parts = [rising(rates[0], 0, ends[0]), rising(rates[1], hp.Steps("prior_warmup_steps"), ends[1])]
     starts = [features, features + first] if features else [first]
-    return schedules.Consecutive([1e-3, *parts] if features else parts, starts, betas)
+    return RestartedAdam(schedules.Consecutive([1e-3, *parts] if features else parts, starts), starts=starts, **options)
 
 
 def encoder_channels(hp):
@@ -92,12 +96,32 @@ def encoder_channels(hp):
     return [first * 2**level for level in range(hp.Int("levels", 1, 5, default=2))]
 
 
-def players(model, hp, rate, critic_rate=None, beta_1=0.5, beta_2=0.999, optimizer=None):
-    """Compiles with one optimizer per player; their learning rates may differ (Heusel et al., 2017)."""
+def adam(beta_1=0.5, beta_2=0.999, starts=(), schedule=None):
+    """A player's optimizer, as a function of its rate and of its updates per training step.
+
+    Args:
+        beta_1, beta_2: of Adam.
+        starts: training steps at which it begins anew, see `RestartedAdam`.
+        schedule: function (rate, updates per training step) -> schedule of the optimizer; None: a constant rate.
+    """
+    def make(rate, updates):
+        rate = rate if schedule is None else schedule(rate, updates)
+        return RestartedAdam(rate, beta_1, beta_2, starts=[updates * start for start in starts]) if starts else (
+            keras.optimizers.Adam(rate, beta_1, beta_2))
+
+    return make
+
+
+def players(model, hp, rate, critic_rate=None, optimizer=adam()):
+    """Compiles with one optimizer per player; their learning rates may differ (Heusel et al., 2017).
+
+    Args:
+        rate, critic_rate: default learning rates; None: the critic's is the generator's.
+        optimizer: function (rate, updates per training step) -> optimizer.
+    """
     rates = (hp.Float("learning_rate", 1e-6, 1e-1, default=rate, sampling="log"),
              hp.Float("critic_learning_rate", 1e-6, 1e-1, default=critic_rate or rate, sampling="log"))
-    make = optimizer or (lambda value: keras.optimizers.Adam(value, beta_1=beta_1, beta_2=beta_2))
-    model.compile(*map(make, rates))
+    model.compile(optimizer(rates[0], 1), optimizer(rates[1], model.critic_steps))
     return model
 
 
@@ -118,6 +142,15 @@ def classes(spec, name, instead):
     if not spec.num_classes:
         raise UserError(f"{name} expects labelled data, '{spec.name}' has no labels; use {instead}")
     return spec.num_classes
+
+
+# Images of most papers lie in [-1, 1], twice as wide as those of tfgen: the scale of penalties on a critic's gradient.
+WIDTH = 2.0
+
+
+def gradient_penalty(hp):
+    """The penalty of WGAN-GP; hyperparameter `penalty_weight`."""
+    return GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"), scale=WIDTH)
 
 
 OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}

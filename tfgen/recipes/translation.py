@@ -1,12 +1,11 @@
 """Image-to-image translation: with pairs, and between two domains without."""
 
-import keras
 
 from tfgen.layers import Jitter
 from tfgen.models import CycleGAN, Pix2Pix
 from tfgen.networks import translation
 from tfgen.recipes.gans import OBJECTIVE
-from tfgen.recipes.hyperparameters import base_filters, critic_layers, objective, players
+from tfgen.recipes.hyperparameters import adam, base_filters, critic_layers, objective, players
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import HoldThenDecay
 
@@ -46,5 +45,4 @@ def cyclegan(hp, spec):
         hp.Int("pool_size", 0, 1000, default=50), hp.Float("adversarial_weight", 0.0, 100.0, default=2.0), jitter(hp, spec))
     # 200 epochs of single images, as in the paper, unless a run says how long it is.
     steps = hp.total_steps(default=200 * spec.sizes.get("train", 1000))
-    return players(model, hp, 2e-4, optimizer=lambda rate: keras.optimizers.Adam(
-        HoldThenDecay(rate, steps) if steps else rate, beta_1=0.5))
+    return players(model, hp, 2e-4, optimizer=adam(schedule=(lambda rate, _: HoldThenDecay(rate, steps)) if steps else None))

@@ -12,7 +12,7 @@ from tfgen.models import DALLE, VQGAN, VQVAE, CodePrior
 from tfgen.models.vector_quantised.coded import grids_of
 from tfgen.networks import pixelcnn, transformer, translation
 from tfgen.networks import vector_quantised as networks
-from tfgen.recipes.hyperparameters import classes, critic_layers, decays, first_stage, rising, stage_rates
+from tfgen.recipes.hyperparameters import adam_of_stages, classes, critic_layers, decays, first_stage, rising
 from tfgen.recipes.registry import recipe
 
 FRECHET = ("val_frechet_distance", "min")
@@ -61,8 +61,8 @@ def shared(hp):
 
 
 def two_stages(hp, model):
-    """Compiles with Adam and a rate for each stage."""
-    model.compile(keras.optimizers.Adam(stage_rates(hp, 2e-4, 1e-3, model.autoencoder_steps)))
+    """Compiles with Adam for each stage."""
+    model.compile(adam_of_stages(hp, 2e-4, 1e-3, model.autoencoder_steps))
     return model
 
 
@@ -105,7 +105,7 @@ def vqgan(hp, spec):
 
     The autoencoder's networks are those of `vqvae`; the paper's are deeper, with group normalisation and attention. The
     perceptual network is the project's feature extractor, trained in the first steps. Rates are the authors' 4.5e-6 per
-    image of a batch, for 128 images. One Adam(0.5, 0.9) trains all stages; the authors' transformer has AdamW(0.9, 0.95).
+    image of a batch, for 128 images. An Adam(0.5, 0.9) trains each stage; the authors' transformer has AdamW(0.9, 0.95).
     The weights of codebook and commitment are the paper's; the authors' code has them the other way round.
     """
     codes, about = quantizer(hp, size=1024, codebook="trained")(), sizes(hp, spec)
@@ -118,12 +118,12 @@ def vqgan(hp, spec):
     model = VQGAN(encoder, networks.decoder(spec.image_shape, **about), [prior], critic, perceptual(spec), features, steps,
                   max(1, round(steps * hp.Float("critic_start", 0.0, 1.0, default=0.25))),
                   hp.Float("perceptual_weight", 0.0, 100.0, default=1.0), hp.Float("critic_weight", 0.0, 100.0, default=0.8))
-    betas = 0.5, 0.9
-    rates = stage_rates(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features, betas)
+    betas = {"beta_1": 0.5, "beta_2": 0.9}
+    optimizer = adam_of_stages(hp, 4.5e-6 * 128, 4.5e-6 * 128, steps, features, **betas)
     # Steps that the critic's optimizer counts are those of the stage with a critic.
     critic_rate = rising(hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log"), 0,
                          steps - model.critic_start if decays(hp) else 0)
-    model.compile(keras.optimizers.Adam(rates, *betas), keras.optimizers.Adam(critic_rate, *betas))
+    model.compile(optimizer, keras.optimizers.Adam(critic_rate, **betas))
     return model
 
 

@@ -10,9 +10,9 @@ class Stages:
 
     A subclass calls `add_step` in its `__init__` (or has its own `step`), defines `stage_at` and `stages`, and
     computes what depends on the stage with `by_stage`. The step is saved with the model, so that training continues
-    in the same stage after loading. The optimizer counts the steps of all stages, so that Adam's bias correction does not
-    restart with a stage, and the first updates of a later stage are larger than the learning rate, unless the rate is a
-    `schedules.Consecutive` with the Adam's betas.
+    in the same stage after loading. The optimizer counts the steps of all stages: an Adam corrects the bias of moments by
+    all of them, so that the first updates of a later stage are larger than the learning rate; `optimizers.RestartedAdam`
+    begins anew with a stage.
 
     Attributes:
         step: int32 scalar, number of training steps so far.

@@ -35,7 +35,8 @@ class EBGAN(GAN):
 class BEGAN(GAN):
     """Boundary equilibrium GAN: a control keeps the ratio of energies of generated and real images (Berthelot et al., 2017).
 
-    critic: L(x) - k L(G(z)); generator: L(G(z)); k <- k + gain (diversity L(x) - L(G(z))), kept in [0, 1].
+    critic: L(x) - k L(G(z)); generator: L(G(z)); k <- k + gain (diversity L(x) - L(G(z))), kept in [0, 1]. Samples are
+    clipped to [0, 1].
 
     Args:
         generator: latents -> images.
@@ -56,6 +57,10 @@ class BEGAN(GAN):
         self.diversity = diversity
         self.gain = gain
         self.k = self.add_weight((), "zeros", trainable=False, name="k")
+
+    def make(self, z, label=None, training=False):
+        images = super().make(z, label, training)
+        return images if training else ops.clip(images, 0.0, 1.0)
 
     def critic_losses(self, batch, made, training):
         losses = super().critic_losses(batch, made, training)
