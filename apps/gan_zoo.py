@@ -1,11 +1,12 @@
 """Every GAN recipe on Fashion-MNIST within one budget of CPU minutes: one picture and one table.
 
-    python apps/gan_zoo.py --recipes dcgan           # trains one, a few minutes; may be repeated
-    python apps/gan_zoo.py                           # trains those that are missing, then draws and records all
+    python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
+    python apps/gan_zoo.py                           # trains those that are missing, draws and records all
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: CPU time of this process in training, one thread for TensorFlow's operations, without tracing the step. Paper
-defaults but for SETTINGS, which were chosen on the validation split; figures are on the test split.
+defaults but for SETTINGS, which were chosen on the validation split; figures are on the test split. What is trained stays in
+results/gan_zoo/, a file of figures and a row of samples per recipe and seed, so that the table may be made in several goes.
 """
 
 import os
@@ -13,32 +14,47 @@ import os
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import pathlib  # noqa: E402
+import resource  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
 from typing import Annotated  # noqa: E402
 
 import keras  # noqa: E402, I001
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from tfgen import data, files, pictures, recipes  # noqa: E402
+from tfgen.data import stores  # noqa: E402
+from tfgen.errors import UserError, require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
 from tfgen.verbs.live import Live  # noqa: E402
 
-# What a small budget needs beside the papers' values: narrower networks, faster rates, faster controls.
+MINUTES = 20.0
+# How many of the best recipes are trained with each of SEEDS; the others with the first.
+BEST, SEEDS = 5, (0, 1, 2)
+# Samples in a row of the picture.
+ROW = 16
+ROWS = pathlib.Path("results/gan_zoo")
+# What a small budget needs beside the papers' values: narrower networks, faster rates, shorter stages, faster controls.
+# Weights of equalised layers start at N(0, 1), so that the rates of `progan` and `stylegan` move them little.
 QUICK = {"learning_rate": 1e-3}
 BOTH_QUICK = {"learning_rate": 5e-4, "critic_learning_rate": 5e-4}
 SMALL = {"filters": 32}
-STYLES = {"latent_dim": 64, "learning_rate": 2e-3, "critic_learning_rate": 2e-3}
+STYLES = {"latent_dim": 64, "learning_rate": 6e-3, "critic_learning_rate": 6e-3}
 SETTINGS = {
     "gan": QUICK, "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     "wgan": SMALL | BOTH_QUICK, "wgan_gp": SMALL | BOTH_QUICK, "lipschitz_gan": SMALL | BOTH_QUICK,
     "sngan": SMALL | BOTH_QUICK, "began": SMALL | BOTH_QUICK | {"gain": 0.02},
-    "sagan": {"filters": 8, "learning_rate": 2e-4, "critic_learning_rate": 8e-4},
+    "sagan": {"filters": 8, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
     "biggan": {"filters": 8, "critic_steps": 1, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
-    "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 150}, "stylegan": STYLES | {"filters": 12},
-    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 700} | BOTH_QUICK}
-COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "images_per_cpu_s")
+    "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 1000, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
+    "stylegan": STYLES | {"filters": 12},
+    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 4500} | BOTH_QUICK}
+COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "steps_per_cpu_s",
+           "peak_memory_mib")
 
 
 def zoo():
@@ -56,62 +72,108 @@ def agreement(live, extractor, n=1000):
     return float(np.mean(extractor.classes(images) == labels))
 
 
-def measure(name, dataset, extractor, minutes, batch_size, folder, n):
-    """Trains one recipe; writes NAME.json and NAME.npy (its first 16 samples) to `folder`."""
+def floor(dataset, extractor, n):
+    """Fréchet distance of n training images from the test split: that of samples like the data."""
+    images = dataset.images("train")
+    images = images[np.random.default_rng(0).permutation(len(images))]
+    n = min(n, len(images))
+    return samples.of_samples(lambda seeds: stores.floats(images[seeds]), dataset, extractor, "test", n)["frechet_distance"]
+
+
+def measure(name, seed, dataset, minutes, batch_size, folder, n):
+    """Trains one recipe; writes NAME-SEED.json and NAME-SEED.png (its first samples side by side) to `folder`."""
     recipe = recipes.find(name)
     values = SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
-    model, cost = budget.train_for_budget(minutes, recipe, dataset, batch_size, values)
-    live = Live(model)
+    model, cost = budget.train_for_budget(minutes, recipe, dataset, batch_size, values, seed)
+    # Of this process so far: with TensorFlow and the data, without the evaluation.
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    extractor, live = features.classifier(dataset), Live(model)
     quality = samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, "test", n)
-    row = {"recipe": name, "settings": values, "batch_size": batch_size, **cost, **quality,
-           "label_agreement": agreement(live, extractor), "parameters": model.count_params()}
-    with files.written_aside(folder / f"{name}.npy") as aside, open(aside, "wb") as file:
-        np.save(file, live("sample", np.arange(16)))
-    files.write_json(folder / f"{name}.json", row)
+    row = {"recipe": name, "settings": values, "batch_size": batch_size, **cost, **quality, "training_seed": seed,
+           "label_agreement": agreement(live, extractor), "parameters": model.count_params(),
+           "steps_per_cpu_s": cost["images_per_cpu_s"] / (batch_size * model.batches_per_step), "peak_memory_mib": memory,
+           "floor": floor(dataset, extractor, n)}
+    pictures.save_image(folder / f"{name}-{seed}.png", np.concatenate(live("sample", np.arange(ROW)), axis=1))
+    files.write_json(folder / f"{name}-{seed}.json", row)
     print(" ".join([f"{name:14}", f"{cost['steps']:6} steps", *(f"{key} {shown(row[key])}" for key in COLUMNS)]), flush=True)
-    return row
+    keras.backend.clear_session()
 
 
 def shown(value):
     return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def train(jobs, dataset, minutes, folder, again, fast):
+    """Trains (recipe, seed) that are missing in `folder`, each in a process of its own, whose memory is its alone."""
+    for name, seed in jobs:
+        if not again and (folder / f"{name}-{seed}.json").exists():
+            continue
+        if fast or len(jobs) == 1:
+            measure(name, seed, dataset, minutes, *((32, folder, 200) if fast else (64, folder, 10_000)))
+        else:
+            subprocess.run([sys.executable, __file__, "--recipes", name, "--seed", str(seed), "--minutes", str(minutes),
+                            "--folder", str(folder), *(["--again"] if again else [])], check=True)
+
+
+def rows_of(folder):
+    """{recipe: its row} of what is in `folder`, the best first; figures are means over its seeds."""
+    found = {}
+    for name in zoo():
+        rows = [files.read_json(path) for path in sorted(folder.glob(f"{name}-?.json"))]
+        if rows:
+            means = {key: float(np.mean([row[key] for row in rows])) for key, value in rows[0].items()
+                     if isinstance(value, float)}
+            found[name] = rows[0] | means | {"training_seeds": [row["training_seed"] for row in rows],
+                                             "frechet_distances": [row["frechet_distance"] for row in rows],
+                                             "checksums": sorted({row["checksum"] for row in rows})}
+    return dict(sorted(found.items(), key=lambda item: item[1]["frechet_distance"]))
+
+
+def strip(path):
+    """The images of a row of samples, float (ROW, H, W, C)."""
+    pixels = np.atleast_3d(np.asarray(Image.open(path)))
+    return stores.floats(np.stack(np.split(pixels, ROW, axis=1)))
+
+
 def main(
     only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train now; may be repeated")] = None,
-    minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = 3.0,
-    folder: Annotated[pathlib.Path, typer.Option(help="where each recipe's figures are kept")] = pathlib.Path("runs/zoo"),
+    seed: Annotated[int, typer.Option(help=f"seed of the training, one of {SEEDS}")] = SEEDS[0],
+    minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = MINUTES,
+    folder: Annotated[pathlib.Path, typer.Option(help="where figures and samples are kept")] = ROWS,
     again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
 ):
     """Trains GAN recipes within one budget each; with all of them there, draws and records the zoo."""
-    source, minutes, n, batch_size = ("digits", 0.01, 200, 32) if fast else ("fashion_mnist", minutes, 10_000, 64)
-    dataset = data.load(source)
-    extractor = features.classifier(dataset)
-    names = only or zoo()
-    for name in names:
+    require(seed in SEEDS, f"--seed expects one of {SEEDS}, received {seed}")
+    for name in only or []:
         recipes.find(name)
-        if again or not (folder / f"{name}.json").exists():
-            measure(name, dataset, extractor, minutes, batch_size, folder, n)
-            keras.backend.clear_session()
-    rows = {name: files.read_json(folder / f"{name}.json") for name in zoo() if (folder / f"{name}.json").exists()}
-    if only and len(rows) < len(zoo()):
-        return rows
-    if len({(row["checksum"], row["n_fake"]) for row in rows.values()}) > 1:
-        raise ValueError(f"figures in {folder} come from different classifiers or numbers of samples; train with --again")
-    real = dataset.images("test")[:16].astype("float32") / 255.0
+    source, minutes = ("digits", 0.01) if fast else ("fashion_mnist", minutes)
+    dataset = data.load(source)
+    train([(name, seed) for name in only or zoo()], dataset, minutes, folder, again, fast)
+    if only and len(rows_of(folder)) < len(zoo()):
+        return rows_of(folder)
+    if not only:
+        best = list(rows_of(folder))[:BEST]
+        train([(name, other) for name in best for other in SEEDS], dataset, minutes, folder, False, fast)
+    rows = rows_of(folder)
+    if len({(*row["checksums"], row["n_fake"]) for row in rows.values()}) > 1:
+        raise UserError(f"expected figures of one classifier and number of samples, received several in {folder}: "
+                        "train with --again")
     picture = (folder if fast else pathlib.Path("results/pictures")) / "gan_zoo.png"
-    ranked = sorted(rows, key=lambda name: rows[name]["frechet_distance"])
-    pictures.save_rows(picture, {f"{name}  {rows[name]['frechet_distance']:.0f}": np.load(folder / f"{name}.npy")
-                                 for name in ranked} | {"test images": real})
+    shown_rows = {f"{name}  {row['frechet_distance']:.0f}": strip(folder / f"{name}-{row['training_seed']}.png")
+                  for name, row in rows.items()}
+    pictures.save_rows(picture, shown_rows | {"test images": stores.floats(dataset.images("test")[:ROW])})
     if not fast:
-        first = rows[ranked[0]]
+        first = next(iter(rows.values()))
         records.record(
-            "gan_zoo", {f"frechet_distance {name}": rows[name]["frechet_distance"] for name in ranked},
+            "gan_zoo", {f"frechet_distance {name}": row["frechet_distance"] for name, row in rows.items()}
+            | {"floor": first["floor"]},
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split",
-            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[0],
-            data={"name": source, "split": "test"}, extractor={key: first[key] for key in ("extractor", "checksum", "resize",
-                                                                                           "accuracy")},
-            table=[rows[name] for name in ranked], picture=picture.name,
+            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1},
+            seeds=sorted({seed for row in rows.values() for seed in row["training_seeds"]}),
+            data={"name": source, "split": "test"},
+            extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
+            table=list(rows.values()), picture=picture.name,
             published="none: distances over a classifier of the data compare only with each other")
     print(f"wrote {picture}")
     return rows

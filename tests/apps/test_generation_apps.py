@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import catalogue, data
+from tfgen import catalogue, data, files
 from tfgen.errors import UserError
-from tfgen.evaluation import features
 
 pytestmark = pytest.mark.rotating
 
@@ -59,21 +58,29 @@ def test_gan_failure_modes(app, tmp_path):
 
 def test_gan_zoo(app, tmp_path):
     rows = app("gan_zoo").main(fast=True, folder=tmp_path, only=["acgan", "aae"])
-    assert set(rows) == {"acgan", "aae"} and (tmp_path / "acgan.npy").exists()
+    assert set(rows) == {"acgan", "aae"} and Image.open(tmp_path / "acgan-0.png").size == (16 * 8, 8)
     assert rows["aae"]["label_agreement"] is None and 0 <= rows["acgan"]["label_agreement"] <= 1
     for row in rows.values():
-        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["images_per_cpu_s"] > 0 and row["split"] == "test"
+        assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["steps_per_cpu_s"] > 0 and row["split"] == "test"
+        # Images of the data themselves are nearer.
+        assert 0 < row["floor"] < row["frechet_distance"] and row["peak_memory_mib"] > 100
+    with pytest.raises(UserError, match=r"--seed expects one of \(0, 1, 2\), received 7"):
+        app("gan_zoo").main(fast=True, folder=tmp_path, seed=7)
 
 
 def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     zoo = app("gan_zoo")
     monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae"])
-    zoo.main(fast=True, folder=tmp_path)
+    monkeypatch.setattr(zoo, "BEST", 1)
+    rows = zoo.main(fast=True, folder=tmp_path)
     assert Image.open(tmp_path / "gan_zoo.png").size[0] > 100
+    best = next(iter(rows))
+    assert rows[best]["training_seeds"] == [0, 1, 2] and [len(row["training_seeds"]) for row in rows.values()] == [3, 1]
+    assert rows[best]["frechet_distance"] == pytest.approx(np.mean(rows[best]["frechet_distances"]))
     # What was trained is not trained again.
-    before = (tmp_path / "gan.json").stat().st_mtime_ns
+    before = (tmp_path / "gan-0.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)
-    assert (tmp_path / "gan.json").stat().st_mtime_ns == before
+    assert (tmp_path / "gan-0.json").stat().st_mtime_ns == before
 
 
 def test_few_images(app, tmp_path):
@@ -101,8 +108,8 @@ def test_few_images(app, tmp_path):
 @pytest.mark.slow
 def test_conditional_samples_show_the_class_asked_for(app, tmp_path, fashion):
     """ACGAN on Fashion-MNIST: at least 90 % of 1,000 samples, after three minutes of CPU time."""
-    extractor = features.classifier(fashion, cache="~/.cache/tfgen/extractors")
-    row = app("gan_zoo").measure("acgan", fashion, extractor, 3.0, 64, tmp_path, 1000)
+    app("gan_zoo").measure("acgan", 0, fashion, 3.0, 64, tmp_path, 1000)
+    row = files.read_json(tmp_path / "acgan-0.json")
     assert row["label_agreement"] >= 0.9
 
 
