@@ -134,6 +134,11 @@ class Consecutive(keras.optimizers.schedules.LearningRateSchedule):
             made = ops.where(step >= start, value(part, ops.maximum(step - start, 0)), made)
         return made
 
+    @classmethod
+    def from_config(cls, config):
+        # Files of before `optimizers.RestartedAdam` also have the betas of a correction.
+        return cls(keras.saving.deserialize_keras_object(config["parts"]), config["starts"])
+
 
 def value(weight, step):
     """Value of a weight at `step`: of a schedule, or the constant itself."""

@@ -7,7 +7,7 @@ import keras
 
 
 def serializable(cls=None, *, inherit=False):
-    """Registers `cls` with Keras and derives `get_config` / `from_config` from its `__init__` signature.
+    """Registers `cls` with Keras and derives `get_config` and, unless it has its own, `from_config` from `__init__`.
 
     The config holds what the Keras base class would write (name, trainable, dtype), then one entry per named
     parameter of `__init__`, read from the attribute of the same name through
@@ -44,7 +44,8 @@ def serializable(cls=None, *, inherit=False):
 
     cls.config_names = names
     cls.get_config = get_config
-    cls.from_config = classmethod(from_config)
+    if "from_config" not in vars(cls):
+        cls.from_config = classmethod(from_config)
     return keras.saving.register_keras_serializable(package="tfgen")(cls)
 
 

@@ -238,6 +238,12 @@ def test_information_bound_is_tight_for_a_head_that_knows():
     discrete, continuous = model.information(tf.constant(head), tf.constant(latent))
     assert float(discrete) == pytest.approx(np.log(3), rel=1e-5)
     assert float(continuous) == pytest.approx(2 * np.log(2) - np.log(2 * np.pi), rel=1e-5)
+    # A head with log deviations.
+    wide = tf.constant(np.concatenate([head, np.full((2, 2), -1.0, "float32")], 1))
+    assert float(model.information(wide, tf.constant(latent))[1]) == pytest.approx(2 * np.log(2) - np.log(2 * np.pi) + 2.0)
+    InfoGAN(dcgan.generator(SHAPE, 9, 2), dcgan.critic(SHAPE, 2, head=7), 3, 2)
+    with pytest.raises(ValueError, match="must have 5 values, 3 logits and 2 means, or 2 log deviations more, it has 6"):
+        InfoGAN(dcgan.generator(SHAPE, 9, 2), dcgan.critic(SHAPE, 2, head=6), 3, 2)
 
 
 def test_codes_are_inputs_of_sample():

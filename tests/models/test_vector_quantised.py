@@ -199,6 +199,10 @@ def test_rates_of_stages_start_anew():
     assert [float(constant(step)) for step in (9, 10, 29, 30, 39)] == pytest.approx([1e-3, 1e-2, 1e-2, 1e-3, 1e-3])
     with pytest.raises(errors.UserError, match="one part more than increasing starts, received 2 parts and starts"):
         schedules.Consecutive([1.0, 2.0], [3, 3])
+    stored = keras.saving.serialize_keras_object(optimizer)
+    stored["config"]["learning_rate"]["config"]["betas"] = [0.5, 0.9]
+    of_before = keras.saving.deserialize_keras_object(stored)._learning_rate
+    assert [float(of_before(step)) for step in (9, 10, 30)] == pytest.approx([1e-3, 1e-2, 1e-3])
 
 
 def test_networks_that_do_not_fit_are_refused():

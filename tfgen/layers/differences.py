@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfgen.layers.gaussians import whitened
 from tfgen.serialization import serializable
 
 
@@ -142,11 +143,12 @@ class CodeDistance(keras.layers.Layer):
 
     def call(self, codes):
         """(B, d) -> (B,)."""
-        covariance = self.covariance()
-        covariance += (self.shrinkage * tf.linalg.trace(covariance) / self.dim + 1e-6) * tf.eye(self.dim)
+        def covariance():
+            found = self.covariance()
+            return found + (self.shrinkage * tf.linalg.trace(found) / self.dim + 1e-6) * tf.eye(self.dim)
+
         away = ops.cast(codes, "float32") - self.mean.average
-        solved = tf.linalg.triangular_solve(tf.linalg.cholesky(covariance), tf.transpose(away))  # (d, B)
-        return tf.reduce_sum(tf.square(solved), axis=0) / self.dim
+        return tf.reduce_sum(tf.square(whitened(covariance, away)), axis=0) / self.dim
 
 
 def mapped(error, blur):

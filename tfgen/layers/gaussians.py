@@ -4,8 +4,30 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgen import replicas
+from tfgen import frozen, replicas
 from tfgen.serialization import serializable
+
+
+def whitened(covariance, away):
+    """L^-1 a for L L^T the covariance: vectors whose squared length is the squared Mahalanobis distance.
+
+    In a graph of frozen weights L^-1 is a constant, because ONNX Runtime, OpenVINO and LiteRT solve no triangular systems.
+
+    Args:
+        covariance: function of weights alone, without arguments, -> (..., d, d).
+        away: a, vectors less their mean, (..., rows, d).
+
+    Returns:
+        (..., d, rows).
+    """
+    def inverse():
+        factor = tf.linalg.cholesky(tf.cast(covariance(), tf.float64))
+        return tf.cast(tf.linalg.inv(factor), tf.float32)
+
+    constant = frozen.known(inverse)
+    if constant is not None:
+        return tf.matmul(constant, away, transpose_b=True)
+    return tf.linalg.triangular_solve(tf.linalg.cholesky(covariance()), tf.linalg.matrix_transpose(away))
 
 
 @serializable
@@ -56,9 +78,10 @@ class FeatureGaussians(keras.layers.Layer):
 
     def call(self, features):
         """(B, P, d) -> (B, P)."""
-        floor = self.shrinkage * ops.mean(tf.linalg.trace(self.covariance)) / self.dim + 1e-6
-        factor = tf.linalg.cholesky(self.covariance + floor * tf.eye(self.dim))
+        def covariance():
+            floor = self.shrinkage * ops.mean(tf.linalg.trace(self.covariance)) / self.dim + 1e-6
+            return self.covariance + floor * tf.eye(self.dim)
+
         away = self.rows(features) - self.mean[:, None]
-        solved = tf.linalg.triangular_solve(factor, tf.transpose(away, (0, 2, 1)))  # (Gaussians, d, rows)
-        distances = ops.sqrt(ops.sum(ops.square(solved), axis=1))
+        distances = ops.sqrt(ops.sum(ops.square(whitened(covariance, away)), axis=1))
         return ops.reshape(distances, (-1, self.positions)) if self.shared else ops.transpose(distances)

@@ -20,12 +20,14 @@ class InfoGAN(GAN):
 
     The latent is [noise, one-hot of a category c ~ uniform, codes u ~ uniform in [-1, 1]]. Both players also minimise
     -information_weight * L, L = E log q(c|x) + log categories + E log q(u|x) + codes log 2, a lower bound on the
-    mutual information of code and image in nats (equation 5). q(u|x) is a Gaussian around a mean that the head predicts, of
-    deviation 1 as in the authors' code for MNIST: a continuous code adds at most log 2 - log(2 pi) / 2 = -0.23 nats to L.
+    mutual information of code and image in nats (equation 5). q(u|x) is a Gaussian around a mean that the head predicts. Its
+    deviation is 1, as in the authors' code for MNIST, so that a continuous code adds at most log 2 - log(2 pi) / 2 = -0.23
+    nats to L, or predicted, too, if the head has room for it.
 
     Args:
         generator: takes latents of width noise + categories + codes.
-        critic: images -> [scores (B, 1), head (B, categories + codes)]: logits and means.
+        critic: images -> [scores (B, 1), head (B, categories + codes)]: logits and means; or (B, categories + 2 codes),
+            with log standard deviations.
         categories: number of categories of the discrete code; 0: no discrete code.
         codes: number of continuous codes.
         information_weight: lambda of the category.
@@ -45,7 +47,10 @@ class InfoGAN(GAN):
         require(self.latent_shape[0] > categories + codes,
                 f"the generator must take noise and {categories + codes} code values, its latents have width "
                 f"{self.latent_shape[0]}")
-        check_heads(critic, 1, categories + codes)
+        check_heads(critic, 1, None)
+        head = critic.outputs[1].shape[-1] - categories
+        require(head in (codes, 2 * codes), f"the critic's head must have {categories + codes} values, {categories} logits and "
+                                            f"{codes} means, or {codes} log deviations more, it has {head + categories}")
         self.categories = categories
         self.codes = codes
         self.information_weight = information_weight
@@ -96,14 +101,15 @@ class InfoGAN(GAN):
 
     def information(self, head, latent):
         """(bound for the category, bound for the codes) from the head's output on images made from `latent`."""
-        logits, mean = tf.split(head, [self.categories, self.codes], axis=-1)
+        logits, mean, log_std = tf.split(head, [self.categories, self.codes, -1], axis=-1)
         category, codes = tf.split(latent[:, self.noise_dim:], [self.categories, self.codes], axis=-1)
         discrete = continuous = ops.zeros(())
         if self.categories:
             discrete = math.log(self.categories) - ops.mean(
                 keras.losses.categorical_crossentropy(category, logits, from_logits=True))
         if self.codes:
-            continuous = self.codes * math.log(2.0) + ops.mean(ops.sum(gaussian_log_prob(codes, mean), axis=-1))
+            log_var = 2.0 * log_std if log_std.shape[-1] else 0.0
+            continuous = self.codes * math.log(2.0) + ops.mean(ops.sum(gaussian_log_prob(codes, mean, log_var), axis=-1))
         return discrete, continuous
 
     def critic_head_loss(self, real, fake, label, made):
