@@ -29,12 +29,12 @@ LOSSES = {"dcgan": logistic, "wgan_gp": wasserstein}
 
 
 def penalty(critic, real, fake, share):
-    """PENALTY * mean (||gradient|| - 1)^2 at share * real + (1 - share) * fake."""
+    """PENALTY * mean (||gradient|| - 1)^2 at share * real + (1 - share) * fake, of the critic of images in [-1, 1]."""
     between = share * real + (1.0 - share) * fake
     with tf.GradientTape() as tape:
         tape.watch(between)
         scores = critic(between, training=True)
-    norms = tf.sqrt(tf.reduce_sum(tape.gradient(scores, between) ** 2, axis=(1, 2, 3)) + 1e-12)
+    norms = tf.sqrt(tf.reduce_sum((tape.gradient(scores, between) / 2.0) ** 2, axis=(1, 2, 3)) + 1e-12)
     return PENALTY * tf.reduce_mean((norms - 1.0) ** 2)
 
 

@@ -36,8 +36,6 @@ def copy_weights(network, twin, turned=False):
         kernel, bias = values[0], values[1] if len(values) > 1 else None
         if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
             kernel = (kernel[::-1, ::-1] if turned else kernel).transpose(3, 2, 0, 1)
-        elif isinstance(layer, keras.layers.LayerNormalization):
-            kernel, bias = kernel.transpose(2, 0, 1), bias.transpose(2, 0, 1)
         elif isinstance(layer, keras.layers.Dense) and kernel.shape[1] > 1:
             # (latent, 7 * 7 * C) -> (C * 7 * 7, latent)
             kernel = kernel.reshape(len(kernel), 7, 7, -1).transpose(3, 1, 2, 0).reshape(module.weight.shape)
@@ -93,7 +91,7 @@ class Twin(Players):
         self.recipe, self.steps = recipe, model.critic_steps
         self.uniform = type(model.prior).__name__ == "Uniform"
         self.generator = generator(self.latent, filters)
-        norms = {"dcgan": lambda wide: nn.BatchNorm2d(wide), "wgan_gp": lambda wide: nn.LayerNorm([wide, 7, 7], eps=1e-3)}
+        norms = {"dcgan": lambda wide: nn.BatchNorm2d(wide), "wgan_gp": lambda wide: nn.GroupNorm(1, wide)}
         self.critic = critic(filters, norms[recipe])
         super().__init__(model, [[(model.generator, self.generator)], [(model.critic, self.critic)]], channels_last)
 
@@ -104,9 +102,8 @@ class Twin(Players):
         real, made = self.critic(x), self.critic(fake)
         if self.recipe == "dcgan":
             return functional.softplus(-real).mean() + functional.softplus(made).mean()
-        # Ours differentiates with respect to images in [0, 1]: twice the gradient on [-1, 1].
         between = (share * x + (1.0 - share) * fake).requires_grad_()
-        gradient = 2.0 * torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)[0]
+        gradient = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)[0]
         norms = (gradient.square().sum((1, 2, 3)) + 1e-12).sqrt()
         return made.mean() - real.mean() + PENALTY * (norms - 1.0).square().mean()
 
