@@ -6,6 +6,7 @@ Adam that begins anew: against Adams one after another.
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, RestartedAdam, is_matrix, orthogonalised
@@ -129,6 +130,16 @@ def test_an_adam_without_starts_is_keras():
         for step in range(5):
             optimizer.apply_gradients([(ops.convert_to_tensor(np.full(4, step - 1.5, "float32")), variable)])
     np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+def test_rows_of_an_embedding_are_added_up():
+    table = keras.Variable(np.ones((3, 2), "float32"))
+    optimizer = RestartedAdam(0.1, starts=[1])
+    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, -1.0]]), tf.constant([1, 1]), tf.constant([3, 2]))
+    optimizer.apply([rows], [table])
+    # The first step is a rate in the direction of the whole gradient's sign, (4, 1); row 1 alone moves.
+    np.testing.assert_allclose(table.numpy(), [[1, 1], [0.9, 0.9], [1, 1]], rtol=1e-4)
+    np.testing.assert_allclose(optimizer._velocities[0].numpy()[1], [0.016, 0.001], rtol=1e-4)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
@@ -68,7 +69,8 @@ class RestartedAdam(keras.optimizers.Adam):
         if not self.starts:
             return super().update_step(gradient, variable, learning_rate)
         dtype, index = variable.dtype, self._get_variable_index(variable)
-        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        # Rows of an embedding's gradient are added up, which Keras' Adam squares one by one.
+        gradient, rate = ops.cast(tf.convert_to_tensor(gradient), dtype), ops.cast(learning_rate, dtype)
         step = ops.cast(self.iterations, "int64")
         begun = ops.max(ops.where(step >= self.starts, ops.cast(self.starts, "int64"), ops.zeros((), "int64")))
         old, count = ops.cast(step > begun, dtype), ops.cast(step - begun + 1, dtype)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tfgen import catalogue, data, files
-from tfgen.errors import UserError
+from tfgen.errors import Failure, UserError
 
 pytestmark = pytest.mark.rotating
 
@@ -74,13 +74,23 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "BEST", 1)
     rows = zoo.main(fast=True, folder=tmp_path)
     assert Image.open(tmp_path / "gan_zoo.png").size[0] > 100
-    best = next(iter(rows))
-    assert rows[best]["training_seeds"] == [0, 1, 2] and [len(row["training_seeds"]) for row in rows.values()] == [3, 1]
+    best = min(rows, key=lambda name: rows[name]["first_validation_distance"])
+    assert rows[best]["training_seeds"] == [0, 1, 2] and sorted(row["seeds"] for row in rows.values()) == [1, 3]
     assert rows[best]["frechet_distance"] == pytest.approx(np.mean(rows[best]["frechet_distances"]))
     # What was trained is not trained again.
     before = (tmp_path / "gan-0.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)
     assert (tmp_path / "gan-0.json").stat().st_mtime_ns == before
+    # Figures of other settings do not mix, and a recipe without figures is named.
+    row = files.read_json(tmp_path / f"{best}-1.json")
+    files.write_json(tmp_path / f"{best}-1.json", row | {"settings": {"filters": 3}})
+    with pytest.raises(UserError, match="expected one value of settings for all figures in .*: train with --again"):
+        zoo.rows_of(tmp_path)
+    files.write_json(tmp_path / f"{best}-1.json", row)
+    monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae", "dcgan"])
+    monkeypatch.setattr(zoo, "train", lambda *_: None)
+    with pytest.raises(Failure, match="found none of dcgan: nothing is recorded"):
+        zoo.main(fast=True, folder=tmp_path)
 
 
 def test_few_images(app, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from cases import images
 
-from tfgen import PaDiM
-from tfgen.layers import FeatureGaussians
+from tfgen import PaDiM, frozen
+from tfgen.layers import CodeDistance, FeatureGaussians
 from tfgen.layers.differences import blurred
 
 X = images(12)
@@ -126,3 +126,18 @@ def test_what_is_refused(about, match):
     inputs = keras.Input((8, 8, 1))
     with pytest.raises(ValueError, match="4 probabilities, it gives"):
         PaDiM(keras.Model(inputs, keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize("layer, features", [
+    (FeatureGaussians(4, 3), RNG.normal(size=(30, 4, 3))),
+    (FeatureGaussians(4, 3, shared=True), RNG.normal(size=(30, 4, 3))),
+    (CodeDistance(5), RNG.normal(size=(30, 5)))])
+def test_graphs_of_frozen_weights_solve_no_systems(layer, features):
+    """Edge runtimes cannot; the distances are the same."""
+    features = tf.constant(features, tf.float32)
+    layer.update(features)
+    with frozen.weights():
+        graph = tf.function(layer.__call__).get_concrete_function(features)
+    kinds = {operation.type for operation in graph.graph.get_operations()}
+    assert not kinds & {"Cholesky", "MatrixTriangularSolve", "MatrixInverse"}
+    np.testing.assert_allclose(graph(features).numpy(), layer(features).numpy(), rtol=1e-4)

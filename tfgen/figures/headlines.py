@@ -249,7 +249,9 @@ HEADLINES = {
         grids=(Grid("recipe", {
             "Fréchet distance": "frechet_distance {}", "kernel distance ± its error": "kernel_distance {}",
             "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
-            "classifier score": "classifier_score {}", "steps": "steps {}", "parameters": "parameters {}"}),)),
+            "classifier score": "classifier_score {}", "share of labels right": "label_agreement {}", "seeds": "seeds {}",
+            "steps": "steps {}", "steps per CPU second": "steps_per_cpu_s {}", "peak memory, MiB": "peak_memory_mib {}",
+            "parameters": "parameters {}"}),)),
     "images_from_codes": Headline(
         "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
         {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},

@@ -46,7 +46,7 @@ class Blur(keras.layers.Layer):
 
 @serializable
 class Learned(keras.layers.Layer):
-    """A learned tensor, initialised from N(0, 1), repeated per row of the input; the constant input of a style generator.
+    """A learned tensor, initially ones, repeated per row of the input; the constant input of a style generator.
 
     Args:
         shape: shape of one row.
@@ -57,7 +57,7 @@ class Learned(keras.layers.Layer):
         self.shape = tuple(shape)
 
     def build(self, input_shape):
-        self.value = self.add_weight(self.shape, keras.initializers.RandomNormal(0.0, 1.0), name="value")
+        self.value = self.add_weight(self.shape, "ones", name="value")
 
     def call(self, x):
         return ops.broadcast_to(ops.convert_to_tensor(self.value)[None], (ops.shape(x)[0], *self.shape))

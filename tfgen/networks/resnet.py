@@ -13,16 +13,17 @@ from tfgen.networks.conditioning import label_input
 from tfgen.networks.grids import check_levels, sizes, widths
 
 
-def attention(x, initializer="glorot_uniform"):
+def attention(x, **kernel):
     """x + gamma * self-attention over all positions, gamma initially zero (Zhang et al., 2019, equations 1 to 3).
 
-    Queries and keys have C/8 channels, values C/2; keys and values are pooled to a quarter of the positions.
+    Queries and keys have C/8 channels, values C/2; keys and values are pooled to a quarter of the positions. `kernel` are
+    `kernel_initializer` and `kernel_regularizer` of the convolutions.
     """
     height, width, channels = x.shape[1:]
     narrow, middle = max(1, channels // 8), max(1, channels // 2)
 
     def conv(filters):
-        return SpectralConv2D(filters, 1, use_bias=False, kernel_initializer=initializer)
+        return SpectralConv2D(filters, 1, use_bias=False, **kernel)
 
     def places(filters, pool):
         y = conv(filters)(x)
@@ -133,7 +134,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
     x = layers.Reshape((*grids[0], channels[0]))(x)
     for level, (grid, width, condition) in enumerate(zip(grids[1:], channels[1:], conditions)):
         x = up_block(x, width, grid, condition, linear, kernel)
-        x = attention(x, initializer) if level == 0 else x
+        x = attention(x, **kernel) if level == 0 else x
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
     x = SpectralConv2D(image_shape[-1], 3, padding="same", **kernel)(x)
     return keras.Model([z, label], to_unit(layers.Activation("tanh")(x)), name="generator")
@@ -157,7 +158,7 @@ def critic(image_shape, num_classes, filters=64, initializer="glorot_uniform"):
     x = from_unit(image)
     for level, width in enumerate(widths(filters, check_levels(image_shape))):
         x = down_block(x, width, first=level == 0, initializer=initializer)
-        x = attention(x, initializer) if level == 0 else x
+        x = attention(x, kernel_initializer=initializer) if level == 0 else x
     x = down_block(x, x.shape[-1], halve=False, initializer=initializer)
     features = ops.sum(layers.ReLU()(x), axis=(1, 2))
     embedded = SpectralDense(features.shape[-1], use_bias=False, kernel_initializer=initializer)(

@@ -77,7 +77,10 @@ def acgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1606.03657", objective=OBJECTIVE)
 def infogan(hp, spec):
-    """InfoGAN (Chen et al., 2016): part of the latent is a code that a head of the critic predicts."""
+    """InfoGAN (Chen et al., 2016): part of the latent is a code that a linear head of the critic predicts.
+
+    The authors' head for MNIST has a hidden layer of 128 units.
+    """
     noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
     model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
@@ -95,11 +98,14 @@ def lsgan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1701.07875", objective=OBJECTIVE)
 def wgan(hp, spec):
-    """WGAN (Arjovsky et al., 2017): Wasserstein critic with clipped weights, RMSProp, five critic steps."""
+    """WGAN (Arjovsky et al., 2017): Wasserstein critic with clipped weights, RMSProp, five critic steps.
+
+    The authors' code also gives the critic 100 steps in each of the first 25 and every 500th step.
+    """
     model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
                      constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate))
+    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99))
 
 
 @recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)
@@ -114,7 +120,7 @@ def wgan_gp(hp, spec):
 def lipschitz_gan(hp, spec):
     """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch.
 
-    Rates decay linearly to 0 at the end of a run, as in the authors' code.
+    Rates decay linearly to 0 at the end of a run, as in the authors' code, which also averages the generator's weights.
     """
     penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=WIDTH)
     model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
@@ -172,7 +178,8 @@ def ebgan(hp, spec):
 def began(hp, spec):
     """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains.
 
-    Rates are halved every 100,000 steps.
+    As in T. Kim's public code, Adam has beta_1 = 0.9 and rates are halved every 100,000 steps; that has one convolution more
+    per resolution of the encoder.
     """
     width, depth = latent_dim(hp, 64), base_filters(hp)
     model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth),
@@ -180,7 +187,7 @@ def began(hp, spec):
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
                   hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
                   critic_augmentation=critic_augmentation(hp, Energy()))
-    return players(model, hp, 1e-4, optimizer=adam(
+    return players(model, hp, 1e-4, optimizer=adam(0.9,
         schedule=lambda rate, _: keras.optimizers.schedules.ExponentialDecay(rate, 100_000, 0.5, staircase=True)))
 
 

@@ -49,8 +49,9 @@ class InfoGAN(GAN):
                 f"{self.latent_shape[0]}")
         check_heads(critic, 1, None)
         head = critic.outputs[1].shape[-1] - categories
-        require(head in (codes, 2 * codes), f"the critic's head must have {categories + codes} values, {categories} logits and "
-                                            f"{codes} means, or {codes} log deviations more, it has {head + categories}")
+        require(head in (codes, 2 * codes),
+                f"the critic's head must have {categories + codes} values, {categories} logits and {codes} means, or "
+                f"{codes} log deviations more, it has {head + categories}")
         self.categories = categories
         self.codes = codes
         self.information_weight = information_weight
