@@ -13,6 +13,7 @@ from tfgen.errors import Failure, UserError
 from tfgen.serving import edge, runtimes
 from tfgen.serving.edge_graphs import EdgeGraph
 from tfgen.serving.export import difference
+from tfgen.serving.runtimes import tfjs
 from tfgen.serving.runtimes.runtime import Runtime
 from tfgen.verbs.live import Live
 
@@ -169,6 +170,22 @@ def test_difference():
     assert difference(one, one[:1]) == difference(infinite, one) == difference(one, infinite) == np.inf
     assert difference(np.array([1, 2], np.int32), np.array([1, 2])) == 0.0
     assert difference(np.array([1, 2]), np.array([1, 3])) == np.inf
+
+
+def test_names_that_the_converter_of_tensorflow_js_loses():
+    """As tensorflowjs 4.22 writes them for several inputs and outputs of a kind."""
+    def tensors(*names):
+        return {name: {"name": f"{tensor}:0"} for name, tensor in names}
+
+    about = {"format": "graph-model", "signature": {
+        "inputs": tensors(("seeds", "seeds"), ("code_1:0", "code_1"), ("code_2", "code_2")),
+        "outputs": tensors(("Identity_2:0", "Identity_2"), ("is_anomaly", "Identity"), ("Identity_1:0", "Identity_1"))}}
+    found = tfjs.named(about, ["seeds", "code_1", "code_2"], ["score", "is_anomaly", "threshold"])
+    assert found["format"] == "graph-model"
+    assert {key: tensor["name"] for key, tensor in found["signature"]["inputs"].items()} == {
+        "seeds": "seeds:0", "code_1": "code_1:0", "code_2": "code_2:0"}
+    assert {key: tensor["name"] for key, tensor in found["signature"]["outputs"].items()} == {
+        "is_anomaly": "Identity:0", "score": "Identity_1:0", "threshold": "Identity_2:0"}
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino", "litert", "tfjs"])

@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 
+from tfgen import files
 from tfgen.errors import Failure, UserError
 from tfgen.serving.runtimes.runtime import Runtime
 
@@ -67,6 +68,8 @@ class TensorFlowJS(Runtime):
         with graph.saved_model() as folder:
             _checked(subprocess.run([CONVERTER, "--input_format=tf_saved_model", "--output_format=tfjs_graph_model",
                                      str(folder), str(path)], text=True, capture_output=True))
+        about = path / "model.json"
+        files.write_json(about, named(files.read_json(about), graph.inputs, graph.outputs))
 
     def load(self, path):
         def call(given):
@@ -78,6 +81,23 @@ class TensorFlowJS(Runtime):
                     for key, x in made.items()}
 
         return call
+
+
+def named(about, inputs, outputs):
+    """A converted model's record (model.json) with inputs and outputs under their names.
+
+    The converter calls all but one of several of a kind by their tensors: `NAME:0` is the input NAME, `Identity_K:0` the K-th
+    output in the order of names.
+    """
+    def of_output(tensor):
+        return sorted(outputs)[int(tensor.removeprefix("Identity").removeprefix("_") or 0)]
+
+    def renamed(tensors, names, name_of):
+        return {key if key in names else name_of(tensor["name"].removesuffix(":0")): tensor for key, tensor in tensors.items()}
+
+    signature = about["signature"]
+    return about | {"signature": signature | {"inputs": renamed(signature["inputs"], inputs, str),
+                                              "outputs": renamed(signature["outputs"], outputs, of_output)}}
 
 
 def _node(script, *arguments, input=None):
