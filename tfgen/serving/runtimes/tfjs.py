@@ -86,14 +86,15 @@ class TensorFlowJS(Runtime):
 def named(about, inputs, outputs):
     """A converted model's record (model.json) with inputs and outputs under their names.
 
-    The converter calls all but one of several of a kind by their tensors: `NAME:0` is the input NAME, `Identity_K:0` the K-th
-    output in the order of names.
+    The converter calls all but one of several of a kind by their tensors: `NAME:0` is the input NAME, `Identity_K:0` the
+    K-th output in the order of names.
     """
     def of_output(tensor):
         return sorted(outputs)[int(tensor.removeprefix("Identity").removeprefix("_") or 0)]
 
     def renamed(tensors, names, name_of):
-        return {key if key in names else name_of(tensor["name"].removesuffix(":0")): tensor for key, tensor in tensors.items()}
+        return {key if key in names else name_of(tensor["name"].removesuffix(":0")): tensor
+                for key, tensor in tensors.items()}
 
     signature = about["signature"]
     return about | {"signature": signature | {"inputs": renamed(signature["inputs"], inputs, str),
