@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfgen import frozen
 from tfgen.distributions.likelihoods import Likelihood, log_mass, logit, per_image, sum_pixels
 from tfgen.errors import require
 from tfgen.serialization import serializable
@@ -30,6 +31,17 @@ def choose(logits, uniform, temperature):
     return ops.sum(ops.cast(passed, "int32"), axis=-1)
 
 
+def log_probability(logits, index):
+    """log softmax(logits)[index]: (..., n) and int (...) -> (...), float32.
+
+    In a graph of frozen weights by a sum over the one-hot index, because edge runtimes lack TensorFlow's own operation.
+    """
+    if not frozen.active():
+        return -keras.losses.sparse_categorical_crossentropy(index, logits, from_logits=True)
+    there = ops.cast(index, "int32")[..., None] == ops.arange(logits.shape[-1], dtype="int32")
+    return ops.sum(ops.where(there, ops.log_softmax(logits, axis=-1), 0.0), axis=-1)
+
+
 @serializable
 class Categorical(Likelihood):
     """A softmax over n grey levels per value (van den Oord et al., 2016, PixelRNN): log p = l_x - logsumexp_k l_k.
@@ -55,7 +67,7 @@ class Categorical(Likelihood):
 
     def log_prob(self, parameters, x):
         level = ops.cast(ops.round(x * (self.levels - 1)), "int32")
-        return -sum_pixels(keras.losses.sparse_categorical_crossentropy(level, self.logits(parameters), from_logits=True))
+        return sum_pixels(log_probability(self.logits(parameters), level))
 
     def mean(self, parameters):
         grey = ops.arange(self.levels, dtype="float32") / (self.levels - 1)

@@ -132,7 +132,9 @@ class DiscreteLevels(NoiseLevels):
     def index_of(self, sigma):
         """The index of the level next to each sigma > 0, in the logarithm: int32."""
         levels = self.levels
-        return tf.searchsorted(tf.constant(np.sqrt(levels[1:] * levels[:-1]), tf.float32), sigma)
+        # Comparisons: edge runtimes have no binary search.
+        below = tf.constant(np.sqrt(levels[1:] * levels[:-1]), tf.float32) < sigma[..., None]
+        return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)
 
 
 @serializable

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfgen import frozen
 from tfgen.distributions.bijectors.base import Bijector, per_row, positions
 from tfgen.serialization import serializable
 
@@ -42,15 +43,31 @@ class InvertibleConv(Bijector):
         upper = self.lower_upper * below.T + ops.diag(self.sign * ops.exp(ops.convert_to_tensor(self.log_s)))
         return ops.cast(lower, dtype), ops.cast(upper, dtype)
 
-    def forward_and_log_det(self, x, context=None, training=False):
-        lower, upper = self.factors(x.dtype)
-        matrix = ops.matmul(ops.cast(self.permutation, x.dtype), ops.matmul(lower, upper))
-        log_det = positions(x.shape) * ops.sum(ops.convert_to_tensor(self.log_s))
-        return ops.matmul(x, ops.transpose(matrix)), per_row(log_det, x)
+    def matrix(self, dtype):
+        """W: (C, C)."""
+        lower, upper = self.factors(dtype)
+        return ops.matmul(ops.cast(self.permutation, dtype), ops.matmul(lower, upper))
 
-    def inverse(self, z, context=None):
-        # W^-1 = U^-1 L^-1 P^T in float64, so that its error is that of one float32 product.
+    def inverse_matrix(self):
+        """W^-1 = U^-1 L^-1 P^T in float64, so that its error is that of one float32 product."""
         lower, upper = self.factors("float64")
         rows = ops.solve_triangular(lower, ops.transpose(ops.cast(self.permutation, "float64")), lower=True)
-        matrix = ops.cast(ops.solve_triangular(upper, rows, lower=False), z.dtype)
-        return ops.matmul(z, ops.transpose(matrix))
+        return ops.solve_triangular(upper, rows, lower=False)
+
+    def forward_and_log_det(self, x, context=None, training=False):
+        log_det = positions(x.shape) * ops.sum(ops.convert_to_tensor(self.log_s))
+        return product(x, lambda: self.matrix(x.dtype)), per_row(log_det, x)
+
+    def inverse(self, z, context=None):
+        return product(z, self.inverse_matrix)
+
+
+def product(x, matrix):
+    """A matrix times the values at every position; in a graph of frozen weights it is a constant.
+
+    Args:
+        x: (..., C).
+        matrix: function of weights alone -> (C, C).
+    """
+    constant = frozen.known(matrix)
+    return ops.matmul(x, ops.transpose(ops.cast(matrix() if constant is None else constant, x.dtype)))

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgen.distributions.discrete import log_probability
 from tfgen.errors import require
 from tfgen.models.base.generative import images_and_labels
 from tfgen.models.diffusion.denoiser import Diffusion, clean_of
@@ -70,5 +71,5 @@ class GuidedDiffusion(Diffusion):
         guidance = 1.0 if guidance is None else guidance
         with tf.GradientTape() as tape:
             tape.watch(x)
-            found = -keras.losses.sparse_categorical_crossentropy(label, self.logits(x, sigma), from_logits=True)
+            found = log_probability(self.logits(x, sigma), label)
         return Estimate(self.held(clean + guidance * ops.square(sigma) * tape.gradient(found, x)), mix)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfgen import frozen
+
 
 def stratified(uniforms, near, far):
     """One depth in each of N equal parts of [near, far]: near + (i + u_i) (far - near) / N.
@@ -33,10 +35,18 @@ def inverse_cdf(edges, weights, uniforms):
     shares = weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
     ends = tf.cumsum(shares, axis=-1)
     # The bin in which the distribution function exceeds u.
-    bins = tf.minimum(tf.searchsorted(ends, uniforms, side="right"), weights.shape[-1] - 1)
+    bins = tf.minimum(places(ends, uniforms), weights.shape[-1] - 1)
     low, high = (tf.gather(part, bins, batch_dims=1) for part in (edges[:, :-1], edges[:, 1:]))
     end, share = tf.gather(ends, bins, batch_dims=1), tf.gather(shares, bins, batch_dims=1)
     return low + (high - low) * tf.clip_by_value(1.0 - (end - uniforms) / share, 0.0, 1.0)
+
+
+def places(ends, values):
+    """How many of ascending `ends` (R, M) are at most each of `values` (R, N): int32 (R, N)."""
+    if frozen.active():
+        # Edge runtimes have no binary search.
+        return tf.reduce_sum(tf.cast(ends[:, None] <= values[..., None], tf.int32), axis=-1)
+    return tf.searchsorted(ends, values, side="right")
 
 
 def merged(depths, weights, uniforms):
@@ -68,6 +78,7 @@ def composite(colours, densities, depths, far, background):
     """
     lengths = tf.concat([depths[:, 1:], tf.fill((tf.shape(depths)[0], 1), tf.cast(far, depths.dtype))], -1) - depths
     thickness = densities * lengths
-    weights = -tf.math.expm1(-thickness) * tf.exp(-tf.cumsum(thickness, axis=-1, exclusive=True))
+    # No expm1, which edge runtimes lack.
+    weights = (1.0 - tf.exp(-thickness)) * tf.exp(-tf.cumsum(thickness, axis=-1, exclusive=True))
     opaque = tf.reduce_sum(weights, axis=-1, keepdims=True)
     return tf.einsum("rn,rnc->rc", weights, colours) + (1.0 - opaque) * background, weights
