@@ -61,7 +61,8 @@ class Categorical(Likelihood):
         """(B, H, W, n C) -> (B, H, W, C, n)."""
         channels = parameters.shape[-1] // self.levels
         if channels == 1:
-            return ops.expand_dims(parameters, -2)
+            # Reshaped: of an expanded convolution OpenVINO normalises another axis.
+            return ops.reshape(parameters, (-1, *parameters.shape[1:-1], 1, self.levels))
         split = ops.reshape(parameters, (-1, *parameters.shape[1:-1], self.levels, channels))
         return ops.swapaxes(split, -1, -2)
 
