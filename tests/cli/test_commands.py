@@ -177,11 +177,14 @@ def test_a_table_through_the_commands(tfgen, opened_once):
     assert found["vectors"] == 13 and found["detection"]["baselines"]["knn"]["auroc"] > 0.9 and "left_out" not in found
     pathlib.Path("new.csv").write_text("\n".join(row.rpartition(",")[0] for row in rows), "utf-8")  # no names, no classes
     for name in ("t.csv", "new.csv"):
-        assert tfgen("score", "r", "--images", name, "--out", "scored")[0] == 0
+        code, out, _ = tfgen("score", "r", "--images", name, "--out", "scored", "--top", 2)
+        assert code == 0
         lines = pathlib.Path("scored/scores.csv").read_text("utf-8").splitlines()
         assert lines[0] == "row,score,is_anomaly" and len(lines) == 133
         scores = np.array([float(line.split(",")[1]) for line in lines[1:]])
         assert scores[120:].min() > np.median(scores[:120])
+        highest = np.argsort(-scores)[:2]
+        assert out.splitlines()[-1] == "highest scores: " + ", ".join(f"row {row} ({scores[row]:.4g})" for row in highest)
     assert tfgen("reconstruct", "r", "--images", "t.csv", "--n", 4, "--out", "x.csv")[0] == 0
     made = np.loadtxt("x.csv", delimiter=",")
     assert made.shape == (4, 3) and np.abs(made[:, 1]).max() > 5 > 0.1 > np.abs(made[:, 2]).max()

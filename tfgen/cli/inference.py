@@ -147,7 +147,9 @@ def score(model: Model, images: ImageFiles,
           out: Annotated[pathlib.Path, typer.Option(help="Folder for index.html, scores.csv and overlays.")],
           threshold: Annotated[float | None, typer.Option(
               help="Images with a higher score count as anomalous; default: the model's threshold.")] = None,
-          top: Annotated[int, typer.Option(min=1, help="Number of images on the page, most anomalous first.")] = 100,
+          top: Annotated[int | None, typer.Option(
+              min=1, help="Number of images on the page, most anomalous first (default 100), or of a table's rows to name "
+                          "(default 5).")] = None,
           tiles: Annotated[float | None, typer.Option(
               help="Judge images at their own size by tiles of the model's size that overlap by this share, such as 0.5; "
                    "default: resize them.")] = None):
@@ -156,16 +158,16 @@ def score(model: Model, images: ImageFiles,
         require_verb(live, "score")
         if tiles is not None:
             raise UserError(f"--tiles expects a model of images, received {model}, one of vectors: leave it out")
-        score_vectors(model, live, images, out, threshold)
+        score_vectors(model, live, images, out, threshold, top or 5)
         return None
-    made = report.write(live if tiles is None else detection_tiles.Tiled(live, tiles), images, out, threshold, top)
+    made = report.write(live if tiles is None else detection_tiles.Tiled(live, tiles), images, out, threshold, top or 100)
     print(f"scored {made.scored} images, {made.anomalous} anomalous at threshold {made.threshold:.4g}"
           f"{'' if np.isfinite(made.threshold) else f' ({report.NOT_CALIBRATED})'}: {out / 'index.html'}")
     return passed_over(made.unreadable)
 
 
-def score_vectors(model, live, path, out, threshold):
-    """Writes scores.csv of a table: row, score, whether it is anomalous."""
+def score_vectors(model, live, path, out, threshold, top):
+    """Writes scores.csv of a table: row, score, whether it is anomalous; names the `top` highest scores."""
     rows, *_ = images_of(model, live, str(path), None)
     made = live.outputs("score", rows)
     limit = float(made["threshold"][0]) if threshold is None else threshold
@@ -174,6 +176,8 @@ def score_vectors(model, live, path, out, threshold):
         [("row", "score", "is_anomaly"), *zip(range(len(rows)), made["score"].tolist(), called.astype(int).tolist())]))
     print(f"scored {len(rows)} rows, {int(called.sum())} anomalous at threshold {limit:.4g}"
           f"{'' if np.isfinite(limit) else f' ({report.NOT_CALIBRATED})'}")
+    highest = np.argsort(-made["score"], kind="stable")[:top]
+    print("highest scores: " + ", ".join(f"row {row} ({made['score'][row]:.4g})" for row in highest))
 
 
 OWN = {"sample": sampling, "translate": translating, "translate_back": translating, "score": scoring}
