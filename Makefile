@@ -52,10 +52,10 @@ bench: venv
 	$(BIN)/python -m benchmarks.bench
 results: venv
 	$(BIN)/tfgen results
-# A page per package, from the docstrings, in site/.
+# The site of docs/ and of the docstrings, in site/.
 docs: venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
-	$(BIN)/pdoc --docformat google -o site tfgen
+	$(BIN)/mkdocs build --strict
 # What `tfgen list` shows, and docs/verbs.md: made anew when a recipe or a verb changes.
 catalogue: venv
 	$(BIN)/tfgen catalogue

@@ -1,11 +1,14 @@
 """Large images by tiles: what is pieced together is what was seen."""
 
+import cases
 import numpy as np
 import pytest
+from cases import tiny
 from PIL import Image
 
 from tfgen.detection import Tiled, report
 from tfgen.errors import UserError
+from tfgen.verbs.live import Live
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +28,7 @@ class Brightness:
         assert x.shape[1:] == self.image_shape
         self.seen.append(len(x))
         if name == "anomaly_map":
-            return {name: x[..., 0]}
+            return {"maps": x[..., 0]}
         score = x.mean((1, 2, 3))
         return {"score": score, "is_anomaly": score > 0.5, "threshold": np.full(len(x), 0.5, np.float32)}
 
@@ -48,7 +51,7 @@ def test_tiles_cover_the_image_and_overlap():
 def test_maps_of_tiles_that_differ_are_averaged_by_their_distance_from_the_border():
     class Position(Brightness):
         def outputs(self, name, x, batch_size):
-            return {name: np.broadcast_to(np.arange(len(x), dtype="float32")[:, None, None], x.shape[:3])}
+            return {"maps": np.broadcast_to(np.arange(len(x), dtype="float32")[:, None, None], x.shape[:3])}
 
     # Two tiles of 6 columns that share three; weights 3 2 1 meet 1 2 3.
     found = Tiled(Position(), 0.5)("anomaly_map", np.zeros((1, 8, 9, 1), np.float32))
@@ -79,6 +82,14 @@ def test_a_report_of_images_at_their_own_sizes(tmp_path):
     assert [float(row[1]) for row in rows] == pytest.approx([0.6, 0.4], abs=1e-5)
     pictures = [np.asarray(Image.open(tmp_path / f"report/overlays/rank-0000{rank}.png")) for rank in (1, 2)]
     assert pictures[1].shape[0] > 100 and np.ptp(pictures[1][-8:, -8:].astype(int), axis=-1).max() > 100  # red
+
+
+def test_tiles_of_a_model():
+    """One tile that is the image: its map and score are the model's."""
+    live, images = Live(tiny("ae_anomaly")), cases.images(3)
+    tiled = Tiled(live)
+    np.testing.assert_allclose(tiled("anomaly_map", images), live("anomaly_map", images), rtol=1e-5)
+    assert tiled("score", images).tolist() == live("score", images).tolist()
 
 
 @pytest.mark.parametrize("overlap", [1.0, -0.1, float("nan")])

@@ -3,6 +3,9 @@
 import numpy as np
 
 from tfgen.errors import UserError
+from tfgen.verbs.table import VERBS
+
+MAPS = VERBS["anomaly_map"].output.name
 
 
 class Tiled:
@@ -65,15 +68,15 @@ class Tiled:
             made = self.live.outputs(name, tiles, batch_size=batch_size)
             rows = {key: value.reshape(len(columns), len(images), *value.shape[1:]) for key, value in made.items()}
             if name == "anomaly_map":
-                for left, maps in zip(columns, rows[name]):
+                for left, maps in zip(columns, rows[MAPS]):
                     total[:, top:top + height, left:left + width] += pyramid * maps
                     weight[top:top + height, left:left + width] += pyramid
             else:
                 # Scores, whether they exceed the threshold, and the threshold, which is the same for all tiles.
                 best = {key: value.max(0) for key, value in rows.items()}
                 found = {key: np.maximum(value, found.get(key, value)) for key, value in best.items()}
-        return found or {name: (total / weight)[:, :shape[0], :shape[1]]}
+        return found or {MAPS: (total / weight)[:, :shape[0], :shape[1]]}
 
     def __call__(self, name, images, batch_size=32):
         """The main output of `outputs`."""
-        return self.outputs(name, images, batch_size)[name]
+        return self.outputs(name, images, batch_size)[VERBS[name].output.name]

@@ -23,7 +23,7 @@ FIELDS = 3
 
 @serializable
 class Captions(keras.layers.Layer):
-    """Words for images, [small | large] [very] dark | light CLASS, such as "large very dark ankle boot", as tokens.
+    """Words for images, `[small | large] [very] dark | light CLASS`, such as "large very dark ankle boot", as tokens.
 
     The object is the set of pixels whose mean over channels exceeds 0.1; its shade is their mean value, its size their
     share. Words follow from how many standard deviations these are from the mean: of all images for the shade (below -0.67,

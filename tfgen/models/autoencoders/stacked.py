@@ -15,8 +15,8 @@ from tfgen.serialization import serializable
 class StackedAutoencoder(OptimizerStages, Autoencoder):
     """A stack of autoencoder blocks with greedy layer-wise pre-training, bottom up (Bengio et al., 2007).
 
-    With h_0 = x and h_k = encoders[k](h_{k-1}), stage k (steps k S ... (k + 1) S - 1) minimises
-    ||h_k - decoders[k](encoders[k](h_k))||^2 / 2 in block k alone (stage 0: -log p), with h_k fixed. Only the variables
+    With h_0 = x and `h_k = encoders[k](h_{k-1})`, stage k (steps k S ... (k + 1) S - 1) minimises
+    `||h_k - decoders[k](encoders[k](h_k))||^2 / 2` in block k alone (stage 0: -log p), with h_k fixed. Only the variables
     of block k are passed to the optimizer, because its momentum would keep changing finished blocks. After the last stage
     the whole stack is fine-tuned on -log p(x). The stage is a function of the optimizer's step, so that a resumed run
     continues in it. Validation losses are always those of the whole stack.
