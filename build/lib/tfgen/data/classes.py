@@ -1,0 +1,41 @@
+"""Classes given by name or number."""
+
+from collections.abc import Sequence
+
+from tfgen.errors import UserError, did_you_mean
+
+
+def listed(wanted):
+    """A list of classes from 'A,B', a sequence or a single class."""
+    if isinstance(wanted, str):
+        return wanted.split(",")
+    return list(wanted) if isinstance(wanted, Sequence) else [wanted]
+
+
+def title_of(label, class_names):
+    """The name of class `label` or, without class names, its number as a string."""
+    return class_names[label] if class_names else str(label)
+
+
+def class_of(name, wanted, class_names, classes):
+    """The number of a class given by its name, in any case, or by its number.
+
+    Args:
+        name: name of the data set, for the error message.
+        wanted: str or int.
+        class_names: one name per class, or empty.
+        classes: number of classes.
+
+    Raises:
+        UserError: for an unknown class, with the nearest name.
+    """
+    text = str(wanted).strip()
+    same = [label for label, known in enumerate(class_names) if known == text] or [
+        label for label, known in enumerate(class_names) if known.lower() == text.lower()]
+    if not same and text.isdecimal() and int(text) < classes:
+        same = [int(text)]
+    if len(same) != 1:
+        known = "".join(f"{title!r}, " for title in class_names[:12]) + ("... " if len(class_names) > 12 else "")
+        raise UserError(f"expected classes of {name!r}: {known}0 to {classes - 1}, received {text!r}"
+                        f"{did_you_mean(text, class_names)}: use those")
+    return same[0]

@@ -1,0 +1,119 @@
+"""PaDiM: Gaussians of a network's features at the positions of an image."""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfgen.errors import require
+from tfgen.layers.differences import blurred, pooled
+from tfgen.layers.gaussians import FeatureGaussians
+from tfgen.losses.perceptual import turned
+from tfgen.models.base.generative import GenerativeModel, batch_images, unpack_keras_batch
+from tfgen.models.base.stages import OptimizerStages
+from tfgen.models.detectors.base import Detector
+from tfgen.serialization import serializable
+
+FEATURES, GAUSSIANS = range(2)
+
+
+@serializable
+class PaDiM(Detector, OptimizerStages, GenerativeModel):
+    """Gaussians of a network's features at each position of normal images (Defard et al., 2021), in two stages of one `fit`.
+
+    0: the network learns from the normal images, without labels, by which quarter turn each was turned (Gidaris et al.,
+    2018, arXiv:1803.07728; reflections for images that are not square); the paper takes a network of ImageNet. 1: the
+    network rests, and mean and covariance of its features over all images of the stage are gathered, see
+    `tfgen.layers.FeatureGaussians`. Each feature map is averaged over `patch` x `patch` positions (PatchCore, Roth et al.,
+    2022, arXiv:2106.08265, has 3 x 3), coarser ones are repeated to the grid of the finest, and the features of all maps are
+    one vector per position, of which `chosen` are kept.
+
+    `anomaly_map` is the Mahalanobis distance at each position, enlarged bilinearly to the image and smoothed; `score` its
+    maximum or the mean of its highest pixels.
+
+    Args:
+        network: Functional model, images (B, H, W, C) -> [feature maps ..., probabilities (B, 4)].
+        chosen: indices of the features that are kept, the paper's random choice; None keeps all.
+        patch: side of the neighbourhood that features are averaged over, >= 1; the paper has 1.
+        network_steps: steps of stage 0, >= 1. The stage is a function of the optimizer's step.
+        shared: whether all positions have one Gaussian, for textures, which look alike everywhere.
+        shrinkage: fraction of the mean variance that is added to the variance of each feature, > 0.
+        blur, top: as for `DRAEM`.
+
+    Also reported: `turns`, the cross-entropy of stage 0 in nats, and `stage`. Training reports losses of 0 in stage 1;
+    validation's `loss` is `turns`.
+
+    Raises:
+        UserError: if the network lacks feature maps or 4 probabilities, or an argument is out of range.
+    """
+
+    loss_names = ("turns", "stage")
+    stages = 2
+
+    def __init__(self, network, chosen=None, patch=1, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0,
+                 **kwargs):
+        super().__init__(**kwargs)
+        require(network.outputs[-1].shape[-1] == 4 and len(network.outputs) > 1,
+                f"the network must give feature maps and 4 probabilities, it gives "
+                f"{[tuple(output.shape[1:]) for output in network.outputs]}")
+        depth = sum(output.shape[-1] for output in network.outputs[:-1])
+        require(chosen is None or (len(chosen) and 0 <= min(chosen) and max(chosen) < depth),
+                f"chosen expects indices of the network's {depth} features, received {chosen}")
+        require(patch >= 1 and network_steps >= 1 and shrinkage > 0,
+                f"expected patch >= 1, network_steps >= 1 and shrinkage > 0, received {patch}, {network_steps} and "
+                f"{shrinkage}")
+        self.network = network
+        self.chosen = None if chosen is None else list(chosen)
+        self.patch = patch
+        self.network_steps = network_steps
+        self.shared = shared
+        self.shrinkage = shrinkage
+        self.blur = blur
+        self.top = top
+        self.gaussians = FeatureGaussians(math.prod(self.grid), depth if chosen is None else len(chosen), shared, shrinkage)
+        self.built = True
+
+    @property
+    def image_shape(self):
+        return tuple(self.network.inputs[0].shape[1:])
+
+    @property
+    def grid(self):
+        """(h, w) of the finest feature map."""
+        return max((tuple(output.shape[1:3]) for output in self.network.outputs[:-1]), key=math.prod)
+
+    def stage_at(self, step):
+        return tf.cast(ops.cast(step, "int32") >= self.network_steps, tf.int32)
+
+    def features(self, x):
+        """The chosen features at each position of the grid: images -> (B, h w, d)."""
+        maps = [ops.cast(one, "float32") for one in self.network(x, training=False)[:-1]]
+        if self.patch > 1:
+            maps = [ops.average_pool(one, self.patch, 1, "same") for one in maps]
+        maps = [tf.image.resize(one, self.grid, "nearest") for one in maps]
+        found = ops.reshape(ops.concatenate(maps, axis=-1), (-1, math.prod(self.grid), sum(one.shape[-1] for one in maps)))
+        return found if self.chosen is None else tf.gather(found, self.chosen, axis=-1)
+
+    def train_step(self, data):
+        return self.by_stage(lambda: GenerativeModel.train_step(self, data) if self.stage == FEATURES else self.gather(data))
+
+    def gather(self, data):
+        """A step of stage 1: adds a batch's features to the Gaussians; the optimizer counts the step."""
+        data = unpack_keras_batch(data)
+        self.gaussians.update(self.features(batch_images(data)))
+        self.optimizer.iterations.assign_add(1)
+        return self.update_trackers({"loss": tf.zeros(()), "turns": tf.zeros(()), "stage": tf.ones(())}, data)
+
+    def compute_losses(self, batch, training):
+        images, turns = turned(ops.convert_to_tensor(batch_images(batch)))
+        probabilities = ops.cast(self.network(images, training=training)[-1], "float32")
+        loss = ops.mean(keras.losses.sparse_categorical_crossentropy(turns, probabilities))
+        return {"loss": loss, "turns": loss, "stage": ops.cast(self.stage_at(self.step), "float32")}
+
+    def anomaly_map(self, x):
+        distances = ops.reshape(self.gaussians(self.features(ops.convert_to_tensor(x))), (-1, *self.grid, 1))
+        return blurred(tf.image.resize(distances, self.image_shape[:2])[..., 0], self.blur)
+
+    def score(self, x):
+        return pooled(self.anomaly_map(x), self.top)

@@ -1,0 +1,108 @@
+"""Generators and critics with one output per resolution, for progressive growing (Karras et al., 2018)."""
+
+import functools
+import math
+
+import keras
+from keras import layers
+
+from tfgen.layers import EqualisedConv2D, EqualisedDense, EqualisedDoublingConv2D, MinibatchStdDev, PixelNorm
+from tfgen.layers.doubling import double
+from tfgen.networks.blocks import from_unit, to_unit
+from tfgen.networks.grids import check_levels, fade, halve, sizes, widths
+
+
+def channels_of(filters, levels, most=512):
+    """Channels per grid from the smallest to the image: `filters` at the image, doubled inwards, at most `most`."""
+    return [min(most, width) for width in widths(filters, levels + 1)[::-1]]
+
+
+def conv(width, size=3, grid=None):
+    """Equalised convolution and leaky ReLU of slope 0.2, as a list of layers; with a grid, of features doubled to it."""
+    made = EqualisedDoublingConv2D(width, size, grid) if grid else EqualisedConv2D(width, size, padding="same")
+    return [made, layers.LeakyReLU(0.2)]
+
+
+def chain(x, parts):
+    """Applies layers in sequence."""
+    return functools.reduce(lambda y, layer: layer(y), parts, x)
+
+
+def generator(image_shape, latent_dim, filters=64):
+    """[latents, alpha] -> one image per resolution, from a grid of 4 to 7 pixels to full size.
+
+    Latents are normalised; every convolution has an equalised learning rate, leaky ReLU and pixel
+    normalisation. Output s is (1 - alpha) * doubled toRGB_{s-1}(h_{s-1}) + alpha * toRGB_s(h_s), the first toRGB_0(h_0).
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        latent_dim: number of values per latent.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, [(B, latent_dim), (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)], linear outputs that
+        training drives into [0, 1].
+
+    Raises:
+        UserError: for images too small for two resolutions.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
+    z, alpha = keras.Input((latent_dim,), name="z"), keras.Input((1,), name="alpha")
+    share = layers.Reshape((1, 1, 1))(alpha)
+    x = EqualisedDense(math.prod(grids[0]) * channels[0], gain=math.sqrt(2.0) / 4)(PixelNorm()(z))
+    x = layers.Reshape((*grids[0], channels[0]))(x)
+    x = chain(x, [layers.LeakyReLU(0.2), PixelNorm(), *conv(channels[0]), PixelNorm()])
+    image = EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
+    outputs = [to_unit(image)]
+    for grid, width in zip(grids[1:], channels[1:]):
+        x = chain(x, [*conv(width, grid=grid), PixelNorm(), *conv(width), PixelNorm()])
+        coarse, image = image, EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
+        outputs.append(to_unit(fade(double(coarse, grid), image, share)))
+    return keras.Model([z, alpha], outputs, name="generator")
+
+
+def critic(image_shape, filters=64):
+    """[images per resolution, alpha] -> one score per resolution; lower blocks are shared.
+
+    Stage s: (1 - alpha) * fromRGB_{s-1}(halved x_s) + alpha * halved block_s(fromRGB_s(x_s)), then blocks s-1 … 0, the
+    last with the minibatch standard deviation.
+
+    Args:
+        image_shape: (H, W, C), each side at least 8.
+        filters: channels at full size, doubled at each smaller grid up to 512.
+
+    Returns:
+        A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
+
+    Raises:
+        UserError: for images too small to be halved.
+    """
+    grids, from_image, blocks = critic_layers(image_shape, filters)
+    images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]
+    alpha = keras.Input((1,), name="alpha")
+    share = layers.Reshape((1, 1, 1))(alpha)
+    scores = []
+    for stage, image in enumerate(images):
+        x = chain(from_unit(image), from_image[stage])
+        if stage:
+            x = fade(chain(from_unit(halve(image)), from_image[stage - 1]), halve(chain(x, blocks[stage])), share)
+        for block in range(stage - 1, 0, -1):
+            x = halve(chain(x, blocks[block]))
+        scores.append(chain(x, blocks[0]))
+    return keras.Model([*images, alpha], scores, name="critic")
+
+
+def critic_layers(image_shape, filters):
+    """(grids, fromRGB layers, block layers) of a critic, the smallest grid first; block 0 ends in the score."""
+    levels = check_levels(image_shape)
+    channels = channels_of(filters, levels)
+    blocks = [last_block(channels[0])]
+    blocks += [[*conv(channels[s]), *conv(channels[s - 1])] for s in range(1, levels + 1)]
+    return sizes(image_shape, levels), [conv(width, 1) for width in channels], blocks
+
+
+def last_block(width):
+    """Layers of a critic on its smallest grid, from features to the score."""
+    return [MinibatchStdDev(), *conv(width), layers.Flatten(), EqualisedDense(width), layers.LeakyReLU(0.2),
+            EqualisedDense(1, gain=1.0)]

@@ -1,0 +1,251 @@
+"""GANs: what differs between systems is the objective, a penalty, the critic's normalisation or the condition."""
+
+import keras
+
+from tfgen import networks
+from tfgen.distributions.priors import Normal, TruncatedNormal, Uniform
+from tfgen.layers import Clip
+from tfgen.losses import Energy, EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
+from tfgen.losses.penalties import R1, MaxGradientPenalty
+from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGAN, StyleGAN
+from tfgen.recipes.hyperparameters import (
+    WIDTH,
+    adam,
+    base_filters,
+    classes,
+    critic_augmentation,
+    gradient_penalty,
+    latent_dim,
+    phase_steps,
+    players,
+)
+from tfgen.recipes.registry import recipe
+from tfgen.schedules import Shaped
+
+OBJECTIVE = ("val_frechet_distance", "min")
+
+
+def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
+    """A `GAN` on the all-convolutional networks."""
+    width, depth = latent_dim(hp, latent), base_filters(hp)
+    labels = {"num_classes": parts.get("num_classes")}
+    return GAN(networks.dcgan.generator(spec.image_shape, width, depth, norm, **labels),
+               networks.dcgan.critic(spec.image_shape, depth, critic_norm, spectral, constraint=constraint, **labels),
+               objective, critic_augmentation=critic_augmentation(hp, objective), **parts)
+
+
+@recipe(family="gan", paper="arXiv:1406.2661", objective=OBJECTIVE)
+def gan(hp, spec):
+    """GAN (Goodfellow et al., 2014): fully connected networks, saturating or non-saturating objective."""
+    units, width = hp.Int("units", 4, 4096, default=256), latent_dim(hp)
+    saturating = hp.Choice("objective", ["non_saturating", "minimax"], default="non_saturating") == "minimax"
+    smoothing = hp.Float("label_smoothing", 0.0, 0.4, default=0.0)
+    objective = Minimax(smoothing) if saturating else NonSaturating(smoothing)
+    model = GAN(networks.mlp.decoder(width, [units, 2 * units], spec.image_shape, "leaky_relu", "sigmoid"),
+                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu"), objective, prior=Uniform(),
+                critic_steps=hp.Int("critic_steps", 1, 10, default=1),
+                historical_averaging=hp.Float("historical_averaging", 0.0, 10.0, default=0.0),
+                critic_augmentation=critic_augmentation(hp, objective))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1511.06434", objective=OBJECTIVE)
+def dcgan(hp, spec):
+    """DCGAN (Radford et al., 2016): all convolutional, batch normalisation, weights from N(0, 0.02)."""
+    model = conv_gan(hp, spec, NonSaturating(hp.Float("label_smoothing", 0.0, 0.4, default=0.0)), critic_norm="batch",
+                     prior=Uniform(), ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1411.1784", view="labelled", objective=OBJECTIVE)
+def cgan(hp, spec):
+    """Conditional GAN (Mirza & Osindero, 2014): the embedded label is an input of both networks."""
+    model = conv_gan(hp, spec, NonSaturating(), critic_norm="batch", num_classes=classes(spec, "cgan", "dcgan"))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1610.09585", view="labelled", objective=OBJECTIVE)
+def acgan(hp, spec):
+    """Auxiliary-classifier GAN (Odena et al., 2017): the critic also predicts the class."""
+    count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), base_filters(hp)
+    model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
+                  networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
+                  class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0), objective=NonSaturating(),
+                  critic_augmentation=critic_augmentation(hp, NonSaturating()))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1606.03657", objective=OBJECTIVE)
+def infogan(hp, spec):
+    """InfoGAN (Chen et al., 2016): part of the latent is a code that a linear head of the critic predicts.
+
+    The authors' head for MNIST has a hidden layer of 128 units.
+    """
+    noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
+    categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)
+    model = InfoGAN(networks.dcgan.generator(spec.image_shape, noise_dim + categories + codes, depth),
+                    networks.dcgan.critic(spec.image_shape, depth, "batch", head=categories + codes), categories, codes,
+                    hp.Float("information_weight", 0.0, 10.0, default=1.0), hp.Float("code_weight", 0.0, 10.0, default=1.0),
+                    objective=NonSaturating(), prior=Uniform(), critic_augmentation=critic_augmentation(hp, NonSaturating()))
+    return players(model, hp, 1e-3, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1611.04076", objective=OBJECTIVE)
+def lsgan(hp, spec):
+    """LSGAN (Mao et al., 2017): least squares in place of cross-entropy."""
+    return players(conv_gan(hp, spec, LeastSquares(), critic_norm="batch"), hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1701.07875", objective=OBJECTIVE)
+def wgan(hp, spec):
+    """WGAN (Arjovsky et al., 2017): Wasserstein critic with clipped weights, RMSProp, five critic steps.
+
+    The authors' code also gives the critic 100 steps in each of the first 25 and every 500th step.
+    """
+    model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
+                     constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99))
+
+
+@recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)
+def wgan_gp(hp, spec):
+    """WGAN-GP (Gulrajani et al., 2017): Wasserstein critic with a gradient penalty."""
+    model = conv_gan(hp, spec, Wasserstein(), critic_norm="layer", latent=128, penalties=[gradient_penalty(hp)],
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    return players(model, hp, 1e-4, optimizer=adam(0.0, 0.9))
+
+
+@recipe(family="gan", paper="arXiv:1902.05687", objective=OBJECTIVE)
+def lipschitz_gan(hp, spec):
+    """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch.
+
+    Rates decay linearly to 0 at the end of a run, as in the authors' code, which also averages the generator's weights.
+    """
+    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=WIDTH)
+    model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
+    steps = hp.total_steps(model.critic_steps)
+    return players(model, hp, 2e-4, optimizer=adam(0.0, 0.9, schedule=(
+        lambda rate, updates: Shaped(rate, "linear", 0, steps * updates)) if steps else None))
+
+
+@recipe(family="gan", paper="arXiv:1802.05957", objective=OBJECTIVE)
+def sngan(hp, spec):
+    """SN-GAN (Miyato et al., 2018): spectrally normalised critic, hinge loss."""
+    model = conv_gan(hp, spec, Hinge(), latent=128, spectral=True, critic_steps=hp.Int("critic_steps", 1, 10, default=1))
+    return players(model, hp, 2e-4)
+
+
+@recipe(family="gan", paper="arXiv:1805.08318", view="labelled", objective=OBJECTIVE)
+def sagan(hp, spec):
+    """SAGAN (Zhang et al., 2019): self-attention, spectral normalisation in both networks, projection, two rates."""
+    count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), base_filters(hp)
+    model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
+                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
+                critic_augmentation=critic_augmentation(hp, Hinge()))
+    return players(model, hp, 1e-4, 4e-4, optimizer=adam(0.0, 0.9))
+
+
+@recipe(family="gan", paper="arXiv:1809.11096", view="labelled", objective=OBJECTIVE)
+def biggan(hp, spec):
+    """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation."""
+    count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), base_filters(hp)
+    generator = networks.resnet.generator(spec.image_shape, width, count, depth, split_latent=True,
+                                          orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4),
+                                          initializer="orthogonal")
+    critic = networks.resnet.critic(spec.image_shape, count, depth, initializer="orthogonal")
+    model = GAN(generator, critic, Hinge(), num_classes=count,
+                prior=TruncatedNormal(), critic_steps=hp.Int("critic_steps", 1, 10, default=2),
+                ema=hp.Float("ema", 0.0, 0.9999, default=0.9999), critic_augmentation=critic_augmentation(hp, Hinge()))
+    return players(model, hp, 5e-5, 2e-4, optimizer=adam(0.0, 0.999))
+
+
+@recipe(family="gan", paper="arXiv:1609.03126", objective=OBJECTIVE)
+def ebgan(hp, spec):
+    """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
+    width, depth, code = latent_dim(hp), base_filters(hp), hp.Int("code_dim", 1, 1024, default=64)
+    channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
+    objective = EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log"))
+    model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
+                  networks.energy.energy(spec.image_shape, channels, code),
+                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.1), objective,
+                  critic_augmentation=critic_augmentation(hp, objective))
+    return players(model, hp, 1e-3)
+
+
+@recipe(family="gan", paper="arXiv:1703.10717", objective=OBJECTIVE)
+def began(hp, spec):
+    """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains.
+
+    As in T. Kim's public code, Adam has beta_1 = 0.9 and rates are halved every 100,000 steps; that has one convolution more
+    per resolution of the encoder.
+    """
+    width, depth = latent_dim(hp, 64), base_filters(hp)
+    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth),
+                  networks.energy.equilibrium(spec.image_shape, hp.Int("code_dim", 1, 1024, default=64), depth),
+                  hp.Float("diversity", 0.05, 1.0, default=0.5),
+                  hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
+                  critic_augmentation=critic_augmentation(hp, Energy()))
+    return players(model, hp, 1e-4, optimizer=adam(0.9,
+        schedule=lambda rate, _: keras.optimizers.schedules.ExponentialDecay(rate, 100_000, 0.5, staircase=True)))
+
+
+@recipe(family="gan", paper="arXiv:1511.05644", objective=OBJECTIVE)
+def aae(hp, spec):
+    """Adversarial autoencoder (Makhzani et al., 2016): a critic matches the codes to a normal prior."""
+    units, width = hp.Int("units", 4, 4096, default=512), latent_dim(hp, 8)
+    model = AAE(networks.mlp.encoder(spec.image_shape, [units, units], width),
+                networks.mlp.decoder(width, [units, units], spec.image_shape),
+                keras.Sequential([keras.Input((width,)), keras.layers.Dense(units, "leaky_relu"),
+                                  keras.layers.Dense(units, "leaky_relu"), keras.layers.Dense(1)], name="critic"),
+                prior=Normal(), adversarial_weight=hp.Float("adversarial_weight", 0.0, 1000.0, default=10.0))
+    return players(model, hp, 5e-4)
+
+
+# Systems that draw coarse before fine: growing, a style for each resolution, stacked.
+
+@recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
+def progan(hp, spec):
+    """ProGAN (Karras et al., 2018): both networks grow by resolutions that fade in."""
+    width, depth = latent_dim(hp, 512), base_filters(hp)
+    critic_steps, objective = hp.Int("critic_steps", 1, 10, default=1), Wasserstein(drift=0.001)
+    generator = networks.progressive.generator(spec.image_shape, width, depth)
+    # The first stage takes one phase, each later one two; the last stage is stable for one more.
+    phases = 2 * len(generator.outputs)
+    # The authors' phases have 600,000 images, which is 9,375 batches of 64.
+    phase = phase_steps(hp, "stage_steps", phases, 9375, critic_steps)
+    model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
+                   penalties=[gradient_penalty(hp)], critic_steps=critic_steps,
+                   ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                   objective=objective, critic_augmentation=critic_augmentation(hp, objective))
+    # The authors' code resets both optimizers when a resolution begins to fade in, and when it is there.
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=[phase * index for index in range(1, phases - 1)]))
+
+
+@recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
+def stylegan(hp, spec):
+    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; mixing, noise, truncation."""
+    width, depth = latent_dim(hp, 512), base_filters(hp)
+    layers = hp.Int("mapping_layers", 1, 16, default=8)
+    model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
+                     networks.style.critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
+                     objective=NonSaturating(),
+                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), WIDTH)],
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                     critic_augmentation=critic_augmentation(hp, NonSaturating()))
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))
+
+
+@recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
+def stackgan(hp, spec):
+    """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images."""
+    count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
+    first = phase_steps(hp, "stage_one_steps", 2, 2000)
+    model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
+                                                hp.Int("condition_dim", 1, 1024, default=128)),
+                     networks.stackgan.critic(spec.image_shape, count, depth), count, first,
+                     hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0), objective=NonSaturating(),
+                     critic_augmentation=critic_augmentation(hp, NonSaturating()))
+    return players(model, hp, 2e-4, optimizer=adam(starts=[first]))

@@ -1,0 +1,127 @@
+"""Resumes a run: from its last intact checkpoint, or its beginning."""
+
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from tfgen import disks, files, recipes, seeds
+from tfgen.errors import UserError, check_positive, note
+from tfgen.recipes.given import STEPS
+from tfgen.runs import checkpoints, strategies
+from tfgen.runs.checkpoints import state
+from tfgen.runs.folder import changes, intact, load_data, load_model, read
+from tfgen.runs.regime import Regime, end_of
+from tfgen.runs.running import follow, run
+from tfgen.runs.training import length, take
+
+
+def resume(out, epochs=None, verbose="auto", extend=False, force=False, strategy=None):
+    """Continues a run from its last intact checkpoint: it ends, bit for bit, where the unbroken run ends.
+
+    Args:
+        out: the run folder.
+        epochs: total number of epochs, counted from the start of the run; None keeps the recorded number.
+        verbose: as in `fit`.
+        extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
+            rescaled schedules.
+        force: go on although settings, data or versions of libraries have changed since the checkpoint.
+        strategy: as for `train`; with another number of replicas, sums are rounded otherwise from there on.
+
+    Raises:
+        Failure: if another process of the strategy is gone.
+        UserError: if the folder holds no run, if another process is training it, if its schedules end before `epochs`
+            and `extend` is False, or for such a change without `force`.
+    """
+    out = pathlib.Path(out)
+    strategy = strategy or tf.distribute.get_strategy()
+    read(out)
+    if not strategies.chief(strategy):
+        return _resume(out, epochs, verbose, extend, force, strategy)
+    with files.held(out):
+        files.sweep(out)
+        return _resume(out, epochs, verbose, extend, force, strategy)
+
+
+def _resume(out, epochs, verbose, extend, force, strategy):
+    settings = read(out)
+    recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
+    path, step = checkpoints.newest(out)
+    kept = checkpoints.more(path) if path else {}
+    if changed := changes(kept.get("run", {}), settings, dataset):
+        told = f"found {', '.join(changed)}"
+        if not force:
+            raise UserError(f"expected in {out} what its checkpoint was trained with, {told}, with which it would not end "
+                            "where the unbroken run ends: put it back, or go on with --force")
+        note(f"{told} since the checkpoint of {out}")
+    if path:
+        # For checkpoints of earlier versions, which hold no states of random generators.
+        keras.utils.set_random_seed((settings["seed"] + 1000003 * step) % 2**31)
+        with strategy.scope():
+            model = load_model(path)
+        checkpoints.restore(model, path)
+    else:
+        model = started(settings, recipe, dataset, strategy)
+    planned, end = kept.get("run", {}).get("hyperparameters", {}).get(STEPS), end_of(model)
+    if (planned != settings["hyperparameters"].get(STEPS) and "run" in kept) or settings.get("stretched", end) != end:
+        # It was killed between being stretched and its next checkpoint.
+        extend, epochs = True, epochs or settings["epochs"]
+        if planned is not None:
+            settings["hyperparameters"][STEPS] = planned
+    if epochs is not None:
+        check_positive(epochs=epochs)
+        model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+    Regime(**settings.get("regime", {})).prepared(model)
+    strategies.check(strategy, dataset, model, settings["batch_size"])
+    if not strategies.chief(strategy):
+        return follow(out, settings, recipe, dataset, model, step)
+    before, now = (devices["replicas"] for devices in (settings.get("devices", {"replicas": 1}),
+                                                       strategies.described(strategy)))
+    if before != now:
+        note(f"{out} was trained on {before} replicas and goes on with {now}: it ends where the unbroken run ends but for "
+             "rounding")
+    settings["devices"] = strategies.described(strategy)
+    with disks.room_in(out, lambda: intact(out)):
+        files.write_json(out / "run.json", settings)
+        return run(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
+
+
+def started(settings, recipe, dataset, strategy):
+    """The model of a run with which it began, from its seed and from the run that it was told to begin with."""
+    seeds.set_random(settings["seed"])
+    with strategy.scope():
+        model = born(settings, recipe, dataset)
+    if "from" in settings:
+        take(model, recipe, settings["from"])
+    return model
+
+
+def born(settings, recipe, dataset):
+    """A new model of a run."""
+    regime = Regime(**settings.get("regime", {}))
+    with regime.building():
+        model = recipe.model(dataset.spec, **settings["hyperparameters"])
+    return regime.compiled(model, length(dataset, settings["batch_size"], settings["epochs"])(model.batches_per_step))
+
+
+def lengthened(out, settings, recipe, dataset, model, epochs, extend):
+    """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
+    end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
+    planned = settings["hyperparameters"].get(STEPS, 0) or end_of(model)
+    settings["epochs"] = epochs
+    if not planned or planned == end:
+        return model
+    if not extend:
+        told = f"the schedules of {out} end with step {planned}, {epochs} epochs with step {end}"
+        if planned < end:
+            raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
+        note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
+        return model
+    if STEPS in settings["hyperparameters"]:
+        settings["hyperparameters"][STEPS] = end
+    with model.distribute_strategy.scope():
+        stretched = born(settings, recipe, dataset)
+    settings["stretched"] = end_of(stretched)
+    for ours, theirs in zip(state(stretched), state(model), strict=True):
+        ours.assign(theirs)
+    return stretched

@@ -1,0 +1,76 @@
+"""Keras configs from `__init__` signatures, for all models, layers, likelihoods, penalties and schedules."""
+
+import functools
+import inspect
+
+import keras
+
+
+def serializable(cls=None, *, inherit=False):
+    """Registers `cls` with Keras and derives `get_config` and, unless it has its own, `from_config` from `__init__`.
+
+    The config holds what the Keras base class would write (name, trainable, dtype), then one entry per named
+    parameter of `__init__`, read from the attribute of the same name through
+    `keras.saving.serialize_keras_object`. So injected networks and objects travel with the model.
+
+    Args:
+        cls: the class; `@serializable` alone is enough for most.
+        inherit: whether `**kwargs` also contain parameters of a serialisable base class.
+
+    Raises:
+        TypeError: at definition, if `__init__` takes positional-only or `*args` parameters.
+    """
+    if cls is None:
+        return functools.partial(serializable, inherit=inherit)
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters):
+        raise TypeError(f"{cls.__name__}.__init__ must take named parameters only, received {parameters}")
+
+    if inherit:
+        names += [name for name in super(cls, cls).config_names if name not in names]
+
+    def get_config(self):
+        config = {}
+        if isinstance(self, keras.layers.Layer):
+            config = {"name": self.name, "trainable": self.trainable}
+            config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        for name in names:
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        return config
+
+    def from_config(owner, config):
+        return owner(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+
+    cls.config_names = names
+    cls.get_config = get_config
+    if "from_config" not in vars(cls):
+        cls.from_config = classmethod(from_config)
+    return keras.saving.register_keras_serializable(package="tfgen")(cls)
+
+
+def computing_in(model, policy):
+    """A copy of a model, optimizers included, whose layers compute as a policy says.
+
+    Args:
+        policy: `"float32"` or `"mixed_bfloat16"`, whose variables are float32.
+    """
+    copy = keras.saving.deserialize_keras_object(_with_policy(keras.saving.serialize_keras_object(model), policy))
+    for new, old in zip(copy.variables, model.variables, strict=True):
+        new.assign(old)
+    for name in ("optimizer", "critic_optimizer"):
+        if getattr(model, name, None) is not None:
+            for new, old in zip(getattr(copy, name).variables, getattr(model, name).variables, strict=True):
+                new.assign(old)
+    return copy
+
+
+def _with_policy(config, policy):
+    """A serialised object with its policies of these two replaced by one of them."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in ("float32", "mixed_bfloat16"):
+            return config | {"config": {"name": policy}}
+        return {key: _with_policy(value, policy) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_policy(value, policy) for value in config)
+    return config

@@ -1,0 +1,26 @@
+"""TF Serving's own server, where it is installed: its command line for a folder of SavedModels."""
+
+import pathlib
+import shutil
+import tempfile
+
+PROGRAM = "tensorflow_model_server"
+
+
+def program():
+    """The path of TF Serving's server, or None."""
+    return shutil.which(PROGRAM)
+
+
+def command(folder, port, grpc_port, largest_batch=None, sizes=()):
+    """The command that serves a folder, with its configuration in a temporary folder.
+
+    `folder` and the ports are those of `Server`, `largest_batch` and `sizes` those of `configuration.write`. The server
+    listens on every address of the machine and knows no token.
+    """
+    from tfgen.serving import configuration
+
+    folder, to = pathlib.Path(folder).resolve(), tempfile.mkdtemp(prefix="tfgen-serving-")
+    configuration.write(folder, to, str(folder), largest_batch, sizes)
+    xla = "gpu" if configuration.any_xla(folder) else None
+    return [program(), f"--port={grpc_port}", f"--rest_api_port={port}", *configuration.flags(to, xla)]
