@@ -73,6 +73,15 @@ def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
         exec(compile(block, name, "exec"), space)
 
 
+@pytest.fixture(autouse=True)
+def recipes_as_before():
+    """A page adds a recipe, which no other test expects."""
+    before = dict(recipes.RECIPES)
+    yield
+    recipes.RECIPES.clear()
+    recipes.RECIPES.update(before)
+
+
 def test_pages_whose_python_runs_elsewhere_have_some():
     assert set(ELSEWHERE) <= set(PAGES)
 
