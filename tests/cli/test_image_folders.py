@@ -99,7 +99,7 @@ class Bright:
 
     def outputs(self, name, x, batch_size=32):
         score = self(name, x)
-        return {name: score} if name == "anomaly_map" else {
+        return {"maps": score} if name == "anomaly_map" else {
             "score": score, "is_anomaly": score > self.threshold, "threshold": np.full(len(x), self.threshold, "f4")}
 
 
