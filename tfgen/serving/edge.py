@@ -95,7 +95,7 @@ def write_verb(live, name, runtime, folder, graph_of=EdgeGraph):
         runtime.convert(graph, path)
         worst = max(compared(runtime.load(path), graph, live, name))
     except Exception as error:  # a converter or runtime raises whatever it likes, and the other verbs go on
-        verdict = Verdict(refused=reason(error))
+        verdict = Verdict(refused=reason(error, folder))
     else:
         verdict = Verdict(worst) if worst <= TOLERANCE else Verdict(
             refused=f"the runtime's outputs differ from the model's by {worst:.2g}")
@@ -108,9 +108,12 @@ def write_verb(live, name, runtime, folder, graph_of=EdgeGraph):
                                            for key, spec in graph.inputs.items()}}
 
 
-def reason(error):
-    """An error in one line of at most 250 characters: its beginning, and its end, where runtimes name the operation."""
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+def reason(error, folder):
+    """An error in one line of at most 250 characters: its beginning, and its end, where runtimes name the operation.
+
+    Files in `folder`, which is a temporary one, lose their path.
+    """
+    line = " ".join(f"{type(error).__name__}: {error}".replace(f"{folder}/", "").split())
     return line if len(line) <= 250 else f"{line[:80]} [...] {line[-160:]}"
 
 
