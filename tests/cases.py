@@ -24,7 +24,7 @@ TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samp
         "widest": 8, "latent_channels": 2, "sampling_steps": 3, "noise_levels": 21, "grids": 2, "heads": 2,
         "classifier_filters": 4, "features": 4, "coarse_samples": 4, "fine_samples": 4,
         "position_frequencies": 2, "direction_frequencies": 1}
-# Two channels after a ReLU may both be dead; with few, what a generator gains in 40 steps is less than the chance of the codes.
+# Two channels after a ReLU may both be dead; with few, a generator gains less in 40 steps than its codes vary.
 OWN = {"vqvae2": {"filters": 8}, "infogan": {"filters": 16}}
 # {recipe: {hyperparameter: default value}}
 VALUES = {row["name"]: row["hyperparameters"] for row in catalogue.rows()}
