@@ -8,8 +8,8 @@ from tfgen.layers import Clip
 from tfgen.losses import Energy, EnergyMargin, Hinge, LeastSquares, Lipschitz, Minimax, NonSaturating, Wasserstein
 from tfgen.losses.penalties import R1, MaxGradientPenalty
 from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGAN, StyleGAN
+from tfgen.models.base.generative import SPAN
 from tfgen.recipes.hyperparameters import (
-    WIDTH,
     adam,
     base_filters,
     classes,
@@ -25,11 +25,11 @@ from tfgen.schedules import Shaped
 OBJECTIVE = ("val_frechet_distance", "min")
 
 
-def conv_gan(hp, spec, objective, norm="batch", critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
+def conv_gan(hp, spec, objective, critic_norm=None, latent=100, spectral=False, constraint=None, **parts):
     """A `GAN` on the all-convolutional networks."""
     width, depth = latent_dim(hp, latent), base_filters(hp)
     labels = {"num_classes": parts.get("num_classes")}
-    return GAN(networks.dcgan.generator(spec.image_shape, width, depth, norm, **labels),
+    return GAN(networks.dcgan.generator(spec.image_shape, width, depth, **labels),
                networks.dcgan.critic(spec.image_shape, depth, critic_norm, spectral, constraint=constraint, **labels),
                objective, critic_augmentation=critic_augmentation(hp, objective), **parts)
 
@@ -122,7 +122,7 @@ def lipschitz_gan(hp, spec):
 
     Rates decay linearly to 0 at the end of a run, as in the authors' code, which also averages the generator's weights.
     """
-    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=WIDTH)
+    penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=SPAN)
     model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
     steps = hp.total_steps(model.critic_steps)
@@ -231,7 +231,7 @@ def stylegan(hp, spec):
     model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
                      networks.style.critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
                      objective=NonSaturating(),
-                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), WIDTH)],
+                     penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), SPAN)],
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))

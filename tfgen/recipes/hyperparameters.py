@@ -7,6 +7,7 @@ from tfgen.errors import UserError
 from tfgen.layers import AdaptiveAugmentation, DiffAugment
 from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.losses.penalties import GradientPenalty
+from tfgen.models.base.generative import SPAN
 from tfgen.networks import translation
 from tfgen.optimizers import RestartedAdam
 
@@ -144,13 +145,9 @@ def classes(spec, name, instead):
     return spec.num_classes
 
 
-# Images of most papers lie in [-1, 1], twice as wide as those of tfgen: the scale of penalties on a critic's gradient.
-WIDTH = 2.0
-
-
 def gradient_penalty(hp):
-    """The penalty of WGAN-GP; hyperparameter `penalty_weight`."""
-    return GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"), scale=WIDTH)
+    """The penalty of WGAN-GP, in the units of the paper's images; hyperparameter `penalty_weight`."""
+    return GradientPenalty(hp.Float("penalty_weight", 0.1, 100.0, default=10.0, sampling="log"), scale=SPAN)
 
 
 OBJECTIVES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}

@@ -1,3 +1,0 @@
-from tfgen.cli import main
-
-main()
