@@ -25,7 +25,7 @@ def test_a_wheel_trains_in_a_fresh_environment(tmp_path):
     shutil.copytree(ROOT / "tfgen", tmp_path / "source/tfgen", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / "source")
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", "source")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", "./source")
     venv.create(tmp_path / "fresh", with_pip=True)
     wheel, = (tmp_path / "dist").glob("tfgen-*.whl")
     run("fresh/bin/pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheel))
