@@ -14,6 +14,7 @@ best on the validation split with the first seed are trained with two more, and 
 import os
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import pathlib  # noqa: E402
 import resource  # noqa: E402
