@@ -1,11 +1,13 @@
 """Every GAN recipe on Fashion-MNIST within one budget of CPU minutes: one picture and one table.
 
+    python apps/gan_zoo.py --paces                   # measures the speed of every recipe, 10 minutes
     python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
     python apps/gan_zoo.py                           # trains those that are missing, draws and records all
     python apps/gan_zoo.py --fast                    # digits, seconds
 
-Budget: CPU time of this process in training, one thread for TensorFlow's operations, without tracing the step. Paper
-defaults but for SETTINGS, chosen by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the
+Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
+measured for all recipes in one run: trainings on a faster, slower or busier machine stay comparable. Paper defaults but for
+SETTINGS, chosen by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the
 table's figures are on the test split. What is trained stays in results/gan_zoo/: a file of figures and a row of samples per
 recipe and seed, and the classifier of the distances, so that the table may be made in several goes. The recipes that are
 best on the validation split with the first seed are trained with two more, and their figures are means.
@@ -20,6 +22,7 @@ import pathlib  # noqa: E402
 import resource  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+import time  # noqa: E402
 from typing import Annotated  # noqa: E402
 
 import keras  # noqa: E402, I001
@@ -41,6 +44,7 @@ BEST, SEEDS = 5, (0, 1, 2)
 # Samples in a row of the picture.
 ROW = 16
 ROWS = pathlib.Path("results/gan_zoo")
+PACES = ROWS / "paces.json"
 # What a small budget needs beside the papers' values: narrower networks, faster rates, shorter stages, faster controls.
 # Weights of equalised layers start at N(0, 1), so that the rates of `progan` and `stylegan` move them little.
 QUICK = {"learning_rate": 1e-3}
@@ -50,15 +54,17 @@ STYLES = {"latent_dim": 64, "learning_rate": 6e-3, "critic_learning_rate": 6e-3}
 SETTINGS = {
     "gan": QUICK, "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     "wgan": SMALL | BOTH_QUICK, "wgan_gp": SMALL | BOTH_QUICK,
-    # Rates decay to 0 at about the end of the budget.
-    "lipschitz_gan": SMALL | BOTH_QUICK | {"total_steps": 8000},
-    "sngan": SMALL | BOTH_QUICK, "began": {"filters": 16, "gain": 0.01} | BOTH_QUICK,
+    "lipschitz_gan": SMALL | BOTH_QUICK, "sngan": SMALL | BOTH_QUICK, "began": {"filters": 16, "gain": 0.01} | BOTH_QUICK,
     "ebgan": SMALL | {"critic_learning_rate": 2e-4},
     "sagan": {"filters": 8, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
     "biggan": {"filters": 8, "critic_steps": 1, "learning_rate": 5e-4, "critic_learning_rate": 1e-3},
     "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 1000, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
     "stylegan": STYLES | {"filters": 12},
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 4500} | BOTH_QUICK}
+# What an epoch of `train_for_budget` has, of which PACE are timed for each recipe's speed.
+EPOCH, PACE = 20, 8
+# Stages that are over at once, so that the speed is that of the last one, which takes most of the budget.
+LAST_STAGE = {"progan": {"stage_steps": 1}, "stackgan": {"stage_one_steps": 1}}
 COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "steps_per_cpu_s",
            "peak_memory_mib")
 
@@ -86,11 +92,48 @@ def floor(dataset, extractor, n):
     return samples.of_samples(lambda seeds: stores.floats(images[seeds]), dataset, extractor, "test", n)["frechet_distance"]
 
 
-def measure(name, seed, dataset, minutes, batch_size, folder, n, cache=None):
+class Pace(keras.callbacks.Callback):
+    """Notes the CPU time of this process in seconds at each epoch's end."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ends.append(time.process_time())
+
+    def steps_per_s(self):
+        """Of the median epoch."""
+        return EPOCH / float(np.median(np.diff(self.ends)))
+
+
+def paces(dataset, batch_size=64):
+    """{recipe: training steps per second of CPU time}, with the table's settings."""
+    found = {}
+    for name in zoo():
+        clock = Pace()
+        budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
+                                settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2),
+                                callbacks=[clock])
+        # The last epochs: the first one traces, and stages are over after the second.
+        clock.ends = clock.ends[-PACE - 1:]
+        found[name] = float(f"{clock.steps_per_s():.3g}")
+        print(f"{name:14} {found[name]} steps per CPU second", flush=True)
+        keras.backend.clear_session()
+    return found
+
+
+def settings_of(name, dataset):
+    """The table's settings of a recipe; digits take its defaults."""
+    return SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
+
+
+def measure(name, seed, dataset, steps, minutes, batch_size, folder, n, cache=None):
     """Trains one recipe; writes NAME-SEED.json and NAME-SEED.png (its first samples side by side) to `folder`."""
-    recipe = recipes.find(name)
-    values = SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
-    model, cost = budget.train_for_budget(minutes, recipe, dataset, batch_size, values, seed)
+    recipe, values = recipes.find(name), settings_of(name, dataset)
+    if "total_steps" in recipe.hyperparameters(dataset.spec) and values:
+        values = values | {"total_steps": steps}
+    model, cost = budget.train_for_budget(None, recipe, dataset, batch_size, values, seed, steps)
     # Of this process so far: with TensorFlow and the data, without the evaluation.
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     extractor, live = features.classifier(dataset, cache=cache), Live(model)
@@ -120,11 +163,19 @@ def train(jobs, dataset, minutes, folder, again, fast):
         if not again and (folder / f"{name}-{seed}.json").exists():
             continue
         if fast or len(jobs) == 1:
+            steps = EPOCH if fast else EPOCH * round(60 * minutes * pace(name) / EPOCH)
             # The classifier stays with the figures: another machine would train one that rounds differently.
-            measure(name, seed, dataset, minutes, *((32, folder, 200) if fast else (64, folder, 10_000, folder)))
+            measure(name, seed, dataset, steps, minutes, *((32, folder, 200) if fast else (64, folder, 10_000, folder)))
         else:
             subprocess.run([sys.executable, __file__, "--recipes", name, "--seed", str(seed), "--minutes", str(minutes),
                             "--folder", str(folder), *(["--again"] if again else [])], check=False)
+
+
+def pace(name):
+    """Steps per CPU second of a recipe, as `--paces` measured it."""
+    found = files.read_json(PACES) if PACES.exists() else {}
+    require(name in found, f"expected the speed of {name} in {PACES}, found none: measure them with --paces")
+    return found[name]
 
 
 def rows_of(folder):
@@ -166,6 +217,7 @@ def main(
     seed: Annotated[int, typer.Option(help=f"seed of the training, one of {SEEDS}")] = SEEDS[0],
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = MINUTES,
     folder: Annotated[pathlib.Path, typer.Option(help="where figures and samples are kept")] = ROWS,
+    measure_paces: Annotated[bool, typer.Option("--paces", help="measure the speed of every recipe instead")] = False,
     again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
 ):
@@ -175,6 +227,8 @@ def main(
         recipes.find(name)
     source, minutes = ("digits", 0.01) if fast else ("fashion_mnist", minutes)
     dataset = data.load(source)
+    if measure_paces:
+        return files.write_json(folder / PACES.name, paces(dataset))
     train([(name, seed) for name in only or zoo()], dataset, minutes, folder, again, fast)
     if only:
         return rows_of(folder)
@@ -194,7 +248,8 @@ def main(
             | {"floor": first["floor"]},
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split; "
                   f"the best {BEST} as means over {len(SEEDS)} seeds",
-            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1}, seeds=[SEEDS[0]],
+            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1,
+                                                       "steps_per_cpu_s": files.read_json(PACES)}, seeds=[SEEDS[0]],
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             table=list(rows.values()), picture=picture.name,

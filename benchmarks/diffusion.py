@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import limits
 from benchmarks.job import SHAPE, Job, fit_beside
 from benchmarks.keras_loop import loss_and_norm, one_pass
 from tfgen import data, recipes
@@ -147,20 +148,6 @@ def products(network):
     return total
 
 
-def matrix_product(count, side=1024):
-    """A function without arguments: products of square float32 matrices with `count` multiply-adds in all."""
-    matrix = tf.random.normal((side, side), stddev=side**-0.5)
-
-    @tf.function
-    def run():
-        x = matrix
-        for _ in tf.range(max(1, round(count / side**3))):
-            x = matrix @ x
-        return x
-
-    return lambda: run().numpy()
-
-
 def training(steps, batch_size, **values):
     """{variant: function without arguments that takes `steps` steps}; matrix products as many as these steps have at least:
     one forward, one for the gradient of features, one for that of weights."""
@@ -170,7 +157,7 @@ def training(steps, batch_size, **values):
     images = np.random.default_rng(0).random((steps * batch_size, *SHAPE), np.float32)
     check(first, tf.constant(images[:batch_size]))
     twins = {name: twin.trainer(images, batch_size) for name, twin in twins_of(first, values).items()}
-    twins["matrix_product"] = matrix_product(3 * steps * batch_size * products(first.network))
+    twins["matrix_product"] = limits.matrix_product(2 * 3 * steps * batch_size * products(first.network))
     return fit_beside(make, first, images, batch_size, bare, twins)
 
 

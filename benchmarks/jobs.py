@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, precision, translation_loops
 from benchmarks.job import SHAPE, Job, fit_beside, passes
+from benchmarks.limits import limits
 from tfgen import data, noise, recipes
 
 try:
@@ -16,6 +17,12 @@ try:
     from benchmarks import torch_gan, torch_loop, torch_translation
 except ImportError:
     torch = None
+try:
+    import jax
+
+    from benchmarks import jax_loop
+except ImportError:
+    jax = None
 
 SPEC = data.DataSpec("random", SHAPE)
 RATE = 1e-3
@@ -48,6 +55,9 @@ def check(recipe, model, images):
         assert torch_loop.parameters(twin) == count, (torch_loop.parameters(twin), count)
         shaped = epsilon if recipe == "vae" else tf.transpose(epsilon, (0, 3, 1, 2))
         pairs["torch"] = torch_loop.loss_and_gradient(recipe, twin, images, shaped.numpy())
+    if jax:
+        twin = jax_loop.Autoencoder(recipe, model)
+        pairs["jax"] = jax_loop.loss_and_norm(lambda weights: twin.loss(weights, images, epsilon.numpy()), twin.weights)
     for name, pair in pairs.items():
         np.testing.assert_allclose(pair, pairs["fit"], rtol=1e-4, err_msg=f"{recipe}: {name} against fit")
 
@@ -64,16 +74,18 @@ def training(recipe, steps, batch_size):
     variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
     variants["bare"] = keras_loop.trainer(recipe, build(recipe, weights), dataset, RATE)
     if torch:
-        for name, last in (("torch", False), ("torch_channels_last", True)):
-            variants[name] = torch_loop.trainer(recipe, first, images, batch_size, RATE, last)
-    return variants
+        for name, flags in torch_loop.VARIANTS.items():
+            variants[name] = torch_loop.trainer(recipe, first, images, batch_size, RATE, **flags)
+    if jax:
+        variants["jax"] = jax_loop.Autoencoder(recipe, first).trainer(images, batch_size, RATE)
+    return variants | limits(first, images, batch_size)
 
 
 def check_players(recipe, model, twins, batch, make, found):
     """Asserts that all peers compute both players' losses with the same gradients.
 
     Args:
-        twins: {variant: the model in PyTorch}.
+        twins: {variant: the model in PyTorch or JAX}.
         make: function without arguments: what the generators make of the batch.
         found: {variant: (critic's loss, its gradient's norm, generator's loss, its gradient's norm)}.
     """
@@ -123,11 +135,12 @@ def adversarial(recipe, steps, batch_size, **values):
     first = make()
     rows = batch_size * first.batches_per_step
     images = np.random.default_rng(0).random((rows * max(1, steps // first.batches_per_step), *SPEC.image_shape), np.float32)
-    twins = twins_of(lambda *given: torch_gan.Twin(recipe, *given), first)
+    twins = {name: torch_gan.Twin(recipe, first, **flags) for name, flags in torch_loop.VARIANTS.items()} if torch else {}
+    twins |= {"jax": jax_loop.Gan(recipe, first)} if jax else {}
     check_gan(recipe, first, twins, images[:batch_size])
     return fit_beside(make, first, images, rows, functools.partial(gan_loops.bare, recipe),
-                       {name: twin.trainer(images, batch_size) for name, twin in twins.items()},
-                       example=functools.partial(gan_loops.Example, recipe))
+                      {name: twin.trainer(images, batch_size) for name, twin in twins.items()}
+                      | limits(first, images, rows), example=functools.partial(gan_loops.Example, recipe))
 
 
 def translation(recipe, side, steps, batch_size, values):
@@ -148,7 +161,8 @@ def jobs(fast):
     """{name: Job}; fast: tiny ones, and one of those that differ only in the images' size."""
     steps, batch_size = (2, 8) if fast else (64, 128)
     gan_steps, gan_batch = (10, 8) if fast else (20, 64)
-    marks, found = {"bare": 0.97, "torch": 1.5}, {}
+    marks, found = {"bare": 0.97, "torch": 1.5, "torch_channels_last": 1.0, "torch_fused": 1.0, "torch_compiled": 1.0,
+                    "jax": 1.0}, {}
     for recipe in ("vae", "denoising"):
         found[f"bench-{recipe}"] = Job(f"Training speed of {recipe}", functools.partial(training, recipe, steps, batch_size),
                                        batch_size, steps, marks)

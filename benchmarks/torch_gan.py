@@ -1,4 +1,6 @@
-"""The GANs of the recipes `dcgan` and `wgan_gp` for 28x28x1 images in PyTorch, eager, with the same updates."""
+"""The GANs of the recipes `dcgan` and `wgan_gp` for 28x28x1 images in PyTorch, eager and compiled, with the same updates."""
+
+import functools
 
 import keras
 import numpy as np
@@ -61,16 +63,18 @@ class Players:
         pairs: [(Keras network, its twin), …] of the generator's side and of the critic's.
         channels_last: the layout of weights and images.
         turned: as for `copy_weights`.
+        fused: whether Adam's updates are one operation.
     """
 
-    def __init__(self, model, pairs, channels_last=False, turned=False):
+    def __init__(self, model, pairs, channels_last=False, turned=False, fused=False):
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         for network, twin in sum(pairs, []):
             copy_weights(network, twin, turned)
             twin.to(memory_format=self.layout)
         self.sides = [[p for _, twin in side for p in twin.parameters()] for side in pairs]
         self.optimizers = [
-            torch.optim.Adam(side, float(ours.learning_rate), (ours.beta_1, ours.beta_2), eps=1e-7)
+            torch.optim.Adam(side, float(ours.learning_rate), (ours.beta_1, ours.beta_2), eps=1e-7,
+                             fused=fused)
             for side, ours in zip(self.sides, (model.optimizer, model.critic_optimizer))]
 
     def parameters(self):
@@ -84,38 +88,45 @@ class Twin(Players):
     Args:
         recipe: `dcgan` or `wgan_gp`.
         model: a compiled `tfgen.GAN` of it.
+        compiled: whether `trainer` runs what torch.compile makes of the networks. A penalty's gradient of a gradient cannot
+            be compiled, so that critics with one update in eager mode.
+        autocast: whether losses are computed in bfloat16 where PyTorch finds that safe; weights stay in float32.
+        others: as for `Players`.
     """
 
-    def __init__(self, recipe, model, channels_last=False):
+    def __init__(self, recipe, model, channels_last=False, fused=False, compiled=False, autocast=False):
         filters, self.latent = model.critic.get_layer(index=2).filters, model.latent_shape[0]
         self.recipe, self.steps = recipe, model.critic_steps
         self.uniform = type(model.prior).__name__ == "Uniform"
         self.generator = generator(self.latent, filters)
         norms = {"dcgan": lambda wide: nn.BatchNorm2d(wide), "wgan_gp": lambda wide: nn.GroupNorm(1, wide)}
         self.critic = critic(filters, norms[recipe])
-        super().__init__(model, [[(model.generator, self.generator)], [(model.critic, self.critic)]], channels_last)
+        super().__init__(model, [[(model.generator, self.generator)], [(model.critic, self.critic)]], channels_last,
+                         fused=fused)
+        self.compiled, self.autocast = compiled, autocast
 
     def draw(self, rows):
         return 2.0 * torch.rand(rows, self.latent) - 1.0 if self.uniform else torch.randn(rows, self.latent)
 
-    def critic_loss(self, x, fake, share):
-        real, made = self.critic(x), self.critic(fake)
+    def critic_loss(self, critic, x, fake, share):
+        real, made = critic(x), critic(fake)
         if self.recipe == "dcgan":
             return functional.softplus(-real).mean() + functional.softplus(made).mean()
         between = (share * x + (1.0 - share) * fake).requires_grad_()
-        gradient = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)[0]
+        gradient = torch.autograd.grad(critic(between).sum(), between, create_graph=True)[0]
         norms = (gradient.square().sum((1, 2, 3)) + 1e-12).sqrt()
         return made.mean() - real.mean() + PENALTY * (norms - 1.0).square().mean()
 
-    def generator_loss(self, fake):
-        scores = self.critic(fake)
+    def generator_loss(self, critic, fake):
+        scores = critic(fake)
         return functional.softplus(-scores).mean() if self.recipe == "dcgan" else -scores.mean()
 
     def losses(self, x, z, share):
         """As `gan_loops.losses`; x (B, H, W, C) in [0, 1]."""
         x = torch.from_numpy(2.0 * x.transpose(0, 3, 1, 2) - 1.0)
         share, found = torch.from_numpy(share), []
-        for side, loss_of in ((1, lambda fake: self.critic_loss(x, fake, share)), (0, self.generator_loss)):
+        for side, loss_of in ((1, lambda fake: self.critic_loss(self.critic, x, fake, share)),
+                              (0, lambda fake: self.generator_loss(self.critic, fake))):
             found += norm(loss_of(self.generator(torch.from_numpy(z))), self.sides[side])
         return found
 
@@ -124,16 +135,23 @@ class Twin(Players):
         x = torch.from_numpy(2.0 * images.transpose(0, 3, 1, 2) - 1.0).contiguous(memory_format=self.layout)
         batches = x.split(batch_size * self.steps)
         first, second = self.optimizers
+        generator, critic = map(torch.compile, (self.generator, self.critic)) if self.compiled else (self.generator,
+                                                                                                     self.critic)
+        trained = self.critic if self.recipe == "wgan_gp" else critic
+        precision = functools.partial(torch.autocast, "cpu", torch.bfloat16, self.autocast)
 
         def run():
             for batch in batches:
                 for x in batch.split(batch_size):
-                    fake = self.generator(self.draw(len(x)))
                     second.zero_grad()
-                    self.critic_loss(x, fake.detach(), torch.rand(len(x), 1, 1, 1)).backward()
+                    with precision():
+                        fake = generator(self.draw(len(x)))
+                        loss = self.critic_loss(trained, x, fake.detach(), torch.rand(len(x), 1, 1, 1))
+                    loss.backward()
                     second.step()
                 first.zero_grad()
-                loss = self.generator_loss(fake)
+                with precision():
+                    loss = self.generator_loss(critic, fake)
                 loss.backward()
                 first.step()
             return loss.item()

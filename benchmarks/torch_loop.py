@@ -1,4 +1,4 @@
-"""The same networks, loss and optimizer in PyTorch, eager.
+"""The same networks, loss and optimizer in PyTorch, eager and compiled.
 
 TensorFlow's stride-2 "same" 3x3 convolution of an even size pads the bottom and the right only; PyTorch's
 `padding=1` uses, of an even size, the pad at the top and the left only. The two are equal on images and kernels turned
@@ -69,6 +69,10 @@ def cross_entropy(logits, x):
 
 
 LOSSES = {"vae": vae_loss, "denoising": denoising_loss}
+# Each with what the one before has; `fused`: Adam's updates as one operation.
+VARIANTS = {"torch": {}, "torch_channels_last": {"channels_last": True},
+            "torch_fused": {"channels_last": True, "fused": True},
+            "torch_compiled": {"channels_last": True, "fused": True, "compiled": True}}
 
 
 def build(recipe, model):
@@ -94,20 +98,28 @@ def loss_and_gradient(recipe, network, x, epsilon):
     return loss.item(), sum(float(p.grad.square().sum()) for p in network.parameters()) ** 0.5
 
 
-def trainer(recipe, model, images, batch_size, learning_rate, channels_last=False):
-    """A function without arguments that trains the twin of `model` for one pass over `images` (N, H, W, C)."""
+def trainer(recipe, model, images, batch_size, learning_rate, channels_last=False, fused=False, compiled=False,
+            autocast=False):
+    """A function without arguments that trains the twin of `model` for one pass over `images` (N, H, W, C).
+
+    Args:
+        autocast: whether the loss is computed in bfloat16 where PyTorch finds that safe; weights stay in float32.
+        others: see `VARIANTS`.
+    """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = build(recipe, model).to(memory_format=layout)
     batches = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=layout).split(batch_size)
     # Keras' epsilon.
-    optimizer = torch.optim.Adam(network.parameters(), learning_rate, eps=1e-7)
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate, eps=1e-7, fused=fused)
     loss_of, latent = LOSSES[recipe], network.decoder[0].in_features
+    loss_of = torch.compile(loss_of) if compiled else loss_of
 
     def run():
         for x in batches:
             epsilon = torch.randn(len(x), latent) if recipe == "vae" else model.corruption.sigma * torch.randn_like(x)
             optimizer.zero_grad()
-            loss = loss_of(network, x, x, epsilon)
+            with torch.autocast("cpu", torch.bfloat16, autocast):
+                loss = loss_of(network, x, x, epsilon)
             loss.backward()
             optimizer.step()
         return loss.item()
