@@ -2,8 +2,8 @@
 
 `python -m benchmarks.bench` measures images/s of `model.fit` beside a bare TensorFlow loop over the same networks and
 beside the same networks in PyTorch and JAX, the contractive penalty beside a naive one, the incremental sampler beside a
-naive one, and bfloat16 beside float32; it prints a table and writes `results/bench-*.json`. Before anything is timed, losses, gradients
-and parameter counts, or samples, are asserted to be equal.
+naive one, and bfloat16 beside float32; it prints a table and writes `results/bench-*.json`. Before anything is timed,
+losses, gradients and parameter counts, or samples, are asserted to be equal.
 The process is confined to one core unless told otherwise, so that each library's pools of threads take what they would take
 on such a machine; with more, a neighbour on the machine stalls whole steps. Records of N cores end with `-N-cores`.
 Ratios are of wall time; those of CPU time stand beside them, because on one core they hardly feel neighbours. Rates in
