@@ -215,7 +215,7 @@ def strip(path):
 
 
 def main(
-    only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train or measure now; may be repeated")] = None,
+    only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train or measure; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help=f"seed of the training, one of {SEEDS}")] = SEEDS[0],
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = MINUTES,
     folder: Annotated[pathlib.Path, typer.Option(help="where figures and samples are kept")] = ROWS,
