@@ -91,4 +91,6 @@ def test_every_page_has_its_place_in_the_site():
     places = [page for part in yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"] for pages in part.values()
               for page in ([pages] if isinstance(pages, str) else [path for entry in pages for path in entry.values()])]
     assert len(places) == len(set(places))
-    assert set(places) == {path.name for path in (ROOT / "docs").glob("*.md")} | {"results.md", "changelog.md"}
+    pages = {path.relative_to(ROOT / "docs").as_posix()
+             for ending in ("md", "ipynb") for path in (ROOT / "docs").rglob(f"*.{ending}")}
+    assert set(places) == pages | {"results.md", "changelog.md"}

@@ -20,7 +20,8 @@ def test_there_is_a_notebook_of_each_main_family_with_its_pictures():
     for path in NOTEBOOKS:
         cells = json.loads(path.read_text("utf-8"))["cells"]
         codes = [cell for cell in cells if cell["cell_type"] == "code"]
-        assert [cell["execution_count"] for cell in codes] == list(range(1, len(codes) + 1)), f"{path.stem} was not run whole"
+        counts = [cell["execution_count"] for cell in codes]
+        assert counts == list(range(1, len(codes) + 1)), f"{path.stem} was not run whole"
         outputs = [output for cell in codes for output in cell["outputs"]]
         assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
         assert not any(output["output_type"] == "error" or output.get("name") == "stderr" for output in outputs)

@@ -118,18 +118,18 @@ class MixtureOfLogistics(Likelihood):
         return found
 
     def unpacked(self, parameters):
-        """(logits (B, H, W, K), means and log scales (B, H, W, C, K), coefficients {(c, j): (B, H, W, K)})."""
+        """(logits (B, H, W, K), C means and C log scales of that shape, coefficients {(c, j): of that shape})."""
         channels, k = self._channels(parameters.shape[-1]), self.components
         parts = ops.split(parameters, parameters.shape[-1] // k, axis=-1)
         means, log_scales = parts[1:1 + channels], parts[1 + channels:1 + 2 * channels]
         pairs = [(c, j) for c in range(channels) for j in range(c)]
         coefficients = {pair: ops.tanh(part) for pair, part in zip(pairs, parts[1 + 2 * channels:], strict=True)}
-        return parts[0], ops.stack(means, -2), ops.maximum(ops.stack(log_scales, -2), -7.0), coefficients
+        return parts[0], means, [ops.maximum(scale, -7.0) for scale in log_scales], coefficients
 
     @staticmethod
     def conditional_mean(means, coefficients, c, earlier):
         """Mean of channel c given the earlier channels, a list of (B, H, W, 1) in [-1, 1]: (B, H, W, K)."""
-        return means[..., c, :] + sum(coefficients[c, j] * earlier[j] for j in range(c))
+        return means[c] + sum(coefficients[c, j] * earlier[j] for j in range(c))
 
     def log_prob(self, parameters, x):
         logits, means, log_scales, coefficients = self.unpacked(parameters)
@@ -138,13 +138,13 @@ class MixtureOfLogistics(Likelihood):
         earlier, half, total = ops.split(x, x.shape[-1], axis=-1), 1.0 / top, ops.log_softmax(logits, axis=-1)
         for c, value in enumerate(earlier):
             centred = value - self.conditional_mean(means, coefficients, c, earlier)
-            total += log_mass(centred, half, log_scales[..., c, :], value < half - 1.0, value > 1.0 - half)
+            total += log_mass(centred, half, log_scales[c], value < half - 1.0, value > 1.0 - half)
         return sum_pixels(ops.logsumexp(total, axis=-1))
 
     def mean(self, parameters):
         logits, means, _, coefficients = self.unpacked(parameters)
         weights, found = ops.softmax(logits, axis=-1), []
-        for c in range(means.shape[-2]):
+        for c in range(len(means)):
             mean = ops.sum(weights * self.conditional_mean(means, coefficients, c, found), axis=-1, keepdims=True)
             found.append(ops.clip(mean, -1.0, 1.0))
         return 0.5 * ops.concatenate(found, -1) + 0.5
@@ -153,9 +153,9 @@ class MixtureOfLogistics(Likelihood):
         logits, means, log_scales, coefficients = self.unpacked(parameters)
         chosen = ops.one_hot(choose(logits, uniforms[..., 0], temperature), self.components)
         top, found = self.levels - 1, []
-        for c in range(means.shape[-2]):
+        for c in range(len(means)):
             mean = ops.sum(chosen * self.conditional_mean(means, coefficients, c, found), axis=-1, keepdims=True)
-            scale = ops.exp(ops.sum(chosen * log_scales[..., c, :], axis=-1, keepdims=True))
+            scale = ops.exp(ops.sum(chosen * log_scales[c], axis=-1, keepdims=True))
             value = mean + per_image(temperature) * scale * logit(uniforms[..., 1 + c:2 + c])
             # Later channels depend on the level, as in training.
             found.append(2.0 * ops.round(ops.clip(0.5 * value + 0.5, 0.0, 1.0) * top) / top - 1.0)

@@ -53,12 +53,16 @@ class Headline:
 VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execution=16`", "bare": "bare TensorFlow loop",
             "example": "step of Keras' public example", "torch": "PyTorch, default layout",
             "torch_channels_last": "PyTorch, channels_last", "ours": "tfgen, `penalties.Contractive`",
-            "naive": "`batch_jacobian`", "torch_compiled": "PyTorch, `torch.compile`", "normflows": "`normflows`",
+            "naive": "`batch_jacobian`", "torch_fused": "PyTorch, channels_last, fused Adam",
+            "torch_compiled": "PyTorch, `torch.compile`", "torch_autocast": "PyTorch, autocast",
+            "torch_autocast_compiled": "PyTorch, autocast, `torch.compile`", "jax": "JAX, `jit`",
+            "matrix_product": "as many operations, in matrix products",
+            "wide_convolution": "as many operations, in a convolution", "normflows": "`normflows`",
             "normflows_channels_last": "`normflows`, channels_last", "incremental": "incremental",
             "naive_sampler": "naive, a pass of the network per pixel", "sample": "tfgen, `sample`",
             "diffusers": "`diffusers`", "diffusers_channels_last": "`diffusers`, channels_last"}
-PEERS = ("torch", "torch_channels_last", "torch_compiled", "normflows", "normflows_channels_last", "diffusers",
-         "diffusers_channels_last")
+PEERS = ("torch", "torch_channels_last", "torch_fused", "torch_compiled", "jax", "normflows", "normflows_channels_last",
+         "diffusers", "diffusers_channels_last")
 SERVED = {"rest_sample": "REST, JSON, 32 clients of 1: `sample`",
           "rest_reconstruct": "REST, JSON, 32 clients of 1: `reconstruct`",
           "rest_npz_reconstruct": "REST, .npz, 32 clients of 1: `reconstruct`",
@@ -71,14 +75,15 @@ TABLES, FAULTS = ("breast cancer", "wine", "series"), ("spikes", "level", "frequ
 TEXTURES, COUNTS = ("brick", "grass", "gravel"), (100, 500, 1000)
 
 
-def speed(title):
+def speed(title, cores="one core"):
     """The headline of a benchmark of training."""
     return Headline(
-        f"Training speed: {title}", "training images per s of wall time, one thread; higher is better",
+        f"Training speed: {title}, {cores}", f"training images per s of wall time, {cores}; higher is better",
         {"`fit`": "fit_images_per_s"},
         {VARIANTS[name]: f"{name}_images_per_s" for name in ("bare", "example", *PEERS)},
         grids=(Grid("variant", {"images per s": "{}_images_per_s", "`fit` / variant": "fit_over_{}",
-                                "`fit` with 16 steps per execution / variant": "fit_16_over_{}"}, VARIANTS),),
+                                "`fit` with 16 steps per execution / variant": "fit_16_over_{}",
+                                "GFLOP per s": "{}_gflop_per_s"}, VARIANTS),),
         targets={name: f"fit*_over_{name}" for name in ("bare", *PEERS)})
 
 
@@ -87,8 +92,9 @@ def precision(title):
     return Headline(
         f"Training speed in bfloat16: {title}", "training images per s of wall time, one thread, `fit` with 16 steps per "
         "execution; higher is better", {"bfloat16": "bfloat16_images_per_s"}, {"float32": "float32_images_per_s"},
-        grids=(Grid("precision", {"images per s": "{}_images_per_s", "bfloat16 / precision": "bfloat16_over_{}"}),),
-        targets={"float32": "bfloat16_over_float32"})
+        grids=(Grid("precision", {"images per s": "{}_images_per_s", "bfloat16 / precision": "bfloat16_over_{}"},
+                    VARIANTS),),
+        targets={name: f"bfloat16_over_{name}" for name in ("float32", "torch_autocast", "torch_autocast_compiled")})
 
 
 def sampling(title):
@@ -141,6 +147,21 @@ def few_images(recipe):
                 for name in ("diffaugment", "ada")})
 
 
+SPEEDS = {
+    "bench-vae": "VAE, 28x28x1",
+    "bench-denoising": "denoising autoencoder, 28x28x1",
+    "bench-dcgan": "DCGAN, 28x28x1",
+    "bench-wgan-gp": "WGAN-GP, 28x28x1",
+    "bench-pix2pix-32": "pix2pix, 32x32x3",
+    "bench-pix2pix-64": "pix2pix, 64x64x3",
+    "bench-cyclegan-32": "CycleGAN, 32x32x3",
+    "bench-cyclegan-64": "CycleGAN, 64x64x3",
+    "bench-realnvp": "RealNVP as `normflows` has it, 28x28x1",
+    "bench-gated-pixelcnn": "gated PixelCNN 7x64, 28x28x1, 16 levels",
+    "bench-vqvae": "VQ-VAE 2x64, 256 codes of 64, 28x28x1",
+    "bench-edm": "EDM, U-Net of 32 to 64 channels, 28x28x1"}
+KINDS_OF_OPERATIONS = ("convolutions", "matrix products", "normalisation", "random numbers", "slices, padding, layout",
+                       "sums and means", "variables", "element by element")
 HEADLINES = {
     "vae": Headline(
         "VAE, Fashion-MNIST", "negative log-likelihood, bits per dimension (importance-weighted bound, 100 samples per test "
@@ -383,20 +404,14 @@ HEADLINES = {
         grids=(Grid("recipe", {"kills": "kills {}"}, folded="Kills per recipe"),),
         labels={"recipes": "recipes", "kills": "kills in all", "equal": "recipes that end equal to the bit"},
         targets={"kills": "kills"}),
-    "bench-vae": speed("VAE, 28x28x1"),
-    "bench-denoising": speed("denoising autoencoder, 28x28x1"),
-    "bench-dcgan": speed("DCGAN, 28x28x1"),
-    "bench-wgan-gp": speed("WGAN-GP, 28x28x1"),
-    "bench-pix2pix-32": speed("pix2pix, 32x32x3"),
-    "bench-pix2pix-64": speed("pix2pix, 64x64x3"),
-    "bench-cyclegan-32": speed("CycleGAN, 32x32x3"),
-    "bench-cyclegan-64": speed("CycleGAN, 64x64x3"),
-    "bench-realnvp": speed("RealNVP as `normflows` has it, 28x28x1"),
-    "bench-gated-pixelcnn": speed("gated PixelCNN 7x64, 28x28x1, 16 levels"),
-    "bench-vqvae": speed("VQ-VAE 2x64, 256 codes of 64, 28x28x1"),
+    **{name: speed(title) for name, title in SPEEDS.items()},
+    **{f"{name}-2-cores": speed(title, "two cores") for name, title in SPEEDS.items()},
+    "profiles": Headline(
+        "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher is "
+        "better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},
+        grids=(Grid("recipe", {kind: f"{{}} {kind}" for kind in KINDS_OF_OPERATIONS}),)),
     "bench-bfloat16-vae": precision("VAE, 28x28x1"),
     "bench-bfloat16-dcgan": precision("DCGAN, 28x28x1"),
-    "bench-edm": speed("EDM, U-Net of 32 to 64 channels, 28x28x1"),
     "bench-edm-sampling": Headline(
         "Sampling speed: EDM, U-Net of 32 to 64 channels, 28x28x1, 20 steps",
         "images drawn per s of wall time, 32 per batch, one thread; higher is better", {"": "sample_images_per_s"},

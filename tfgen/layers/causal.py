@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
+from tfgen.layers.slices import sliced
 from tfgen.serialization import serializable
 
 ROW, PIXEL = "row", "pixel"
@@ -122,7 +123,7 @@ class VerticalConv(_CausalConv):
         return self.finished(ops.conv(padded, ops.cast(self.kernel, x.dtype), strides, padding="valid"))
 
     def call(self, x):
-        seen = x[:, :-1] if self.strict else x
+        seen = sliced(x, 1, 0, -1) if self.strict else x
         return self.convolved(ops.pad(seen, [[0, 0], [self.above, 0], [0, 0], [0, 0]]), self.strides)
 
     def start(self, batch):
@@ -177,7 +178,7 @@ class HorizontalConv(_CausalConv):
         return ops.cast(self.kernel if self.mask is None else self.kernel * self.mask, dtype)
 
     def call(self, x):
-        seen = x if self.own else x[:, :, :-1]
+        seen = x if self.own else sliced(x, 2, 0, -1)
         padded = ops.pad(seen, [[0, 0], [0, 0], [self.left, 0], [0, 0]])
         return self.finished(ops.conv(padded, self.weights_in(x.dtype), self.strides, padding="valid"))
 

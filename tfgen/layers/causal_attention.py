@@ -9,6 +9,7 @@ from keras import ops
 
 from tfgen.errors import require
 from tfgen.layers.causal import CausalLayer
+from tfgen.layers.slices import sliced
 from tfgen.serialization import serializable
 
 
@@ -58,7 +59,7 @@ class PixelShift(CausalLayer):
     def call(self, x):
         height, width, channels = x.shape[1:]
         flat = ops.reshape(x, (-1, height * width, channels))
-        return ops.reshape(ops.pad(flat[:, :-1], [[0, 0], [1, 0], [0, 0]]), (-1, height, width, channels))
+        return ops.reshape(ops.pad(sliced(flat, 1, 0, -1), [[0, 0], [1, 0], [0, 0]]), (-1, height, width, channels))
 
     def start(self, batch):
         return tf.zeros((batch, 1, 1, self.channels), self.compute_dtype)
@@ -183,7 +184,7 @@ class CausalSelfAttention(CausalLayer):
         k, v = (ops.take(part, index, axis=2) if blocks > 1 else ops.expand_dims(part, 2) for part in (k, v))
         scores = ops.matmul(q, ops.transpose(k, (0, 1, 2, 4, 3)))
         made = ops.matmul(self.weights_of(scores, seen), v)
-        made = ops.reshape(made, (-1, self.heads, blocks * block, self.size))[:, :, :length]
+        made = sliced(ops.reshape(made, (-1, self.heads, blocks * block, self.size)), 2, 0, length)
         return self.merge(ops.reshape(ops.transpose(made, (0, 2, 1, 3)), (-1, *x.shape[1:])))
 
     @staticmethod

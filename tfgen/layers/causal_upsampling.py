@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.layers.causal import ROW, CausalLayer
+from tfgen.layers.slices import sliced
 from tfgen.serialization import serializable
 
 
@@ -23,7 +24,7 @@ class _Upsampling(CausalLayer):
 
     def call(self, x):
         y = ops.conv_transpose(x, ops.cast(self.kernel, x.dtype), 2, padding="valid") + ops.cast(self.bias, x.dtype)
-        return y[:, :, self.width - 2:]
+        return sliced(y, 2, self.width - 2, y.shape[2]) if self.width > 2 else y
 
     def start(self, batch):
         """The coarse row."""

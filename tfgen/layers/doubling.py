@@ -10,7 +10,9 @@ from keras import layers, ops
 
 def double(x, grid):
     """(B, h, w, C) -> (B, *grid, C): nearest-neighbour doubling; the last pixel of an odd side is dropped."""
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :grid[0], :grid[1]]
+    made = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+    # The gradient of a slice takes long, of one that drops nothing too.
+    return made if tuple(made.shape[1:3]) == tuple(grid) else made[:, :grid[0], :grid[1]]
 
 
 @functools.cache
