@@ -407,8 +407,8 @@ HEADLINES = {
     **{name: speed(title) for name, title in SPEEDS.items()},
     **{f"{name}-2-cores": speed(title, "two cores") for name, title in SPEEDS.items()},
     "profiles": Headline(
-        "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher is "
-        "better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},
+        "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher "
+        "is better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},
         grids=(Grid("recipe", {kind: f"{{}} {kind}" for kind in KINDS_OF_OPERATIONS}),)),
     "bench-bfloat16-vae": precision("VAE, 28x28x1"),
     "bench-bfloat16-dcgan": precision("DCGAN, 28x28x1"),
