@@ -406,6 +406,12 @@ HEADLINES = {
         targets={"kills": "kills"}),
     **{name: speed(title) for name, title in SPEEDS.items()},
     **{f"{name}-2-cores": speed(title, "two cores") for name, title in SPEEDS.items()},
+    "bench-threads": Headline(
+        "Settings of TensorFlow's pools of threads, two cores",
+        "training images per s; threads within an operation, operations at once (0 0: TensorFlow's own choice)",
+        {name: f"images_per_s {name} 0 0" for name in ("vae", "dcgan", "wgan_gp")},
+        grids=(Grid("recipe, threads within an operation, operations at once",
+                    {"images per s": "images_per_s {}", "of TensorFlow's own choice": "over_usual {}"}),)),
     "profiles": Headline(
         "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher "
         "is better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},
