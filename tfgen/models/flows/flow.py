@@ -72,7 +72,7 @@ class Flow(GenerativeModel):
 
     def verb_options(self, name):
         if name == "sample":
-            return {"temperature": Option("float32", 1.0, 0.0, 2.0, "factor of the latents; small: typical images")}
+            return {"temperature": Option("float32", 1.0, 0.0, 2.0, "factor of the latents; small: smooth, alike")}
         if name == "log_prob" and self.dequantisation:
             return {"k": Option("int64", 1, 1, 100_000, "importance samples of the dequantisation's bound")}
         return {}
