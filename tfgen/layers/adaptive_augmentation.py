@@ -31,8 +31,8 @@ class AdaptiveAugmentation(CriticAugmentation):
       hue, with several saturation 2^N(0, 1).
 
     The distribution of such a T(x) tells that of x as long as leaving an image as it is stays likelier than any other change
-    of its kind, which it is for p < 1, so that mirrored or turned images do not leak into the samples, not even of digits; by
-    the paper up to p = 0.8, the default limit, which the paper's own code does not have.
+    of its kind, which it is for p < 1, so that mirrored or turned images do not leak into the samples, not even of digits;
+    by the paper up to p = 0.8, the default limit, which the paper's own code does not have.
 
     Args:
         target: of r_t, in (-1, 1).
