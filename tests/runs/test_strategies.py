@@ -50,7 +50,8 @@ def test_two_replicas_train_and_validate_as_one_device_and_resume_exactly(tmp_pa
     model = train(tmp_path / "one")
     copy = train(tmp_path / "two", strategy=two_replicas())
     assert copy.distribute_strategy.num_replicas_in_sync == 1
-    assert json.loads((tmp_path / "two" / "run.json").read_text())["devices"] == {"replicas": 2, "processes": 1}
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["devices"] == {
+        "replicas": 2, "processes": 1, "threads": strategies.threads()}
     rows = [runs.read_history(tmp_path / name) for name in ("one", "two")]
     for ours, theirs in zip(*rows, strict=True):
         np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=2e-5)
@@ -164,3 +165,11 @@ def test_a_killed_worker_ends_the_others_and_all_of_them_go_on(tmp_path):
     loaded = runs.open_run(out)[0]
     for ours, theirs in zip(one.weights, loaded.weights, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-3)
+
+
+def test_a_run_says_how_many_threads_it_has(monkeypatch):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for asked, threads in (("3", 3), ("", cores), ("many", cores)):
+        monkeypatch.setenv("TF_NUM_INTEROP_THREADS", asked)
+        assert strategies.threads()["operations_at_once"] == (
+            tf.config.threading.get_inter_op_parallelism_threads() or threads)

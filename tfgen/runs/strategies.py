@@ -102,7 +102,21 @@ def chief(strategy):
 
 def described(strategy):
     """What the record of a run says of its devices."""
-    return {"replicas": strategy.num_replicas_in_sync, "processes": processes(strategy)}
+    return {"replicas": strategy.num_replicas_in_sync, "processes": processes(strategy), "threads": threads()}
+
+
+def threads():
+    """{"within_an_operation", "operations_at_once"}: the sizes of TensorFlow's pools of threads on the CPU.
+
+    A run leaves them to TensorFlow, which takes one thread per core for either: no other setting was faster beyond noise
+    (`python -m benchmarks.threads`).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pools = {"within_an_operation": (tf.config.threading.get_intra_op_parallelism_threads, "TF_NUM_INTRAOP_THREADS"),
+             "operations_at_once": (tf.config.threading.get_inter_op_parallelism_threads, "TF_NUM_INTEROP_THREADS")}
+    asked = {variable: os.environ.get(variable, "") for _, variable in pools.values()}
+    return {name: set_to() or int(asked[variable] if asked[variable].isdigit() else 0) or cores
+            for name, (set_to, variable) in pools.items()}
 
 
 def check(strategy, dataset, model, batch_size):
