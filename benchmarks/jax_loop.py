@@ -54,7 +54,7 @@ def normalised(x, axes, epsilon, weights):
 
 LAYERS = {
     keras.layers.InputLayer: lambda layer, x, weights: x,
-    keras.layers.Dense: dense, keras.layers.Conv2D: convolution, keras.layers.Conv2DTranspose: transposed,
+    keras.layers.Dense: dense, keras.layers.Conv2D: convolution, ours.Conv2DTranspose: transposed,
     keras.layers.BatchNormalization: batch_norm, ours.GroupNorm: group_norm,
     keras.layers.Flatten: lambda layer, x, weights: x.reshape(len(x), -1),
     keras.layers.Reshape: lambda layer, x, weights: x.reshape(len(x), *layer.target_shape),

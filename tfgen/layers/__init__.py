@@ -15,6 +15,7 @@ from tfgen.layers.causal_attention import (
     PositionEmbedding,
 )
 from tfgen.layers.causal_upsampling import PixelUpsampling, VerticalUpsampling
+from tfgen.layers.conv_transpose import Conv2DTranspose
 from tfgen.layers.corruption import Corruption, EraseLattice, EraseRegion, GaussianCorruption, MaskPixels, SaltAndPepper
 from tfgen.layers.critic_augmentation import CriticAugmentation, DiffAugment
 from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, StandardisedError
@@ -41,7 +42,8 @@ from tfgen.layers.style import Blur, Learned, PixelNorm, SlowDense
 from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropout
 
 __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Blur", "Captions",
-           "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Corruption", "CriticAugmentation",
+           "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Conv2DTranspose", "Corruption",
+           "CriticAugmentation",
            "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout", "EqualisedConv2D", "EqualisedDense",
            "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians", "FourierFeatures", "FusedBatchNorm",
            "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",

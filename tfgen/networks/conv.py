@@ -2,6 +2,7 @@
 
 import keras
 
+from tfgen.layers import Conv2DTranspose
 from tfgen.networks.conditioning import label_input, with_label
 
 
@@ -59,7 +60,7 @@ def decoder(latent_dim, filters, image_shape, activation="relu", num_classes=Non
     x = keras.layers.Reshape((*sizes[0], filters[0]))(x)
     for index, (small, large) in enumerate(zip(sizes, sizes[1:])):
         last = index == len(filters) - 1
-        x = keras.layers.Conv2DTranspose(channels if last else filters[index + 1], 4, strides=2, padding="same",
+        x = Conv2DTranspose(channels if last else filters[index + 1], 4, strides=2, padding="same",
                                          activation=None if last else activation)(x)
         if (crop := (2 * small[0] - large[0], 2 * small[1] - large[1])) != (0, 0):
             x = keras.layers.Cropping2D(((0, crop[0]), (0, crop[1])))(x)

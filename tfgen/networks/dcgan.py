@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from tfgen.layers import SpectralConv2D, SpectralDense
+from tfgen.layers import Conv2DTranspose, SpectralConv2D, SpectralDense
 from tfgen.networks.blocks import NORMS, small_normal, to_unit
 from tfgen.networks.conditioning import image_and_label, latent_and_label
 from tfgen.networks.grids import check_levels, crop_to, sizes, widths
@@ -38,7 +38,7 @@ def generator(image_shape, latent_dim, filters=64, norm="batch", num_classes=Non
     x = finish(layers.Reshape((*grids[0], channels[0]))(x))
     for grid, width in zip(grids[1:], [*channels[1:], image_shape[-1]]):
         last = grid == grids[-1]
-        x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=last or not norm,
+        x = Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=last or not norm,
                                    kernel_initializer=small_normal())(x)
         x = crop_to(x, grid)
         x = to_unit(layers.Activation("tanh")(x)) if last else finish(x)

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from tfgen.errors import UserError
-from tfgen.layers import ReflectionPadding2D, SeededDropout
+from tfgen.layers import Conv2DTranspose, ReflectionPadding2D, SeededDropout
 from tfgen.networks.blocks import from_unit, normalised, small_normal, to_unit
 from tfgen.networks.grids import crop_to, sizes
 
@@ -47,7 +47,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     skips.pop()
     for level in reversed(range(levels)):
         width = channels[level - 1] if level else image_shape[-1]
-        x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=not (level and norm),
+        x = Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=not (level and norm),
                                    kernel_initializer=start())(layers.ReLU()(x))
         x = crop_to(x, grids[level])
         if level:

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tfgen.layers import LevelEmbedding
+from tfgen.layers import Conv2DTranspose, LevelEmbedding
 from tfgen.networks.blocks import from_unit, to_unit
 from tfgen.networks.grids import crop_to, sizes
 
@@ -29,7 +29,7 @@ def up(x, filters, outputs, grids, residual_filters, blocks):
     x = residual_stack(layers.Conv2D(filters, 3, padding="same")(x), residual_filters, blocks)
     for index, grid in enumerate(grids):
         last = index == len(grids) - 1
-        x = layers.Conv2DTranspose(outputs if last else filters // 2, 4, strides=2, padding="same",
+        x = Conv2DTranspose(outputs if last else filters // 2, 4, strides=2, padding="same",
                                    activation=None if last else "relu")(x)
         x = crop_to(x, grid)
     return x
