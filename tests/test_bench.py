@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+import tfgen
 from benchmarks import bench, jobs, timing
-from tfgen import data
+from tfgen import data, networks
 from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
@@ -164,3 +165,46 @@ def test_multiply_adds_of_a_network():
     # A doubling and a 3x3 convolution: 16 multiply-adds per place of the input and pair of channels.
     network = keras.Model(x, DoublingConv2D(5, 3, (8, 8))(keras.layers.Reshape((4, 4, 3))(made)))
     assert diffusion.products(network) == 16 * 9 * 2 + 16 * 2 * 3 + 2 * 16 * 16 * 3 + 16 * 16 * 3 * 5
+
+
+def test_floating_point_operations_of_a_step_are_those_of_its_products():
+    from benchmarks import limits
+
+    keras.utils.set_random_seed(0)
+    model = tfgen.Autoencoder(networks.mlp.encoder((8, 8, 1), [], 300), networks.mlp.decoder(300, [], (8, 8, 1)))
+    model.compile("sgd")
+    rows = 50
+    # Forward, the gradient of both kernels, and that of the codes: two operations per multiply-add.
+    products = 2 * rows * 64 * 300 * (2 + 2 + 1)
+    assert products < limits.step_flops(model, np.zeros((rows, 8, 8, 1), np.float32)) < 1.1 * products
+    for limit in (limits.matrix_product(1e6, side=32), limits.wide_convolution(1e6, rows=1, side=4, channels=8)):
+        assert limit.flops == pytest.approx(1e6, rel=0.1) and np.isfinite(limit()).all()
+
+
+@pytest.mark.rotating
+def test_a_profile_names_the_operations_of_a_step():
+    from benchmarks import profiles
+
+    found = profiles.profile("vae", 1)
+    assert sum(found["kinds"].values()) == pytest.approx(1.0, abs=0.01)
+    assert next(iter(found["kinds"])) == "convolutions" and set(found["kinds"]) <= {*profiles.KINDS, profiles.REST}
+    assert any("Conv2D" in name for name in found["operations"])
+
+
+@pytest.mark.slow
+def test_pools_of_threads_are_measured_in_turns():
+    from benchmarks import threads
+
+    assert all(rate > 0 for rates in threads.measure(["vae"], [(0, 0), (1, 1)], 2).values() for rate in rates)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (.[bench])")
+@pytest.mark.parametrize("recipe", ["vae", "denoising"])
+def test_check_finds_a_loss_in_jax_that_differs(recipe, monkeypatch):
+    from benchmarks import jax_loop
+
+    images = np.random.default_rng(1).random((3, 28, 28, 1), np.float32)
+    entropy = jax_loop.cross_entropy
+    monkeypatch.setattr(jax_loop, "cross_entropy", lambda *given: 1.001 * entropy(*given))
+    with pytest.raises(AssertionError, match="jax against fit"):
+        jobs.check(recipe, jobs.build(recipe), images)
