@@ -17,7 +17,6 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from benchmarks.bench import confine
 from benchmarks.job import SHAPE
 from tfgen import data, recipes
-from tfgen.data import views
 from tfgen.figures import records
 
 # {recipe: (hyperparameters, batch size, options of the data)}, as the benchmarks of speed have them.
@@ -76,8 +75,7 @@ def step_of(recipe, values, batch_size, options):
         dataset = data.load(str(path), **options)
     keras.utils.set_random_seed(0)
     model = entry.model(dataset.spec, **values)
-    view = None if entry.view == "images" else getattr(views, entry.view)
-    batch = next(iter(dataset.train(batch_size * getattr(model, "batches_per_step", 1), view=view)))
+    batch = next(iter(dataset.train(batch_size * model.batches_per_step, view=entry.views(dataset, model)[0])))
     step = tf.function(model.train_step, autograph=False)
     return lambda: step(batch)
 
