@@ -6,11 +6,12 @@
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured for all recipes in one run: trainings on a faster, slower or busier machine stay comparable. Paper defaults but for
-SETTINGS, chosen by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the
-table's figures are on the test split. What is trained stays in results/gan_zoo/: a file of figures and a row of samples per
-recipe and seed, and the classifier of the distances, so that the table may be made in several goes. The recipes that are
-best on the validation split with the first seed are trained with two more, and their figures are means.
+measured for all recipes in one run: trainings on a faster, slower or busier machine stay comparable. Stages that come
+before the last one are faster, so that `progan` and `stackgan` take less. Paper defaults but for SETTINGS, chosen by the
+distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the table's figures are on the test split.
+What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
+the distances, so that the table may be made in several goes. The recipes that are best on the validation split with the
+first seed are trained with two more, and their figures are means.
 """
 
 import os
@@ -112,7 +113,7 @@ class Pace(keras.callbacks.Callback):
 
 def paces(names, dataset, batch_size=64):
     """{recipe: training steps per second of CPU time}, with the table's settings; of these and those measured before."""
-    found = files.read_json(PACES) if PACES.exists() else {}
+    found = measured()
     for name in names:
         clock = Pace()
         budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
@@ -174,9 +175,14 @@ def train(jobs, dataset, minutes, folder, again, fast):
                             "--folder", str(folder), *(["--again"] if again else [])], check=False)
 
 
+def measured():
+    """What `--paces` has measured so far: {recipe: steps per CPU second}."""
+    return files.read_json(PACES) if PACES.exists() else {}
+
+
 def pace(name):
     """Steps per CPU second of a recipe, as `--paces` measured it."""
-    found = files.read_json(PACES) if PACES.exists() else {}
+    found = measured()
     require(name in found, f"expected the speed of {name} in {PACES}, found none: measure them with --paces")
     return found[name]
 
@@ -252,7 +258,7 @@ def main(
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split; "
                   f"the best {BEST} as means over {len(SEEDS)} seeds",
             command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1,
-                                                       "steps_per_cpu_s": files.read_json(PACES)}, seeds=[SEEDS[0]],
+                                                       "steps_per_cpu_s": measured()}, seeds=[SEEDS[0]],
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             table=list(rows.values()), picture=picture.name,

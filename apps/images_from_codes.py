@@ -7,7 +7,7 @@
 Budget: CPU time of this process in training, one thread for TensorFlow's operations, without tracing the step. The number of
 steps is fixed, because the two stages of a model of codes and its learning rates follow from it; it was chosen to end within
 the budget. Settings were chosen on the validation split; the models are measured on the test split, and recorded, once all
-are there. `dcgan` has the settings of `apps/gan_zoo.py`, whose budget is the same.
+are there. `dcgan` has the settings of `apps/gan_zoo.py`.
 """
 
 import os

@@ -7,6 +7,7 @@ import pytest
 import tfgen
 from benchmarks import bench, jobs, timing
 from tfgen import data, networks
+from tfgen.figures import headlines
 from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
@@ -189,6 +190,8 @@ def test_a_profile_names_the_operations_of_a_step():
     assert sum(found["kinds"].values()) == pytest.approx(1.0, abs=0.01)
     assert next(iter(found["kinds"])) == "convolutions" and set(found["kinds"]) <= {*profiles.KINDS, profiles.REST}
     assert any("Conv2D" in name for name in found["operations"])
+    # Its table in RESULTS.md has a column for each.
+    assert set(headlines.KINDS_OF_OPERATIONS) == {*profiles.KINDS, profiles.REST}
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import tensorflow as tf
 from cases import SMALL, tiny, tiny_values
 from helpers import one_line, two_replicas
 
-from tfgen import data, runs
+from tfgen import cores, data, runs
 from tfgen.runs import strategies
 from tfgen.runs.checkpoints import state
 
@@ -168,8 +168,7 @@ def test_a_killed_worker_ends_the_others_and_all_of_them_go_on(tmp_path):
 
 
 def test_a_run_says_how_many_threads_it_has(monkeypatch):
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    for asked, threads in (("3", 3), ("", cores), ("many", cores)):
+    for asked, threads in (("3", 3), ("", cores.available()), ("many", cores.available())):
         monkeypatch.setenv("TF_NUM_INTEROP_THREADS", asked)
         assert strategies.threads()["operations_at_once"] == (
             tf.config.threading.get_inter_op_parallelism_threads() or threads)

@@ -7,7 +7,7 @@ def sliced(x, axis, start, stop):
     """The part start … stop - 1 of an axis of known length; a negative stop counts from the end, as in Python.
 
     Its gradient pads with zeros. That of a Python slice (StridedSliceGrad) is not vectorised on a CPU and takes ten times as
-    long, which is a quarter of the training of a PixelCNN.
+    long: a quarter of the operations' time of a PixelCNN's step.
     """
     length = x.shape[axis]
     begin, size = [0] * x.shape.rank, [-1] * x.shape.rank

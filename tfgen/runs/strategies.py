@@ -8,6 +8,7 @@ import os
 import keras
 import tensorflow as tf
 
+from tfgen import cores
 from tfgen.data.streams import Portion
 from tfgen.errors import Failure, UserError, note
 
@@ -111,11 +112,10 @@ def threads():
     A run leaves them to TensorFlow, which takes one thread per core for either: no other setting was faster beyond noise
     (`python -m benchmarks.threads`).
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pools = {"within_an_operation": (tf.config.threading.get_intra_op_parallelism_threads, "TF_NUM_INTRAOP_THREADS"),
              "operations_at_once": (tf.config.threading.get_inter_op_parallelism_threads, "TF_NUM_INTEROP_THREADS")}
     asked = {variable: os.environ.get(variable, "") for _, variable in pools.values()}
-    return {name: set_to() or int(asked[variable] if asked[variable].isdigit() else 0) or cores
+    return {name: set_to() or int(asked[variable] if asked[variable].isdigit() else 0) or cores.available()
             for name, (set_to, variable) in pools.items()}
 
 

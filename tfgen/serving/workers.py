@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 
+from tfgen import cores
 from tfgen.errors import Failure, UserError
 from tfgen.serving import addresses
 
@@ -55,10 +56,6 @@ def _end_with(pipe, made):
     with contextlib.suppress(EOFError, OSError):
         pipe.recv()
     made.end()
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 class Worker:
@@ -131,7 +128,7 @@ class Workers:
             self.port, self.grpc_port = self._stack.enter_context(addresses.reserved(host, port, grpc_port))
             self._counts = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgen-counts-"))
             self._given = {"folder": folder, "host": host, "port": self.port, "grpc_port": self.grpc_port,
-                           "token": token, "threads": threads or max(1, _cores() // number), **given}
+                           "token": token, "threads": threads or max(1, cores.available() // number), **given}
             self._stop, self._told = _SPAWN.Pipe(duplex=False)
             for one in (signal.SIGINT, signal.SIGTERM):
                 self._stack.callback(signal.signal, one, signal.signal(one, self._end))

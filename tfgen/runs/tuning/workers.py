@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent import futures
 
+from tfgen import cores
 from tfgen.errors import Failure, UserError, note, require
 
 # Times that a worker is started again.
@@ -106,7 +107,7 @@ def supervise(chief, out, count):
 
 def started(chief, out, name, count):
     """The process of a local worker, one of `count`. Ctrl-C in a terminal reaches its supervisor only."""
-    threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+    threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, cores.available() // count))}
     (out / "workers").mkdir(exist_ok=True)
     with open(out / "workers" / f"{name}.log", "a", encoding="utf-8") as log:
         return subprocess.Popen([sys.executable, "-m", "tfgen.cli", "tune", "--join", str(out), "--quiet"],
