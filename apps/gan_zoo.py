@@ -6,7 +6,7 @@
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured for all recipes in one run: trainings on a faster, slower or busier machine stay comparable. Stages that come
+measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Stages that come
 before the last one are faster, so that `progan` and `stackgan` take less. Paper defaults but for SETTINGS, chosen by the
 distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the table's figures are on the test split.
 What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
@@ -65,6 +65,8 @@ SETTINGS = {
     "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 1000, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
     "stylegan": STYLES | {"filters": 12},
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 4500} | BOTH_QUICK}
+# The recipe whose speed is the unit of the others'.
+REFERENCE = "dcgan"
 # What an epoch of `train_for_budget` has, of which PACE are timed for each recipe's speed.
 EPOCH, PACE = 20, 8
 # Stages that are over at once, so that the speed is that of the last one, which takes most of the budget.
@@ -111,20 +113,28 @@ class Pace(keras.callbacks.Callback):
         return EPOCH / float(np.median(np.diff(self.ends)))
 
 
+def speed(name, dataset, batch_size):
+    """Training steps per second of CPU time."""
+    clock = Pace()
+    budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
+                            settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2), callbacks=[clock])
+    # The last epochs: the first one traces, and stages are over after the second.
+    clock.ends = clock.ends[-PACE - 1:]
+    print(f"{name:14} {clock.steps_per_s():.3g} steps per CPU second", flush=True)
+    keras.backend.clear_session()
+    return clock.steps_per_s()
+
+
 def paces(names, dataset, batch_size=64):
-    """{recipe: training steps per second of CPU time}, with the table's settings; of these and those measured before."""
-    found = measured()
-    for name in names:
-        clock = Pace()
-        budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
-                                settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2),
-                                callbacks=[clock])
-        # The last epochs: the first one traces, and stages are over after the second.
-        clock.ends = clock.ends[-PACE - 1:]
-        found[name] = float(f"{clock.steps_per_s():.3g}")
-        print(f"{name:14} {found[name]} steps per CPU second", flush=True)
-        keras.backend.clear_session()
-    return found
+    """{recipe: training steps per second of CPU time} with the table's settings: of these, and those measured before.
+
+    Machines differ, and one differs from day to day: REFERENCE is measured along, and what was measured before stays in
+    units of its speed then.
+    """
+    before = measured()
+    found = {name: speed(name, dataset, batch_size) for name in dict.fromkeys([REFERENCE, *names])}
+    unit = before.get(REFERENCE, found[REFERENCE]) / found[REFERENCE]
+    return before | {name: float(f"{unit * speed:.3g}") for name, speed in found.items()}
 
 
 def settings_of(name, dataset):

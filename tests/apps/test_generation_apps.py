@@ -100,6 +100,10 @@ def test_a_training_of_the_zoo_wants_the_speed_of_its_recipe(app, tmp_path, monk
         zoo.pace("dcgan")
     files.write_json(zoo.PACES, {"dcgan": 15.7})
     assert zoo.pace("dcgan") == 15.7
+    monkeypatch.setattr(zoo, "speed", lambda name, *_: {"dcgan": 31.4, "wgan": 10.0}[name])
+    assert zoo.paces(["wgan"], None) == {"dcgan": 15.7, "wgan": 5.0}, "in units of dcgan's speed of before"
+    zoo.PACES.unlink()
+    assert zoo.paces(["wgan"], None) == {"dcgan": 31.4, "wgan": 10.0}
     clock = zoo.Pace()
     clock.ends = [0.0, 1.0, 2.0, 12.0]
     assert clock.steps_per_s() == zoo.EPOCH

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfgen.detection import thresholds
 from tfgen.errors import UserError
@@ -17,6 +18,13 @@ def test_threshold_by_hand(fpr, k):
     scores = np.array([3, 9, 1, 7, 5, 2, 8, 4, 6], np.float32)  # n + 1 = 10
     assert thresholds.threshold(scores, fpr) == 10 - k
     assert scores[0] == 3, "left as it was"
+
+
+def test_what_exceeds_a_threshold():
+    """A score of NaN, which says nothing of its input, does; none but that exceeds infinity."""
+    scores = np.array([0.5, 1.0, 1.5, np.inf, np.nan])
+    assert thresholds.exceeds(scores, 1.0).tolist() == [False, False, True, True, True]
+    assert thresholds.exceeds(tf.constant(scores), np.inf).numpy().tolist() == [False, False, False, False, True]
 
 
 def test_products_that_floating_point_rounds():

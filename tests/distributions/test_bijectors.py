@@ -46,6 +46,7 @@ CASES = {
     "affine, checkerboard": (lambda: b.AffineCoupling(convolution(5, 8), "checkerboard", invert=True), IMAGE),
     "masked autoregressive": (lambda: b.MaskedAutoregressive([9]), VECTOR),
     "masked autoregressive, deep, reversed": (lambda: b.MaskedAutoregressive([4, 20, 6], "tanh", reverse=True), VECTOR),
+    "masked autoregressive, bounded": (lambda: b.MaskedAutoregressive([9], bound=0.5), VECTOR),
 }
 each = pytest.mark.parametrize("name", CASES)
 

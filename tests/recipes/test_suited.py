@@ -120,6 +120,18 @@ def test_a_detector_of_vectors(capsys):
     assert set(found["baselines"]) == {"knn", "isolation_forest"} and found["baselines"]["knn"]["auroc"] > 0.95
 
 
+def test_rows_far_from_the_data_have_a_low_density_not_nan():
+    """Log scales of ReLU networks grow with the distance: without bounds, products of five layers overflow."""
+    model = recipes.find("maf").model(spec_of(np.zeros(4), np.ones(4)), units=64)
+    generator = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(weight + 0.3 * generator.normal(size=weight.shape))
+    usual = model.log_prob(STANDARD).numpy()
+    for far in (30.0, 1e3, 1e6):
+        found = model.log_prob(far * np.sign(STANDARD)).numpy()
+        assert np.isfinite(found).all() and found.max() < usual.min(), far
+
+
 @pytest.mark.rotating
 @pytest.mark.parametrize("name", ["ae_anomaly", "vae_anomaly"])
 def test_scales_that_squares_do_not_survive(name):

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write, write_rows
-from tfgen.cli.lazy import detection_tiles, drawing, folders, latent, opening, pictures, report, seeds, sheets
+from tfgen.cli.lazy import detection_tiles, drawing, folders, latent, opening, pictures, report, seeds, sheets, thresholds
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
 from tfgen.errors import UserError
 from tfgen.verbs.table import FIELD_VERBS, KINDS, VERBS, require_verb, verb_of
@@ -171,7 +171,7 @@ def score_vectors(model, live, path, out, threshold, top):
     rows, *_ = images_of(model, live, str(path), None)
     made = live.outputs("score", rows)
     limit = float(made["threshold"][0]) if threshold is None else threshold
-    called = made["score"] > limit
+    called = thresholds.exceeds(made["score"], limit)
     write(out / "scores.csv", made["score"], table=lambda table: table.writerows(
         [("row", "score", "is_anomaly"), *zip(range(len(rows)), made["score"].tolist(), called.astype(int).tolist())]))
     print(f"scored {len(rows)} rows, {int(called.sum())} anomalous at threshold {limit:.4g}"

@@ -8,6 +8,11 @@ import numpy as np
 from tfgen.errors import UserError
 
 
+def exceeds(scores, threshold):
+    """Where scores, a NumPy or TensorFlow array, exceed the threshold; a score of NaN does."""
+    return ~(scores <= threshold)
+
+
 def threshold(scores, fpr):
     """Split-conformal threshold with an expected false positive rate of at most `fpr`.
 

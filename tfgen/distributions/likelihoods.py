@@ -227,7 +227,9 @@ def log_mass(centred, half, log_scale, first, last):
     log_width = math.log(2.0 * half) - log_scale
     width = ops.exp(log_width)
     wide = ops.maximum(width, 1e-3)
-    ratio = ops.where(width < 1e-3, 1.0 - width / 2.0 + width**2 / 6.0, -ops.expm1(-wide) / wide)
+    # 1 - exp(-w) = 2 tanh(w/2) / (1 + tanh(w/2)): as exact as expm1, which ONNX does not have.
+    half_tanh = ops.tanh(wide / 2.0)
+    ratio = ops.where(width < 1e-3, 1.0 - width / 2.0 + width**2 / 6.0, 2.0 * half_tanh / ((1.0 + half_tanh) * wide))
     inside = below + above + log_width + ops.log(ratio)
     return ops.where(first, below, ops.where(last, above, inside))
 

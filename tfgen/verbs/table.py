@@ -166,7 +166,9 @@ def verdict(model, score):
     """Additional outputs for scores (B,): whether they exceed the model's threshold, and the threshold."""
     import tensorflow as tf  # the table itself needs none
 
-    return {"is_anomaly": score > model.threshold, "threshold": tf.broadcast_to(model.threshold, tf.shape(score))}
+    from tfgen.detection.thresholds import exceeds
+
+    return {"is_anomaly": exceeds(score, model.threshold), "threshold": tf.broadcast_to(model.threshold, tf.shape(score))}
 
 
 IMAGES, SOURCES, LATENTS = Field("x", "images"), Field("x", "sources"), Field("z", "latents")

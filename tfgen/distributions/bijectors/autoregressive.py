@@ -22,14 +22,17 @@ class MaskedAutoregressive(Bijector):
         activation: Keras activation of the hidden layers.
         reverse: the order of the values, x_D first; layers of a flow alternate.
         kernel_regularizer: of all kernels, or None.
+        bound: alpha = bound tanh(a / bound) of the network's a, so that values far from the data, for which a ReLU network's
+            a grows without limit, overflow in no layer; None, as in the paper, for alpha = a.
     """
 
-    def __init__(self, units=(1024,), activation="relu", reverse=False, kernel_regularizer=None, **kwargs):
+    def __init__(self, units=(1024,), activation="relu", reverse=False, kernel_regularizer=None, bound=None, **kwargs):
         super().__init__(**kwargs)
         self.units = list(units)
         self.activation = activation
         self.reverse = reverse
         self.kernel_regularizer = kernel_regularizer
+        self.bound = bound
 
     def build(self, input_shape):
         check_event("MaskedAutoregressive", input_shape, 1)
@@ -60,7 +63,11 @@ class MaskedAutoregressive(Bijector):
         *hidden, output = zip(self.connections(), self.biases)
         for kernel, bias in hidden:
             x = act(ops.matmul(x, kernel) + bias)
-        return ops.split(ops.matmul(x, output[0]) + output[1], 2, axis=-1)
+        mean, a = ops.split(ops.matmul(x, output[0]) + output[1], 2, axis=-1)
+        return mean, self.bounded(a)
+
+    def bounded(self, a):
+        return a if self.bound is None else self.bound * ops.tanh(a / self.bound)
 
     def forward_and_log_det(self, x, context=None, training=False):
         mean, alpha = self.mean_and_alpha(x)
@@ -85,7 +92,7 @@ class MaskedAutoregressive(Bijector):
 
         def step(i, sums, found):
             place = order[i]
-            mean, alpha = sums[-1][:, place], sums[-1][:, count + place]
+            mean, alpha = sums[-1][:, place], self.bounded(sums[-1][:, count + place])
             x = z[:, place] * tf.exp(alpha) + mean
             updated, ready, incoming = [], x[:, None], kernels[0][place][None]
             for total, (units, real), kernel in zip(sums, groups, kernels[1:]):
