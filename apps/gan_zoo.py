@@ -6,9 +6,9 @@
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Stages that come
-before the last one are faster, so that `progan` and `stackgan` take less. Paper defaults but for SETTINGS, chosen by the
-distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the table's figures are on the test split.
+measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Stages
+that come before the last one are faster, so that `progan` and `stackgan` take less. Paper defaults but for SETTINGS, chosen
+by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the table has the test split's figures.
 What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
 the distances, so that the table may be made in several goes. The recipes that are best on the validation split with the
 first seed are trained with two more, and their figures are means.
@@ -117,7 +117,8 @@ def speed(name, dataset, batch_size):
     """Training steps per second of CPU time."""
     clock = Pace()
     budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
-                            settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2), callbacks=[clock])
+                            settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2),
+                            callbacks=[clock])
     # The last epochs: the first one traces, and stages are over after the second.
     clock.ends = clock.ends[-PACE - 1:]
     print(f"{name:14} {clock.steps_per_s():.3g} steps per CPU second", flush=True)
