@@ -117,8 +117,22 @@ def test_what_is_unusual_at_its_position_stands_out_there():
     assert model.score(strange).numpy().min() > np.quantile(model.score(normal), 0.99)
 
 
+def test_a_network_that_was_trained_before_rests_from_the_first_step():
+    ours = network()
+    model = PaDiM(keras.Model(ours.input, ours.outputs[:-1], trainable=False), network_steps=0)
+    model.compile(keras.optimizers.SGD())
+    before = [v.numpy() for v in ours.weights]
+    fit(model, [X[:6], X[6:]])
+    for variable, value in zip(ours.weights, before):
+        np.testing.assert_array_equal(variable, value)
+    assert float(model.gaussians.count) == 12 and int(model.optimizer.iterations) == 2
+    np.testing.assert_allclose(model.gaussians.mean, model.features(X).numpy().mean(0), atol=1e-5)
+    assert model.evaluate(X, verbose=0, return_dict=True)["turns"] == 0.0
+
+
 @pytest.mark.parametrize("about, match", [
-    ({"chosen": [7]}, "7 features, received"), ({"chosen": []}, "received"), ({"network_steps": 0}, "network_steps >= 1"),
+    ({"chosen": [7]}, "7 features, received"), ({"chosen": []}, "received"), ({"network_steps": -1}, "network_steps >= 0"),
+    ({"network_steps": 0}, r"maps \(h, w, c\), it gives"),
     ({"shrinkage": 0.0}, "shrinkage > 0"), ({"patch": 0}, "patch >= 1")])
 def test_what_is_refused(about, match):
     with pytest.raises(ValueError, match=match):

@@ -1,16 +1,14 @@
 """Inception-v3 as a feature extractor, with weights that somebody has put on the machine; nothing is downloaded."""
 
 import os
-import pathlib
-import random
 
 import keras
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from tfgen.errors import UserError
 from tfgen.evaluation.features import Extractor, traced
+from tfgen.networks import imagenet
 
 KERAS_FILE = "~/.keras/models/inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 GRAPH_FILE = "~/.cache/tfgen/classify_image_graph_def.pb"
@@ -28,18 +26,6 @@ def resized(images):
     return tf.clip_by_value(tf.image.resize(images, (SIDE, SIDE), "bicubic", antialias=True), 0.0, 1.0)
 
 
-def _file(path, what, how):
-    path = pathlib.Path(os.path.expanduser(path))
-    if not path.is_file():
-        raise UserError(f"{what} at {path}, received no such file: put {path.name} there or {how}; tfgen does not download")
-    return path
-
-
-def _refused(what, path, error):
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(f"{what} at {path}, received a file that does not load ({reason[:120]}): fetch it anew")
-
-
 def inception_v3(weights=None):
     """Pool features (2048) and ImageNet classes of Keras' Inception-v3 (Szegedy et al., 2016, arXiv:1512.00567).
 
@@ -53,16 +39,8 @@ def inception_v3(weights=None):
         UserError: for a missing file or one with other weights.
     """
     what = "inception_v3 expects Keras' weights with top"
-    path = _file(weights or KERAS_FILE, what, "give weights=PATH")
-    # Keras draws the seeds of the initial weights from Python's generator; the file replaces these weights.
-    state = random.getstate()
-    try:
-        network = keras.applications.InceptionV3(weights=None)
-        network.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise _refused(what, path, error) from None
-    finally:
-        random.setstate(state)
+    path = imagenet.weights_file(weights or KERAS_FILE, what, "give weights=PATH")
+    network = imagenet.with_weights(lambda: keras.applications.InceptionV3(weights=None), path, what)
     both = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
     return Extractor("keras-inception-v3", traced(lambda images: both(resized(images) * 2.0 - 1.0, training=False)),
                      both.get_weights(), RESIZE, num_classes=1000)
@@ -82,7 +60,8 @@ def tf_inception(weights=None):
         UserError: for a missing file or one with another graph.
     """
     what = "tf_inception expects TensorFlow's graph of 2015 (of inception-2015-12-05.tgz)"
-    path = _file(weights or os.environ.get("TFGEN_INCEPTION") or GRAPH_FILE, what, "name its path in TFGEN_INCEPTION")
+    path = imagenet.weights_file(weights or os.environ.get("TFGEN_INCEPTION") or GRAPH_FILE, what,
+                                 "name its path in TFGEN_INCEPTION")
     content, graph = path.read_bytes(), tf.Graph()
     try:
         described = tf.compat.v1.GraphDef.FromString(content)
@@ -93,7 +72,7 @@ def tf_inception(weights=None):
             features = tf.squeeze(pool, (1, 2))
             probabilities = tf.nn.softmax(tf.matmul(features, product.inputs[1]))
     except (DecodeError, ValueError) as error:
-        raise _refused(what, path, error) from None
+        raise imagenet.refused(what, path, error) from None
     # A session, because TensorFlow's functions refuse the batch normalisation of 2015.
     session = tf.compat.v1.Session(graph=graph)
     return Extractor("tf-inception-2015", lambda x: session.run([features, probabilities], {images: x}),

@@ -9,6 +9,7 @@ from tfgen.networks import (
     diffusion_unet,
     energy,
     grids,
+    imagenet,
     ladder,
     lenet,
     made,
@@ -25,6 +26,6 @@ from tfgen.networks import (
     vector_quantised,
 )
 
-__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "diffusion_unet", "energy", "grids", "ladder", "lenet",
-           "made", "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "siren", "stackgan", "style", "transformer",
-           "translation", "vector_quantised"]
+__all__ = ["blocks", "conditioning", "conv", "coupling", "dcgan", "diffusion_unet", "energy", "grids", "imagenet", "ladder",
+           "lenet", "made", "mlp", "pixelcnn", "pixelcnnpp", "progressive", "resnet", "siren", "stackgan", "style",
+           "transformer", "translation", "vector_quantised"]

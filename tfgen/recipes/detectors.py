@@ -19,7 +19,7 @@ from tfgen.models import (
     RegionInpainter,
     SkipGANomaly,
 )
-from tfgen.networks import dcgan, lenet, mlp, translation
+from tfgen.networks import dcgan, imagenet, lenet, mlp, translation
 from tfgen.optimizers import RestartedAdam
 from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import (
@@ -193,12 +193,20 @@ def draem(hp, spec):
 
 @recipe(family="anomaly", paper="arXiv:2011.08785", objective=("val_turns", "min"), batch_size=32)
 def padim(hp, spec):
-    """PaDiM (Defard et al., 2021): a Gaussian per position of features, learned here by telling how images are turned."""
-    network = perceptual(spec)
-    depth, steps = sum(output.shape[-1] for output in network.outputs[:-1]), max(1, first_stage(hp, "network_share"))
+    """PaDiM (Defard et al., 2021): a Gaussian per position of a network's features.
+
+    The network learns how images are turned, or it is ResNet-50 with ImageNet's weights, which must be on the machine; the
+    paper has ResNet-18, a wide ResNet-50 and an EfficientNet.
+    """
+    learned = hp.Choice("network", ["learned", "resnet50"], default="learned") == "learned"
+    network, steps = (perceptual(spec), max(1, first_stage(hp, "network_share"))) if learned else (
+        imagenet.resnet50(spec.image_shape), 0)
+    depth = sum(output.shape[-1] for output in network.outputs if len(output.shape) == 4)
     # As Keras' own initializers draw their seeds.
     chosen = sorted(random.sample(range(depth), min(depth, hp.Int("features", 1, 1024, default=100))))
     model = PaDiM(network, chosen, hp.Int("patch", 1, 31, default=1), steps, hp.Boolean("shared", default=False),
                   hp.Float("shrinkage", 1e-6, 1.0, default=0.01, sampling="log"), **pooling(hp, top=0.0))
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)))
+    # Without a stage that learns, the optimizer only counts the steps.
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)) if learned else
+                  keras.optimizers.SGD())
     return model

@@ -23,8 +23,9 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
     """Gaussians of a network's features at each position of normal images (Defard et al., 2021), in two stages of one `fit`.
 
     0: the network learns from the normal images, without labels, by which quarter turn each was turned (Gidaris et al.,
-    2018, arXiv:1803.07728; reflections for images that are not square); the paper takes a network of ImageNet. 1: the
-    network rests, and mean and covariance of its features over all images of the stage are gathered, see
+    2018, arXiv:1803.07728; reflections for images that are not square). The paper takes a network that was trained on
+    ImageNet, such as `tfgen.networks.imagenet.resnet50`, for which `network_steps=0` leaves this stage out. 1: the network
+    rests, and mean and covariance of its features over all images of the stage are gathered, see
     `tfgen.layers.FeatureGaussians`. Each feature map is averaged over `patch` x `patch` positions (PatchCore, Roth et al.,
     2022, arXiv:2106.08265, has 3 x 3), coarser ones are repeated to the grid of the finest, and the features of all maps are
     one vector per position, of which `chosen` are kept.
@@ -33,19 +34,21 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
     maximum or the mean of its highest pixels.
 
     Args:
-        network: Functional model, images (B, H, W, C) -> [feature maps ..., probabilities (B, 4)].
+        network: Functional model, images (B, H, W, C) -> [feature maps ..., probabilities (B, 4)]; without probabilities if
+            `network_steps` is 0.
         chosen: indices of the features that are kept, the paper's random choice; None keeps all.
         patch: side of the neighbourhood that features are averaged over, >= 1; the paper has 1.
-        network_steps: steps of stage 0, >= 1. The stage is a function of the optimizer's step.
+        network_steps: steps of stage 0, 0 for a network that was trained before. The stage is a function of the optimizer's
+            step.
         shared: whether all positions have one Gaussian, for textures, which look alike everywhere.
         shrinkage: fraction of the mean variance that is added to the variance of each feature, > 0.
         blur, top: as for `DRAEM`.
 
     Also reported: `turns`, the cross-entropy of stage 0 in nats, and `stage`. Training reports losses of 0 in stage 1;
-    validation's `loss` is `turns`.
+    validation's `loss` is `turns`, 0 without stage 0.
 
     Raises:
-        UserError: if the network lacks feature maps or 4 probabilities, or an argument is out of range.
+        UserError: if the network lacks feature maps or, for stage 0, 4 probabilities, or an argument is out of range.
     """
 
     loss_names = ("turns", "stage")
@@ -54,14 +57,18 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
     def __init__(self, network, chosen=None, patch=1, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0,
                  **kwargs):
         super().__init__(**kwargs)
-        require(network.outputs[-1].shape[-1] == 4 and len(network.outputs) > 1,
-                f"the network must give feature maps and 4 probabilities, it gives "
-                f"{[tuple(output.shape[1:]) for output in network.outputs]}")
-        depth = sum(output.shape[-1] for output in network.outputs[:-1])
+        given = [tuple(output.shape[1:]) for output in network.outputs]
+        require(not network_steps or (given[-1] == (4,) and len(given) > 1),
+                f"the network must give feature maps and 4 probabilities, it gives {given}")
+        # How many of the network's outputs are feature maps.
+        self.maps = len(given) - bool(network_steps)
+        require(all(len(shape) == 3 for shape in given[:self.maps]),
+                f"the network must give feature maps (h, w, c), it gives {given}")
+        depth = sum(shape[-1] for shape in given[:self.maps])
         require(chosen is None or (len(chosen) and 0 <= min(chosen) and max(chosen) < depth),
                 f"chosen expects indices of the network's {depth} features, received {chosen}")
-        require(patch >= 1 and network_steps >= 1 and shrinkage > 0,
-                f"expected patch >= 1, network_steps >= 1 and shrinkage > 0, received {patch}, {network_steps} and "
+        require(patch >= 1 and network_steps >= 0 and shrinkage > 0,
+                f"expected patch >= 1, network_steps >= 0 and shrinkage > 0, received {patch}, {network_steps} and "
                 f"{shrinkage}")
         self.network = network
         self.chosen = None if chosen is None else list(chosen)
@@ -81,14 +88,14 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
     @property
     def grid(self):
         """(h, w) of the finest feature map."""
-        return max((tuple(output.shape[1:3]) for output in self.network.outputs[:-1]), key=math.prod)
+        return max((tuple(output.shape[1:3]) for output in self.network.outputs[:self.maps]), key=math.prod)
 
     def stage_at(self, step):
         return tf.cast(ops.cast(step, "int32") >= self.network_steps, tf.int32)
 
     def features(self, x):
         """The chosen features at each position of the grid: images -> (B, h w, d)."""
-        maps = [ops.cast(one, "float32") for one in self.network(x, training=False)[:-1]]
+        maps = [ops.cast(one, "float32") for one in self.network(x, training=False)[:self.maps]]
         if self.patch > 1:
             maps = [ops.average_pool(one, self.patch, 1, "same") for one in maps]
         maps = [tf.image.resize(one, self.grid, "nearest") for one in maps]
@@ -96,6 +103,8 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
         return found if self.chosen is None else tf.gather(found, self.chosen, axis=-1)
 
     def train_step(self, data):
+        if not self.network_steps:
+            return self.gather(data)
         return self.by_stage(lambda: GenerativeModel.train_step(self, data) if self.stage == FEATURES else self.gather(data))
 
     def gather(self, data):
@@ -106,6 +115,8 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
         return self.update_trackers({"loss": tf.zeros(()), "turns": tf.zeros(()), "stage": tf.ones(())}, data)
 
     def compute_losses(self, batch, training):
+        if not self.network_steps:
+            return {"loss": tf.zeros(()), "turns": tf.zeros(()), "stage": tf.ones(())}
         images, turns = turned(ops.convert_to_tensor(batch_images(batch)))
         probabilities = ops.cast(self.network(images, training=training)[-1], "float32")
         loss = ops.mean(keras.losses.sparse_categorical_crossentropy(turns, probabilities))
