@@ -12,6 +12,14 @@ def parameters(network):
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
+@pytest.mark.parametrize("skips", [0, 1, 2, None])
+def test_skip_connections_of_the_smallest_grids_alone(skips):
+    """Without those of a grid, what the network makes there sees the image through the smaller grids alone."""
+    network = translation.unet((8, 8, 1), (8, 8, 1), 2, None, dropout=0.0, skips=skips)
+    joined = [layer for layer in network.layers if isinstance(layer, keras.layers.Concatenate)]
+    assert [layer.output.shape[1] for layer in joined] == [2, 4][:skips]
+
+
 @pytest.mark.parametrize("size", [(8, 8), (28, 28), (17, 30)])
 @pytest.mark.parametrize("make", [lambda *shapes: translation.unet(*shapes, 2, dropout=0.0),
                                   lambda *shapes: translation.residual(*shapes, 2, 1)])

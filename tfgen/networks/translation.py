@@ -11,7 +11,12 @@ from tfgen.networks.blocks import from_unit, normalised, small_normal, to_unit
 from tfgen.networks.grids import crop_to, sizes
 
 
-def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, levels=None):
+def halvings_to_one(shape):
+    """Number of halvings of (H, W, C) down to one position."""
+    return math.ceil(math.log2(max(shape[:2])))
+
+
+def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, levels=None, skips=None):
     """U-Net: 4x4 convolutions down to one position and up again, with skip connections at each grid.
 
     The generator of pix2pix (Isola et al., 2017, section 6.1.1): leaky ReLU of slope 0.2 down, ReLU up,
@@ -25,6 +30,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
         norm: `"instance"`, `"batch"` or None; never in the first layer.
         dropout: rate in [0, 1). If above 0, it is the generator's noise and the network takes `[images, seeds]`.
         levels: number of halvings (sides round up); None: down to one position.
+        skips: number of grids with a skip connection, the smallest ones, 0 ... levels - 1; None: all.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] (or [images, seeds int64 (B,)]) -> (B, H, W, C') in [0, 1].
@@ -34,17 +40,18 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     """
     check_sizes(source_shape, image_shape)
     start = small_normal if norm else keras.initializers.HeNormal
-    levels = math.ceil(math.log2(max(source_shape[:2]))) if levels is None else levels
+    levels = halvings_to_one(source_shape) if levels is None else levels
+    skips = levels - 1 if skips is None else skips
     grids = sizes(source_shape, levels)[::-1]
     channels = [filters * min(8, 2**level) for level in range(levels)]
     source, seeds = keras.Input(source_shape, name="x"), keras.Input((), name="seeds", dtype="int64")
-    x, skips = from_unit(source), []
+    x, held = from_unit(source), []
     for level, width in enumerate(channels):
         x = layers.LeakyReLU(0.2)(x) if level else x
         x = layers.Conv2D(width, 4, strides=2, padding="same", use_bias=not (level and norm), kernel_initializer=start())(x)
         x = normalised(x, norm) if level else x
-        skips.append(x)
-    skips.pop()
+        held.append(x)
+    held.pop()
     for level in reversed(range(levels)):
         width = channels[level - 1] if level else image_shape[-1]
         x = Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=not (level and norm),
@@ -54,7 +61,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
             x = normalised(x, norm)
             depth = levels - 1 - level
             x = SeededDropout(dropout, use=depth)([x, seeds]) if dropout and depth < 3 else x
-            x = layers.Concatenate()([x, skips.pop()])
+            x = layers.Concatenate()([x, held.pop()]) if depth < skips else x
     inputs = [source, seeds] if dropout else source
     return keras.Model(inputs, to_unit(layers.Activation("tanh")(x)), name="unet")
 

@@ -108,8 +108,9 @@ def ganomaly(hp, spec):
 @recipe(family="anomaly", paper="arXiv:1901.08954", objective=("val_mse", "min"), batch_size=64)
 def skip_ganomaly(hp, spec):
     """Skip-GANomaly (Akcay et al., 2019): U-Net; the score combines errors of pixels and of critic features."""
-    shape, depth = spec.image_shape, base_filters(hp)
-    model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0),
+    shape, depth, most = spec.image_shape, base_filters(hp), translation.halvings_to_one(spec.image_shape) - 1
+    model = SkipGANomaly(translation.unet(shape, shape, depth, "batch", dropout=0.0,
+                                          skips=hp.Int("skips", 0, most, default=most)),
                          dcgan.critic(shape, depth, "batch", features=True),
                          hp.Float("latent_weight", 0.0, 100.0, default=1.0), hp.Float("share", 0.0, 1.0, default=0.9),
                          corruption(hp), **weights(hp, 40.0), difference=standardised(hp, spec, default=False))
