@@ -4,6 +4,7 @@
     python apps/one_class_table.py --only ganomaly,fanogan        # a part, into the record; several may run side by side
     python apps/one_class_table.py --split validation --seeds 1   # how the detectors' settings were chosen
     python apps/one_class_table.py --choose-baselines             # how the baselines' were: a quarter of an hour
+    python apps/one_class_table.py --skips                        # what skip connections cost skip_ganomaly: half an hour
     python apps/one_class_table.py --fast                         # digits, seconds
 
 Each detector is trained on one class alone, for a fixed number of steps; its threshold is calibrated on held-out images of
@@ -42,7 +43,7 @@ DETECTORS = {
     "ae_anomaly": ({"filters": 16, "latent_dim": 256, "code_weight": 20.0, "learning_rate": 3e-3}, 128, 800),
     "vae_anomaly": ({"filters": 16, "standardise": True}, 128, 800),
     "ganomaly": ({"filters": 16, "encoder_weight": 10.0}, 64, 900),
-    "skip_ganomaly": ({"filters": 8, "corruption": "erase", "level": 0.6, "standardise": True}, 64, 400),
+    "skip_ganomaly": ({"filters": 8, "corruption": "erase", "level": 0.6, "standardise": True, "skips": 1}, 64, 400),
     "region_anomaly": ({"filters": 8, "learning_rate": 1e-3, "critic_learning_rate": 1e-3, "standardise": True,
                         "region": 14, "stride": 7}, 32, 300),
     "deep_svdd": ({"filters": 8, "pretrain_share": 0.625, "pretrain_rate": 1e-3}, 200, 480),
@@ -152,6 +153,26 @@ def choose_baselines(full, methods, fast):
     return table
 
 
+def compare_skips(full, fast):
+    """Mean AUROC over classes on the validation split of `skip_ganomaly` with 0 to all skip connections, recorded."""
+    settings, batch_size, steps = DETECTORS["skip_ganomaly"]
+    most, table = recipes.find("skip_ganomaly").hyperparameters(full.spec)["skips"], {}
+    for skips in range(most + 1):
+        DETECTORS["skip_ganomaly"] = (settings | {"skips": skips}, batch_size, steps)
+        rows = [measure("skip_ganomaly", full, normal, "validation", 0, fast) for normal in range(full.spec.num_classes)]
+        table[f"{skips} skip connection{'s'[:skips != 1]}"] = summary(rows)
+        print(f"skip_ganomaly, {skips} skip connections: AUROC {np.mean([row['auroc'] for row in rows]):.2f}", flush=True)
+    DETECTORS["skip_ganomaly"] = settings, batch_size, steps
+    if not fast:
+        records.record("one_class_skips", {name: row["mean"] for name, row in table.items()}, seeds=[0],
+                       title="Skip connections of skip_ganomaly, those of the smallest grids: one-class AUROC on "
+                       "Fashion-MNIST's validation split in percent, mean of ten classes", table=table,
+                       command="python apps/one_class_table.py --skips", published="none",
+                       data={"name": full.spec.name, "split": "validation", "images": full.spec.sizes["validation"]},
+                       budget={"threads": 1, "settings": settings, "batch_size": batch_size, "steps": steps})
+    return table
+
+
 def budget_of(method):
     """Settings of a method, batch size and steps of its training, for the record."""
     if method in BASELINES:
@@ -195,10 +216,13 @@ def summary(rows):
 def main(split: Annotated[str, typer.Option(help="what is measured; only test is recorded")] = "test", seeds: int = 3,
          only: Annotated[str | None, typer.Option(help="methods, with commas between")] = None,
          choose: Annotated[bool, typer.Option("--choose-baselines", help="measure the baselines' grids instead")] = False,
+         skips: Annotated[bool, typer.Option("--skips", help="compare skip_ganomaly's skip connections instead")] = False,
          out: Annotated[pathlib.Path | None, typer.Option(help="folder of the trainings' figures")] = None,
          fast: Annotated[bool, typer.Option(help="digits and a few steps; no record is written")] = False):
     """Trains what is missing, prints the table and, if it is whole, writes its record; returns {method: summary}."""
     full = data.load("digits" if fast else "fashion_mnist")
+    if skips:
+        return compare_skips(full, fast)
     if choose:
         return choose_baselines(full, only.split(",") if only else list(BASELINES), fast)
     out = out or pathlib.Path("runs") / f"one_class_table-{full.spec.name}-{split}"

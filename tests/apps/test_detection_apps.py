@@ -114,6 +114,22 @@ def test_one_class_table(app, tmp_path, monkeypatch):
     assert [name for name, when in files.items() if (tmp_path / name).stat().st_mtime_ns != when] == ["ae_anomaly.json"]
 
 
+def test_one_class_table_compares_skip_connections(app, monkeypatch):
+    table = app("one_class_table")
+    before = table.DETECTORS["skip_ganomaly"]
+
+    def measured(method, full, normal, split, seed, fast):
+        assert split == "validation"
+        return {"class": normal, "seed": seed, "auroc": 90.0 - table.DETECTORS[method][0]["skips"] + normal, "fpr": 0.05,
+                "cpu_minutes": 0.1}
+
+    monkeypatch.setattr(table, "measure", measured)
+    made = table.main(skips=True, fast=True)
+    assert {name: row["mean"] for name, row in made.items()} == {
+        "0 skip connections": 94.5, "1 skip connection": 93.5, "2 skip connections": 92.5}
+    assert table.DETECTORS["skip_ganomaly"] == before
+
+
 def test_one_class_baselines_are_what_their_grids_are_best_at(app, tmp_path, monkeypatch):
     """The grid is measured by a command, and its best is what the table takes."""
     table = app("one_class_table")

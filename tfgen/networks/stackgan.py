@@ -121,9 +121,14 @@ def generator(image_shape, latent_dim, num_classes, filters=64, condition_dim=12
 
 
 def score(image, label, num_classes, filters):
-    """One stage's critic: strided convolutions, the embedded label at every position, one dense layer."""
+    """One stage's critic: strided convolutions to about 4x4 positions, the embedded label at each, one dense layer.
+
+    Convolutions that stop at 7x7 positions make a critic of sketches of 14x14 pixels that sees 4x4 of them: its generator
+    makes one image per class.
+    """
     x = from_unit(image)
-    levels = halvings(image.shape[1:])
+    # The authors' critics end at 4x4 positions; odd sides round up.
+    levels = max(0, math.ceil(math.log2(min(image.shape[1:3]) / 4)))
     x = x if levels else layers.LeakyReLU(0.2)(conv(x, filters, norm=False))
     for level, width in enumerate(widths(filters, levels)):
         x = conv(x, width, 4, 2, norm=level > 0)
