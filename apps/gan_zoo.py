@@ -6,9 +6,9 @@
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Stages
-that come before the last one are faster, so that `progan` and `stackgan` take less. Paper defaults but for SETTINGS, chosen
-by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the table has the test split's figures.
+measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Paper
+defaults but for SETTINGS, chosen by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the
+table has figures of the test split.
 What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
 the distances, so that the table may be made in several goes. The recipes that are best on the validation split with the
 first seed are trained with two more, and their figures are means.
@@ -62,15 +62,15 @@ SETTINGS = {
     # Faster generators forget the latent: one image per class after 20 minutes at 5e-4.
     "sagan": {"filters": 16, "learning_rate": 2e-4, "critic_learning_rate": 1e-3},
     "biggan": {"filters": 12, "critic_steps": 1, "learning_rate": 1e-3, "critic_learning_rate": 2e-3},
-    "progan": {"filters": 12, "latent_dim": 64, "stage_steps": 1000, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
+    "progan": {"filters": 12, "latent_dim": 64, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
     "stylegan": STYLES | {"filters": 12},
-    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "stage_one_steps": 4500} | BOTH_QUICK}
+    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16}}
 # The recipe whose speed is the unit of the others'.
 REFERENCE = "dcgan"
 # What an epoch of `train_for_budget` has, of which PACE are timed for each recipe's speed.
 EPOCH, PACE = 20, 8
-# Stages that are over at once, so that the speed is that of the last one, which takes most of the budget.
-LAST_STAGE = {"progan": {"stage_steps": 1}, "stackgan": {"stage_one_steps": 1}}
+# Whose stages share a training's steps and differ in speed.
+STAGED = ("progan", "stackgan")
 COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "steps_per_cpu_s",
            "peak_memory_mib")
 
@@ -108,22 +108,22 @@ class Pace(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.ends.append(time.process_time())
 
-    def steps_per_s(self):
-        """Of the median epoch."""
-        return EPOCH / float(np.median(np.diff(self.ends)))
+    def steps_per_s(self, stages):
+        """Of the median epoch; of all epochs where stages differ. The first epoch traces; without it and the last one, the
+        stages have equal shares."""
+        took = np.diff(self.ends)
+        return EPOCH / float(np.mean(took[:-1]) if stages else np.median(took[-PACE:]))
 
 
 def speed(name, dataset, batch_size):
     """Training steps per second of CPU time."""
-    clock = Pace()
-    budget.train_for_budget(None, recipes.find(name), dataset, batch_size,
-                            settings_of(name, dataset) | LAST_STAGE.get(name, {}), steps=EPOCH * (PACE + 2),
+    clock, steps = Pace(), EPOCH * (PACE + 2)
+    budget.train_for_budget(None, recipes.find(name), dataset, batch_size, with_length(name, dataset, steps), steps=steps,
                             callbacks=[clock])
-    # The last epochs: the first one traces, and stages are over after the second.
-    clock.ends = clock.ends[-PACE - 1:]
-    print(f"{name:14} {clock.steps_per_s():.3g} steps per CPU second", flush=True)
+    found = clock.steps_per_s(name in STAGED)
+    print(f"{name:14} {found:.3g} steps per CPU second", flush=True)
     keras.backend.clear_session()
-    return clock.steps_per_s()
+    return found
 
 
 def paces(names, dataset, batch_size=64):
@@ -143,12 +143,18 @@ def settings_of(name, dataset):
     return SETTINGS.get(name, SMALL) if dataset.spec.image_shape[0] > 8 else {}
 
 
+def with_length(name, dataset, steps):
+    """The settings of a training of `steps` steps."""
+    values = settings_of(name, dataset)
+    if "total_steps" in recipes.find(name).hyperparameters(dataset.spec) and values:
+        values = values | {"total_steps": steps}
+    return values
+
+
 def measure(name, seed, dataset, steps, minutes, batch_size, folder, n, cache=None):
     """Trains one recipe; writes NAME-SEED.json and NAME-SEED.png (its first samples side by side) to `folder`."""
-    recipe, values = recipes.find(name), settings_of(name, dataset)
-    if "total_steps" in recipe.hyperparameters(dataset.spec) and values:
-        values = values | {"total_steps": steps}
-    model, cost = budget.train_for_budget(None, recipe, dataset, batch_size, values, seed, steps)
+    values = with_length(name, dataset, steps)
+    model, cost = budget.train_for_budget(None, recipes.find(name), dataset, batch_size, values, seed, steps)
     # Of this process so far: with TensorFlow and the data, without the evaluation.
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     extractor, live = features.classifier(dataset, cache=cache), Live(model)

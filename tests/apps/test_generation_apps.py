@@ -106,7 +106,9 @@ def test_a_training_of_the_zoo_wants_the_speed_of_its_recipe(app, tmp_path, monk
     assert zoo.paces(["wgan"], None) == {"dcgan": 31.4, "wgan": 10.0}
     clock = zoo.Pace()
     clock.ends = [0.0, 1.0, 2.0, 12.0]
-    assert clock.steps_per_s() == zoo.EPOCH
+    assert clock.steps_per_s(stages=False) == zoo.EPOCH
+    clock.ends = [0.0, 1.0, 2.0, 5.0, 8.0]
+    assert clock.steps_per_s(stages=True) == zoo.EPOCH * 3 / 5, "the first epoch is not here, the last is left out"
 
 
 def test_few_images(app, tmp_path):
