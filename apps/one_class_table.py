@@ -155,21 +155,25 @@ def choose_baselines(full, methods, fast):
 
 def compare_skips(full, fast):
     """Mean AUROC over classes on the validation split of `skip_ganomaly` with 0 to all skip connections, recorded."""
-    settings, batch_size, steps = DETECTORS["skip_ganomaly"]
+    settings, batch_size, steps = before = DETECTORS["skip_ganomaly"]
     most, table = recipes.find("skip_ganomaly").hyperparameters(full.spec)["skips"], {}
-    for skips in range(most + 1):
-        DETECTORS["skip_ganomaly"] = (settings | {"skips": skips}, batch_size, steps)
-        rows = [measure("skip_ganomaly", full, normal, "validation", 0, fast) for normal in range(full.spec.num_classes)]
-        table[f"{skips} skip connection{'s'[:skips != 1]}"] = summary(rows)
-        print(f"skip_ganomaly, {skips} skip connections: AUROC {np.mean([row['auroc'] for row in rows]):.2f}", flush=True)
-    DETECTORS["skip_ganomaly"] = settings, batch_size, steps
+    try:
+        for skips in range(most + 1):
+            DETECTORS["skip_ganomaly"] = (settings | {"skips": skips}, batch_size, steps)
+            rows = [measure("skip_ganomaly", full, normal, "validation", 0, fast) for normal in range(full.spec.num_classes)]
+            name = f"{skips} skip connection{'s'[:skips != 1]}"
+            table[name] = summary(rows)
+            print(f"skip_ganomaly, {name}: AUROC {table[name]['mean']:.2f}", flush=True)
+    finally:
+        DETECTORS["skip_ganomaly"] = before
     if not fast:
         records.record("one_class_skips", {name: row["mean"] for name, row in table.items()}, seeds=[0],
                        title="Skip connections of skip_ganomaly, those of the smallest grids: one-class AUROC on "
                        "Fashion-MNIST's validation split in percent, mean of ten classes", table=table,
                        command="python apps/one_class_table.py --skips", published="none",
                        data={"name": full.spec.name, "split": "validation", "images": full.spec.sizes["validation"]},
-                       budget={"threads": 1, "settings": settings, "batch_size": batch_size, "steps": steps})
+                       budget={"threads": 1, "settings": settings | {"skips": list(range(most + 1))},
+                               "batch_size": batch_size, "steps": steps})
     return table
 
 

@@ -221,6 +221,9 @@ def test_auxiliary_classifier_loss():
     entropy = -(1.0 - np.log(np.exp([2.0, 0.0, 1.0]).sum()))
     assert float(model.generator_head_loss([logits], label, None)) == pytest.approx(2 * entropy, rel=1e-5)
     assert float(model.critic_head_loss([logits], [logits], label, None)) == pytest.approx(4 * entropy, rel=1e-5)
+    model = tiny("acgan", class_weight=2.0, fake_weight=0.0, generator_weight=0.1)
+    assert float(model.generator_head_loss([logits], label, None)) == pytest.approx(0.2 * entropy, rel=1e-5)
+    assert float(model.critic_head_loss([logits], [2 * logits], label, None)) == pytest.approx(2 * entropy, rel=1e-5)
 
 
 def infogan(categories=3, codes=2, noise_dim=4):

@@ -127,7 +127,13 @@ def test_a_network_that_was_trained_before_rests_from_the_first_step():
         np.testing.assert_array_equal(variable, value)
     assert float(model.gaussians.count) == 12 and int(model.optimizer.iterations) == 2
     np.testing.assert_allclose(model.gaussians.mean, model.features(X).numpy().mean(0), atol=1e-5)
-    assert model.evaluate(X, verbose=0, return_dict=True)["turns"] == 0.0
+    assert set(model.evaluate(X, verbose=0, return_dict=True)) == {"loss", "stage"}
+
+
+def test_a_network_may_have_one_map():
+    ours = network()
+    model = PaDiM(keras.Model(ours.input, ours.outputs[1]), network_steps=0)
+    np.testing.assert_allclose(model.features(X), np.reshape(ours(X)[1], (12, 4, 4)), atol=1e-6)
 
 
 @pytest.mark.parametrize("about, match", [

@@ -109,5 +109,7 @@ def test_every_builder_is_here():
     modules = [module for _, module in inspect.getmembers(networks, inspect.ismodule)] + [toys.networks]
     public = {made for module in modules for name, made in inspect.getmembers(module, inspect.isfunction)
               if made.__module__ == module.__name__ and "Functional model" in (made.__doc__ or "")}
+    # Whose weights are those of a file.
+    public.discard(networks.imagenet.resnet50)
     assert public <= set(BUILDERS)
     assert len(public) > 10

@@ -4,6 +4,7 @@ import keras_tuner
 import pytest
 from cases import SPEC
 
+from tfgen.errors import UserError
 from tfgen.recipes.given import Given
 
 
@@ -45,6 +46,14 @@ def test_steps_of_the_run_by_what_a_step_takes():
 def test_no_search_varies_steps():
     _, given = asked(build=lambda hp: (hp.Steps("warm", 5), hp.total_steps(), hp.Int("n", 1, 3)))
     assert [type(p).__name__ for p in given.space] == ["Fixed", "Fixed", "Int"]
+
+
+def test_no_search_varies_settings():
+    made, given = asked(build=lambda hp: hp.Setting("network", ["own", "other"], "own"))
+    assert made == "own" and [type(p).__name__ for p in given.space] == ["Fixed"]
+    assert asked({"network": "other"}, build=lambda hp: hp.Setting("network", ["own", "other"], "own"))[0] == "other"
+    with pytest.raises(UserError, match="'network' expects one of own, other, received mine"):
+        asked({"network": "mine"}, build=lambda hp: hp.Setting("network", ["own", "other"], "own"))
 
 
 def test_a_recipe_takes_keras_tuners_own_hyperparameters():

@@ -73,7 +73,7 @@ def resnet50(image_shape, weights=None):
 
     Returns:
         A Functional model that is not trained, (B, H, W, C) in [0, 1] -> [(B, h, w, 256), (B, h / 2, w / 2, 512),
-        (B, h / 4, w / 4, 1024)], h = H' / 4 and w = W' / 4 for images of H' x W' pixels once enlarged.
+        (B, h / 4, w / 4, 1024)], h = H' / 4 and w = W' / 4 for images of H' x W' pixels once enlarged, all rounded up.
 
     Raises:
         UserError: for other numbers of channels, a missing file or one with other weights.

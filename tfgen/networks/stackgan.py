@@ -123,8 +123,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, condition_dim=12
 def score(image, label, num_classes, filters):
     """One stage's critic: strided convolutions to about 4x4 positions, the embedded label at each, one dense layer.
 
-    Convolutions that stop at 7x7 positions make a critic of sketches of 14x14 pixels that sees 4x4 of them: its generator
-    makes one image per class.
+    As in the authors' code; convolutions that stop at 7x7 positions would be one, of 4x4 pixels, for sketches of 14x14.
     """
     x = from_unit(image)
     # The authors' critics end at 4x4 positions; odd sides round up.
@@ -133,7 +132,8 @@ def score(image, label, num_classes, filters):
     for level, width in enumerate(widths(filters, levels)):
         x = conv(x, width, 4, 2, norm=level > 0)
         x = finish(x, lambda: layers.LeakyReLU(0.2)) if level else layers.LeakyReLU(0.2)(x)
-    told = layers.LeakyReLU(0.2)(embedded(label, num_classes, EMBEDDING))
+    # A quarter as many channels as the image's at the authors' widths, 128 of 512; more would drown it.
+    told = layers.LeakyReLU(0.2)(embedded(label, num_classes, max(1, x.shape[-1] // 4)))
     x = finish(conv(planes(x, told), x.shape[-1], 1), lambda: layers.LeakyReLU(0.2))
     return layers.Dense(1)(layers.Flatten()(x))
 

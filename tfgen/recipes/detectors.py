@@ -199,7 +199,7 @@ def padim(hp, spec):
     The network learns how images are turned, or it is ResNet-50 with ImageNet's weights, which must be on the machine; the
     paper has ResNet-18, a wide ResNet-50 and an EfficientNet.
     """
-    learned = hp.Choice("network", ["learned", "resnet50"], default="learned") == "learned"
+    learned = hp.Setting("network", ["learned", "resnet50"], "learned") == "learned"
     network, steps = (perceptual(spec), max(1, first_stage(hp, "network_share"))) if learned else (
         imagenet.resnet50(spec.image_shape), 0)
     depth = sum(output.shape[-1] for output in network.outputs if len(output.shape) == 4)

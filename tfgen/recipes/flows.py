@@ -153,15 +153,16 @@ def glow(hp, spec):
 def maf(hp, spec):
     """Masked autoregressive flow (Papamakarios et al., 2017): MADEs in alternating orders, batch normalisation between.
 
-    On vectors, log scales are within (-5, 5), which the paper's are not: rows some standard deviations from the training
-    data would have a density of NaN.
+    On vectors, the log scales of all steps together are within (-25, 25), which the paper's are not: rows some standard
+    deviations from the training data would have a density of NaN.
     """
     units = [hp.Int("units", 4, 4096, default=1024)] * hp.Int("hidden_layers", 1, 4, default=2)
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
     first, dequantisation = continuous(spec, Logit(1e-6))
     parts = [*first, Flatten()]
-    for index in range(hp.Int("flow_steps", 1, 20, default=5)):
+    steps = hp.Int("flow_steps", 1, 20, default=5)
+    for index in range(steps):
         parts += [MaskedAutoregressive(units, reverse=index % 2 == 1, kernel_regularizer=regularizers.L2(decay / 2),
-                                       bound=5.0 if spec.vectors else None),
+                                       bound=25.0 / steps if spec.vectors else None),
                   BatchNorm(affine=True, epsilon=1e-5)]
     return compiled_with_schedule(Flow(Chain(parts), spec.image_shape, Normal(), dequantisation), hp, 1e-4)

@@ -70,7 +70,8 @@ def acgan(hp, spec):
     count, width, depth = classes(spec, "acgan", "dcgan"), latent_dim(hp), base_filters(hp)
     model = ACGAN(networks.dcgan.generator(spec.image_shape, width, depth, num_classes=count),
                   networks.dcgan.critic(spec.image_shape, depth, "batch", head=count), count,
-                  class_weight=hp.Float("class_weight", 0.0, 10.0, default=1.0), objective=NonSaturating(),
+                  hp.Float("class_weight", 0.0, 10.0, default=1.0), hp.Float("fake_weight", 0.0, 10.0, default=1.0),
+                  hp.Float("generator_weight", 0.0, 10.0, default=1.0), objective=NonSaturating(),
                   critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4)
 
@@ -242,10 +243,10 @@ def stackgan(hp, spec):
     """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images."""
     count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
     first = phase_steps(hp, "stage_one_steps", 2, 2000)
-    model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth,
-                                                hp.Int("condition_dim", 1, 1024, default=128)),
+    condition = hp.Int("condition_dim", 1, 1024, default=128)
+    model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth, condition),
                      networks.stackgan.critic(spec.image_shape, count, depth), count, first,
-                     hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
+                     hp.Float("kl_weight", 0.0, 100.0, default=2 / condition),
                      ema=hp.Float("ema", 0.0, 0.9999, default=0.0), objective=NonSaturating(),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4, optimizer=adam(starts=[first]))

@@ -55,6 +55,13 @@ class Given:
     def Fixed(self, name, *arguments, **options):
         return self._ask("Fixed", name, *arguments, **options)
 
+    def Setting(self, name, values, default):
+        """One of `values`: the given one, else `default`. Searches do not vary it."""
+        if name in self.given:
+            return self.Choice(name, values, default=default)
+        self.Fixed(name, default)
+        return default
+
     def Steps(self, name, default=0):
         """A number of steps, 0 ... 100,000,000: the given value, else `default`. Searches do not vary it."""
         if name in self.given:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.distributions.bijectors.base import Bijector, check_event, sum_event
+from tfgen.errors import require
 from tfgen.serialization import serializable
 
 
@@ -22,12 +23,16 @@ class MaskedAutoregressive(Bijector):
         activation: Keras activation of the hidden layers.
         reverse: the order of the values, x_D first; layers of a flow alternate.
         kernel_regularizer: of all kernels, or None.
-        bound: alpha = bound tanh(a / bound) of the network's a, so that values far from the data, for which a ReLU network's
-            a grows without limit, overflow in no layer; None, as in the paper, for alpha = a.
+        bound: > 0; alpha = bound tanh(a / bound) of the network's a, which of a ReLU network grows without limit far from
+            the data, where exp(-alpha) would overflow; None, as in the paper, for alpha = a.
+
+    Raises:
+        UserError: for another bound.
     """
 
     def __init__(self, units=(1024,), activation="relu", reverse=False, kernel_regularizer=None, bound=None, **kwargs):
         super().__init__(**kwargs)
+        require(bound is None or bound > 0, f"bound expects None or a number above 0, received {bound}")
         self.units = list(units)
         self.activation = activation
         self.reverse = reverse

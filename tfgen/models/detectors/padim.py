@@ -44,18 +44,19 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
         shrinkage: fraction of the mean variance that is added to the variance of each feature, > 0.
         blur, top: as for `DRAEM`.
 
-    Also reported: `turns`, the cross-entropy of stage 0 in nats, and `stage`. Training reports losses of 0 in stage 1;
-    validation's `loss` is `turns`, 0 without stage 0.
+    Also reported: `turns`, the cross-entropy of stage 0 in nats, which there is not without stage 0, and `stage`. Training
+    reports losses of 0 in stage 1; validation's `loss` is `turns`, 0 without stage 0.
 
     Raises:
         UserError: if the network lacks feature maps or, for stage 0, 4 probabilities, or an argument is out of range.
     """
 
-    loss_names = ("turns", "stage")
     stages = 2
 
     def __init__(self, network, chosen=None, patch=1, network_steps=1000, shared=False, shrinkage=0.01, blur=0.0, top=0.0,
                  **kwargs):
+        # Before the trackers of losses are made, which depend on it.
+        self.network_steps = network_steps
         super().__init__(**kwargs)
         given = [tuple(output.shape[1:]) for output in network.outputs]
         require(not network_steps or (given[-1] == (4,) and len(given) > 1),
@@ -73,13 +74,16 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
         self.network = network
         self.chosen = None if chosen is None else list(chosen)
         self.patch = patch
-        self.network_steps = network_steps
         self.shared = shared
         self.shrinkage = shrinkage
         self.blur = blur
         self.top = top
         self.gaussians = FeatureGaussians(math.prod(self.grid), depth if chosen is None else len(chosen), shared, shrinkage)
         self.built = True
+
+    @property
+    def loss_names(self):
+        return ("turns", "stage") if self.network_steps else ("stage",)
 
     @property
     def image_shape(self):
@@ -95,7 +99,10 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
 
     def features(self, x):
         """The chosen features at each position of the grid: images -> (B, h w, d)."""
-        maps = [ops.cast(one, "float32") for one in self.network(x, training=False)[:self.maps]]
+        outputs = self.network(x, training=False)
+        # Keras gives a single output as it is.
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        maps = [ops.cast(one, "float32") for one in outputs[:self.maps]]
         if self.patch > 1:
             maps = [ops.average_pool(one, self.patch, 1, "same") for one in maps]
         maps = [tf.image.resize(one, self.grid, "nearest") for one in maps]
@@ -112,11 +119,15 @@ class PaDiM(Detector, OptimizerStages, GenerativeModel):
         data = unpack_keras_batch(data)
         self.gaussians.update(self.features(batch_images(data)))
         self.optimizer.iterations.assign_add(1)
-        return self.update_trackers({"loss": tf.zeros(()), "turns": tf.zeros(()), "stage": tf.ones(())}, data)
+        return self.update_trackers(self.rested(), data)
+
+    def rested(self):
+        """The losses of stage 1."""
+        return {"loss": tf.zeros(())} | {name: tf.zeros(()) for name in self.loss_names} | {"stage": tf.ones(())}
 
     def compute_losses(self, batch, training):
         if not self.network_steps:
-            return {"loss": tf.zeros(()), "turns": tf.zeros(()), "stage": tf.ones(())}
+            return self.rested()
         images, turns = turned(ops.convert_to_tensor(batch_images(batch)))
         probabilities = ops.cast(self.network(images, training=training)[-1], "float32")
         loss = ops.mean(keras.losses.sparse_categorical_crossentropy(turns, probabilities))
