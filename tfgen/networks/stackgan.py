@@ -133,7 +133,7 @@ def score(image, label, num_classes, filters):
         x = conv(x, width, 4, 2, norm=level > 0)
         x = finish(x, lambda: layers.LeakyReLU(0.2)) if level else layers.LeakyReLU(0.2)(x)
     # A quarter as many channels as the image's at the authors' widths, 128 of 512; more would drown it.
-    told = layers.LeakyReLU(0.2)(embedded(label, num_classes, max(1, x.shape[-1] // 4)))
+    told = layers.LeakyReLU(0.2)(embedded(label, num_classes, max(8, x.shape[-1] // 4)))
     x = finish(conv(planes(x, told), x.shape[-1], 1), lambda: layers.LeakyReLU(0.2))
     return layers.Dense(1)(layers.Flatten()(x))
 
