@@ -103,8 +103,7 @@ def trained(name, dataset, seed, epochs):
     keras.backend.clear_session()
     seeds.set_random(seed)
     recipe = recipes.find(name)
-    known = recipe.hyperparameters(dataset.spec)
-    model = recipe.model(dataset.spec, **{"total_steps": epochs * STEPS} if "total_steps" in known else {})
+    model, _ = recipe.model_for(epochs * STEPS, dataset.spec)
     best = keras.callbacks.EarlyStopping(*recipe.objective[:1], mode=recipe.objective[1], patience=PATIENCE,
                                          restore_best_weights=True)
     model.fit(dataset.train(BATCH, seed), steps_per_epoch=STEPS, epochs=epochs, verbose=0,

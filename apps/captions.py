@@ -71,7 +71,7 @@ def main(
     extractor = features.classifier(dataset)
     steps = 20 if fast else STEPS
     model, cost = budget.kept(folder, "dalle", recipes.find("dalle"), dataset, BATCH_SIZE,
-                              (TINY if fast else SETTINGS) | {"total_steps": steps}, steps, again)
+                              TINY if fast else SETTINGS, steps, again)
     require(fast or cost["cpu_minutes"] <= MINUTES, f"expected at most {MINUTES:g} CPU minutes, the training took "
                                                     f"{cost['cpu_minutes']}: lower STEPS and train with --again")
     live, captions, n = Live(model), model.captions, 120 if fast else 1080

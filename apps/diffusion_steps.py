@@ -35,7 +35,7 @@ MINUTES, STEPS, BATCH_SIZE = 30.0, 7500, 16
 SETTINGS = {"filters": 48, "patch": 2, "residual_blocks": 1, "dropout": 0.0, "data_deviation": 0.8, "level_mean": 0.0,
             "level_deviation": 1.4, "largest_sigma": 160.0, "optimizer": "muon", "learning_rate": 4e-3, "cosine_decay": True,
             "warmup_steps": 200, "ema": 0.999, "early_share": 0.15}
-TINY = {"filters": 4, "residual_blocks": 1, "grids": 1, "early_share": 0.5, "total_steps": 20}
+TINY = {"filters": 4, "residual_blocks": 1, "grids": 1, "early_share": 0.5}
 # Of the model over its early state; with 1 there is no guidance.
 GUIDANCE = 1.5
 # Of the toolkit's best before, vqgan (apps/images_from_codes.py): the Fréchet distance that is to be beaten.
@@ -127,7 +127,7 @@ def main(
     """Trains EDM within the budget, then measures its samplers."""
     dataset = data.load("digits" if fast else "fashion_mnist")
     n, plain, of_weights = (100, {"dpm": (2,), "heun": (2,)}, 100) if fast else (n, WAYS, OF_WEIGHTS)
-    values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
+    values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS, STEPS, BATCH_SIZE)
     model, cost = budget.kept(folder, "edm", recipes.find("edm"), dataset, rows, values, steps, again)
     kept = folder / "measures.json"
     if again:

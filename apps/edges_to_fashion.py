@@ -91,7 +91,7 @@ def main(
     made, made_by_hand, about = trivial(dataset, sketches), {}, {}
     for name, values in NETWORKS.items():
         model, cost = budget.train_for_budget(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
-        live, about[name] = Live(model), {"settings": values, "batch_size": 16, **cost}
+        live, about[name] = Live(model), cost
         made[name], made_by_hand[name] = live("translate", sketches), live("translate", by_hand)
         keras.backend.clear_session()
     extractor = features.classifier(dataset)

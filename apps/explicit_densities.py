@@ -147,10 +147,9 @@ def shown(unit, log_prob, dimensions):
 def measure(name, work, training, dataset, folder):
     """Trains a model; writes NAME.keras, then its figures NAME.json and 16 samples NAME.npy to `folder`."""
     recipe, dimensions = recipes.find(training.recipe), math.prod(dataset.spec.image_shape)
-    values = training.values | ({"total_steps": training.steps} if training.values.get("cosine_decay") else {})
-    model, cost = budget.train_for_budget(None, recipe, dataset, training.batch_size, values, steps=training.steps)
+    model, cost = budget.train_for_budget(None, recipe, dataset, training.batch_size, training.values, steps=training.steps)
     model.save(folder / f"{name}.keras")
-    live, row = Live(model), {"recipe": training.recipe, "settings": values, "batch_size": training.batch_size, **cost}
+    live, row = Live(model), {"recipe": training.recipe, **cost}
     view = recipe.views(dataset, model)[1]
     for split in ("validation", "test"):
         found = likelihood.of_log_prob(model, live, dataset.batches(split, 100, view), 100, training.k, dataset.spec.levels)

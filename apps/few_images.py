@@ -80,7 +80,7 @@ def measure(recipe, arm, dataset, whole, extractor, minutes, every, n, folder):
         course[step] = quality(step, "validation", n // 5)["frechet_distance"]
         print(f"{arm:12} {step:6} steps: {course[step]:.1f} on validation images", flush=True)
     best = min(course, key=course.get)
-    row = {"recipe": recipe, "arm": arm, "settings": values, "batch_size": 64, **cost, "best_step": best,
+    row = {"recipe": recipe, "arm": arm, **cost, "best_step": best,
            "final_p": snapshots.p, "validation_by_step": course, "last_validation": course[max(course)],
            **quality(best, "test", n)}
     with files.written_aside(folder / f"{arm}.npy") as aside, open(aside, "wb") as file:

@@ -75,8 +75,7 @@ def psnr(made, wanted):
 
 def trained(name, training, dataset, folder, again):
     """A field and its cost, see `budget.kept`."""
-    values = training.values | ({"total_steps": training.steps} if "cosine_decay" in training.values else {})
-    return budget.kept(folder, name, recipes.find(training.recipe), dataset, SAMPLES, values, training.steps, again)
+    return budget.kept(folder, name, recipes.find(training.recipe), dataset, SAMPLES, training.values, training.steps, again)
 
 
 def derivatives(model, image_shape):

@@ -77,7 +77,7 @@ def main(
 ):
     """Trains the conditional model within the budget, then measures it at each weight of guidance."""
     dataset = data.load("digits" if fast else "fashion_mnist")
-    values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS | {"total_steps": STEPS}, STEPS, BATCH_SIZE)
+    values, steps, rows = (TINY, 20, 16) if fast else (SETTINGS, STEPS, BATCH_SIZE)
     model, cost = budget.kept(folder, "conditional_diffusion", recipes.find("conditional_diffusion"), dataset, rows, values,
                               steps, again)
     if only_train:

@@ -57,11 +57,10 @@ MARKS = {"bits per dimension below the plain VAE's": 0.15, "least KL of a layer,
 def measure(name, training, dataset, k, folder):
     """Trains a model; writes NAME.keras and its figures, the course of its losses among them, as NAME.json to `folder`."""
     recipe, history = recipes.find(training.recipe), keras.callbacks.History()
-    values = training.values | {"total_steps": training.steps}
-    model, cost = budget.train_for_budget(None, recipe, dataset, training.batch_size, values, steps=training.steps,
+    model, cost = budget.train_for_budget(None, recipe, dataset, training.batch_size, training.values, steps=training.steps,
                                           callbacks=[history])
     model.save(folder / f"{name}.keras")
-    row = {"settings": values, "batch_size": training.batch_size, **cost, "parameters": model.count_params(),
+    row = {**cost, "parameters": model.count_params(),
            "latents": model.latent_shape[0], "budget_minutes": training.minutes, "history": history.history,
            "shapes": getattr(model, "layer_shapes", [model.latent_shape])}
     live = Live(model)

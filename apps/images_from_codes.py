@@ -83,13 +83,12 @@ def measured(name, live, dataset, extractor, split, n):
 
 def train(name, training, dataset, extractor, folder, n):
     """Trains a model; writes NAME.keras and NAME.json, with its figures on the validation split, to `folder`."""
-    values = training.values | ({"total_steps": training.steps} if name.startswith("vq") else {})
-    model, cost = budget.train_for_budget(None, recipes.find(name), dataset, training.batch_size, values,
+    model, cost = budget.train_for_budget(None, recipes.find(name), dataset, training.batch_size, training.values,
                                           steps=training.steps)
     model.save(folder / f"{name}.keras")
     found = measured(name, Live(model), dataset, extractor, "validation", n)
     validation = {f"validation_{key}": found[key] for key in ("frechet_distance", "squared_error") if key in found}
-    files.write_json(folder / f"{name}.json", {"recipe": name, "settings": values, "batch_size": training.batch_size, **cost,
+    files.write_json(folder / f"{name}.json", {"recipe": name, **cost,
                                                "parameters": model.count_params(), **validation})
     keras.backend.clear_session()
 

@@ -31,7 +31,7 @@ from sklearn.decomposition import PCA  # noqa: E402
 from sklearn.metrics.pairwise import rbf_kernel  # noqa: E402
 from sklearn.svm import OneClassSVM  # noqa: E402
 
-from tfgen import data, files, metrics, recipes  # noqa: E402
+from tfgen import catalogue, data, files, metrics, recipes  # noqa: E402
 from tfgen.detection import baselines, calibration, thresholds  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.pictures import plots  # noqa: E402
@@ -104,11 +104,9 @@ def train(method, dataset, seed, fast):
         threshold = thresholds.threshold(held, max(FPR, 1.01 / (len(held) + 1)))
         return lambda x: fitted(x.reshape(len(x), -1)), threshold, minutes
     recipe, (settings, batch_size, steps) = recipes.find(method), DETECTORS[method]
-    known = recipe.hyperparameters(dataset.spec)
     if fast:
+        known = catalogue.hyperparameters(method)
         settings, batch_size, steps = {key: value for key, value in TINY.items() if key in known}, 16, 20
-    if "total_steps" in known:
-        settings = settings | {"total_steps": steps}
     model, cost = budget.train_for_budget(None, recipe, dataset, batch_size, settings, seed, steps)
     live, about = Live(model), calibration.calibrate(model, dataset)
     return lambda x: live("score", x, batch_size=500), about["threshold"], cost["cpu_minutes"]
@@ -161,9 +159,9 @@ def compare_skips(full, fast):
         for skips in range(most + 1):
             DETECTORS["skip_ganomaly"] = (settings | {"skips": skips}, batch_size, steps)
             rows = [measure("skip_ganomaly", full, normal, "validation", 0, fast) for normal in range(full.spec.num_classes)]
-            name = f"{skips} skip connection{'s'[:skips != 1]}"
+            name = f"{skips} of {most}"
             table[name] = summary(rows)
-            print(f"skip_ganomaly, {name}: AUROC {table[name]['mean']:.2f}", flush=True)
+            print(f"skip_ganomaly, {name} skip connections: AUROC {table[name]['mean']:.2f}", flush=True)
     finally:
         DETECTORS["skip_ganomaly"] = before
     if not fast:

@@ -66,8 +66,7 @@ def main(
     judge = features.classifier(data.load(source))
     dataset = data.load(source, domains=classes)
     a, b = (x.astype("float32") / 255.0 for x in (dataset.sources(split), dataset.images(split)))
-    model, cost = budget.train_for_budget(None, recipes.find("cyclegan"), dataset, batch_size,
-                                         settings | {"total_steps": steps}, steps=steps)
+    model, cost = budget.train_for_budget(None, recipes.find("cyclegan"), dataset, batch_size, settings, steps=steps)
     live = Live(model)
     made_b, made_a = live("translate", a), live("translate_back", b)
     back_a, back_b = live("translate_back", made_b), live("translate", made_a)
@@ -87,8 +86,8 @@ def main(
             "sandals_to_boots",
             {f"{key} {name}": row[key] for name, row in rows.items() for key in ("accepted", "cycle_l1")},
             title="Sandals to ankle boots without pairs: share accepted by a classifier, L1 there and back in [0, 1]",
-            command="python apps/sandals_to_boots.py", seeds=[0], budget={"threads": 1, "batch_size": batch_size, **cost},
-            data={"name": source, "split": split, "images": [len(a), len(b)], "domains": names}, settings=settings,
+            command="python apps/sandals_to_boots.py", seeds=[0], budget={"threads": 1, **cost},
+            data={"name": source, "split": split, "images": [len(a), len(b)], "domains": names},
             extractor=judge.describe(), table=[{"method": name, **row} for name, row in rows.items()],
             marks={"accepted sandal to ankle boot": 0.85, "cycle_l1": 0.08}, picture=picture.name,
             published="none for these domains and this budget; leaving images untouched is the baseline")

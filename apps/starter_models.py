@@ -69,7 +69,7 @@ class Starter:
         shows: what it is for with it, a sentence.
         data: name of its data, see `LICENCES`.
         minutes: CPU minutes that its training may take.
-        steps, batch_size, values: the training; {hyperparameter: value}, where True of `total_steps` means the steps.
+        steps, batch_size, values: the training; {hyperparameter: value}.
         measure: function (model, dataset, live, n) -> {figure with its unit: value}, of n samples where it draws some.
         samples: that n.
         view: further arguments of `tfgen.data.load`.
@@ -145,7 +145,7 @@ def of_views(model, dataset, live, n):
     return {"PSNR of held-out views, dB": evaluation.of_views(live, dataset)["psnr_db"]}
 
 
-DECAY = {"cosine_decay": True, "total_steps": True}
+DECAY = {"cosine_decay": True}
 DETECTOR, OF_BATCH, OF_STEPS = one_class_table.DETECTORS["ae_anomaly"]
 STARTERS = {
     "fashion_vae": Starter(
@@ -159,7 +159,7 @@ STARTERS = {
         FASHION, 8.0, 6_000, 16, edges_to_fashion.PIX2PIX | {"filters": 16}, of_translations, view={"pairs": "edges"}),
     "boots_ae_anomaly": Starter(
         "ae_anomaly", "Knows ankle boots only: scores an image, and shows where it is not one.",
-        FASHION, 1.0, OF_STEPS, OF_BATCH, DETECTOR | {"total_steps": True}, of_scores, view={"normal": 9},
+        FASHION, 1.0, OF_STEPS, OF_BATCH, DETECTOR, of_scores, view={"normal": 9},
         tiny={"filters": 4, "latent_dim": 4, "levels": 1}),
     "digits_pixelcnn": Starter(
         "conditional_gated_pixelcnn", "Draws a digit pixel by pixel, or completes a half of one; tells its likelihood.",
@@ -173,16 +173,16 @@ STARTERS = {
         of_density, view={"levels": 16}, tiny={"levels": 2, "flow_steps": 1, "filters": 4}),
     "fashion_dalle": Starter(
         "dalle", "Draws what a caption says, such as \"large dark ankle boot\", and shows an image's codes.",
-        FASHION, 35.0, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS | {"total_steps": True},
+        FASHION, 35.0, captions.STEPS, captions.BATCH_SIZE, captions.SETTINGS,
         of_captions, 1080, tiny=captions.TINY),
     "fashion_diffusion": Starter(
         "conditional_diffusion", "Draws, completes and edits garments of the class asked for, in as many steps as you like.",
         FASHION, guide_by_labels.MINUTES, guide_by_labels.STEPS, guide_by_labels.BATCH_SIZE,
-        guide_by_labels.SETTINGS | {"total_steps": True}, of_guidance, 1000, verbs=("sample", "complete", "edit"),
+        guide_by_labels.SETTINGS, of_guidance, 1000, verbs=("sample", "complete", "edit"),
         tiny=guide_by_labels.TINY),
     "scene_nerf": Starter(
         "nerf", "Renders a scene from where you like, learned from 100 views.",
-        SCENE, turn_a_scene.MINUTES, turn_a_scene.STEPS, turn_a_scene.RAYS, turn_a_scene.VALUES | {"total_steps": True},
+        SCENE, turn_a_scene.MINUTES, turn_a_scene.STEPS, turn_a_scene.RAYS, turn_a_scene.VALUES,
         of_views, tiny=turn_a_scene.TINY),
 }
 
@@ -236,7 +236,6 @@ def make(name, starter, folder, kept, again, fast):
     dataset, steps, rows, values = starter.dataset(fast), starter.steps, starter.batch_size, starter.values
     if fast:
         steps, rows, values = 20, 16, values | starter.tiny
-    values = values | ({"total_steps": steps} if values.get("total_steps") else {})
     model, cost = budget.kept(kept, name, recipes.find(starter.recipe), dataset, rows, values, steps, again)
     if cost["cpu_minutes"] > starter.minutes:
         raise Failure(f"expected a training of at most {starter.minutes:g} CPU minutes, {name} took {cost['cpu_minutes']}: "

@@ -77,13 +77,13 @@ def main(
     about = {}
     for name, values in NETWORKS.items():
         model, cost = budget.train_for_budget(minutes, recipes.find("pix2pix"), dataset, 16, values | small)
-        made[name], about[name] = Live(model)("translate", bicubic), {"settings": values, "batch_size": 16, **cost}
+        made[name], about[name] = Live(model)("translate", bicubic), cost
         keras.backend.clear_session()
     model, cost = budget.train_for_budget(minutes, recipes.find("wgan_gp"), dataset, 64, GENERATOR | small)
     start = time.process_time()
     made["PULSE"] = pulse(model, low, FACTOR, steps=steps).images
-    about["PULSE"] = {"settings": GENERATOR, "batch_size": 64, **cost, "search_steps": steps,
-                      "search_cpu_s_per_image": round((time.process_time() - start) / len(images), 3)}
+    about["PULSE"] = cost | {"search_steps": steps,
+                             "search_cpu_s_per_image": round((time.process_time() - start) / len(images), 3)}
     rows = {name: measure(found, images, low) for name, found in made.items()}
     for name, row in rows.items():
         print(f"{name:16}", "  ".join(f"{key} {value:.4g}" for key, value in row.items()))

@@ -36,7 +36,7 @@ import typer  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 from sklearn.neighbors import NearestNeighbors  # noqa: E402
 
-from tfgen import data, files, metrics, pictures, recipes  # noqa: E402
+from tfgen import catalogue, data, files, metrics, pictures, recipes  # noqa: E402
 from tfgen.data import surfaces  # noqa: E402
 from tfgen.detection import calibration, heat, thresholds  # noqa: E402
 from tfgen.errors import UserError  # noqa: E402
@@ -93,9 +93,9 @@ def train(method, dataset, seed, fast):
         maps_of = BASELINES[method](dataset.images("train").astype("float32") / 255.0)
         return (lambda x: (maps_of(x), np.zeros(len(x)))), held, {"cpu_minutes": round((time.process_time() - busy) / 60, 2)}
     recipe, (settings, steps) = recipes.find(method), DETECTORS[method]
-    space, steps = recipe.hyperparameters(dataset.spec), 20 if fast else steps
-    given = {"blur": 0.0, "top": 1.0, "total_steps": steps} | ({"filters": 4, "levels": 1} if fast else {})
-    settings = settings | {key: value for key, value in given.items() if key in space}
+    known, steps = catalogue.hyperparameters(method), 20 if fast else steps
+    given = {"blur": 0.0, "top": 1.0} | ({"filters": 4, "levels": 1} if fast else {})
+    settings = settings | {key: value for key, value in given.items() if key in known}
     keras.backend.clear_session()
     model, cost = budget.train_for_budget(None, recipe, dataset, 16, settings, seed, steps)
     calibration.calibrate(model, dataset)

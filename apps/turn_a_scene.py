@@ -123,10 +123,9 @@ def scene(counts, size):
 
 def measure(dataset, steps, values, folder):
     """Trains the model; writes scene.keras and its cost as scene.json to `folder`."""
-    values = values | {"total_steps": steps}
     model, cost = budget.train_for_budget(None, recipes.find("nerf"), dataset, RAYS, values, steps=steps)
     model.save(folder / "scene.keras")
-    files.write_json(folder / "scene.json", cost | {"settings": values, "parameters": model.count_params()})
+    files.write_json(folder / "scene.json", cost | {"parameters": model.count_params()})
 
 
 def turn(live, size, frames, path):

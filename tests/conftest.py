@@ -7,7 +7,9 @@ import os
 import shutil
 import tempfile
 
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# Threads of NumPy's and scikit-learn's libraries wait for each other in a loop: with two workers, longer than they work.
+for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 # In the environment, so that all workers have the same day.
 TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
 PARTS = 4

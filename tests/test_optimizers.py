@@ -1,6 +1,6 @@
 """Muon: its factor against the singular value decomposition, its step against float64, and Adam for the rest.
 
-Adam that begins anew: against Adams one after another.
+Adam as one operation per variable: against Keras' and float64; that which begins anew: against Adams one after another.
 """
 
 import keras
@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tfgen.optimizers import ITERATIONS, QUINTIC, Muon, RestartedAdam, is_matrix, orthogonalised
+from tfgen.optimizers import ITERATIONS, QUINTIC, Adam, Muon, RestartedAdam, is_matrix, orthogonalised
 
 
 def iterated(matrix):
@@ -56,7 +56,7 @@ def test_a_step_of_a_kernel_and_of_a_bias():
     rng, rate, momentum = np.random.default_rng(0), 0.01, 0.9
     kernel = keras.Variable(rng.normal(size=(3, 3, 4, 20)), dtype="float32", name="kernel")
     bias, adam_bias = (keras.Variable(np.zeros(20), dtype="float32", name="bias") for _ in range(2))
-    muon, adam = Muon(rate, momentum), keras.optimizers.Adam(rate, beta_2=0.99)
+    muon, adam = Muon(rate, momentum), Adam(rate, beta_2=0.99)
     assert is_matrix(kernel) and not is_matrix(bias)
     value, mean = np.float64(kernel.numpy()), 0.0
     for _ in range(3):
@@ -124,17 +124,62 @@ def test_a_restarted_adam_is_one_adam_after_another():
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5)
 
 
-def test_an_adam_without_starts_is_keras():
-    mine, theirs = keras.Variable(np.ones(4, "float32")), keras.Variable(np.ones(4, "float32"))
-    for optimizer, variable in ((RestartedAdam(0.1), mine), (keras.optimizers.Adam(0.1), theirs)):
-        for step in range(5):
-            optimizer.apply_gradients([(ops.convert_to_tensor(np.full(4, step - 1.5, "float32")), variable)])
-    np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+def moved(optimizer, gradients, function=lambda call: call):
+    """Variables after steps with these gradients, a list of a list per step."""
+    variables = [keras.Variable(np.ones(np.shape(gradient), "float32"), name=f"v{index}")
+                 for index, gradient in enumerate(gradients[0])]
+    optimizer.build(variables)
+    step = function(lambda *of: optimizer.apply(list(of), variables))
+    for of in gradients:
+        step(*[ops.convert_to_tensor(gradient, "float32") for gradient in of])
+    return [variable.numpy() for variable in variables]
 
 
-def test_rows_of_an_embedding_are_added_up():
+@pytest.mark.parametrize("function", [lambda call: call, tf.function, lambda call: tf.function(call, jit_compile=True)],
+                         ids=["eager", "graph", "XLA"])
+def test_steps_are_those_of_adam(function):
+    """Against Keras' own, and against float64."""
+    rng, (rate, *betas), epsilon = np.random.default_rng(0), (0.01, 0.5, 0.99), 1e-3
+    gradients = [[np.float32(rng.normal(size=shape) * 10.0**rng.uniform(-4, 2)) for shape in ((40, 3), (7,))]
+                 for _ in range(30)]
+    schedule = keras.optimizers.schedules.CosineDecay(rate, 30)
+    made = moved(Adam(schedule, *betas, epsilon), gradients, function)
+    for ours, theirs in zip(made, moved(keras.optimizers.Adam(schedule, *betas, epsilon), gradients), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+    for index, ours in enumerate(made):
+        w, m, v = np.ones(ours.shape), 0.0, 0.0
+        for n, of in enumerate(gradients, 1):
+            g = np.float64(of[index])
+            m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g**2
+            now = rate * 0.5 * (1.0 + np.cos(np.pi * (n - 1) / 30))
+            w -= now * np.sqrt(1 - betas[1]**n) / (1 - betas[0]**n) * m / (np.sqrt(v) + epsilon)
+        np.testing.assert_allclose(ours, w, rtol=2e-6, atol=1e-6)
+
+
+def test_a_step_is_few_operations():
+    def operations(optimizer):
+        optimizer.build(variables)
+        step = tf.function(lambda *of: optimizer.apply(list(of), variables))
+        return len(step.get_concrete_function(*(tf.TensorSpec(v.shape) for v in variables)).graph.get_operations())
+
+    variables = [keras.Variable(np.ones(4, "float32"), name=f"v{index}") for index in range(50)]
+    assert 2 * operations(Adam()) < operations(keras.optimizers.Adam())
+
+
+def test_a_gradient_in_half_precision_moves_a_variable_of_float32():
+    variable, optimizer = keras.Variable(np.ones(4, "float32")), Adam(0.1)
+    optimizer.apply([tf.ones(4, tf.bfloat16)], [variable])
+    np.testing.assert_allclose(variable.numpy(), 0.9, rtol=1e-5)
+
+
+def test_an_adam_without_starts_is_adam():
+    gradients = [[np.full(4, step - 1.5)] for step in range(5)]
+    np.testing.assert_array_equal(moved(RestartedAdam(0.1), gradients), moved(Adam(0.1), gradients))
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.1), RestartedAdam(0.1, starts=[1])], ids=["adam", "restarted"])
+def test_rows_of_an_embedding_are_added_up(optimizer):
     table = keras.Variable(np.ones((3, 2), "float32"))
-    optimizer = RestartedAdam(0.1, starts=[1])
     rows = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, -1.0]]), tf.constant([1, 1]), tf.constant([3, 2]))
     optimizer.apply([rows], [table])
     # The first step is a rate in the direction of the whole gradient's sign, (4, 1); row 1 alone moves.
@@ -149,3 +194,8 @@ def test_rows_of_an_embedding_are_added_up():
 def test_a_restarted_adam_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         RestartedAdam(**arguments)
+
+
+def test_adam_refuses_what_it_lacks():
+    with pytest.raises(ValueError, match="Adam has no amsgrad, received amsgrad=True"):
+        Adam(amsgrad=True)

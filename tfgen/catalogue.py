@@ -31,6 +31,11 @@ def names():
     return [row["name"] for row in rows()]
 
 
+def hyperparameters(name):
+    """{hyperparameter: default} of the recipe called `name`, as `rows` has them."""
+    return next(row["hyperparameters"] for row in rows() if row["name"] == name)
+
+
 def check(name, known=None):
     """Raises a `UserError` for a name that no recipe has; names the nearest.
 

@@ -36,23 +36,60 @@ def orthogonalised(matrix):
     return x if tall else ops.transpose(x)
 
 
+def handle(variable):
+    """The resource of a variable of Keras or TensorFlow, or of the present replica's part of it."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
 @keras.saving.register_keras_serializable(package="tfgen")
-class RestartedAdam(keras.optimizers.Adam):
-    """Adam (Kingma & Ba, 2015) that begins anew at given steps, as if another took over: for models that train in stages.
+class Adam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba, 2015) as one operation per variable. At step n = 1, 2, ...
 
-    At step t, the last start s <= t (0 before the first), with n = t - s + 1:
-
-        m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2,  m and v on the right 0 at t = s,
+        m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2,
         w <- w - rate sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon).
+
+    These are the steps of `keras.optimizers.Adam`, whose graph has 40 operations per variable, most of those of a training
+    step with many layers. Rows of an embedding's gradient are added up; Keras' own squares each of them.
+
+    Args:
+        learning_rate, beta_1, beta_2, epsilon: as for `keras.optimizers.Adam`.
+        others: as for `keras.optimizers.Adam`, without `amsgrad`.
+
+    Raises:
+        UserError: for `amsgrad`.
+    """
+
+    def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adam", **others):
+        require(not others.get("amsgrad"), f"{type(self).__name__} has no amsgrad, received amsgrad=True")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **others)
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.move(gradient, variable, learning_rate, self.iterations + 1)
+
+    def move(self, gradient, variable, learning_rate, count):
+        """The step of a variable whose moments are of `count` gradients, with this one."""
+        index, count = self._get_variable_index(variable), ops.cast(count, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=handle(variable), m=handle(self._momentums[index]), v=handle(self._velocities[index]),
+            beta1_power=tf.pow(self.beta_1, count), beta2_power=tf.pow(self.beta_2, count),
+            lr=ops.cast(learning_rate, variable.dtype), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
+            grad=ops.cast(tf.convert_to_tensor(gradient), variable.dtype))
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class RestartedAdam(Adam):
+    """Adam that begins anew at given steps, as if another took over: for models that train in stages.
+
+    At step t after the last start s <= t (0 before the first), m and v on the right are 0 at t = s, and n = t - s + 1.
 
     One Adam for all stages would correct the bias of moments by all steps so far, also of weights that it has hardly
     updated, whose first steps would be many times the rate.
 
     Args:
         learning_rate: a rate > 0, or a schedule of all steps.
-        beta_1, beta_2, epsilon: as for `keras.optimizers.Adam`.
-        starts: updates of this optimizer before each new beginning, increasing and > 0; none: `keras.optimizers.Adam`.
-        others: as for `keras.optimizers.Adam`, without `amsgrad`.
+        beta_1, beta_2, epsilon: as for `Adam`.
+        starts: updates of this optimizer before each new beginning, increasing and > 0; none: `Adam`.
+        others: as for `Adam`.
 
     Raises:
         UserError: for starts that do not increase, or `amsgrad`.
@@ -61,25 +98,17 @@ class RestartedAdam(keras.optimizers.Adam):
     def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, starts=(), name="adam", **others):
         require(sorted(set(starts)) == list(starts) and all(start > 0 for start in starts),
                 f"starts expects increasing numbers of steps above 0, received {list(starts)}")
-        require(not others.get("amsgrad"), "RestartedAdam has no amsgrad, received amsgrad=True")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **others)
         self.starts = list(starts)
 
     def update_step(self, gradient, variable, learning_rate):
         if not self.starts:
             return super().update_step(gradient, variable, learning_rate)
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        # Rows of an embedding's gradient are added up, which Keras' Adam squares one by one.
-        gradient, rate = ops.cast(tf.convert_to_tensor(gradient), dtype), ops.cast(learning_rate, dtype)
-        step = ops.cast(self.iterations, "int64")
+        step, index = ops.cast(self.iterations, "int64"), self._get_variable_index(variable)
         begun = ops.max(ops.where(step >= self.starts, ops.cast(self.starts, "int64"), ops.zeros((), "int64")))
-        old, count = ops.cast(step > begun, dtype), ops.cast(step - begun + 1, dtype)
-        for moment, beta, new in ((self._momentums[index], self.beta_1, gradient),
-                                  (self._velocities[index], self.beta_2, ops.square(gradient))):
-            self.assign(moment, old * beta * moment + (1.0 - beta) * new)
-        rate *= ops.sqrt(1.0 - ops.power(ops.cast(self.beta_2, dtype), count)) / (
-            1.0 - ops.power(ops.cast(self.beta_1, dtype), count))
-        self.assign_sub(variable, rate * self._momentums[index] / (ops.sqrt(self._velocities[index]) + self.epsilon))
+        for moment in (self._momentums[index], self._velocities[index]):
+            self.assign(moment, moment * ops.cast(step > begun, variable.dtype))
+        self.move(gradient, variable, learning_rate, step - begun + 1)
 
     def get_config(self):
         return super().get_config() | {"starts": self.starts}
@@ -92,7 +121,7 @@ def is_matrix(variable):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Muon(keras.optimizers.Adam):
+class Muon(Adam):
     """Muon (Jordan et al., 2024): kernels move by the orthogonal factor of their momentum, other variables by Adam.
 
     A kernel (..., n) counts as the matrix (m, n) of its rows, m the product of its leading axes, so that of a convolution is

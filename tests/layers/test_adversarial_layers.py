@@ -75,8 +75,9 @@ def test_attention_is_a_softmax_over_places():
     assert min(np.abs(made - c).max() for c in candidates) < 1e-4
 
 
-def test_batch_statistics_are_found_in_nested_networks():
-    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
+@pytest.mark.parametrize("layer", [keras.layers.BatchNormalization(), layers.Dropout(0.5)], ids=["statistics", "noise"])
+def test_what_depends_on_the_batch_is_found_in_nested_networks(layer):
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), layer])
     outer = keras.Sequential([keras.Input((4,)), inner])
-    assert layers.uses_batch_statistics(outer)
-    assert not layers.uses_batch_statistics(keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization()]))
+    assert layers.depends_on_batch(outer)
+    assert not layers.depends_on_batch(keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization()]))

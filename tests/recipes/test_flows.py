@@ -24,6 +24,16 @@ def test_rates_rise_and_fall_as_asked():
     assert "total_steps" not in recipes.find("nice").hyperparameters(DIGITS, SMALL)
 
 
+def test_schedules_end_with_a_training_of_known_length():
+    nice = recipes.find("nice")
+    model, given = nice.model_for(1000, DIGITS, SMALL | {"cosine_decay": True})
+    assert given == SMALL | {"cosine_decay": True, "total_steps": 1000}
+    assert [float(model.optimizer._learning_rate(step)) for step in (0, 1000)] == pytest.approx([1e-3, 0], abs=1e-9)
+    # What is given stays, and what the recipe does not ask for is not added.
+    assert nice.model_for(1000, DIGITS, SMALL | {"cosine_decay": True, "total_steps": 7})[1]["total_steps"] == 7
+    assert nice.model_for(1000, DIGITS, SMALL)[1] == SMALL
+
+
 def test_levels_of_the_data_reach_the_dequantisation():
     assert recipes.find("nice").model(DIGITS, **SMALL).dequantisation.levels == 16
 

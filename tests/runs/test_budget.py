@@ -13,4 +13,11 @@ def test_a_training_of_some_minutes_sees_the_recipes_own_batches_and_augmentatio
     model, cost = budget.train_for_budget(0.0, recipes.find("pix2pix"), dataset, 4, {"filters": 2}, callbacks=[seen])
     assert len(seen.history["critic_loss"]) == 1  # 20 steps are an epoch
     assert asked["arguments"][4] is model.augmentation is not None
+    assert cost["settings"] == {"filters": 2} and cost["batch_size"] == 4
     assert cost["steps"] == 20 and cost["images"] == 80 and cost["images_per_cpu_s"] > 0
+
+
+def test_a_training_of_some_steps_is_as_long_as_its_schedule():
+    values = {"units": 4, "hidden_layers": 1, "couplings": 1, "cosine_decay": True}
+    model, cost = budget.train_for_budget(None, recipes.find("nice"), data.load("digits"), 16, values, steps=20)
+    assert cost["settings"] == values | {"total_steps": cost["steps"]} and float(model.optimizer.learning_rate) < 1e-9

@@ -375,6 +375,9 @@ HEADLINES = {
         "best setting of a grid; higher is better",
         {name: f"{name}, *" for name in ("isolation forest", "one-class SVM", "kNN", "kNN on PCA codes", "PCA")},
         grids=(Grid("method and setting, the three best of each", {"AUROC, %": "{}"}),)),
+    "one_class_skips": Headline(
+        "Skip connections of `skip_ganomaly`, Fashion-MNIST", "AUROC, %, mean over ten classes, validation split; higher is "
+        "better", {"* skip connections": "* of 4"}, grids=(Grid("skip connections", {"AUROC, %": "{}"}),)),
     "anomalies_in_tables": Headline(
         "Detectors on vectors and windows: breast cancer / wine / a made series",
         "one-class AUROC, %, mean over classes and seeds, test split; higher is better",

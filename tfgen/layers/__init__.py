@@ -1,7 +1,7 @@
 """Layers that own weights or random state and that Keras does not have."""
 
 from tfgen.layers.adaptive_augmentation import AdaptiveAugmentation
-from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, uses_batch_statistics
+from tfgen.layers.adversarial import Clip, MinibatchStdDev, OffDiagonalOrthogonality, Scale, depends_on_batch
 from tfgen.layers.augmentation import Jitter, Rotation
 from tfgen.layers.batch_norm import FusedBatchNorm
 from tfgen.layers.blemishes import Blemishes
@@ -51,5 +51,5 @@ __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequenci
            "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
            "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",
            "SpectralDoublingConv2D", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
-           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "perplexity", "positional_encoding",
-           "uses_batch_statistics"]
+           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "depends_on_batch", "perplexity",
+           "positional_encoding"]

@@ -95,7 +95,8 @@ class OffDiagonalOrthogonality(keras.regularizers.Regularizer):
         return self.weight * ops.sum(ops.square(gram * (1.0 - ops.eye(gram.shape[0]))))
 
 
-def uses_batch_statistics(network):
-    """Whether a network uses batch statistics, so that real and generated images must not share a batch."""
-    return any(isinstance(layer, (keras.layers.BatchNormalization, MinibatchStdDev))
+def depends_on_batch(network):
+    """Whether what a network makes of an image depends on its batch, by batch statistics or by noise, whose values are those
+    of a place in the batch: real and generated images must not share one."""
+    return any(isinstance(layer, (keras.layers.BatchNormalization, MinibatchStdDev, keras.layers.Dropout))
                for layer in network._flatten_layers())

@@ -14,7 +14,7 @@ def moments(x):
     """
     def gradient(of_means, of_squares):
         places = tf.cast(tf.shape(x)[1], x.dtype)
-        return x * (2.0 * of_squares / places)[:, None] + (of_means / places)[:, None]
+        return x * tf.expand_dims(2.0 * of_squares / places, 1) + tf.expand_dims(of_means / places, 1)
 
     return (tf.reduce_mean(x, 1), tf.reduce_mean(tf.square(x), 1)), gradient
 
@@ -26,9 +26,9 @@ def affine(x, factor, offset):
     The gradient sums over places at once; that of a product first finds out which axes were broadcast.
     """
     def gradient(made):
-        return made * factor[:, None], tf.reduce_sum(made * x, 1), tf.reduce_sum(made, 1)
+        return made * tf.expand_dims(factor, 1), tf.reduce_sum(made * x, 1), tf.reduce_sum(made, 1)
 
-    return x * factor[:, None] + offset[:, None], gradient
+    return x * tf.expand_dims(factor, 1) + tf.expand_dims(offset, 1), gradient
 
 
 @serializable
@@ -58,22 +58,24 @@ class GroupNorm(layers.Layer):
         self.gamma = self.add_weight((self.channels,), "ones", name="gamma", constraint=self.constraint)
         self.beta = self.add_weight((self.channels,), "zeros", name="beta", constraint=self.constraint)
 
-    def of_groups(self, means):
-        """Means over groups, for each channel, of means of channels: (B, C) -> (B, C)."""
-        means = ops.mean(ops.reshape(means, (-1, self.groups, self.channels // self.groups)), axis=-1)
-        return ops.repeat(means, self.channels // self.groups, axis=1)
+    def by_group(self, values):
+        """(…, C) -> (…, groups, C / groups)."""
+        return ops.reshape(values, (-1, self.groups, self.channels // self.groups))
 
     def call(self, x, modulation=None):
         """modulation: (B, 2 C), scale and shift of each image, or None."""
         flat = ops.reshape(x, (-1, self.places, self.channels))
-        mean, square = (self.of_groups(part) for part in moments(ops.cast(flat, "float32")))
-        variance = ops.maximum(square - ops.square(mean), 0.0)
-        factor = ops.cast(self.gamma, "float32") * tf.math.rsqrt(variance + self.epsilon)
-        offset = ops.cast(self.beta, "float32") - mean * factor
+        mean, square = (tf.reduce_mean(self.by_group(of_channels), -1, keepdims=True)
+                        for of_channels in moments(ops.cast(flat, "float32")))
+        inverse = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)  # (B, groups, 1)
+        factor = self.by_group(ops.cast(self.gamma, "float32")) * inverse
+        offset = self.by_group(ops.cast(self.beta, "float32")) - mean * factor
+        factor, offset = (ops.reshape(part, (-1, self.channels)) for part in (factor, offset))
         if modulation is not None:
-            scale, shift = ops.split(ops.cast(modulation, "float32"), 2, axis=-1)
-            factor, offset = factor * (1.0 + scale), offset * (1.0 + scale) + shift
-        return ops.reshape(affine(flat, ops.cast(factor, x.dtype), ops.cast(offset, x.dtype)), ops.shape(x))
+            scale, shift = tf.split(ops.cast(modulation, "float32"), 2, axis=-1)
+            scale += 1.0
+            factor, offset = factor * scale, offset * scale + shift
+        return ops.reshape(affine(flat, ops.cast(factor, x.dtype), ops.cast(offset, x.dtype)), (-1, *x.shape[1:]))
 
     def compute_output_shape(self, x_shape, *modulation_shape):
         return x_shape

@@ -4,12 +4,14 @@ import math
 
 import keras
 
+from tfgen.layers import Dropout
 from tfgen.networks.conditioning import label_input, with_label
 
 
-def _stack(x, units, activation, **options):
+def _stack(x, units, activation, dropout=0.0, **options):
     for width in units:
         x = keras.layers.Dense(width, activation, **options)(x)
+        x = Dropout(dropout)(x) if dropout else x
     return x
 
 
@@ -21,7 +23,7 @@ def standardised(x, location, scale):
 
 
 def encoder(image_shape, units, outputs, activation="relu", output_activation=None, num_classes=None, scaling=None,
-            **options):
+            dropouts=(0.0, 0.0), **options):
     """Images, vectors or windows -> flat features.
 
     Args:
@@ -31,6 +33,7 @@ def encoder(image_shape, units, outputs, activation="relu", output_activation=No
         activation, output_activation: Keras activations.
         num_classes: number of classes if the network takes `[images, labels]`; None: images alone.
         scaling: (location, scale) by which rows are standardised first, see `tfgen.data.DataSpec`; None: they are not.
+        dropouts: shares of the inputs, and of each hidden layer's units, that are left out in training.
         **options: of all dense layers.
 
     Returns:
@@ -41,7 +44,8 @@ def encoder(image_shape, units, outputs, activation="relu", output_activation=No
     if num_classes:
         inputs = [image, label_input()]
         x = with_label(x, inputs[1], num_classes)
-    x = keras.layers.Dense(outputs, output_activation, **options)(_stack(x, units, activation, **options))
+    x = Dropout(dropouts[0])(x) if dropouts[0] else x
+    x = keras.layers.Dense(outputs, output_activation, **options)(_stack(x, units, activation, dropouts[1], **options))
     return keras.Model(inputs, x, name="encoder")
 
 

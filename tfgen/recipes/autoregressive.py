@@ -11,6 +11,7 @@ from tfgen.networks import made as fully_connected
 from tfgen.networks import pixelcnn as convolutional
 from tfgen.networks import pixelcnnpp as multi_scale
 from tfgen.networks import transformer
+from tfgen.optimizers import Adam
 from tfgen.recipes.hyperparameters import classes, compiled_with_schedule, learning_rate, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.schedules import InverseSquareRoot
@@ -121,7 +122,7 @@ def pixelcnnpp(hp, spec):
     rate = scheduled_rate(hp, 1e-3)
     if isinstance(rate, float):
         rate = keras.optimizers.schedules.ExponentialDecay(rate, 1, 0.999995)
-    model.compile(keras.optimizers.Adam(rate, 0.95, 0.9995))
+    model.compile(Adam(rate, 0.95, 0.9995))
     return model
 
 
@@ -142,5 +143,5 @@ def image_transformer(hp, spec):
         memory=hp.Int("memory", 0, 4096, default=256), **colours(spec, likelihood))
     model = Autoregressive(network, likelihood)
     rate = InverseSquareRoot(learning_rate(hp, 7e-4), max(1, hp.Steps("warmup_steps", 4000)))
-    model.compile(keras.optimizers.Adam(rate, 0.9, 0.98, 1e-9))
+    model.compile(Adam(rate, 0.9, 0.98, 1e-9))
     return model

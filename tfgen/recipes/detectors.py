@@ -20,7 +20,7 @@ from tfgen.models import (
     SkipGANomaly,
 )
 from tfgen.networks import dcgan, imagenet, lenet, mlp, translation
-from tfgen.optimizers import RestartedAdam
+from tfgen.optimizers import Adam, RestartedAdam
 from tfgen.recipes import suited
 from tfgen.recipes.hyperparameters import (
     adam,
@@ -208,6 +208,6 @@ def padim(hp, spec):
     model = PaDiM(network, chosen, hp.Int("patch", 1, 31, default=1), steps, hp.Boolean("shared", default=False),
                   hp.Float("shrinkage", 1e-6, 1.0, default=0.01, sampling="log"), **pooling(hp, top=0.0))
     # Without a stage that learns, the optimizer only counts the steps.
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)) if learned else
+    model.compile(Adam(keras.optimizers.schedules.CosineDecay(learning_rate(hp), steps)) if learned else
                   keras.optimizers.SGD())
     return model

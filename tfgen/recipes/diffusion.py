@@ -1,7 +1,5 @@
 """Diffusion models: what the network predicts, the levels of noise, and the label are arguments."""
 
-import keras
-
 from tfgen.models.diffusion import (
     AutoguidedDiffusion,
     Clean,
@@ -14,13 +12,13 @@ from tfgen.models.diffusion import (
     Velocity,
 )
 from tfgen.networks import diffusion_unet
-from tfgen.optimizers import Muon
+from tfgen.optimizers import Adam, Muon
 from tfgen.recipes.hyperparameters import classes, first_stage, scheduled_rate
 from tfgen.recipes.registry import recipe
 from tfgen.samplers.noise_levels import CosineBetas, KarrasLevels, LinearBetas, StraightLevels
 
 FRECHET = ("val_frechet_distance", "min")
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": Muon}
+OPTIMIZERS = {"adam": Adam, "muon": Muon}
 PREDICTIONS = {"epsilon": Epsilon, "clean": Clean, "velocity": Velocity}
 
 

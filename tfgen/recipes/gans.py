@@ -36,13 +36,18 @@ def conv_gan(hp, spec, objective, critic_norm=None, latent=100, spectral=False, 
 
 @recipe(family="gan", paper="arXiv:1406.2661", objective=OBJECTIVE)
 def gan(hp, spec):
-    """GAN (Goodfellow et al., 2014): fully connected networks, saturating or non-saturating objective."""
+    """GAN (Goodfellow et al., 2014): fully connected networks, saturating or non-saturating objective.
+
+    As in the authors' code, dropout leaves out a fifth of the critic's inputs and half of its hidden units (there maxout).
+    """
     units, width = hp.Int("units", 4, 4096, default=256), latent_dim(hp)
     saturating = hp.Choice("objective", ["non_saturating", "minimax"], default="non_saturating") == "minimax"
     smoothing = hp.Float("label_smoothing", 0.0, 0.4, default=0.0)
     objective = Minimax(smoothing) if saturating else NonSaturating(smoothing)
+    dropouts = hp.Float("input_dropout", 0.0, 0.9, default=0.2), hp.Float("dropout", 0.0, 0.9, default=0.5)
     model = GAN(networks.mlp.decoder(width, [units, 2 * units], spec.image_shape, "leaky_relu", "sigmoid"),
-                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu"), objective, prior=Uniform(),
+                networks.mlp.encoder(spec.image_shape, [2 * units, units], 1, "leaky_relu", dropouts=dropouts), objective,
+                prior=Uniform(),
                 critic_steps=hp.Int("critic_steps", 1, 10, default=1),
                 historical_averaging=hp.Float("historical_averaging", 0.0, 10.0, default=0.0),
                 critic_augmentation=critic_augmentation(hp, objective))

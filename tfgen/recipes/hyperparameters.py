@@ -9,7 +9,7 @@ from tfgen.losses import Hinge, LeastSquares, NonSaturating, Wasserstein
 from tfgen.losses.penalties import GradientPenalty
 from tfgen.models.base.generative import SPAN
 from tfgen.networks import translation
-from tfgen.optimizers import RestartedAdam
+from tfgen.optimizers import Adam, RestartedAdam
 
 
 def first_stage(hp, name, batches_per_step=1, default=0.5):
@@ -28,7 +28,7 @@ def learning_rate(hp, default=1e-3):
 def compile_with_cosine_decay(model, hp):
     """Compiles with Adam and cosine decay to zero (Loshchilov & Hutter, 2017); constant if `total_steps` is unknown."""
     rate, steps = learning_rate(hp), hp.total_steps()
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
+    model.compile(Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate))
     return model
 
 
@@ -38,7 +38,7 @@ def phase_steps(hp, name, phases, usual, batches_per_step=1):
     return hp.Steps(name) or (max(1, total // phases) if total else usual)
 
 
-def compiled(model, hp, default=1e-3, optimizer=keras.optimizers.Adam, **options):
+def compiled(model, hp, default=1e-3, optimizer=Adam, **options):
     """Compiles with an optimizer that has these options; its learning rate is a hyperparameter."""
     model.compile(optimizer(learning_rate(hp, default), **options))
     return model
@@ -66,7 +66,7 @@ def rising(rate, warmup, steps):
     return keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, steps - warmup, **start)
 
 
-def compiled_with_schedule(model, hp, default, optimizer=keras.optimizers.Adam, **options):
+def compiled_with_schedule(model, hp, default, optimizer=Adam, **options):
     """Compiles with an optimizer that has these options and the rate of `scheduled_rate`."""
     model.compile(optimizer(scheduled_rate(hp, default), **options))
     return model
@@ -108,7 +108,7 @@ def adam(beta_1=0.5, beta_2=0.999, starts=(), schedule=None):
     def make(rate, updates):
         rate = rate if schedule is None else schedule(rate, updates)
         return RestartedAdam(rate, beta_1, beta_2, starts=[updates * start for start in starts]) if starts else (
-            keras.optimizers.Adam(rate, beta_1, beta_2))
+            Adam(rate, beta_1, beta_2))
 
     return make
 

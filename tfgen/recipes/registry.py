@@ -10,7 +10,7 @@ from tfgen import catalogue
 from tfgen.data import views
 from tfgen.data.spec import KINDS
 from tfgen.errors import UserError
-from tfgen.recipes.given import Given
+from tfgen.recipes.given import STEPS, Given
 
 RECIPES = {}
 # Data views accepted by each recipe view, and the hint shown otherwise. Paired data can also be used as unpaired.
@@ -108,6 +108,15 @@ class Recipe:
     def model(self, spec, **values):
         """A compiled model for data like `spec`, with the paper's defaults but for `values`."""
         return self.build_with(keras_tuner.HyperParameters(), spec, values)[0]
+
+    def model_for(self, steps, spec, values=None):
+        """(compiled model for a training of `steps` steps, {hyperparameter: value} of those given).
+
+        Its schedules and stages end with the training: `total_steps`, where the recipe has it, is among what is given.
+        """
+        values = dict(values or {})
+        model, asked = self.build_with(keras_tuner.HyperParameters(), spec, values, lambda batches: steps)
+        return model, values | {name: steps for name in (STEPS,) if name in asked.asked and name not in values}
 
 
 def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128, vectors=False):

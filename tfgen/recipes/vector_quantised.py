@@ -12,6 +12,7 @@ from tfgen.models import DALLE, VQGAN, VQVAE, CodePrior
 from tfgen.models.vector_quantised.coded import grids_of
 from tfgen.networks import pixelcnn, transformer, translation
 from tfgen.networks import vector_quantised as networks
+from tfgen.optimizers import Adam
 from tfgen.recipes.hyperparameters import adam_of_stages, classes, critic_layers, decays, first_stage, rising
 from tfgen.recipes.registry import recipe
 
@@ -123,7 +124,7 @@ def vqgan(hp, spec):
     # Steps that the critic's optimizer counts are those of the stage with a critic.
     critic_rate = rising(hp.Float("critic_learning_rate", 1e-6, 1e-1, default=4.5e-6 * 128, sampling="log"), 0,
                          steps - model.critic_start if decays(hp) else 0)
-    model.compile(optimizer, keras.optimizers.Adam(critic_rate, **betas))
+    model.compile(optimizer, Adam(critic_rate, **betas))
     return model
 
 

@@ -61,19 +61,23 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
             training step.
         values: {hyperparameter: value}; the other hyperparameters keep the recipe's defaults.
         seed: seed of weights, noise and data order.
-        steps: number of training steps, a multiple of 20, for recipes with schedules of fixed length.
+        steps: number of training steps, a multiple of 20; schedules of the recipe end with the last.
         callbacks: further callbacks of `fit`; an epoch has 20 steps.
 
     Returns:
-        (model, {"steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}).
+        (model, {"settings", "batch_size", "steps", "images", "images_per_cpu_s", "cpu_minutes", "wall_minutes"}); settings
+        are `values`, with the length where the recipe has a schedule.
     """
     seeds.set_random(seed)
-    model = recipe.model(dataset.spec, **(values or {}))
+    values = dict(values or {})
+    model, settings = (recipe.model(dataset.spec, **values), values) if steps is None else recipe.model_for(
+        steps, dataset.spec, values)
     budget = CpuBudget(minutes if steps is None else float("inf"))
     fit(model, dataset, recipe, batch_size, 100_000 if steps is None else steps // 20, seed, steps=20, validate=False,
         callbacks=[StopOnNaN(), budget, *callbacks])
     steps, rows = int(model.optimizer.iterations.numpy()), batch_size * model.batches_per_step
-    return model, {"steps": steps, "images": steps * rows, "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
+    return model, {"settings": settings, "batch_size": batch_size, "steps": steps, "images": steps * rows,
+                   "images_per_cpu_s": round(budget.steps * rows / budget.cpu, 1),
                    "cpu_minutes": round(budget.cpu / 60, 2), "wall_minutes": round(budget.wall / 60, 2)}
 
 
@@ -87,14 +91,13 @@ def kept(folder, name, recipe, dataset, batch_size, values, steps, again=False, 
         others: as for `train_for_budget`.
 
     Returns:
-        (model, what `train_for_budget` returns with "settings", "batch_size", "parameters" and "weights").
+        (model, what `train_for_budget` returns with "parameters" and "weights").
     """
     path, figures = folder / f"{name}.keras", folder / f"{name}.json"
     if again or not (path.exists() and figures.exists()):
         model, cost = train_for_budget(None, recipe, dataset, batch_size, values, seed, steps)
         folder.mkdir(parents=True, exist_ok=True)
         model.save(path)
-        files.write_json(figures, cost | {"settings": values, "batch_size": batch_size, "parameters": model.count_params(),
-                                          "weights": model.weights_sampled})
+        files.write_json(figures, cost | {"parameters": model.count_params(), "weights": model.weights_sampled})
         print(f"{name}: {cost['steps']} steps, {cost['cpu_minutes']} CPU minutes", flush=True)
     return keras.models.load_model(path), files.read_json(figures)

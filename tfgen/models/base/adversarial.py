@@ -201,7 +201,7 @@ def judge_both(judge, real, fake, joint):
     Args:
         judge: critic as a function of tensors (B, …) that returns a list of tensors (B, …).
         real, fake: lists of its arguments.
-        joint: run both in one concatenated batch; must be False if a layer uses batch statistics.
+        joint: run both in one concatenated batch; must be False if a row's outputs depend on the batch.
 
     Returns:
         Two lists of tensors.

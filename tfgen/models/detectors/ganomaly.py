@@ -3,7 +3,7 @@
 from keras import ops
 
 from tfgen.errors import require
-from tfgen.layers import uses_batch_statistics
+from tfgen.layers import depends_on_batch
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
@@ -45,7 +45,7 @@ class ReconstructingGAN(ReconstructionDetector, AdversarialModel):
         self.adversarial_weight = adversarial_weight
         self.contextual_weight = contextual_weight
         self.difference = difference
-        self.joint_batches = not uses_batch_statistics(critic)
+        self.joint_batches = not depends_on_batch(critic)
 
     def reconstruction(self, x, training):
         """Images -> {"image": their reconstructions, …}."""

@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
-from tfgen.layers import uses_batch_statistics
+from tfgen.layers import depends_on_batch
 from tfgen.layers.differences import SquaredError
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
@@ -64,7 +64,7 @@ class RegionInpainter(ReconstructionDetector, AdversarialModel):
         self.objective = objective
         self.l1_weight = l1_weight
         self.adversarial_weight = adversarial_weight
-        self.joint_batches = not uses_batch_statistics(critic)
+        self.joint_batches = not depends_on_batch(critic)
         self.built = True
 
     @property

@@ -7,7 +7,7 @@ from keras import ops
 from tfgen import noise
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
-from tfgen.layers import uses_batch_statistics
+from tfgen.layers import depends_on_batch
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.models.base.averages import copy_of, decay_at, move_towards
@@ -78,7 +78,7 @@ class GAN(AdversarialModel):
         self.penalty_seeds = [p.seed_generator for p in self.penalties if hasattr(p, "seed_generator")]
         self.ema_generator = copy_of(generator) if ema else None
         self.past = [copy_of(generator), copy_of(critic)] if historical_averaging else []
-        self.joint_batches = not uses_batch_statistics(critic)
+        self.joint_batches = not depends_on_batch(critic)
         self.built = True
 
     def check(self, generator, critic, num_classes):
@@ -125,7 +125,7 @@ class GAN(AdversarialModel):
         return [ops.cast(output, "float32") for output in outputs]
 
     def judge_both(self, real, fake, label, training):
-        """Critic outputs on real and generated images, in one pass unless layers use batch statistics."""
+        """Critic outputs on real and generated images, in one pass unless they depend on the batch."""
         told = [] if label is None else [label]
         return judge_both(lambda images, label=None: self.judge(images, label, training), [real, *told], [fake, *told],
                           self.joint_batches)

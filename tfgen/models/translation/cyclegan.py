@@ -3,7 +3,7 @@
 from keras import ops
 
 from tfgen.errors import require
-from tfgen.layers import ImagePool, uses_batch_statistics
+from tfgen.layers import ImagePool, depends_on_batch
 from tfgen.losses import LeastSquares
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.models.base.generative import SPAN
@@ -66,7 +66,7 @@ class CycleGAN(Translator, AdversarialModel):
         self.adversarial_weight = adversarial_weight
         self.augmentation = augmentation
         self.pools = [ImagePool(shape, pool_size) for shape in shapes] if pool_size else []
-        self.joint_batches = not any(map(uses_batch_statistics, (generator, back_generator, source_critic, critic)))
+        self.joint_batches = not any(map(depends_on_batch, (generator, back_generator, source_critic, critic)))
         self.built = True
 
     @property

@@ -5,7 +5,7 @@ from keras import ops
 
 from tfgen import noise
 from tfgen.errors import require
-from tfgen.layers import uses_batch_statistics
+from tfgen.layers import depends_on_batch
 from tfgen.losses import NonSaturating
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.models.base.generative import SPAN
@@ -64,7 +64,7 @@ class Pix2Pix(Translator, AdversarialModel):
         self.l1_weight = l1_weight
         self.adversarial_weight = adversarial_weight
         self.augmentation = augmentation
-        self.joint_batches = not uses_batch_statistics(critic)
+        self.joint_batches = not depends_on_batch(critic)
         self.built = True
 
     @property

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.errors import require
-from tfgen.layers import uses_batch_statistics
+from tfgen.layers import depends_on_batch
 from tfgen.losses import Hinge, perceptual_distance
 from tfgen.losses.perceptual import turned
 from tfgen.models.base.adversarial import AdversarialModel, judge_both
@@ -78,7 +78,7 @@ class VQGAN(Coded, AdversarialModel):
         self.perceptual_weight = perceptual_weight
         self.critic_weight = critic_weight
         self.objective = objective
-        self.joint_batches = not uses_batch_statistics(critic)
+        self.joint_batches = not depends_on_batch(critic)
         self.built = True
 
     @property
