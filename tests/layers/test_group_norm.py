@@ -2,9 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tfgen.layers import GroupNorm, Sinusoids
+from tfgen.layers import GroupNorm, PixelNorm, Sinusoids
 
 RNG = np.random.default_rng(0)
 
@@ -24,6 +25,14 @@ def test_group_norm_is_that_of_keras_with_its_gradients():
         found.append((made, *tape.gradient(loss, [x, layer.gamma, layer.beta])))
     for our, their in zip(*found, strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [GroupNorm(2), PixelNorm()], ids=["group", "pixel"])
+def test_an_image_is_normalised_alike_at_each_place_of_a_batch(layer):
+    """To the bit: TensorFlow's `rsqrt` rounds the last few of a tensor's values otherwise than those before."""
+    for x in RNG.normal(size=(20, 1, 1, 1, 4)).astype("float32"):
+        made = np.asarray(layer(np.repeat(x, 37, axis=0)))
+        np.testing.assert_array_equal(made, np.repeat(made[:1], 37, axis=0))
 
 
 def test_scale_and_shift_follow_the_normalisation():

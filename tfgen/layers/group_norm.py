@@ -67,7 +67,8 @@ class GroupNorm(layers.Layer):
         flat = ops.reshape(x, (-1, self.places, self.channels))
         mean, square = (tf.reduce_mean(self.by_group(of_channels), -1, keepdims=True)
                         for of_channels in moments(ops.cast(flat, "float32")))
-        inverse = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)  # (B, groups, 1)
+        # A reciprocal of a root, as what `rsqrt` rounds to depends on an image's place in the batch.
+        inverse = 1.0 / tf.sqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)  # (B, groups, 1)
         factor = self.by_group(ops.cast(self.gamma, "float32")) * inverse
         offset = self.by_group(ops.cast(self.beta, "float32")) - mean * factor
         factor, offset = (ops.reshape(part, (-1, self.channels)) for part in (factor, offset))

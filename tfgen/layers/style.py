@@ -20,7 +20,7 @@ class PixelNorm(keras.layers.Layer):
     def call(self, x):
         # Squares and the small constant need float32.
         wide = ops.cast(x, "float32")
-        return ops.cast(wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + 1e-8), x.dtype)
+        return ops.cast(wide / ops.sqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + 1e-8), x.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
