@@ -36,24 +36,26 @@ def residual(x, filters, embedding, dropout=0.0):
     return layers.Add()([x if x.shape[-1] == filters else convolution(x, filters, 1), made])
 
 
-def by_head(x, heads):
-    """(B, places, channels) -> (B, heads, places, channels per head)."""
-    places, channels = x.shape[1:]
-    # With one head nothing moves; a permutation would be copied.
-    return (layers.Reshape((1, places, channels))(x) if heads == 1 else
-            layers.Permute((2, 1, 3))(layers.Reshape((places, heads, channels // heads))(x)))
-
-
 def attention(x, heads):
     """x + self-attention over the places of the grid."""
     height, width, channels = x.shape[1:]
-    flat = layers.Reshape((height * width, channels))(norm(x))
-    query, key, value = (by_head(layers.Dense(channels)(flat), heads) for _ in range(3))
+    # As rows (B places, channels): a dense layer of more axes first finds out their sizes.
+    rows = ops.reshape(norm(x), (-1, channels))
+
+    def by_head():
+        """(B, heads, places, channels per head)."""
+        made = layers.Dense(channels)(rows)
+        # With one head nothing moves; a permutation would be copied.
+        return (ops.reshape(made, (-1, 1, height * width, channels)) if heads == 1 else
+                ops.transpose(ops.reshape(made, (-1, height * width, heads, channels // heads)), (0, 2, 1, 3)))
+
+    query, key, value = (by_head() for _ in range(3))
     # (B, heads, places, places); plain products are faster here than the einsums of dot_product_attention.
     weights = layers.Softmax()((query * (channels // heads)**-0.5) @ ops.swapaxes(key, -1, -2))
     made = weights @ value
-    made = layers.Reshape((height, width, channels))(made if heads == 1 else layers.Permute((2, 1, 3))(made))
-    return layers.Add()([x, layers.Dense(channels, kernel_initializer="zeros")(made)])
+    rows = ops.reshape(made if heads == 1 else ops.transpose(made, (0, 2, 1, 3)), (-1, channels))
+    made = layers.Dense(channels, kernel_initializer="zeros")(rows)
+    return layers.Add()([x, ops.reshape(made, (-1, height, width, channels))])
 
 
 def embedded(level, width, label=None, num_classes=None):
