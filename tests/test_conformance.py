@@ -103,6 +103,7 @@ def each(names):
 # First what needs no case: no graph of one is then let go between the cases and these.
 
 
+@pytest.mark.rotating
 def test_one_seed_starts_alike_in_two_processes_and_another_does_not():
     code = "import json, cases; print(json.dumps({name: cases.start_of(name, 5) for name in cases.recipes.RECIPES}))"
     other = subprocess.run([sys.executable, "-c", code], cwd=pathlib.Path(__file__).parent, text=True, check=True,
