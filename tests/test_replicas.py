@@ -63,6 +63,13 @@ def test_dropout_is_that_of_keras():
     np.testing.assert_array_equal(layers.Dropout(0.5)(x), x)
 
 
+def test_dropout_leaves_out_the_same_in_half_precision():
+    x = np.ones((40, 50), "float32")
+    single, half = (layers.Dropout(0.2, seed=3, dtype=dtype)(x, training=True) for dtype in ("float32", "bfloat16"))
+    assert half.dtype == "bfloat16"
+    np.testing.assert_array_equal(np.asarray(half, "float32") > 0, np.asarray(single) > 0)
+
+
 def test_each_replica_gets_its_share_of_every_part_of_a_batch():
     # Two updates of 6 rows each, for three replicas: two rows of the first six, two of the last six.
     portion = Portion(3, parts=2)

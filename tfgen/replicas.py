@@ -25,10 +25,10 @@ def normal(shape, seed):
 
 
 def dropout(x, rate, seed):
-    """`keras.random.dropout` of rows of a batch (B, …)."""
-    if current() is None:
+    """`keras.random.dropout` of rows of a batch (B, …), whose noise is that of float32 in any precision."""
+    if current() is None and x.dtype == tf.float32:
         return keras.random.dropout(x, rate, seed=seed)
-    return x * _rows(lambda whole: keras.random.dropout(tf.ones(whole, x.dtype), rate, seed=seed), tf.shape(x))
+    return x * tf.cast(_rows(lambda whole: keras.random.dropout(tf.ones(whole), rate, seed=seed), tf.shape(x)), x.dtype)
 
 
 def _rows(draw, shape):

@@ -1,4 +1,4 @@
-"""Dropout whose noise does not depend on the number of replicas."""
+"""Dropout whose noise depends on neither the number of replicas nor the precision."""
 
 import keras
 
@@ -7,9 +7,10 @@ from tfgen import replicas
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout` whose values for a row are those of its place in the whole batch, see `tfgen.replicas`."""
+    """`keras.layers.Dropout` whose values for a row are those of its place in the whole batch, see `tfgen.replicas`.
+
+    In bfloat16 they are those of float32; Keras draws numbers of 8 bits there, and so other ones.
+    """
 
     def call(self, inputs, training=False):
-        if replicas.current() is None:
-            return super().call(inputs, training=training)
         return replicas.dropout(inputs, self.rate, self.seed_generator) if training and self.rate else inputs
