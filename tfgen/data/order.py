@@ -12,6 +12,11 @@ ORDER = 2
 IMAGES, SOURCES = (498247692, 0), (498247693, 1)
 
 
+# Traced once for all streams: its rounds have more operations than the rest of a pipeline.
+_WORDS = tf.TensorSpec([None], tf.uint32)
+_threefry = tf.function(noise.threefry, input_signature=[(_WORDS, _WORDS)] * 2, autograph=False)
+
+
 def _words(stream):
     """Splits a 64-bit Python int into two uint32 (1,) words, low word first."""
     return tuple(tf.constant(stream >> shift & 0xFFFFFFFF, tf.uint32)[None] for shift in (0, 32))
@@ -33,15 +38,15 @@ def stream_seeds(stream, positions):
         int64 (B,), >= 0.
     """
     counter = (_low(positions), _low(tf.bitwise.right_shift(positions, tf.constant(32, tf.int64))))
-    first, second = (tf.cast(word, tf.int64) for word in noise.threefry(_words(stream), counter))
+    first, second = (tf.cast(word, tf.int64) for word in _threefry(_words(stream), counter))
     bits = tf.bitwise.bitwise_or(tf.bitwise.left_shift(first, tf.constant(32, tf.int64)), second)
-    return tf.bitwise.bitwise_and(bits, tf.int64.max)
+    return tf.ensure_shape(tf.bitwise.bitwise_and(bits, tf.int64.max), positions.shape)
 
 
 def _order_key(stream, epochs, domain):
     """Shuffle key per epoch, int64 (B, 3): Threefry of key `stream` and counters outside the range of stream positions."""
-    uses = (tf.constant(0x80000000 | 2 * domain + index, tf.uint32) for index in (0, 1))
-    words = [word for use in uses for word in noise.threefry(_words(stream), (_low(epochs), use))]
+    uses = (tf.constant([0x80000000 | 2 * domain + index], tf.uint32) for index in (0, 1))
+    words = [word for use in uses for word in _threefry(_words(stream), (_low(epochs), use))]
     return tf.stack([tf.cast(word, tf.int64) for word in words[:3]], axis=1)
 
 
