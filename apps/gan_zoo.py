@@ -55,7 +55,7 @@ BOTH_QUICK = {"learning_rate": 5e-4, "critic_learning_rate": 5e-4}
 SMALL = {"filters": 32}
 STYLES = {"latent_dim": 64, "learning_rate": 6e-3, "critic_learning_rate": 6e-3}
 SETTINGS = {
-    # The authors' critic is wider, and has a dropout of 0.5.
+    # The authors' critic has 1,200 linear units a layer, and a dropout of 0.5 and, of its inputs, 0.2.
     "gan": {"learning_rate": 1e-3, "critic_learning_rate": 1e-3, "dropout": 0.3, "input_dropout": 0.0},
     "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     # Both players gain by images that are easily classified, and the generator forgets the latent.

@@ -112,11 +112,12 @@ class Recipe:
     def model_for(self, steps, spec, values=None):
         """(compiled model for a training of `steps` steps, {hyperparameter: value} of those given).
 
-        Its schedules and stages end with the training: `total_steps`, where the recipe has it, is among what is given.
+        Its schedules and stages end with the training: `total_steps`, where the recipe asks for it, is among what is given.
+        With `steps=None` the length is unknown, as for `model`.
         """
-        values = dict(values or {})
-        model, asked = self.build_with(keras_tuner.HyperParameters(), spec, values, lambda batches: steps)
-        return model, values | {name: steps for name in (STEPS,) if name in asked.asked and name not in values}
+        length = None if steps is None else lambda batches: steps
+        model, given = self.build_with(keras_tuner.HyperParameters(), spec, values, length)
+        return model, ({STEPS: steps} if length and STEPS in given.asked else {}) | given.given
 
 
 def recipe(family, paper, view="images", objective=("val_loss", "min"), batch_size=128, vectors=False):

@@ -69,9 +69,7 @@ def train_for_budget(minutes, recipe, dataset, batch_size, values=None, seed=0, 
         are `values`, with the length where the recipe has a schedule.
     """
     seeds.set_random(seed)
-    values = dict(values or {})
-    model, settings = (recipe.model(dataset.spec, **values), values) if steps is None else recipe.model_for(
-        steps, dataset.spec, values)
+    model, settings = recipe.model_for(steps, dataset.spec, values)
     budget = CpuBudget(minutes if steps is None else float("inf"))
     fit(model, dataset, recipe, batch_size, 100_000 if steps is None else steps // 20, seed, steps=20, validate=False,
         callbacks=[StopOnNaN(), budget, *callbacks])
