@@ -14,7 +14,7 @@ for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREA
 TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
 PARTS = 4
 # Arguments of tests that take turns by their values.
-NAMES = ("name", "recipe", "trained", "tuner")
+NAMES = ("name", "recipe", "trained", "tuner", "case")
 # Feature extractors of the tests stay out of the user's cache; one a process.
 os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
 atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)

@@ -19,6 +19,7 @@ def listed(folder):
     return said, found
 
 
+@pytest.mark.rotating
 def test_starter_models(app, tmp_path, capsys):
     starter = app("starter_models")
     where = {"folder": tmp_path / "served", "kept": tmp_path / "kept", "fast": True}

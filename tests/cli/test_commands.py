@@ -69,6 +69,7 @@ def test_from_training_to_a_served_model(tfgen, opened_once):
     assert len(pathlib.Path("run/history.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.rotating
 def test_conditional_samples_take_a_label(tfgen, opened_once):
     assert tfgen("train", "conditional_vae", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     assert tfgen("sample", "run", "--n", 4, "--label", 3, "--out", "a.npy")[0] == 0

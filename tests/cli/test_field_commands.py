@@ -4,12 +4,14 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 from PIL import Image
 from scipy.io import wavfile
 
 SMALL = ["--set", "units=8", "--set", "hidden_layers=1", "--epochs", 1, "--batch-size", 16, "--quiet"]
 
 
+@pytest.mark.rotating
 def test_a_photograph_from_training_to_a_served_model(tfgen):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype("uint8")).save("photo.png")
     assert tfgen("train", "siren", "--data", "photo.png", "--every", 2, "--out", "run", *SMALL)[0] == 0
@@ -50,6 +52,7 @@ def test_sound_and_poissons_equation_train(tfgen):
     assert pathlib.Path("volume/signals/epoch-0001.png").exists()
 
 
+@pytest.mark.rotating
 def test_a_scene_from_training_to_rendered_views(tfgen):
     random, poses = np.random.default_rng(0), np.tile(np.eye(4), (4, 1, 1))
     poses[:, 2, 3] = 4.0

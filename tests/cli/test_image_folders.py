@@ -52,6 +52,7 @@ def test_translate_a_folder(tfgen, opened_once, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1 and not pathlib.Path("x").exists()
 
 
+@pytest.mark.rotating
 def test_a_detector_from_training_to_a_report(tfgen, opened_once, tmp_path):
     code, _, err = tfgen("train", "ae_anomaly", "--normal", 3, "--epochs", 1, "--out", "run", *SMALL)
     assert code == 0, err

@@ -46,6 +46,7 @@ def test_a_packed_folder_trains_as_the_folder_does(tfgen, tmp_path, streamed):
     assert code == 2 and last.startswith("error: expected image ") and "as it was packed" in last and "Traceback" not in err
 
 
+@pytest.mark.rotating
 def test_a_detector_of_a_packed_category(tfgen, tmp_path, streamed):
     write_category(tmp_path / "nut", (8, 8, 3))
     assert tfgen("data", "pack", "nut", "--out", "packed", "--image-size", 8)[0] == 0

@@ -63,6 +63,7 @@ def passes(dataset, view, augment):
     return [tf.nest.flatten(batch) for stream in streams for batch in stream.as_numpy_iterator()]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("case", CASES)
 def test_three_stores_are_equal(case, tmp_path, monkeypatch, capsys):
     write, packing, loading, view = CASES[case]

@@ -96,6 +96,7 @@ def test_without_a_home_to_write_to_the_cache_is_a_temporary_folder(monkeypatch,
     folder.rmdir()
 
 
+@pytest.mark.rotating
 def test_training_is_a_function_of_data_and_seed_alone_and_leaves_the_global_random_state(digits, cache, tmp_path):
     (file,) = cache.iterdir()
     expected = features.classifier(digits, epochs=EPOCHS, cache=cache).checksum
@@ -129,6 +130,7 @@ def test_cache_name_tells_data_apart(digits):
     assert len(names) == 5 and name(same) == name(digits)
 
 
+@pytest.mark.rotating
 def test_images_without_labels_are_told_by_their_rotations(tmp_path):
     extractor = features.classifier(unlabelled((6, 6, 3)), epochs=1, cache=tmp_path)
     rows, probabilities = extractor(np.random.default_rng(0).random((3, 6, 6, 3), np.float32))

@@ -93,6 +93,7 @@ def test_conditional_models_take_their_labels():
         pulse(model, low, 2, psi=1.0)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["aae", "progan"])
 def test_other_families(name):
     model = tiny(name)

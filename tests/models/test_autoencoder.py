@@ -75,6 +75,7 @@ def conv_blocks():
     return encoders, decoders
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("blocks", [blocks, conv_blocks])
 @pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW])
 def test_greedy_pre_training_moves_one_block_at_a_time(blocks, optimizer):

@@ -63,6 +63,7 @@ def test_the_estimate_leads_on_from_the_early_state():
     np.testing.assert_allclose(found[:, 0, 0, 0], np.clip(each[1] + 50 * (each[0] - each[1]), -1, 1), rtol=1e-4)
 
 
+@pytest.mark.rotating
 def test_weight_1_is_the_model_and_a_file_holds_both_states(tmp_path):
     model = fitted(made())
     plain = Diffusion(model.network, model.levels, model.parametrisation, ema=0.5, steps=4)
@@ -92,6 +93,7 @@ def test_an_export_is_led_on_in_the_cpp_loader(tmp_path, loader):
                                    live("sample", np.arange(3), guidance=guidance), atol=1e-5)
 
 
+@pytest.mark.rotating
 def test_edm_keeps_an_early_state_if_asked():
     build = recipes.find("edm").model
     tiny = {"filters": 4, "residual_blocks": 1, "grids": 1}

@@ -262,6 +262,7 @@ def test_wrong_arguments(make, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.rotating
 def test_mixed_precision_trains_and_samples():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

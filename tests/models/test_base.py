@@ -87,6 +87,7 @@ def test_mixed_precision_trains_both_players():
     assert all(np.abs(v.numpy() - old).max() > 0 for v, old in zip(model.generator_variables, before))
 
 
+@pytest.mark.rotating
 def test_steps_per_execution_keep_a_growing_model_in_its_stages():
     model = tiny("progan")
     model.steps_per_execution = 4

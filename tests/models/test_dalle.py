@@ -89,6 +89,7 @@ def test_a_sample_is_one_of_its_caption(model):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.rotating
 def test_statistics_are_gathered_in_the_first_stage_alone():
     made = tiny("dalle")
     data = tf.data.Dataset.from_tensors(batch("dalle"))

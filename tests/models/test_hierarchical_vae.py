@@ -225,6 +225,7 @@ def grids_model(shape=(5, 7, 2), **about):
     return HierarchicalVAE(**networks, likelihood=DiscretisedLogistic(), **about)
 
 
+@pytest.mark.rotating
 def test_a_file_holds_all_networks(tmp_path):
     model = grids_model(kl_weight=schedules.warmup(10), free_bits=0.5)
     model.compile("adam")

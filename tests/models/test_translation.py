@@ -120,6 +120,7 @@ def test_one_pass_for_translation_and_identity_gives_the_same():
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.rotating
 def test_critics_see_the_pool_in_training_only():
     model = cyclic(pool_size=4)
     model.compile("adam")
@@ -132,6 +133,7 @@ def test_critics_see_the_pool_in_training_only():
     assert not cyclic(pool_size=0).pools
 
 
+@pytest.mark.rotating
 def test_a_file_keeps_the_pool(tmp_path):
     model = cyclic(pool_size=4)
     model.compile("adam")

@@ -13,6 +13,7 @@ from tfgen.networks import ladder
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape, stem, grids", [
     ((28, 28, 1), 1, [(1, 1), (4, 4), (7, 7), (14, 14)]), ((8, 8, 1), 1, [(1, 1), (1, 1), (2, 2), (4, 4)]),
     ((9, 14, 3), 0, [(1, 1), (3, 4), (5, 7), (9, 14)]), ((33, 17, 2), 2, [(1, 1), (3, 2), (5, 3), (9, 5)])])
@@ -50,6 +51,7 @@ def test_mistakes_name_what_was_received():
         ladder.hierarchy((8, 8, 1), 2, widths=[4, 6], hidden=[4, 2], counts=[1, 1], channels=[3])
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape, layers", [((28, 28, 1), 4), ((8, 8, 3), 4), ((64, 48, 3), 5), ((5, 5, 1), 4)])
 def test_the_recipe_has_four_layers_or_more(shape, layers):
     model = recipes.find("hierarchical_vae").model(DataSpec("x", shape), filters=2, widest=4, units=8)

@@ -244,6 +244,7 @@ def killed_at(epoch, now):
         raise Killed
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_while_the_best_epoch_is_saved(digits, tmp_path, monkeypatch, after):
     """Before or after its checkpoint has its name: the best one is of the best epoch, the second, at the end."""
@@ -288,6 +289,7 @@ def test_values_that_come_later_have_a_column(tmp_path):
     assert [list(row.values()) for row in runs.read_history(tmp_path)][1] == [2, 0.1, 3.0]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("at_once, saved", [(1, 9), (5, 5)])
 def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, tmp_path, stop_at, at_once, saved):
     """Killed there, the epoch has no row in the history yet, and must be made again from where it was."""

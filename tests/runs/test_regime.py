@@ -110,6 +110,7 @@ def test_clipping_reaches_the_training_and_its_files(digits, tmp_path):
     assert runs.open_run(tmp_path / "run")[0].optimizer.global_clipnorm == 0.25
 
 
+@pytest.mark.rotating
 def test_further_callbacks(digits, tmp_path, monkeypatch):
     (tmp_path / "trackers_of_the_test.py").write_text(
         "import keras\nseen = []\n\n\ndef track(out, settings):\n"
@@ -129,6 +130,7 @@ def test_further_callbacks(digits, tmp_path, monkeypatch):
              regime=Regime(callbacks=("trackers_of_the_test:nothing",)))
 
 
+@pytest.mark.rotating
 def test_a_run_begins_with_another(digits, tmp_path, capsys):
     first = train(digits, tmp_path / "first", epochs=1, values={"latent_dim": 5})
     weights = [weight.numpy() for weight in first.weights]
@@ -274,6 +276,7 @@ def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):
     assert made["bfloat16"] == pytest.approx(made["float32"], rel=0.05)
 
 
+@pytest.mark.rotating
 def test_deterministic_operations_train_what_draws_fresh_noise(digits, tmp_path):
     from tensorflow.python.framework import config
 

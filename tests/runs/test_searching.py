@@ -68,6 +68,7 @@ def unbroken(digits, tmp_path_factory):
     return out
 
 
+@pytest.mark.rotating
 def test_what_a_search_leaves(unbroken):
     found = files.read_json(unbroken / "search.json")
     scores = [row["score"] for row in found["trials"]]

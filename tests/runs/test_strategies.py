@@ -45,6 +45,7 @@ def test_a_strategy_that_cannot_be_made_says_why(monkeypatch, name, replicas, co
     one_line(words, strategies.strategy_of, name, replicas)
 
 
+@pytest.mark.rotating
 @pytest.mark.filterwarnings("error:Your input ran out of data")
 def test_two_replicas_train_and_validate_as_one_device_and_resume_exactly(tmp_path, capsys):
     model = train(tmp_path / "one")
