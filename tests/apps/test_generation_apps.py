@@ -77,6 +77,13 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     best = min(rows, key=lambda name: rows[name]["first_validation_distance"])
     assert rows[best]["training_seeds"] == [0, 1, 2] and sorted(row["seeds"] for row in rows.values()) == [1, 3]
     assert rows[best]["frechet_distance"] == pytest.approx(np.mean(rows[best]["frechet_distances"]))
+    # The record has deviations over seeds and what is asked: distances below that of the reference, here of the last recipe.
+    last = max(rows, key=lambda name: rows[name]["frechet_distance"])
+    monkeypatch.setattr(zoo, "REFERENCE", last)
+    monkeypatch.setattr(zoo, "CLOSER", [best])
+    found = zoo.asked(rows)["values"]
+    assert found[f"frechet_distance {best}, std"] == pytest.approx(np.std(rows[best]["frechet_distances"]) * 1.5**0.5)
+    assert found[f"margin {best}"] == rows[last]["frechet_distance"] - rows[best]["frechet_distance"]
     # What was trained is not trained again.
     before = (tmp_path / "gan-0.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)

@@ -272,7 +272,11 @@ HEADLINES = {
             "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
             "classifier score": "classifier_score {}", "share of labels right": "label_agreement {}", "seeds": "seeds {}",
             "steps": "steps {}", "steps per CPU second": "steps_per_cpu_s {}", "peak memory, MiB": "peak_memory_mib {}",
-            "parameters": "parameters {}"}),)),
+            "parameters": "parameters {}"}),),
+        labels={"floor": "distance of as many training images"}
+        | {f"margin {name}": f"distance of dcgan less that of {name}"
+           for name in ("biggan", "sagan", "sngan", "stylegan", "wgan_gp")},
+        targets={"margin": "margin *", "labels": "label_agreement *gan"}),
     "images_from_codes": Headline(
         "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
         {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},
