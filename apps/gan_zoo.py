@@ -249,9 +249,9 @@ def given(row):
 def check(rows, folder):
     """Raises a `UserError` unless rows are of the same settings, budget, classifier and number of samples."""
     for key in ("settings", "asked_minutes", "batch_size", "checksum", "n_fake"):
-        values = {str(row[key]) for row in rows}
-        require(len(values) == 1, f"expected one value of {key} for all figures in {folder}, found {' and '.join(values)}: "
-                                  "train with --again")
+        others = [str(row[key]) for row in rows if row[key] != rows[0][key]]
+        require(not others, f"expected one value of {key} for all figures in {folder}, found {rows[0][key]} and "
+                            f"{' and '.join(dict.fromkeys(others))}: train with --again")
 
 
 def strip(path):

@@ -94,6 +94,7 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="expected one value of settings for all figures in .*: train with --again"):
         zoo.rows_of(tmp_path, data.load("digits"))
     files.write_json(tmp_path / f"{best}-1.json", row)
+    zoo.check([row | {"settings": {"filters": 3, "gain": 2}}, row | {"settings": {"gain": 2, "filters": 3}}], tmp_path)
     monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae", "dcgan"])
     monkeypatch.setattr(zoo, "train", lambda *_: None)
     with pytest.raises(Failure, match="found none of dcgan: nothing is recorded"):
