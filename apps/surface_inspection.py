@@ -205,8 +205,8 @@ def main(
             surfaces.write(place, texture, name, 2 * seed + 1 + number, counts if name == "test" else (8, 8, *counts[2:]))
         sets[texture, seed] = {name: data.load(str(place)) for name, place in places.items()}
         for method in methods:
-            kept = folder / "seen" / f"{method.replace(' ', '_')}-{texture}-{seed}{'-fast' * fast}.json"
-            sights[texture, seed, method], budget = seen(kept, method, places, seed, fast)
+            stored = folder / "seen" / f"{method.replace(' ', '_')}-{texture}-{seed}{'-fast' * fast}.json"
+            sights[texture, seed, method], budget = seen(stored, method, places, seed, fast)
             costs.append({"texture": texture, "method": method, "seed": seed, **budget})
             print(f"{texture:8}{method:18}seed {seed}  {budget['cpu_minutes']} CPU minutes", flush=True)
     chosen, tried, table, drawn = {}, {}, {texture: {} for texture in textures}, {}
