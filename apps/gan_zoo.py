@@ -81,7 +81,7 @@ COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "mo
            "peak_memory_mib")
 # What is asked of the table: recipes that come closer to the data than REFERENCE, and labels right of conditional ones.
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
-STILL_FALLING = "its distance was still falling after {} steps; {} has {}"
+STEPS_EACH = "it has {} steps, {} has {}; the cause was not isolated"
 CEILING = "the classifier agrees with {:.3f} of the labels of test images, which a perfect model reaches, too"
 
 
@@ -235,8 +235,9 @@ def asked(rows):
     values |= {f"frechet_distance {name}, std": float(np.std(row["frechet_distances"], ddof=1))
                for name, row in rows.items() if row["seeds"] > 1}
     values |= {f"margin {name}": reference["frechet_distance"] - rows[name]["frechet_distance"] for name in CLOSER}
-    missed = {f"margin {name}": STILL_FALLING.format(rows[name]["steps"], REFERENCE, reference["steps"]) for name in CLOSER}
-    missed |= {f"label_agreement {name}": CEILING.format(row["accuracy"]) for name, row in rows.items()}
+    missed = {f"margin {name}": STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]) for name in CLOSER}
+    missed |= {f"label_agreement {name}": CEILING.format(row["accuracy"]) for name, row in rows.items()
+               if row["label_agreement"] is not None and row["label_agreement"] > row["accuracy"] - 0.05}
     return {"values": values | {"floor": reference["floor"]}, "missed": missed,
             "marks": {"margin": 0.0, "labels": LABELS_RIGHT}}
 
