@@ -172,6 +172,23 @@ def test_a_gradient_in_half_precision_moves_a_variable_of_float32():
     np.testing.assert_allclose(variable.numpy(), 0.9, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype, error", [("float64", 1e-12), ("float16", 4e-3), ("bfloat16", 3e-2)])
+@pytest.mark.parametrize("function", [lambda call: call, tf.function], ids=["eager", "graph"])
+def test_variables_of_any_precision(dtype, error, function):
+    """Against float64; in half precision what is stored is rounded, while the rate and the decays are not."""
+    variable = keras.Variable(np.ones(4), dtype=dtype)
+    optimizer = Adam(0.05)
+    optimizer.build([variable])
+    step = function(lambda gradient: optimizer.apply([gradient], [variable]))
+    w, m, v = np.ones(4), 0.0, 0.0
+    for n in range(1, 6):
+        g = np.array([1.0, -2.0, 0.25, 4.0]) * n
+        step(tf.cast(g, dtype))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        w -= 0.05 * np.sqrt(1 - 0.999**n) / (1 - 0.9**n) * m / (np.sqrt(v) + 1e-7)
+    np.testing.assert_allclose(np.float64(ops.cast(variable, "float64")), w, atol=error)
+
+
 def test_an_adam_without_starts_is_adam():
     gradients = [[np.full(4, step - 1.5)] for step in range(5)]
     np.testing.assert_array_equal(moved(RestartedAdam(0.1), gradients), moved(Adam(0.1), gradients))

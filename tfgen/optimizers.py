@@ -68,12 +68,21 @@ class Adam(keras.optimizers.Adam):
 
     def move(self, gradient, variable, learning_rate, count):
         """The step of a variable whose moments are of `count` gradients, with this one."""
-        index, count = self._get_variable_index(variable), ops.cast(count, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=handle(variable), m=handle(self._momentums[index]), v=handle(self._velocities[index]),
-            beta1_power=tf.pow(self.beta_1, count), beta2_power=tf.pow(self.beta_2, count),
-            lr=ops.cast(learning_rate, variable.dtype), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
-            grad=ops.cast(tf.convert_to_tensor(gradient), variable.dtype))
+        index, half = self._get_variable_index(variable), variable.dtype in ("float16", "bfloat16")
+        mean, square, dtype = self._momentums[index], self._velocities[index], "float32" if half else variable.dtype
+        gradient, rate, count = (ops.cast(x, dtype) for x in (tf.convert_to_tensor(gradient), learning_rate, count))
+        powers = [tf.pow(tf.constant(beta, dtype), count) for beta in (self.beta_1, self.beta_2)]
+        if not half:
+            tf.raw_ops.ResourceApplyAdam(
+                var=handle(variable), m=handle(mean), v=handle(square), beta1_power=powers[0], beta2_power=powers[1],
+                lr=rate, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient)
+            return
+        # In half precision beta_2 would round to 1, and the moment would stay 0.
+        m, v = (x + (1.0 - beta) * (g - x) for x, g, beta in (
+            (ops.cast(mean, dtype), gradient, self.beta_1), (ops.cast(square, dtype), gradient**2, self.beta_2)))
+        step = rate * ops.sqrt(1.0 - powers[1]) / (1.0 - powers[0]) * m / (ops.sqrt(v) + self.epsilon)
+        for target, value in ((mean, m), (square, v), (variable, ops.cast(variable, dtype) - step)):
+            self.assign(target, ops.cast(value, variable.dtype))
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

@@ -81,7 +81,7 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     last = max(rows, key=lambda name: rows[name]["frechet_distance"])
     monkeypatch.setattr(zoo, "REFERENCE", last)
     monkeypatch.setattr(zoo, "CLOSER", [best])
-    found = zoo.asked(rows)["values"]
+    found = zoo.asked(rows, 0.9)["values"]
     assert found[f"frechet_distance {best}, std"] == pytest.approx(np.std(rows[best]["frechet_distances"]) * 1.5**0.5)
     assert found[f"margin {best}"] == rows[last]["frechet_distance"] - rows[best]["frechet_distance"]
     # What was trained is not trained again.
@@ -94,7 +94,7 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="expected one value of settings for all figures in .*: train with --again"):
         zoo.rows_of(tmp_path, data.load("digits"))
     files.write_json(tmp_path / f"{best}-1.json", row)
-    zoo.check([row | {"settings": {"filters": 3, "gain": 2}}, row | {"settings": {"gain": 2, "filters": 3}}], tmp_path)
+    zoo.check([{"settings": {"filters": 3, "gain": 2}}, {"settings": {"gain": 2, "filters": 3}}], tmp_path, ["settings"])
     monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae", "dcgan"])
     monkeypatch.setattr(zoo, "train", lambda *_: None)
     with pytest.raises(Failure, match="found none of dcgan: nothing is recorded"):

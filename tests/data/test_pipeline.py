@@ -67,7 +67,6 @@ def correlation(ones, others):
     return float(np.mean((ones * others).sum(1) / np.sqrt((ones**2).sum(1) * (others**2).sum(1))))
 
 
-@pytest.mark.rotating
 @pytest.mark.parametrize("count", [30, 1000, 30_000, 55_000, 65_536, 1_000_000])
 def test_orders_of_epochs_seeds_and_domains_are_independent(count):
     # Of n rows one pair of orders correlates by 1 / sqrt(n) at random: the mean of enough pairs by 0.005 at most.

@@ -92,7 +92,6 @@ BUILDERS = {
 }
 
 
-@pytest.mark.rotating
 @pytest.mark.parametrize("build", [pytest.param(build, id=f"{builder.__module__.split('.')[-1]}.{builder.__name__}-{index}")
                                    for builder, builds in BUILDERS.items() for index, build in enumerate(builds)])
 def test_no_two_kernels_start_equal(build):

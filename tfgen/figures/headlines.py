@@ -271,8 +271,8 @@ HEADLINES = {
             "Fréchet distance": "frechet_distance {}", "kernel distance ± its error": "kernel_distance {}",
             "precision": "precision {}", "recall": "recall {}", "density": "density {}", "coverage": "coverage {}",
             "classifier score": "classifier_score {}", "share of labels right": "label_agreement {}", "seeds": "seeds {}",
-            "steps": "steps {}", "steps per CPU second": "steps_per_cpu_s {}", "peak memory, MiB": "peak_memory_mib {}",
-            "parameters": "parameters {}"}),),
+            "steps": "steps {}", "CPU minutes": "cpu_minutes {}", "steps per CPU second": "steps_per_cpu_s {}",
+            "peak memory, MiB": "peak_memory_mib {}", "parameters": "parameters {}"}),),
         labels={"floor": "distance of as many training images"}
         | {f"margin {name}": f"distance of dcgan less that of {name}"
            for name in ("biggan", "sagan", "sngan", "stylegan", "wgan_gp")},

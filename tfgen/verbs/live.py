@@ -70,12 +70,14 @@ class Verbs:
             UserError: for a verb or option that the model does not have, another number of inputs or rows, or a value out
                 of range.
         """
-        verb = verb_of(self, name) if name in self.names else None
-        if verb and (len(inputs) != len(verb.inputs) or len({len(rows) for rows in inputs}) > 1):
+        require_verb(self, name)
+        verb = verb_of(self, name)
+        if len(inputs) != len(verb.inputs) or len({len(rows) for rows in inputs}) > 1:
             raise UserError(f"expected {verb.call} with as many rows of each input, received "
                             f"{', '.join(str(np.shape(rows)) for rows in inputs) or 'no input'}")
-        options = resolve_options(self, name, len(inputs[0]) if inputs else 0, options)
         columns = [rows_of(field, rows, field.dtype(self)) for field, rows in zip(verb.inputs, inputs)]
+        seeds = next((rows for field, rows in zip(verb.inputs, columns) if field.kind == "seeds"), None)
+        options = resolve_options(self, name, len(inputs[0]) if inputs else 0, options, seeds)
         made = in_batches(self.call(name, options), [*columns, *options.values()], batch_size)
         return {key: made[key] for key in sorted(made, key=lambda key: (key != verb.output.name, key))}
 
@@ -125,8 +127,11 @@ class Live(Verbs):
         return self.function(name).get_concrete_function()
 
 
-def resolve_options(model, name, rows, given):
+def resolve_options(model, name, rows, given, seeds=None):
     """{option: array of `rows` values} of a verb, from the given values and the defaults.
+
+    An option without a default, such as a label, takes its values in turns: by the low 32 bits of `seeds` where the verb
+    has seeds, so that a sample depends on its own seed alone, else, and for negative seeds, by row.
 
     Raises:
         UserError: for an unknown verb or option, a wrong length or a value out of range.
@@ -141,7 +146,8 @@ def resolve_options(model, name, rows, given):
         value = given.get(key, option.default)
         if value is None:
             values = option.examples if isinstance(option, Text) else np.arange(option.low, option.high + 1)
-            value = np.take(values, np.arange(rows), mode="wrap")
+            turns = np.arange(rows) if seeds is None else np.where(seeds < 0, np.arange(rows), seeds & 0xFFFFFFFF)
+            value = np.take(values, turns, mode="wrap")
         column = (_texts if isinstance(option, Text) else _numbers)(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")
