@@ -6,7 +6,8 @@
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Paper
+measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Kinds of
+machines differ in what they are fast at: the budget goes by the geometric mean of all measurements. Paper
 defaults but for SETTINGS, chosen by the distance on the validation split (`--minutes 3 --folder runs/zoo` for a try); the
 table has figures of the test split.
 What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
@@ -138,15 +139,14 @@ def speed(name, dataset, batch_size):
 
 
 def paces(names, dataset, batch_size=64):
-    """{recipe: training steps per second of CPU time} with the table's settings: of these, and those measured before.
+    """{recipe: its training steps per second of CPU time in each run so far} with the table's settings.
 
-    Machines differ, and one differs from day to day: REFERENCE is measured along, and what was measured before stays in
-    units of its speed then.
+    Machines differ, and one differs from day to day: REFERENCE is measured along, and all speeds are in units of its first.
     """
     before = measured()
     found = {name: speed(name, dataset, batch_size) for name in dict.fromkeys([REFERENCE, *names])}
-    unit = before.get(REFERENCE, found[REFERENCE]) / found[REFERENCE]
-    return before | {name: float(f"{unit * speed:.3g}") for name, speed in found.items()}
+    unit = before.get(REFERENCE, [found[REFERENCE]])[0] / found[REFERENCE]
+    return before | {name: [*before.get(name, []), float(f"{unit * speed:.3g}")] for name, speed in found.items()}
 
 
 def settings_of(name, dataset):
@@ -196,15 +196,15 @@ def train(jobs, dataset, minutes, folder, again, fast):
 
 
 def measured():
-    """What `--paces` has measured so far: {recipe: steps per CPU second}."""
+    """What `--paces` has measured so far: {recipe: steps per CPU second in each run}."""
     return files.read_json(PACES) if PACES.exists() else {}
 
 
 def pace(name):
-    """Steps per CPU second of a recipe, as `--paces` measured it."""
+    """Steps per CPU second of a recipe: the geometric mean of what `--paces` measured."""
     found = measured()
     require(name in found, f"expected the speed of {name} in {PACES}, found none: measure them with --paces")
-    return found[name]
+    return float(np.exp(np.mean(np.log(found[name]))))
 
 
 def rows_of(folder, dataset):
@@ -220,7 +220,7 @@ def rows_of(folder, dataset):
         if rows:
             check(rows, folder, ("settings", "steps", *ALIKE))
             means = {key: float(np.mean([row[key] for row in rows])) for key, value in rows[0].items()
-                     if isinstance(value, float)}
+                     if isinstance(value, float) or key == "modes"}
             found[name] = rows[0] | means | {"training_seeds": [row["training_seed"] for row in rows], "seeds": len(rows),
                                              "frechet_distances": [row["frechet_distance"] for row in rows],
                                              "first_validation_distance": rows[0]["validation_distance"]}
@@ -302,8 +302,8 @@ def main(
             "gan_zoo", found.pop("values"),
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split; "
                   f"the best {BEST} as means over {len(SEEDS)} seeds",
-            command="python apps/gan_zoo.py", budget={"cpu_minutes_each": minutes, "threads": 1,
-                                                       "steps_per_cpu_s": measured()}, seeds=list(SEEDS), **found,
+            command="python apps/gan_zoo.py", seeds=list(SEEDS), **found,
+            budget={"cpu_minutes_each": minutes, "threads": 1, "steps_per_cpu_s": {name: pace(name) for name in rows}},
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             # What the classifier agrees with of labels, of real images.

@@ -61,6 +61,10 @@ def test_dropout_is_that_of_keras():
     ours, theirs = (kind(0.5, seed=3)(x, training=True) for kind in (layers.Dropout, keras.layers.Dropout))
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(layers.Dropout(0.5)(x), x)
+    with pytest.raises(UserError, match=r"Dropout drops each value by itself, received noise_shape=\(None, 1\)"):
+        layers.Dropout(0.5, (None, 1))
+    same = layers.Dropout.from_config(layers.Dropout(0.5, seed=3).get_config())
+    np.testing.assert_array_equal(same(x, training=True), ours)
 
 
 def test_dropout_leaves_out_the_same_in_half_precision():

@@ -106,12 +106,15 @@ def test_a_training_of_the_zoo_wants_the_speed_of_its_recipe(app, tmp_path, monk
     monkeypatch.setattr(zoo, "PACES", tmp_path / "paces.json")
     with pytest.raises(UserError, match="expected the speed of dcgan in .*, found none: measure them with --paces"):
         zoo.pace("dcgan")
-    files.write_json(zoo.PACES, {"dcgan": 15.7})
-    assert zoo.pace("dcgan") == 15.7
+    files.write_json(zoo.PACES, {"dcgan": [15.7], "wgan": [7.2]})
+    assert zoo.pace("dcgan") == pytest.approx(15.7)
     monkeypatch.setattr(zoo, "speed", lambda name, *_: {"dcgan": 31.4, "wgan": 10.0}[name])
-    assert zoo.paces(["wgan"], None) == {"dcgan": 15.7, "wgan": 5.0}, "in units of dcgan's speed of before"
+    found = zoo.paces(["wgan"], None)
+    assert found == {"dcgan": [15.7, 15.7], "wgan": [7.2, 5.0]}, "in units of dcgan's first speed"
+    files.write_json(zoo.PACES, found)
+    assert zoo.pace("wgan") == pytest.approx(6.0)
     zoo.PACES.unlink()
-    assert zoo.paces(["wgan"], None) == {"dcgan": 31.4, "wgan": 10.0}
+    assert zoo.paces(["wgan"], None) == {"dcgan": [31.4], "wgan": [10.0]}
     clock = zoo.Pace()
     clock.ends = [0.0, 1.0, 2.0, 12.0]
     assert clock.steps_per_s(stages=False) == zoo.EPOCH

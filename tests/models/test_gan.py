@@ -104,6 +104,21 @@ def test_averaged_generator_follows_its_decay_and_makes_the_samples():
     np.testing.assert_allclose(model.sample(tf.constant([4], tf.int64)), average * z, rtol=1e-5)
 
 
+def test_averages_of_weights_come_with_averages_of_their_statistics():
+    generator, critic = networks()
+    generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(64), keras.layers.BatchNormalization(momentum=0.5),
+                                  keras.layers.Reshape(SHAPE)])
+    model = GAN(generator, critic, ema=0.9)
+    model.compile("sgd", "sgd")
+    average = np.zeros(64)
+    for step in (1, 2, 3):
+        model.train_on_batch(images())
+        mean = generator.layers[1].moving_mean.numpy()
+        average += 9 / (step + 10) * (mean - average)
+    assert np.abs(average - mean).max() > 0.01
+    np.testing.assert_allclose(model.ema_generator.layers[1].moving_mean, average, atol=1e-6)
+
+
 def test_historical_averaging_pulls_to_the_mean_of_the_past():
     """After two steps the mean is that of three weights; the third loss has weight (a - mean)^2 + …"""
     model = scalar_gan(prior=Ones(), historical_averaging=0.5)

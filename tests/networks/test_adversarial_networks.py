@@ -172,6 +172,11 @@ def test_defaults_of_papers_and_their_codes():
     assert isinstance(model.prior, Uniform) and model.critic.outputs[1].shape[-1] == 12
     assert of("biggan", filters=2).ema == 0.9999
     assert of("progan", filters=2, latent_dim=4).stage_steps * 64 == 600_000
+    # RMSProp's first step is 10 rates, v = 0.01 g^2, however small the gradient.
+    optimizer, weight = of("wgan", filters=2).optimizer, keras.Variable(0.0)
+    optimizer = type(optimizer).from_config(optimizer.get_config())
+    optimizer.apply([tf.constant(1e-6)], [weight])
+    assert float(weight) == pytest.approx(-10 * 5e-5, rel=0.01)
     model = of("lipschitz_gan", filters=2, total_steps=100)
     for optimizer, updates in ((model.optimizer, 1), (model.critic_optimizer, 5)):
         rates = [float(optimizer._learning_rate(step * updates)) for step in (0, 50, 100)]

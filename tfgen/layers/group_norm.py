@@ -38,7 +38,8 @@ class GroupNorm(layers.Layer):
         y = (gamma (x - mean) / sqrt(variance + epsilon) + beta) (1 + scale) + shift,
 
     mean and variance of each image over the places and channels of a group. All of these are numbers per image and channel,
-    so that the features are read twice and written once; Keras' own layer has several passes more.
+    so that the features are read twice and written once; Keras' own layer has several passes more. The variance is the mean
+    square less the squared mean, which float32 resolves for means of up to a hundred standard deviations.
 
     Args:
         groups: number of groups, a divisor of C.

@@ -111,7 +111,9 @@ def wgan(hp, spec):
     model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
                      constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99))
+    # PyTorch divides by sqrt(v) + 1e-8, Keras by sqrt(v + epsilon): with its default, gradients below 3e-4, which clipped
+    # weights have, would hardly move anything.
+    return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16))
 
 
 @recipe(family="gan", paper="arXiv:1704.00028", objective=OBJECTIVE)

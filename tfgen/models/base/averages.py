@@ -14,9 +14,10 @@ def copy_of(network):
 
 
 def move_towards(copy, network, rate):
-    """copy += rate * (network - copy) for weights; statistics and counters are copied."""
+    """copy += rate * (network - copy) for weights and statistics, so that these are of such weights; counters are copied."""
     for target, source in zip(copy.variables, network.variables):
-        target.assign(target + ops.cast(rate, target.dtype) * (source - target) if source.trainable else source)
+        target.assign(target + ops.cast(rate, target.dtype) * (source - target)
+                      if keras.backend.is_float_dtype(source.dtype) else source)
 
 
 def decay_at(decay, step):
