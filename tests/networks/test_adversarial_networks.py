@@ -98,6 +98,14 @@ def test_layer_normalisation_has_a_gain_per_channel():
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-3, atol=1e-4 * np.abs(other.numpy()).max())
 
 
+@pytest.mark.parametrize("convolutions", [1, 2, 3])
+def test_convolutions_of_began(convolutions):
+    """Two resolutions; the encoder has one more at the start, the decoder at the end."""
+    model = tiny("began", convolutions=convolutions)
+    kernels = [sum(len(v.shape) == 4 for v in network.trainable_variables) for network in (model.generator, model.critic)]
+    assert kernels == [2 * convolutions + 1, 1 + 2 * convolutions + 2 * convolutions + 1]
+
+
 def test_generator_and_decoder_of_began_are_alike():
     model = tiny("began", latent_dim=8, code_dim=8)
     decoder = model.critic.get_layer("generator")

@@ -44,7 +44,7 @@ BUILDERS = {
     diffusion_unet.unet: [lambda: diffusion_unet.unet(SHAPE, 8, (1, 2), 1, heads=2, num_classes=3)],
     diffusion_unet.classifier: [lambda: diffusion_unet.classifier(SHAPE, 3, 8, (1, 2))],
     energy.energy: [lambda: energy.energy(SHAPE, [4, 4], 8)],
-    energy.equilibrium_decoder: [lambda: energy.equilibrium_decoder(8, SHAPE, 4)],
+    energy.equilibrium_decoder: [lambda: energy.equilibrium_decoder(8, SHAPE, 4, 3)],
     energy.equilibrium: [lambda: energy.equilibrium(SHAPE, 8, 4)],
     ladder.encoder: [lambda: ladder.encoder(SHAPE, [6, 5, 4], [1, 2, 1], [6, 5, 4], blocks=2)],
     ladder.prior: [lambda: ladder.prior((4, 4), 6, 3)],

@@ -28,8 +28,8 @@ def energy(image_shape, filters, code):
     return keras.Model(image, [ops.mean(error, axis=(1, 2, 3))[:, None], codes], name="critic")
 
 
-def equilibrium_decoder(latent_dim, image_shape, filters=64):
-    """Latents -> images: a linear layer, then two 3x3 convolutions with ELU per resolution, nearest-neighbour doubling.
+def equilibrium_decoder(latent_dim, image_shape, filters=64, convolutions=2):
+    """Latents -> images: a linear layer, then 3x3 convolutions with ELU at each resolution, nearest-neighbour doubling.
 
     The generator of BEGAN, and the decoder of its critic (Berthelot et al., 2017, section 3.5).
 
@@ -37,6 +37,7 @@ def equilibrium_decoder(latent_dim, image_shape, filters=64):
         latent_dim: number of values per latent.
         image_shape: (H, W, C), each side at least 8.
         filters: channels of every convolution but the last.
+        convolutions: number of them per resolution, >= 1.
 
     Returns:
         A Functional model, (B, latent_dim) -> (B, H, W, C), linear around [0, 1].
@@ -49,7 +50,8 @@ def equilibrium_decoder(latent_dim, image_shape, filters=64):
     x = layers.Reshape((*grids[0], filters))(layers.Dense(math.prod(grids[0]) * filters)(z))
     for level, grid in enumerate(grids):
         x = DoublingConv2D(filters, 3, grid, activation="elu")(x) if level else elu(x, filters)
-        x = elu(x, filters)
+        for _ in range(convolutions - 1):
+            x = elu(x, filters)
     return keras.Model(z, to_unit(layers.Conv2D(image_shape[-1], 3, padding="same")(x)), name="generator")
 
 
@@ -58,16 +60,17 @@ def elu(x, filters, strides=1):
     return layers.Conv2D(filters, 3, strides, padding="same", activation="elu")(x)
 
 
-def equilibrium(image_shape, code, filters=64):
+def equilibrium(image_shape, code, filters=64, convolutions=2):
     """Images -> energies, mean |u - decode(encode(u))| over an image's values u in [-1, 1] (Berthelot et al., 2017).
 
-    The encoder has two 3x3 convolutions with ELU per resolution, the second of stride 2 but on the smallest grid, with
+    The encoder has 3x3 convolutions with ELU, the last of a resolution of stride 2 but on the smallest grid, with
     `filters` more channels at each smaller one, and a linear layer; the decoder is `equilibrium_decoder`.
 
     Args:
         image_shape: (H, W, C), each side at least 8.
         code: number of values per code.
         filters: channels at full size.
+        convolutions: number of them per resolution, >= 1, beside the first.
 
     Returns:
         A Functional model, (B, H, W, C) in [0, 1] -> (B, 1).
@@ -79,8 +82,9 @@ def equilibrium(image_shape, code, filters=64):
     u, levels = from_unit(image), check_levels(image_shape)
     x = elu(u, filters)
     for level in range(levels + 1):
-        x = elu(x, (level + 1) * filters)
+        for _ in range(convolutions - 1):
+            x = elu(x, (level + 1) * filters)
         x = elu(x, (level + 1) * filters, 2 if level < levels else 1)
     codes = layers.Dense(code)(layers.Flatten()(x))
-    error = ops.abs(u - from_unit(equilibrium_decoder(code, image_shape, filters)(codes)))
+    error = ops.abs(u - from_unit(equilibrium_decoder(code, image_shape, filters, convolutions)(codes)))
     return keras.Model(image, ops.mean(error, axis=(1, 2, 3))[:, None], name="critic")

@@ -189,9 +189,10 @@ def began(hp, spec):
     As in T. Kim's public code, Adam has beta_1 = 0.9 and rates are halved every 100,000 steps; that has one convolution more
     per resolution of the encoder.
     """
-    width, depth = latent_dim(hp, 64), base_filters(hp)
-    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth),
-                  networks.energy.equilibrium(spec.image_shape, hp.Int("code_dim", 1, 1024, default=64), depth),
+    width, depth, convolutions = latent_dim(hp, 64), base_filters(hp), hp.Int("convolutions", 1, 4, default=2)
+    code = hp.Int("code_dim", 1, 1024, default=64)
+    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth, convolutions),
+                  networks.energy.equilibrium(spec.image_shape, code, depth, convolutions),
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
                   hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
                   critic_augmentation=critic_augmentation(hp, Energy()))
