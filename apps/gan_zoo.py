@@ -2,7 +2,7 @@
 
     python apps/gan_zoo.py --paces                   # measures the speed of every recipe, 10 minutes
     python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
-    python apps/gan_zoo.py                           # trains those that are missing, draws and records all
+    python apps/gan_zoo.py                           # trains those that are missing or off, draws and records all
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
@@ -76,6 +76,8 @@ SETTINGS = {
 REFERENCE = "dcgan"
 # What an epoch of `train_for_budget` has, of which PACE are timed for each recipe's speed.
 EPOCH, PACE = 20, 8
+# Share of the budget's steps by which a row's may differ, as measured speeds do from day to day.
+TOLERANCE = 0.15
 # Whose stages share a training's steps and differ in speed.
 STAGED = ("progan", "stackgan")
 COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "steps_per_cpu_s",
@@ -181,13 +183,13 @@ def shown(value):
 def train(jobs, dataset, minutes, folder, again, fast):
     """Trains (recipe, seed) that are missing in `folder`, each in a process of its own, whose memory is its alone.
 
-    One that fails leaves no figures, and the others go on.
+    So are figures of other settings or budgets. One that fails leaves no figures, and the others go on.
     """
     for name, seed in jobs:
-        if not again and (folder / f"{name}-{seed}.json").exists():
+        steps = steps_of(name, minutes, fast)
+        if not again and stands(folder / f"{name}-{seed}.json", steps, dataset):
             continue
         if fast or len(jobs) == 1:
-            steps = EPOCH if fast else EPOCH * round(60 * minutes * pace(name) / EPOCH)
             # The classifier stays with the figures: another machine would train one that rounds differently.
             measure(name, seed, dataset, steps, minutes, *((32, folder, 200) if fast else (64, folder, 10_000, folder)))
         else:
@@ -207,25 +209,38 @@ def pace(name):
     return float(np.exp(np.mean(np.log(found[name]))))
 
 
-def rows_of(folder, dataset):
+def steps_of(name, minutes, fast):
+    """Training steps of a recipe's budget."""
+    return EPOCH if fast else EPOCH * round(60 * minutes * pace(name) / EPOCH)
+
+
+def stands(path, steps, dataset):
+    """Whether a file has figures of this table's settings and of about as many steps."""
+    if not path.exists():
+        return False
+    row = files.read_json(path)
+    return given(row) == settings_of(row["recipe"], dataset) and abs(row["steps"] - steps) <= TOLERANCE * steps
+
+
+def rows_of(folder, dataset, minutes, fast):
     """{recipe: its row} of what is in `folder`, the best first; figures are means over its seeds.
 
+    Figures of other settings than this table's, or of other numbers of steps, count as missing.
+
     Raises:
-        UserError: for rows of other settings than this table's, or of other budgets, classifiers or numbers of samples than
-            the first.
+        UserError: for rows of other classifiers or numbers of samples than the first, or of a recipe's of other steps.
     """
     found = {}
     for name in zoo():
-        rows = [files.read_json(path) for path in sorted(folder.glob(f"{name}-?.json"))]
+        rows = [files.read_json(path) for path in sorted(folder.glob(f"{name}-?.json"))
+                if stands(path, steps_of(name, minutes, fast), dataset)]
         if rows:
-            check(rows, folder, ("settings", "steps", *ALIKE))
+            check(rows, folder, ("steps", *ALIKE))
             means = {key: float(np.mean([row[key] for row in rows])) for key, value in rows[0].items()
                      if isinstance(value, float) or key == "modes"}
             found[name] = rows[0] | means | {"training_seeds": [row["training_seed"] for row in rows], "seeds": len(rows),
                                              "frechet_distances": [row["frechet_distance"] for row in rows],
                                              "first_validation_distance": rows[0]["validation_distance"]}
-            require(given(rows[0]) == settings_of(name, dataset),
-                    f"expected this table's settings of {name} in {folder}, found {given(rows[0])}: train with --again")
     check(list(found.values()), folder, ALIKE)
     return dict(sorted(found.items(), key=lambda item: item[1]["frechet_distance"]))
 
@@ -283,10 +298,11 @@ def main(
         return found if fast else files.write_json(PACES, found)
     train([(name, seed) for name in only or zoo()], dataset, minutes, folder, again, fast)
     if only:
-        return rows_of(folder, dataset)
-    best = sorted(rows_of(folder, dataset).items(), key=lambda item: item[1]["first_validation_distance"])[:BEST]
-    train([(name, other) for name, _ in best for other in SEEDS[1:]], dataset, minutes, folder, again, fast)
-    rows = rows_of(folder, dataset)
+        return rows_of(folder, dataset, minutes, fast)
+    rows = rows_of(folder, dataset, minutes, fast)
+    best = sorted(rows, key=lambda name: rows[name]["first_validation_distance"])[:BEST]
+    train([(name, other) for name in best for other in SEEDS[1:]], dataset, minutes, folder, again, fast)
+    rows = rows_of(folder, dataset, minutes, fast)
     if missing := set(zoo()) - set(rows):
         raise Failure(f"expected figures of all recipes, found none of {', '.join(sorted(missing))}: nothing is recorded")
     picture = (folder if fast else pathlib.Path("results/pictures")) / "gan_zoo.png"

@@ -88,12 +88,18 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     before = (tmp_path / "gan-0.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)
     assert (tmp_path / "gan-0.json").stat().st_mtime_ns == before
-    # Figures of other settings do not mix, and a recipe without figures is named.
+    # Figures of other settings or budgets count as missing, others do not mix; a recipe without figures is named.
     row = files.read_json(tmp_path / f"{best}-1.json")
-    files.write_json(tmp_path / f"{best}-1.json", row | {"settings": {"filters": 3}})
-    with pytest.raises(UserError, match="expected one value of settings for all figures in .*: train with --again"):
-        zoo.rows_of(tmp_path, data.load("digits"))
-    files.write_json(tmp_path / f"{best}-1.json", row)
+    for other in ({"settings": {"filters": 3}}, {"steps": 24}, {"steps": 16}):
+        files.write_json(tmp_path / f"{best}-1.json", row | other)
+        assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)[best]["training_seeds"] == [0, 2]
+    for other in ({"steps": 21}, {"checksum": "another"}):
+        files.write_json(tmp_path / f"{best}-1.json", row | other)
+        with pytest.raises(UserError, match=f"expected one value of {next(iter(other))} for all figures in .*: train with"):
+            zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)
+    files.write_json(tmp_path / f"{best}-1.json", row | {"steps": 24})
+    zoo.main(fast=True, folder=tmp_path)
+    assert files.read_json(tmp_path / f"{best}-1.json")["steps"] == row["steps"]
     zoo.check([{"settings": {"filters": 3, "gain": 2}}, {"settings": {"gain": 2, "filters": 3}}], tmp_path, ["settings"])
     monkeypatch.setattr(zoo, "zoo", lambda: ["gan", "aae", "dcgan"])
     monkeypatch.setattr(zoo, "train", lambda *_: None)
