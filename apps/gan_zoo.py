@@ -1,6 +1,6 @@
 """Every GAN recipe on Fashion-MNIST within one budget of CPU minutes: one picture and one table.
 
-    python apps/gan_zoo.py --paces                   # measures the speed of every recipe, 10 minutes
+    python apps/gan_zoo.py --paces                   # measures the speed of every recipe, 10 to 20 minutes
     python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
     python apps/gan_zoo.py                           # trains those that are missing or off, draws and records all
     python apps/gan_zoo.py --fast                    # digits, seconds
@@ -22,6 +22,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import pathlib  # noqa: E402
 import resource  # noqa: E402
+import statistics  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -206,7 +207,7 @@ def pace(name):
     """Steps per CPU second of a recipe: the geometric mean of what `--paces` measured."""
     found = measured()
     require(name in found, f"expected the speed of {name} in {PACES}, found none: measure them with --paces")
-    return float(np.exp(np.mean(np.log(found[name]))))
+    return statistics.geometric_mean(found[name])
 
 
 def steps_of(name, minutes, fast):

@@ -111,8 +111,8 @@ def wgan(hp, spec):
     model = conv_gan(hp, spec, Wasserstein(), critic_norm="batch",
                      constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    # PyTorch divides by sqrt(v) + 1e-8, Keras by sqrt(v + epsilon): with its default, gradients below 3e-4, which clipped
-    # weights have, would hardly move anything.
+    # PyTorch divides by sqrt(v) + 1e-8, Keras by sqrt(v + epsilon), here at most a factor sqrt(2) less. With Keras' 1e-7
+    # gradients below 3e-4 would move weights by less than the rate, and with clipped weights nearly all are below.
     return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16))
 
 
