@@ -6,6 +6,7 @@ from PIL import Image
 
 from tfgen import catalogue, data, files
 from tfgen.errors import Failure, UserError
+from tfgen.evaluation import features
 
 pytestmark = pytest.mark.rotating
 
@@ -62,10 +63,29 @@ def test_gan_zoo(app, tmp_path):
     assert rows["aae"]["label_agreement"] is None and 0 <= rows["acgan"]["label_agreement"] <= 1
     for row in rows.values():
         assert row["frechet_distance"] > 0 and row["steps"] > 0 and row["steps_per_cpu_s"] > 0 and row["split"] == "test"
-        # Images of the data themselves are nearer.
-        assert 0 < row["floor"] < row["frechet_distance"] and row["peak_memory_mib"] > 100
-    with pytest.raises(UserError, match=r"--seed expects one of \(0, 1, 2\), received 7"):
-        app("gan_zoo").main(fast=True, folder=tmp_path, seed=7)
+        assert row["peak_memory_mib"] > 100
+    # Images of the data themselves are nearer.
+    digits = data.load("digits")
+    least = app("gan_zoo").floor(digits, features.classifier(digits), 200)["frechet_distance"]
+    assert 0 < least < min(row["frechet_distance"] for row in rows.values())
+    with pytest.raises(UserError, match=r"--seed expects an integer in 0 ... 9, received 10"):
+        app("gan_zoo").main(fast=True, folder=tmp_path, seed=10)
+
+
+def test_gan_zoo_shows_tries_figures_of_validation_images_only(app, tmp_path, monkeypatch, capsys):
+    """Test images must not choose settings. Of the data's own images distances are small, and precision is that of new images."""
+    zoo = app("gan_zoo")
+
+    def of_split(sample, dataset, extractor, split, n):
+        return {key: 7.0 if split == "validation" else 6.0 for key in zoo.COLUMNS if key != "label_agreement"}
+
+    monkeypatch.setattr(zoo.samples, "of_samples", of_split)
+    zoo.main(fast=True, folder=tmp_path, only=["aae"], seed=9)
+    assert "validation: frechet_distance 7 precision 7 recall 7" in capsys.readouterr().out
+    row = files.read_json(tmp_path / "aae-9.json")
+    assert (row["validation_distance"], row["frechet_distance"]) == (7.0, 6.0)
+    # A try is no row of the table.
+    assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True) == {}
 
 
 def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
@@ -81,9 +101,14 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     last = max(rows, key=lambda name: rows[name]["frechet_distance"])
     monkeypatch.setattr(zoo, "REFERENCE", last)
     monkeypatch.setattr(zoo, "CLOSER", [best])
-    found = zoo.asked(rows, 0.9)["values"]
+    found = zoo.asked(rows, 0.9, 0.5)["values"]
+    assert found["floor"] == 0.5
     assert found[f"frechet_distance {best}, std"] == pytest.approx(np.std(rows[best]["frechet_distances"]) * 1.5**0.5)
     assert found[f"margin {best}"] == rows[last]["frechet_distance"] - rows[best]["frechet_distance"]
+    # Further seeds of one that is no longer among the best do not count: rows of one seed compare with each other.
+    for seed in (1, 2):
+        files.write_json(tmp_path / f"{last}-{seed}.json", files.read_json(tmp_path / f"{last}-0.json") | {"training_seed": seed})
+    assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)[last]["training_seeds"] == [0]
     # What was trained is not trained again.
     before = (tmp_path / "gan-0.json").stat().st_mtime_ns
     zoo.main(fast=True, folder=tmp_path)

@@ -58,6 +58,8 @@ def test_a_label_is_noticed_from_the_start(name):
 def test_every_weight_of_a_clipped_critic_is_clipped():
     model = recipes.find("wgan").model(dataclasses.replace(SPEC, image_shape=(16, 16, 1)), filters=2, clip=0.01)
     assert any("gamma" in v.path for v in model.critic.trainable_variables)
+    # From the first step on, as in the authors' code.
+    assert max(np.abs(v.numpy()).max() for v in model.critic.trainable_variables) == np.float32(0.01)
     model.train_on_batch(RNG.uniform(size=(4 * model.critic_steps, 16, 16, 1)).astype("float32"))
     for variable in model.critic.trainable_variables:
         assert np.abs(variable.numpy()).max() <= 0.01
@@ -104,6 +106,22 @@ def test_convolutions_of_began(convolutions):
     model = tiny("began", convolutions=convolutions)
     kernels = [sum(len(v.shape) == 4 for v in network.trainable_variables) for network in (model.generator, model.critic)]
     assert kernels == [2 * convolutions + 1, 1 + 2 * convolutions + 2 * convolutions + 1]
+
+
+@pytest.mark.parametrize("side, smallest", [(8, 4), (28, 7), (32, 8), (64, 8)])
+def test_smallest_grid_of_began(side, smallest):
+    """The paper's is 8x8."""
+    decoder = energy.equilibrium_decoder(4, (side, side, 1), 3)
+    assert next(layer for layer in decoder.layers if isinstance(layer, keras.layers.Reshape)).output.shape[1:] == (
+        smallest, smallest, 3)
+    flat = next(layer for layer in energy.equilibrium((side, side, 1), 4, 3).layers if isinstance(layer, keras.layers.Flatten))
+    assert flat.input.shape[1:3] == (smallest, smallest)
+
+
+def test_generator_of_began_may_be_that_of_dcgan():
+    model, other = tiny("began", generator="dcgan"), tiny("dcgan")
+    kinds = [[type(layer).__name__ for layer in network.layers] for network in (model.generator, other.generator)]
+    assert kinds[0] == kinds[1] and "BatchNormalization" in kinds[0]
 
 
 def test_generator_and_decoder_of_began_are_alike():

@@ -55,7 +55,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
         spectral: whether every kernel is spectrally normalised (Miyato et al., 2018).
         num_classes: if given, the network takes `[images, labels]`.
         head: width of a second output; 0: the score is the only output.
-        constraint: of all weights, those of normalisation too, such as `tfgen.layers.Clip`.
+        constraint: of all weights, those of normalisation too, such as `tfgen.layers.Clip`; the first ones also meet it.
         features: also return the flattened features before the score layer, (B, h * w * C).
 
     Returns:
@@ -67,7 +67,11 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
     """
     inputs, x, dense = _halved(image_shape, filters, norm, spectral, num_classes, constraint)
     outputs = [dense(1)(x), *([dense(head)(x)] if head else []), *([x] if features else [])]
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="critic")
+    model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="critic")
+    # Keras applies constraints after an update: the first gradients would be of other weights, for RMSProp far too large ones.
+    for weight in model.trainable_variables if constraint else []:
+        weight.assign(constraint(weight))
+    return model
 
 
 def encoder(image_shape, outputs, filters=64, norm="batch"):

@@ -8,7 +8,7 @@ from keras import layers, ops
 from tfgen.layers import DoublingConv2D
 from tfgen.networks import conv
 from tfgen.networks.blocks import from_unit, to_unit
-from tfgen.networks.grids import check_levels, sizes
+from tfgen.networks.grids import check_levels, halvings, sizes
 
 
 def energy(image_shape, filters, code):
@@ -45,7 +45,7 @@ def equilibrium_decoder(latent_dim, image_shape, filters=64, convolutions=2):
     Raises:
         UserError: for images too small to be halved.
     """
-    grids = sizes(image_shape, check_levels(image_shape))
+    grids = sizes(image_shape, equilibrium_levels(image_shape))
     z = keras.Input((latent_dim,), name="z")
     x = layers.Reshape((*grids[0], filters))(layers.Dense(math.prod(grids[0]) * filters)(z))
     for level, grid in enumerate(grids):
@@ -53,6 +53,11 @@ def equilibrium_decoder(latent_dim, image_shape, filters=64, convolutions=2):
         for _ in range(convolutions - 1):
             x = elu(x, filters)
     return keras.Model(z, to_unit(layers.Conv2D(image_shape[-1], 3, padding="same")(x)), name="generator")
+
+
+def equilibrium_levels(image_shape):
+    """The number of halvings down to the authors' 8x8 places, 7x7 for 28x28 images; at least one."""
+    return min(check_levels(image_shape), max(1, halvings(image_shape, 7)))
 
 
 def elu(x, filters, strides=1):
@@ -79,7 +84,7 @@ def equilibrium(image_shape, code, filters=64, convolutions=2):
         UserError: for images too small to be halved.
     """
     image = keras.Input(image_shape, name="x")
-    u, levels = from_unit(image), check_levels(image_shape)
+    u, levels = from_unit(image), equilibrium_levels(image_shape)
     x = elu(u, filters)
     for level in range(levels + 1):
         for _ in range(convolutions - 1):

@@ -187,11 +187,14 @@ def began(hp, spec):
     """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains.
 
     As in T. Kim's public code, Adam has beta_1 = 0.9 and rates are halved every 100,000 steps; that has one convolution more
-    per resolution of the encoder.
+    per resolution of the encoder. Their generator is like the critic's decoder; `generator=dcgan` takes that of `dcgan`, as
+    `ebgan` does, whose images a short training does not leave smooth.
     """
     width, depth, convolutions = latent_dim(hp, 64), base_filters(hp), hp.Int("convolutions", 1, 4, default=2)
     code = hp.Int("code_dim", 1, 1024, default=64)
-    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth, convolutions),
+    alike = hp.Choice("generator", ["decoder", "dcgan"], default="decoder") == "decoder"
+    model = BEGAN(networks.energy.equilibrium_decoder(width, spec.image_shape, depth, convolutions) if alike else
+                  networks.dcgan.generator(spec.image_shape, width, depth),
                   networks.energy.equilibrium(spec.image_shape, code, depth, convolutions),
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
                   hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
@@ -241,7 +244,8 @@ def stylegan(hp, spec):
                      networks.style.critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
                      objective=NonSaturating(),
                      penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), SPAN)],
-                     ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                     # The authors' half-life of 10,000 images, at 64 a batch.
+                     ema=hp.Float("ema", 0.0, 0.9999, default=0.9956),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))
 
