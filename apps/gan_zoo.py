@@ -1,15 +1,13 @@
 """Every GAN recipe on Fashion-MNIST within one budget of CPU minutes: one picture and one table.
 
-    python apps/gan_zoo.py --paces                   # measures the speed of every recipe, 10 to 20 minutes
     python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
     python apps/gan_zoo.py                           # trains those that are missing or off, draws and records all
     python apps/gan_zoo.py --fast                    # digits, seconds
 
-Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that `--paces`
-measured, all relative to `dcgan` in the same run: trainings on a faster, slower or busier machine stay comparable. Kinds of
-machines differ in what they are fast at: the budget goes by the geometric mean of all measurements. Paper
-defaults but for SETTINGS, chosen by the distance on the validation split, which a training prints
-(`--minutes 3 --seed 9 --folder runs/zoo` for a try); the table has figures of the test split.
+Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that gan_paces.py
+measured: trainings on a faster, slower or busier machine stay comparable. Paper defaults but for SETTINGS, chosen by the
+distance on the validation split, which a training prints (`--minutes 3 --seed 9 --folder runs/zoo` for a try); the table has
+figures of the test split.
 What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
 the distances, so that the table may be made in several goes. The recipes that are best on the validation split with the
 first seed are trained with two more, and their figures are means.
@@ -25,7 +23,6 @@ import resource  # noqa: E402
 import statistics  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
-import time  # noqa: E402
 from typing import Annotated  # noqa: E402
 
 import keras  # noqa: E402, I001
@@ -73,14 +70,12 @@ SETTINGS = {
     "progan": {"filters": 12, "latent_dim": 64, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
     "stylegan": STYLES | {"filters": 12},
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16}}
-# The recipe whose speed is the unit of the others'.
+# What the recipes of CLOSER are asked to be ahead of.
 REFERENCE = "dcgan"
-# What an epoch of `train_for_budget` has, of which PACE are timed for each recipe's speed.
-EPOCH, PACE = 20, 8
+# Steps in an epoch of `train_for_budget`.
+EPOCH = 20
 # Share of the budget's steps by which a row's may differ, as measured speeds do from day to day.
 TOLERANCE = 0.15
-# Whose stages share a training's steps and differ in speed.
-STAGED = ("progan", "stackgan")
 COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "modes", "label_agreement", "steps_per_cpu_s",
            "peak_memory_mib")
 # What all rows have in common: budget, classifier, number of samples.
@@ -115,44 +110,6 @@ def floor(dataset, extractor, n=10_000):
     images = images[np.random.default_rng(0).permutation(len(images))]
     n = min(n, len(images))
     return samples.of_samples(lambda seeds: stores.floats(images[seeds]), dataset, extractor, "test", n)
-
-
-class Pace(keras.callbacks.Callback):
-    """Notes the CPU time of this process in seconds at each epoch's end."""
-
-    def __init__(self):
-        super().__init__()
-        self.ends = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.ends.append(time.process_time())
-
-    def steps_per_s(self, stages):
-        """Of the median epoch; where stages differ, of all epochs, the second in place of the first, which traces."""
-        took = np.diff(self.ends)
-        return EPOCH / float(np.mean([took[0], *took]) if stages else np.median(took[-PACE:]))
-
-
-def speed(name, dataset, batch_size):
-    """Training steps per second of CPU time."""
-    clock, steps = Pace(), EPOCH * (PACE + 2)
-    budget.train_for_budget(None, recipes.find(name), dataset, batch_size, settings_of(name, dataset), steps=steps,
-                            callbacks=[clock])
-    found = clock.steps_per_s(name in STAGED)
-    print(f"{name:14} {found:.3g} steps per CPU second", flush=True)
-    keras.backend.clear_session()
-    return found
-
-
-def paces(names, dataset, batch_size=64):
-    """{recipe: its training steps per second of CPU time in each run so far} with the table's settings.
-
-    Machines differ, and one differs from day to day: REFERENCE is measured along, and all speeds are in units of its first.
-    """
-    before = measured()
-    found = {name: speed(name, dataset, batch_size) for name in dict.fromkeys([REFERENCE, *names])}
-    unit = before.get(REFERENCE, [found[REFERENCE]])[0] / found[REFERENCE]
-    return before | {name: [*before.get(name, []), float(f"{unit * speed:.3g}")] for name, speed in found.items()}
 
 
 def settings_of(name, dataset):
@@ -203,14 +160,14 @@ def train(jobs, dataset, minutes, folder, again, fast):
 
 
 def measured():
-    """What `--paces` has measured so far: {recipe: steps per CPU second in each run}."""
+    """What `gan_paces.py` has measured so far: {recipe: steps per CPU second in each run}."""
     return files.read_json(PACES) if PACES.exists() else {}
 
 
 def pace(name):
-    """Steps per CPU second of a recipe: the geometric mean of what `--paces` measured."""
+    """Steps per CPU second of a recipe: the geometric mean of measurements, as machines differ in what they are fast at."""
     found = measured()
-    require(name in found, f"expected the speed of {name} in {PACES}, found none: measure them with --paces")
+    require(name in found, f"expected the speed of {name} in {PACES}, found none: run gan_paces.py")
     return statistics.geometric_mean(found[name])
 
 
@@ -241,15 +198,15 @@ def rows_of(folder, dataset, minutes, fast):
         standing = [files.read_json(path) for path in paths if stands(path, steps_of(name, minutes, fast), dataset)]
         if standing and standing[0]["training_seed"] == SEEDS[0]:
             every[name] = standing
-    best = best_of({name: rows[0] for name, rows in every.items()})
-    found = {name: mean_of(rows if name in best else rows[:1], folder) for name, rows in every.items()}
+    found = {name: mean_of(rows[:1], folder) for name, rows in every.items()}
+    found |= {name: mean_of(every[name], folder) for name in best_of(found)}
     check(list(found.values()), folder, ALIKE)
     return dict(sorted(found.items(), key=lambda item: item[1]["frechet_distance"]))
 
 
 def best_of(rows):
-    """The BEST recipes by the first seed's distance on the validation split."""
-    return sorted(rows, key=lambda name: rows[name].get("first_validation_distance", rows[name]["validation_distance"]))[:BEST]
+    """The names of the BEST by the first seed's distance on the validation split, of {name: row}."""
+    return sorted(rows, key=lambda name: rows[name]["first_validation_distance"])[:BEST]
 
 
 def mean_of(rows, folder):
@@ -301,11 +258,10 @@ def strip(path):
 
 
 def main(
-    only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train or measure; may be repeated")] = None,
+    only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help=f"seed of the training, 0 to 9; those of the table are {SEEDS}")] = SEEDS[0],
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = MINUTES,
     folder: Annotated[pathlib.Path, typer.Option(help="where figures and samples are kept")] = ROWS,
-    measure_paces: Annotated[bool, typer.Option("--paces", help="measure the speed of every recipe instead")] = False,
     again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
 ):
@@ -315,9 +271,6 @@ def main(
         recipes.find(name)
     source, minutes = ("digits", 0.01) if fast else ("fashion_mnist", minutes)
     dataset = data.load(source)
-    if measure_paces:
-        found = paces(only or zoo(), dataset)
-        return found if fast else files.write_json(PACES, found)
     train([(name, seed) for name in only or zoo()], dataset, minutes, folder, again, fast)
     if only:
         return rows_of(folder, dataset, minutes, fast)
@@ -345,8 +298,8 @@ def main(
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             # Of real images: what a model like the data would reach, and what the classifier agrees with of labels.
-            table=[*rows.values(), {"recipe": "training images", **least}, {"recipe": "test images", "label_agreement": agreed}],
-            picture=picture.name,
+            table=[*rows.values(), {"recipe": "training images", **least},
+                   {"recipe": "test images", "label_agreement": agreed}], picture=picture.name,
             published="none: distances over a classifier of the data compare only with each other")
     print(f"wrote {picture}")
     return rows

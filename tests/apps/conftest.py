@@ -16,6 +16,8 @@ APPS = pathlib.Path(__file__).parents[2] / "apps"
 def app(monkeypatch, tmp_path):
     """Loads apps/NAME.py with records going to a temporary folder."""
     monkeypatch.setattr(records, "RESULTS", tmp_path)
+    # Apps may import each other.
+    monkeypatch.syspath_prepend(APPS)
 
     def load(name):
         spec = importlib.util.spec_from_file_location(name, APPS / f"{name}.py")

@@ -73,7 +73,7 @@ def test_gan_zoo(app, tmp_path):
 
 
 def test_gan_zoo_shows_tries_figures_of_validation_images_only(app, tmp_path, monkeypatch, capsys):
-    """Test images must not choose settings. Of the data's own images distances are small, and precision is that of new images."""
+    """Test images must not choose settings."""
     zoo = app("gan_zoo")
 
     def of_split(sample, dataset, extractor, split, n):
@@ -107,7 +107,8 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     assert found[f"margin {best}"] == rows[last]["frechet_distance"] - rows[best]["frechet_distance"]
     # Further seeds of one that is no longer among the best do not count: rows of one seed compare with each other.
     for seed in (1, 2):
-        files.write_json(tmp_path / f"{last}-{seed}.json", files.read_json(tmp_path / f"{last}-0.json") | {"training_seed": seed})
+        other = files.read_json(tmp_path / f"{last}-0.json") | {"training_seed": seed}
+        files.write_json(tmp_path / f"{last}-{seed}.json", other)
     assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)[last]["training_seeds"] == [0]
     # What was trained is not trained again.
     before = (tmp_path / "gan-0.json").stat().st_mtime_ns
@@ -133,24 +134,34 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
 
 
 def test_a_training_of_the_zoo_wants_the_speed_of_its_recipe(app, tmp_path, monkeypatch):
-    zoo = app("gan_zoo")
+    paces = app("gan_paces")
+    zoo = paces.gan_zoo
     monkeypatch.setattr(zoo, "PACES", tmp_path / "paces.json")
-    with pytest.raises(UserError, match="expected the speed of dcgan in .*, found none: measure them with --paces"):
+    with pytest.raises(UserError, match="expected the speed of dcgan in .*, found none: run gan_paces.py"):
         zoo.pace("dcgan")
     files.write_json(zoo.PACES, {"dcgan": [15.7], "wgan": [7.2]})
     assert zoo.pace("dcgan") == pytest.approx(15.7)
-    monkeypatch.setattr(zoo, "speed", lambda name, *_: {"dcgan": 31.4, "wgan": 10.0}[name])
-    found = zoo.paces(["wgan"], None)
+    monkeypatch.setattr(paces, "speed", lambda name, *_: {"dcgan": 31.4, "wgan": 10.0}[name])
+    found = paces.paces(["wgan"], None)
     assert found == {"dcgan": [15.7, 15.7], "wgan": [7.2, 5.0]}, "in units of dcgan's first speed"
     files.write_json(zoo.PACES, found)
     assert zoo.pace("wgan") == pytest.approx(6.0)
     zoo.PACES.unlink()
-    assert zoo.paces(["wgan"], None) == {"dcgan": [31.4], "wgan": [10.0]}
-    clock = zoo.Pace()
+    assert paces.paces(["wgan"], None) == {"dcgan": [31.4], "wgan": [10.0]}
+    clock = paces.Pace()
     clock.ends = [0.0, 1.0, 2.0, 12.0]
     assert clock.steps_per_s(stages=False) == zoo.EPOCH
     clock.ends = [5.0, 6.0, 9.0, 12.0]
     assert clock.steps_per_s(stages=True) == zoo.EPOCH / 2, "one second twice, for the first epoch, and three seconds twice"
+
+
+def test_gan_paces(app, tmp_path, monkeypatch):
+    paces = app("gan_paces")
+    monkeypatch.setattr(paces, "PACE", 1)
+    monkeypatch.setattr(paces.gan_zoo, "PACES", tmp_path / "paces.json")
+    found = paces.main(fast=True, only=["aae"])
+    assert set(found) == {"dcgan", "aae"} and all(speed > 0 for (speed,) in found.values())
+    assert not paces.gan_zoo.PACES.exists()
 
 
 def test_few_images(app, tmp_path):

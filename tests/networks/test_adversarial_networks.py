@@ -114,7 +114,8 @@ def test_smallest_grid_of_began(side, smallest):
     decoder = energy.equilibrium_decoder(4, (side, side, 1), 3)
     assert next(layer for layer in decoder.layers if isinstance(layer, keras.layers.Reshape)).output.shape[1:] == (
         smallest, smallest, 3)
-    flat = next(layer for layer in energy.equilibrium((side, side, 1), 4, 3).layers if isinstance(layer, keras.layers.Flatten))
+    critic = energy.equilibrium((side, side, 1), 4, 3)
+    flat = next(layer for layer in critic.layers if isinstance(layer, keras.layers.Flatten))
     assert flat.input.shape[1:3] == (smallest, smallest)
 
 

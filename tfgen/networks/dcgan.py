@@ -68,7 +68,7 @@ def critic(image_shape, filters=64, norm=None, spectral=False, num_classes=None,
     inputs, x, dense = _halved(image_shape, filters, norm, spectral, num_classes, constraint)
     outputs = [dense(1)(x), *([dense(head)(x)] if head else []), *([x] if features else [])]
     model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="critic")
-    # Keras applies constraints after an update: the first gradients would be of other weights, for RMSProp far too large ones.
+    # Keras applies constraints after an update: the first gradients would be of other weights, and RMSProp remembers them.
     for weight in model.trainable_variables if constraint else []:
         weight.assign(constraint(weight))
     return model

@@ -112,7 +112,7 @@ def wgan(hp, spec):
                      constraint=Clip(hp.Float("clip", 1e-4, 1.0, default=0.01, sampling="log")),
                      critic_steps=hp.Int("critic_steps", 1, 10, default=5))
     # PyTorch divides by sqrt(v) + 1e-8, Keras by sqrt(v + epsilon), here at most a factor sqrt(2) less. With Keras' 1e-7
-    # gradients below 3e-4 would move weights by less than the rate, and with clipped weights nearly all are below.
+    # gradients below 3e-4 would move weights by less than the rate, and with clipped weights most are below.
     return players(model, hp, 5e-5, optimizer=lambda rate, _: keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16))
 
 
@@ -157,7 +157,10 @@ def sagan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1809.11096", view="labelled", objective=OBJECTIVE)
 def biggan(hp, spec):
-    """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation."""
+    """BigGAN (Brock et al., 2019): split latent, orthogonal regularisation, averaged generator, truncation.
+
+    The average begins at once: its decay is (n + 1) / (n + 10) at step n until that is `ema`, 0.9999 after 90,000 steps.
+    """
     count, width, depth = classes(spec, "biggan", "sngan"), latent_dim(hp, 120), base_filters(hp)
     generator = networks.resnet.generator(spec.image_shape, width, count, depth, split_latent=True,
                                           orthogonality=hp.Float("orthogonality", 0.0, 1.0, default=1e-4),
