@@ -5,7 +5,7 @@
     python apps/gan_paces.py --fast                  # digits, half a minute; nothing is kept
 
 Each run adds a speed per recipe to results/gan_zoo/paces.json: training steps per second of CPU time on one thread, in units
-of the first speed of `dcgan`, which every run measures along. gan_zoo.py then trains those rows anew that are off their new
+of the first speed of `dcgan`, which every run measures along: on a core that does nothing else. gan_zoo.py then trains those rows anew that are off their new
 budgets.
 """
 

@@ -59,10 +59,12 @@ SETTINGS = {
     "aae": {}, "dcgan": SMALL | QUICK, "cgan": SMALL | QUICK, "lsgan": SMALL | QUICK,
     # Both players gain by images that are easily classified, and the generator forgets the latent.
     "acgan": SMALL | {"fake_weight": 0.0, "generator_weight": 0.1},
-    "wgan": SMALL | BOTH_QUICK,
+    "wgan": SMALL | {"learning_rate": 1.5e-3, "critic_learning_rate": 1.5e-4},
     "wgan_gp": SMALL | TWO_RATES, "lipschitz_gan": SMALL | TWO_RATES, "sngan": SMALL | BOTH_QUICK,
-    # The ratio that pays for images as rich as the data's: at 0.5, dark ones without detail do (as of 16 filters).
-    "began": {"filters": 8, "gain": 0.05, "diversity": 1.0, "learning_rate": 1e-3, "critic_learning_rate": 1e-3},
+    # The ratio that pays for images as rich as the data's: at 0.5, dark ones without detail do. Of a generator like the
+    # critic's decoder, and of Adam's usual beta_1, few classes and smooth ones come.
+    "began": {"filters": 16, "convolutions": 1, "code_dim": 32, "generator": "dcgan", "beta_1": 0.5, "gain": 0.05,
+              "diversity": 1.0, "learning_rate": 1e-3, "critic_learning_rate": 5e-4},
     "ebgan": SMALL | {"critic_learning_rate": 2e-4},
     # Faster generators forget the latent: one image per class after 20 minutes at 5e-4.
     "sagan": {"filters": 16, "learning_rate": 2e-4, "critic_learning_rate": 1e-3},

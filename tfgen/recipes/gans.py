@@ -190,8 +190,8 @@ def began(hp, spec):
     """BEGAN (Berthelot et al., 2017): autoencoding critic, whose equilibrium a control k maintains.
 
     As in T. Kim's public code, Adam has beta_1 = 0.9 and rates are halved every 100,000 steps; that has one convolution more
-    per resolution of the encoder. Their generator is like the critic's decoder; `generator=dcgan` takes that of `dcgan`, as
-    `ebgan` does, whose images a short training does not leave smooth.
+    per resolution of the encoder. The generator is like the critic's decoder, whose images a short training leaves smooth:
+    `generator=dcgan` takes that of `dcgan`, as `ebgan` does, with `beta_1=0.5`.
     """
     width, depth, convolutions = latent_dim(hp, 64), base_filters(hp), hp.Int("convolutions", 1, 4, default=2)
     code = hp.Int("code_dim", 1, 1024, default=64)
@@ -202,7 +202,7 @@ def began(hp, spec):
                   hp.Float("diversity", 0.05, 1.0, default=0.5),
                   hp.Float("gain", 1e-4, 1.0, default=0.001, sampling="log"), Energy(), prior=Uniform(),
                   critic_augmentation=critic_augmentation(hp, Energy()))
-    return players(model, hp, 1e-4, optimizer=adam(0.9,
+    return players(model, hp, 1e-4, optimizer=adam(hp.Float("beta_1", 0.0, 0.999, default=0.9),
         schedule=lambda rate, _: keras.optimizers.schedules.ExponentialDecay(rate, 100_000, 0.5, staircase=True)))
 
 
