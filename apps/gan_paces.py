@@ -5,8 +5,8 @@
     python apps/gan_paces.py --fast                  # digits, half a minute; nothing is kept
 
 Each run adds a speed per recipe to results/gan_zoo/paces.json: training steps per second of CPU time on one thread, in units
-of the first speed of `dcgan`, which every run measures along: on a core that does nothing else. gan_zoo.py then trains those rows anew that are off their new
-budgets.
+of the first speed of `dcgan`, which every run measures along. Use a core that does nothing else: another process there slows
+`dcgan` more than others. gan_zoo.py then trains those rows anew that are off their new budgets.
 """
 
 import time
