@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tfgen import data, files, pictures, recipes  # noqa: E402
+from tfgen import catalogue, data, files, pictures, recipes  # noqa: E402
 from tfgen.data import stores  # noqa: E402
 from tfgen.errors import Failure, require  # noqa: E402
 from tfgen.evaluation import features, samples  # noqa: E402
@@ -129,7 +129,7 @@ def measure(name, seed, dataset, steps, minutes, batch_size, folder, n, cache=No
     held_out, quality = (samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, count)
                          for split, count in (("validation", min(n, 5000)), ("test", n)))
     row = {"recipe": name, **cost, **quality, "training_seed": seed,
-           "label_agreement": agreement(live, extractor), "parameters": model.count_params(),
+           "hyperparameters": hyperparameters(name, cost["settings"]), "label_agreement": agreement(live, extractor), "parameters": model.count_params(),
            "steps_per_cpu_s": cost["images_per_cpu_s"] / (batch_size * model.batches_per_step), "peak_memory_mib": memory,
            "asked_minutes": minutes, "validation_distance": held_out["frechet_distance"]}
     pictures.save_image(folder / f"{name}-{seed}.png", np.concatenate(live("sample", np.arange(ROW)), axis=1))
@@ -179,11 +179,17 @@ def steps_of(name, minutes, fast):
 
 
 def stands(path, steps, dataset):
-    """Whether a file has figures of this table's settings and of about as many steps."""
+    """Whether a file has figures of today's hyperparameters and of about as many steps.
+
+    Who changes a recipe's mathematics deletes its files.
+    """
     if not path.exists():
         return False
     row = files.read_json(path)
-    return given(row) == settings_of(row["recipe"], dataset) and abs(row["steps"] - steps) <= TOLERANCE * steps
+    # Older rows have what was set alone.
+    had = row.get("hyperparameters", hyperparameters(row["recipe"], row["settings"]))
+    return (had == hyperparameters(row["recipe"], settings_of(row["recipe"], dataset))
+            and abs(row["steps"] - steps) <= TOLERANCE * steps)
 
 
 def rows_of(folder, dataset, minutes, fast):
@@ -240,9 +246,9 @@ def asked(rows, agreed, least):
             "marks": {"margin": 0.0, "labels": LABELS_RIGHT}}
 
 
-def given(row):
-    """The settings of a row but for its length."""
-    return {key: value for key, value in row["settings"].items() if key != "total_steps"}
+def hyperparameters(name, settings):
+    """All values of a recipe with these settings, but for the length of its training."""
+    return catalogue.hyperparameters(name) | {key: value for key, value in settings.items() if key != "total_steps"}
 
 
 def check(rows, folder, keys):

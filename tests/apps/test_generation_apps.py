@@ -116,9 +116,14 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     assert (tmp_path / "gan-0.json").stat().st_mtime_ns == before
     # Figures of other settings or budgets count as missing, others do not mix; a recipe without figures is named.
     row = files.read_json(tmp_path / f"{best}-1.json")
-    for other in ({"settings": {"filters": 3}}, {"steps": 24}, {"steps": 16}):
+    assert row["hyperparameters"] == catalogue.hyperparameters(best)
+    for other in ({"hyperparameters": row["hyperparameters"] | {"learning_rate": 0.5}}, {"steps": 24}, {"steps": 16}):
         files.write_json(tmp_path / f"{best}-1.json", row | other)
         assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)[best]["training_seeds"] == [0, 2]
+    older = {key: value for key, value in row.items() if key != "hyperparameters"}
+    for settings, seeds in (({}, [0, 1, 2]), ({"filters": 3}, [0, 2])):
+        files.write_json(tmp_path / f"{best}-1.json", older | {"settings": settings})
+        assert zoo.rows_of(tmp_path, data.load("digits"), 0.01, True)[best]["training_seeds"] == seeds
     for other in ({"steps": 21}, {"checksum": "another"}):
         files.write_json(tmp_path / f"{best}-1.json", row | other)
         with pytest.raises(UserError, match=f"expected one value of {next(iter(other))} for all figures in .*: train with"):
