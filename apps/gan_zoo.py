@@ -129,7 +129,8 @@ def measure(name, seed, dataset, steps, minutes, batch_size, folder, n, cache=No
     held_out, quality = (samples.of_samples(lambda seeds: live("sample", seeds), dataset, extractor, split, count)
                          for split, count in (("validation", min(n, 5000)), ("test", n)))
     row = {"recipe": name, **cost, **quality, "training_seed": seed,
-           "hyperparameters": hyperparameters(name, cost["settings"]), "label_agreement": agreement(live, extractor), "parameters": model.count_params(),
+           "hyperparameters": hyperparameters(name, cost["settings"]), "label_agreement": agreement(live, extractor),
+           "parameters": model.count_params(),
            "steps_per_cpu_s": cost["images_per_cpu_s"] / (batch_size * model.batches_per_step), "peak_memory_mib": memory,
            "asked_minutes": minutes, "validation_distance": held_out["frechet_distance"]}
     pictures.save_image(folder / f"{name}-{seed}.png", np.concatenate(live("sample", np.arange(ROW)), axis=1))
