@@ -75,19 +75,28 @@ def ancestral(point):
     return mean + tf.where(point.after > 0, deviation, 0.0) * point.noise()
 
 
-def corrected(point):
+def corrected(point, straight=False):
     """x, which a step of Euler's method brought from `before` to `now`, as the trapezoidal rule would have it: the second
     half of Heun's method (Karras et al., 2022, algorithm 1).
 
     From x_0 at the level t, Euler's step to s has the slope (x_0 - past) / t = (x - past) / s, and the slope at its end is
     (x - clean) / s: their mean in place of the former adds (s - t) / (2 s) (past - clean).
+
+    Args:
+        straight: whether the rule is that of x / (1 + sigma) in the time sigma / (1 + sigma), where the paths of a known
+            clean image are straight lines from noise. Euler's step is the same; in sigma, a step from a level many times the
+            next would be corrected by as many times the clean images' difference.
     """
-    return point.x + 0.5 * (ratio(point.before, point.now) - 1.0) * (point.estimate.clean - point.past)
+    def time(sigma):
+        return sigma / (1.0 + sigma) if straight else sigma
+
+    weight = 0.5 * (ratio(time(point.before), time(point.now)) - 1.0) * (1.0 + point.now if straight else 1.0)
+    return point.x + weight * (point.estimate.clean - point.past)
 
 
 def dpm(point):
     """DPM-Solver++(2M) (Lu et al., 2022, algorithm 2): Euler's step to the clean image extrapolated from this step and the
-    one before, linearly in -ln sigma; the first and the last step are Euler's."""
+    one before, linearly in -ln sigma; the first step and one to 0 are Euler's."""
     clean, inner = point.estimate.clean, (point.before > point.now) & (point.after > 0) & (point.after < point.now)
     width = tf.math.log(ratio(point.now, point.after))
     last = tf.math.log(ratio(point.before, point.now))
@@ -131,7 +140,7 @@ def levels_shape(x):
     return [-1] + [1] * (len(x.shape) - 1)
 
 
-def integrate(denoise, x, level, steps, sampler, noise=None, visits=1):
+def integrate(denoise, x, level, steps, sampler, noise=None, visits=1, straight=False):
     """Images from images at level(0), by `steps` steps, each made `visits` times: before a step is made again, noise brings
     the images back to the level before it (RePaint, Lugmayr et al., 2022, algorithm 1).
 
@@ -144,6 +153,7 @@ def integrate(denoise, x, level, steps, sampler, noise=None, visits=1):
         noise: function int number -> standard normal noise (B, ...), of different numbers independent; `ancestral` steps and
             visits need it.
         visits: int (B,) or an int, >= 1.
+        straight: of the trapezoidal rule, see `corrected`.
 
     Returns:
         Images at level(steps), (B, ...).
@@ -167,11 +177,13 @@ def integrate(denoise, x, level, steps, sampler, noise=None, visits=1):
         before = tf.where(first, each(level(place - 1)), start)
         drawn = (lambda: noise(2 * turn)) if noise else (lambda: tf.zeros_like(x))
         point = Point(x, estimate, before, now, end, past, drawn)
-        made = tf.where(corrects, corrected(point), sampler.step(point))
+        made, stays = tf.where(corrects, corrected(point, straight), sampler.step(point)), now <= 0
         if noise:
-            again = each((rest % calls == calls - 1) & (rest < calls * (visits - 1)))
+            again = each((rest % calls == calls - 1) & (rest < calls * (visits - 1))) & (start > 0)
+            # A correction at 0 changes nothing, but the step is made again from its noise.
+            stays = stays & ~again
             made = tf.cond(tf.reduce_any(again), lambda: tf.where(
                 again, made + tf.sqrt(tf.square(start) - tf.square(end)) * noise(2 * turn + 1), made), lambda: made)
-        return turn + 1, tf.where(now > 0, made, x), estimate.clean
+        return turn + 1, tf.where(stays, x, made), estimate.clean
 
     return tf.while_loop(lambda turn, *_: turn < turns, body, (tf.constant(0), x, x), parallel_iterations=1)[1]

@@ -15,7 +15,13 @@ from tfgen.serialization import serializable
 
 
 class NoiseLevels:
-    """Base class. A subclass defines `sigma` and `drawn`; `fraction` if its last step starts elsewhere."""
+    """Base class. A subclass defines `sigma` and `drawn`; `fraction` if its last step starts elsewhere.
+
+    Attributes:
+        straight: how Heun's rule goes, see `denoising.corrected`.
+    """
+
+    straight = True
 
     def sigma(self, u):
         """Levels float32 of fractions u in [0, 1] of a sampler's way: falling from the largest at 0 to the smallest at 1."""
@@ -59,6 +65,9 @@ class KarrasLevels(NoiseLevels):
         rho: > 0; larger: more steps at small levels.
         mean, deviation: of ln sigma in training.
     """
+
+    # Their sampler's algorithm is in sigma.
+    straight = False
 
     def __init__(self, smallest=0.002, largest=80.0, rho=7.0, mean=-1.2, deviation=1.2):
         require(0 < smallest < largest, f"KarrasLevels expects 0 < smallest < largest, received {smallest} and {largest}")

@@ -219,7 +219,8 @@ class Diffusion(GenerativeModel):
         def drawn(number):
             return noise.normal(seeds, self.image_shape, noise.DIFFUSION + 256 * (number + 1))
 
-        return denoising.integrate(denoise, x, level, steps, sampler, drawn if seeds is not None else None, visits)
+        return denoising.integrate(denoise, x, level, steps, sampler, drawn if seeds is not None else None, visits,
+                                   self.levels.straight)
 
     def drawn(self, seeds, sampler, steps, label, guidance, x=None, strength=None, known=None, visits=1):
         """Images [0, 1] by the samplers of each row: from noise, or from x_0 with as much noise as `strength` says."""
