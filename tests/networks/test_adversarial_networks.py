@@ -204,10 +204,11 @@ def test_defaults_of_papers_and_their_codes():
     optimizer = type(optimizer).from_config(optimizer.get_config())
     optimizer.apply([tf.constant(1e-6)], [weight])
     assert float(weight) == pytest.approx(-10 * 5e-5, rel=0.01)
-    model = of("lipschitz_gan", filters=2, total_steps=100)
-    for optimizer, updates in ((model.optimizer, 1), (model.critic_optimizer, 5)):
-        rates = [float(optimizer._learning_rate(step * updates)) for step in (0, 50, 100)]
-        assert rates == pytest.approx([2e-4, 1e-4, 0.0])
+    for name in ("lipschitz_gan", "sngan"):
+        model = of(name, filters=2, total_steps=100)
+        for optimizer, updates in ((model.optimizer, 1), (model.critic_optimizer, model.critic_steps)):
+            rates = [float(optimizer._learning_rate(step * updates)) for step in (0, 50, 100)]
+            assert rates == pytest.approx([2e-4, 1e-4, 0.0])
     model = of("began", filters=2)
     for optimizer in (model.optimizer, model.critic_optimizer):
         rates = [float(optimizer._learning_rate(step)) for step in (0, 99_999, 100_000, 250_000)]

@@ -11,16 +11,17 @@ from tfgen.models import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, ProGAN, StackGA
 from tfgen.models.base.generative import SPAN
 from tfgen.recipes.hyperparameters import (
     adam,
+    average,
     base_filters,
     classes,
     critic_augmentation,
     gradient_penalty,
     latent_dim,
+    linear_decay,
     phase_steps,
     players,
 )
 from tfgen.recipes.registry import recipe
-from tfgen.schedules import Shaped
 
 OBJECTIVE = ("val_frechet_distance", "min")
 
@@ -58,7 +59,7 @@ def gan(hp, spec):
 def dcgan(hp, spec):
     """DCGAN (Radford et al., 2016): all convolutional, batch normalisation, weights from N(0, 0.02)."""
     model = conv_gan(hp, spec, NonSaturating(hp.Float("label_smoothing", 0.0, 0.4, default=0.0)), critic_norm="batch",
-                     prior=Uniform(), ema=hp.Float("ema", 0.0, 0.9999, default=0.0))
+                     prior=Uniform(), ema=average(hp))
     return players(model, hp, 2e-4)
 
 
@@ -128,21 +129,25 @@ def wgan_gp(hp, spec):
 def lipschitz_gan(hp, spec):
     """Lipschitz GAN (Zhou et al., 2019): softplus objective, penalty on the largest gradient norm per batch.
 
-    Rates decay linearly to 0 at the end of a run, as in the authors' code, which also averages the generator's weights.
+    Rates decay linearly to 0 at the end of a run, as in the authors' code, which also averages the generator's weights (here
+    with `ema`).
     """
     penalty = MaxGradientPenalty(hp.Float("penalty_weight", 1e-3, 100.0, default=0.1, sampling="log"), scale=SPAN)
     model = conv_gan(hp, spec, Lipschitz(), latent=128, penalties=[penalty],
-                     critic_steps=hp.Int("critic_steps", 1, 10, default=5))
-    steps = hp.total_steps(model.critic_steps)
-    return players(model, hp, 2e-4, optimizer=adam(0.0, 0.9, schedule=(
-        lambda rate, updates: Shaped(rate, "linear", 0, steps * updates)) if steps else None))
+                     critic_steps=hp.Int("critic_steps", 1, 10, default=5), ema=average(hp))
+    return players(model, hp, 2e-4, optimizer=adam(0.0, 0.9, schedule=linear_decay(hp, model)))
 
 
 @recipe(family="gan", paper="arXiv:1802.05957", objective=OBJECTIVE)
 def sngan(hp, spec):
-    """SN-GAN (Miyato et al., 2018): spectrally normalised critic, hinge loss."""
-    model = conv_gan(hp, spec, Hinge(), latent=128, spectral=True, critic_steps=hp.Int("critic_steps", 1, 10, default=1))
-    return players(model, hp, 2e-4)
+    """SN-GAN (Miyato et al., 2018): spectrally normalised critic, hinge loss.
+
+    Rates decay linearly to 0 at the end of a run, as in the authors' code, whose critic has a 3x3 convolution more at each
+    size.
+    """
+    model = conv_gan(hp, spec, Hinge(), latent=128, spectral=True, critic_steps=hp.Int("critic_steps", 1, 10, default=1),
+                     ema=average(hp))
+    return players(model, hp, 2e-4, optimizer=adam(schedule=linear_decay(hp, model)))
 
 
 @recipe(family="gan", paper="arXiv:1805.08318", view="labelled", objective=OBJECTIVE)
@@ -150,7 +155,7 @@ def sagan(hp, spec):
     """SAGAN (Zhang et al., 2019): self-attention, spectral normalisation in both networks, projection, two rates."""
     count, width, depth = classes(spec, "sagan", "sngan"), latent_dim(hp, 128), base_filters(hp)
     model = GAN(networks.resnet.generator(spec.image_shape, width, count, depth),
-                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count,
+                networks.resnet.critic(spec.image_shape, count, depth), Hinge(), num_classes=count, ema=average(hp),
                 critic_augmentation=critic_augmentation(hp, Hinge()))
     return players(model, hp, 1e-4, 4e-4, optimizer=adam(0.0, 0.9))
 
@@ -168,19 +173,23 @@ def biggan(hp, spec):
     critic = networks.resnet.critic(spec.image_shape, count, depth, initializer="orthogonal")
     model = GAN(generator, critic, Hinge(), num_classes=count,
                 prior=TruncatedNormal(), critic_steps=hp.Int("critic_steps", 1, 10, default=2),
-                ema=hp.Float("ema", 0.0, 0.9999, default=0.9999), critic_augmentation=critic_augmentation(hp, Hinge()))
+                ema=average(hp, 0.9999), critic_augmentation=critic_augmentation(hp, Hinge()))
     return players(model, hp, 5e-5, 2e-4, optimizer=adam(0.0, 0.999))
 
 
 @recipe(family="gan", paper="arXiv:1609.03126", objective=OBJECTIVE)
 def ebgan(hp, spec):
-    """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term."""
+    """EBGAN (Zhao et al., 2017): the critic's energy is an autoencoder's error; margin and pull-away term.
+
+    Energies are means over pixels of images in [0, 1], so that margin and weight are small: as in the paper, where they are
+    10 and 0.1, the pull-away term has a hundredth of the margin.
+    """
     width, depth, code = latent_dim(hp), base_filters(hp), hp.Int("code_dim", 1, 1024, default=64)
     channels = networks.grids.widths(depth, networks.grids.check_levels(spec.image_shape))
     objective = EnergyMargin(hp.Float("margin", 1e-3, 100.0, default=0.1, sampling="log"))
     model = EBGAN(networks.dcgan.generator(spec.image_shape, width, depth),
                   networks.energy.energy(spec.image_shape, channels, code),
-                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.1), objective,
+                  hp.Float("pull_away_weight", 0.0, 10.0, default=0.001), objective,
                   critic_augmentation=critic_augmentation(hp, objective))
     return players(model, hp, 1e-3)
 
@@ -232,7 +241,7 @@ def progan(hp, spec):
     phase = phase_steps(hp, "stage_steps", phases, 9375, critic_steps)
     model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
                    penalties=[gradient_penalty(hp)], critic_steps=critic_steps,
-                   ema=hp.Float("ema", 0.0, 0.9999, default=0.999),
+                   ema=average(hp, 0.999),
                    objective=objective, critic_augmentation=critic_augmentation(hp, objective))
     # The authors' code resets both optimizers when a resolution begins to fade in, and when it is there.
     return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=[phase * index for index in range(1, phases - 1)]))
@@ -248,7 +257,7 @@ def stylegan(hp, spec):
                      objective=NonSaturating(),
                      penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), SPAN)],
                      # The authors' half-life of 10,000 images, at 64 a batch.
-                     ema=hp.Float("ema", 0.0, 0.9999, default=0.9956),
+                     ema=average(hp, 0.9956),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))
 
@@ -262,6 +271,6 @@ def stackgan(hp, spec):
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth, condition),
                      networks.stackgan.critic(spec.image_shape, count, depth), count, first,
                      hp.Float("kl_weight", 0.0, 100.0, default=2 / condition),
-                     ema=hp.Float("ema", 0.0, 0.9999, default=0.0), objective=NonSaturating(),
+                     ema=average(hp), objective=NonSaturating(),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4, optimizer=adam(starts=[first]))

@@ -113,6 +113,17 @@ def adam(beta_1=0.5, beta_2=0.999, starts=(), schedule=None):
     return make
 
 
+def linear_decay(hp, model):
+    """The schedule for `adam` with which rates decay linearly to 0 at the end of a run; None if its length is not known."""
+    steps = hp.total_steps(model.critic_steps)
+    return (lambda rate, updates: schedules.Shaped(rate, "linear", 0, steps * updates)) if steps else None
+
+
+def average(hp, default=0.0):
+    """`ema`, the decay of the average of the generator's weights that samples; 0: samples are of the last weights."""
+    return hp.Float("ema", 0.0, 0.9999, default=default)
+
+
 def players(model, hp, rate, critic_rate=None, optimizer=adam()):
     """Compiles with one optimizer per player; their learning rates may differ (Heusel et al., 2017).
 

@@ -63,7 +63,7 @@ class Preconditioned(Parametrisation):
     """Inputs and targets of variance 1 at each level (Karras et al., 2022, table 1).
 
     Args:
-        data_deviation: standard deviation of the clean images' values in [-1, 1].
+        data_deviation: root mean square of the clean images' values in [-1, 1], whose mean is taken for 0.
     """
 
     def __init__(self, data_deviation=0.5):
