@@ -61,8 +61,8 @@ SETTINGS = {
     "acgan": SMALL | {"fake_weight": 0.0, "generator_weight": 0.1},
     "wgan": SMALL | {"learning_rate": 1.5e-3, "critic_learning_rate": 1.5e-4},
     "wgan_gp": SMALL | TWO_RATES, "lipschitz_gan": SMALL | TWO_RATES, "sngan": SMALL | BOTH_QUICK,
-    # The ratio that pays for images as rich as the data's: at 0.5, dark ones without detail do. Of a generator like the
-    # critic's decoder, and of Adam's usual beta_1, few classes and smooth ones come.
+    # The ratio that pays for images as rich as the data's: at 0.5, dark ones without detail do. A generator like the
+    # critic's decoder draws smooth images, one trained with Adam's usual beta_1 few kinds.
     "began": {"filters": 16, "convolutions": 1, "code_dim": 32, "generator": "dcgan", "beta_1": 0.5, "gain": 0.05,
               "diversity": 1.0, "learning_rate": 1e-3, "critic_learning_rate": 5e-4},
     "ebgan": SMALL | {"critic_learning_rate": 2e-4},
