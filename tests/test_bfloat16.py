@@ -11,13 +11,15 @@ from tfgen.models.base.generative import GenerativeModel
 from tfgen.runs.regime import Regime, networks_of
 
 STEPS = 3
-# Of total_steps=40, so that these steps are of several stages.
-SHORT = {"perceptual_share": 0.025, "autoencoder_share": 0.025, "stage_steps": 1, "stage_one_steps": 1}
+# Of total_steps=40, so that these steps are of several stages; of fields a layer between the first and the last.
+SHORT = {"perceptual_share": 0.025, "autoencoder_share": 0.025, "stage_steps": 1, "stage_one_steps": 1, "hidden_layers": 2}
 # Largest difference of a loss from that of float32 in these steps, in units of 1 or of the loss, whichever is larger; in
 # games differences grow, and between codes they jump. bfloat16 has 8 bits: a value is rounded by up to 0.004 of itself.
 APART, FAR_APART = 0.02, 0.1
-# Norms of gradients (of normalised maps of few pixels, whose variance may be rounding errors) and what counts codes.
-OTHERS = ("generator_gradient", "perplexity", "perplexity_2")
+# Of the perplexity of the codes of a batch, of which a few lie halfway between two entries and jump: in units of itself.
+COUNTS_APART = 0.25
+# The norm of gradients of normalised maps of few pixels, whose variance may be rounding errors.
+OTHERS = ("generator_gradient",)
 # Whose weights are of last layers and bijectors, so that all is in float32 (each convolution of `padim` makes an output, a
 # feature map whose covariance is taken), or whose last layer starts at 0 and changes by the sign of its gradient at first.
 EQUAL = ("fvbn", "maf", "nice", "padim")
@@ -64,5 +66,6 @@ def test_bfloat16_trains_as_float32_does(name, monkeypatch):
     apart = {key: np.max(np.abs(np.subtract(found[key], values)) / np.maximum(1.0, np.abs(values)))
              for key, values in expected.items()}
     assert (max(apart.values()) == 0) == (name in EQUAL)
-    allowed = FAR_APART if {"critic_learning_rate", "codebook_size"} & set(VALUES[name]) else APART
-    assert {key: value for key, value in apart.items() if value > allowed and key not in OTHERS} == {}
+    usual = FAR_APART if {"critic_learning_rate", "codebook_size"} & set(VALUES[name]) else APART
+    allowed = {key: COUNTS_APART if key.startswith("perplexity") else usual for key in apart if key not in OTHERS}
+    assert {key: apart[key] for key, most in allowed.items() if apart[key] > most} == {}

@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tfgen.layers import AxisFrequencies, FourierFeatures, Sine, positional_encoding
+from tfgen.runs.regime import Regime
 
 
 def test_positional_encoding_is_the_coordinates_and_sines_of_octaves():
@@ -24,3 +26,15 @@ def test_layers_come_back_from_a_file(tmp_path):
     wanted = model.predict(places, verbose=0)
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras").predict(places, verbose=0), wanted)
     assert wanted.shape == model.output_shape[:0] + (4, 60)
+
+
+@pytest.mark.parametrize("encoded", [
+    lambda: FourierFeatures(16, keras.initializers.RandomNormal(stddev=10.0, seed=1)), lambda: positional_encoding(2, 10),
+    lambda: Sine(30.0)], ids=["gaussian", "positional", "sine"])
+def test_angles_of_mixed_precision_are_those_of_float32(encoded):
+    """The angles of neighbouring pixels differ by less than half precision tells apart."""
+    places = np.linspace(-1.0, 1.0, 2 * 512, dtype="float32").reshape(-1, 2)
+    with Regime(precision="bfloat16").building():
+        inputs = keras.Input((2,))
+        mixed = keras.Model(inputs, encoded()(inputs))
+    np.testing.assert_allclose(mixed(places), encoded()(places), atol=1e-6)

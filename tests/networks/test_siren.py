@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfgen.losses import Gradient, Laplacian
 from tfgen.networks import siren
+from tfgen.runs.regime import Regime
+from tfgen.serialization import computing_in
 
 
 @pytest.fixture
@@ -82,6 +84,25 @@ def test_encodings_give_features_of_their_frequencies():
     wide = siren.relu(2, [4], 3, "gaussian", 4096, 7.0).layers
     assert np.std(next(layer for layer in wide if hasattr(layer, "frequencies")).kernel) == pytest.approx(7.0, rel=0.05)
     assert not any(hasattr(layer, "frequencies") for layer in siren.relu(2, [4], 1, "none").layers)
+
+
+@pytest.mark.parametrize("build", [
+    lambda: siren.siren(1, [16, 16], 1, first_w0=3000.0), lambda: siren.relu(1, [16], 1, "none"),
+    lambda: siren.relu(1, [16], 1, "gaussian", 16, 100.0)], ids=["sine", "none", "gaussian"])
+def test_neighbouring_coordinates_stay_apart_in_mixed_precision(build):
+    """A second of sound has tens of thousands of samples, of which half precision tells some hundreds apart."""
+    places = np.linspace(0.5, 1.0, 4096, dtype="float32")[:, None]
+    with Regime(precision="bfloat16").building():
+        trained = build()
+    exact = computing_in(trained, "float32")
+    exported = computing_in(exact, "mixed_bfloat16")
+    assert trained.layers[3].compute_dtype == exported.layers[3].compute_dtype == "bfloat16"
+    assert exact.layers[3].compute_dtype == "float32"
+    trained, exact, exported = (keras.Model(network.inputs, network.layers[2].output)(places).numpy()
+                                for network in (trained, exact, exported))
+    assert len(np.unique(exported, axis=0)) == len(places)
+    np.testing.assert_allclose(trained, exact, atol=1e-6)
+    np.testing.assert_array_equal(exported, trained)
 
 
 def test_radiance_has_density_of_the_position_alone():

@@ -22,6 +22,7 @@ from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, St
 from tfgen.layers.doubling import DoublingConv2D
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
+from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling
 from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
@@ -43,13 +44,12 @@ from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropo
 
 __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Blur", "Captions",
            "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Conv2DTranspose", "Corruption",
-           "CriticAugmentation",
-           "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout", "EqualisedConv2D", "EqualisedDense",
-           "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians", "FourierFeatures", "FusedBatchNorm",
-           "Gate", "GaussianCorruption", "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding",
-           "MaskPixels", "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift",
-           "PixelUpsampling", "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean",
-           "SaltAndPepper", "Scale", "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense",
-           "SpectralDoublingConv2D", "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv",
-           "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D", "depends_on_batch", "perplexity",
-           "positional_encoding"]
+           "CriticAugmentation", "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout",
+           "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians",
+           "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling", "FusedBatchNorm", "Gate", "GaussianCorruption",
+           "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense",
+           "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
+           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "Sine",
+           "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D", "SquaredError",
+           "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
+           "depends_on_batch", "perplexity", "positional_encoding"]

@@ -9,9 +9,14 @@ from keras import ops
 from tfgen.serialization import serializable
 
 
+def at_least_float32(x):
+    """A tensor in float32, or in its own type if that is wider: half precision has no room for angles."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+
 @serializable
 class Sine(keras.layers.Layer):
-    """sin(w0 x) (Sitzmann et al., 2020).
+    """sin(w0 x) (Sitzmann et al., 2020), in float32 at least.
 
     Args:
         w0: frequency, > 0.
@@ -20,10 +25,11 @@ class Sine(keras.layers.Layer):
     def __init__(self, w0=30.0, **kwargs):
         super().__init__(**kwargs)
         self.w0 = w0
+        self.autocast = False
         self.built = True
 
     def call(self, x):
-        return ops.sin(self.w0 * x)
+        return ops.sin(self.w0 * at_least_float32(x))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -47,7 +53,7 @@ class AxisFrequencies(keras.initializers.Initializer):
 
 @serializable
 class FourierFeatures(keras.layers.Layer):
-    """[cos(2 pi x B), sin(2 pi x B)] with a fixed matrix B of frequencies (Tancik et al., 2020).
+    """[cos(2 pi x B), sin(2 pi x B)] with a fixed matrix B of frequencies (Tancik et al., 2020), in float32 at least.
 
     Args:
         units: columns of B, the number of frequency vectors.
@@ -63,11 +69,14 @@ class FourierFeatures(keras.layers.Layer):
         self.units = units
         self.frequencies = frequencies
         self.keep_input = keep_input
+        self.autocast = False
 
     def build(self, input_shape):
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.frequencies, trainable=False, name="frequencies")
+        self.kernel = self.add_weight((input_shape[-1], self.units), self.frequencies, trainable=False, name="frequencies",
+                                      autocast=False)
 
     def call(self, x):
+        x = at_least_float32(x)
         angles = 2.0 * math.pi * ops.matmul(x, self.kernel)
         return ops.concatenate([*[x] * self.keep_input, ops.cos(angles), ops.sin(angles)], axis=-1)
 

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from tfgen.layers import Dropout
+from tfgen.layers import Dropout, FullPrecisionRescaling
 from tfgen.networks.conditioning import label_input, with_label
 
 
@@ -18,8 +18,8 @@ def _stack(x, units, activation, dropout=0.0, **options):
 def standardised(x, location, scale):
     """(x - location) / scale along the last axis of rows in their own units, in float32."""
     # The difference first: offset * scale would lose what a large location leaves of float32.
-    x = keras.layers.Rescaling(1.0, [-value for value in location], dtype="float32")(x)
-    return keras.layers.Rescaling([1.0 / value for value in scale], dtype="float32")(x)
+    x = FullPrecisionRescaling(1.0, [-value for value in location])(x)
+    return FullPrecisionRescaling([1.0 / value for value in scale])(x)
 
 
 def encoder(image_shape, units, outputs, activation="relu", output_activation=None, num_classes=None, scaling=None,

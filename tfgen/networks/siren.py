@@ -5,6 +5,7 @@ import math
 import keras
 
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
+from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling
 
 uniform = keras.initializers.RandomUniform
 
@@ -41,7 +42,7 @@ def sine_layers(x, units, first_w0=30.0, w0=30.0):
         if layer:
             dense = keras.layers.Dense(width, kernel_initializer=hidden_weights(n, w0), name=f"dense_{layer}")
         else:
-            dense = keras.layers.Dense(width, kernel_initializer=uniform(-1.0 / n, 1.0 / n),
+            dense = FullPrecisionDense(width, kernel_initializer=uniform(-1.0 / n, 1.0 / n),
                                        bias_initializer=uniform(-1.0 / math.sqrt(n), 1.0 / math.sqrt(n)), name="first")
         x = Sine(w0 if layer else first_w0, name=f"sine_{layer}")(dense(x))
     return x
@@ -85,11 +86,12 @@ def relu(dim, units, outputs, encoding="gaussian", features=256, scale=10.0):
         A Functional model, (B, D) -> (B, C).
     """
     coordinates = keras.Input((dim,), name="coordinates")
-    x = keras.layers.Rescaling(0.5, 0.5)(coordinates)
+    x = FullPrecisionRescaling(0.5, 0.5)(coordinates)
     if ENCODINGS[encoding]:
         x = ENCODINGS[encoding](dim, features, scale)(x)
-    for width in units:
-        x = keras.layers.Dense(width, "relu", kernel_initializer=keras.initializers.HeNormal())(x)
+    for layer, width in enumerate(units):
+        dense = keras.layers.Dense if layer or ENCODINGS[encoding] else FullPrecisionDense
+        x = dense(width, activation="relu", kernel_initializer=keras.initializers.HeNormal())(x)
     return keras.Model(coordinates, keras.layers.Dense(outputs, "sigmoid")(x), name="relu")
 
 
