@@ -44,9 +44,9 @@ class Training:
 
 
 DECAY = {"learning_rate": 1e-3, "cosine_decay": True}
-FITS = {"siren": Training("siren", 1800, DECAY),
-        "relu": Training("fourier_features", 1800, DECAY | {"encoding": "none", "hidden_layers": 3}),
-        "siren_poisson": Training("siren_poisson", 600, DECAY)}
+THREE = DECAY | {"hidden_layers": 3}
+FITS = {"siren": Training("siren", 1800, THREE), "relu": Training("fourier_features", 1800, THREE | {"encoding": "none"}),
+        "siren_poisson": Training("siren_poisson", 600, THREE)}
 # In the order in which the publication ranks them on natural images.
 ENCODINGS = {"none": {}, "basic": {}, "positional": {"scale": 32.0}, "gaussian": {"scale": 7.0}}
 FEATURES = {name: Training("fourier_features", 500, {"encoding": name} | values) for name, values in ENCODINGS.items()}

@@ -1,14 +1,18 @@
 """`--precision bfloat16` of every recipe, against float32."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import VALUES, dataset, tiny
+from cases import VALUES, dataset, images, tiny, tiny_values
 
-from tfgen import recipes
+from tfgen import catalogue, data, recipes
+from tfgen.layers.masked_dense import CausalDense, DenseFromImage, masked
 from tfgen.models.base.generative import GenerativeModel
-from tfgen.runs.regime import Regime, networks_of
+from tfgen.runs.regime import Regime
+from tfgen.serialization import computing_in, heads, networks_of
 
 STEPS = 3
 # Of total_steps=40, so that these steps are of several stages; of fields a layer between the first and the last.
@@ -69,3 +73,53 @@ def test_bfloat16_trains_as_float32_does(name, monkeypatch):
     usual = FAR_APART if {"critic_learning_rate", "codebook_size"} & set(VALUES[name]) else APART
     allowed = {key: COUNTS_APART if key.startswith("perplexity") else usual for key in apart if key not in OTHERS}
     assert {key: apart[key] for key, most in allowed.items() if apart[key] > most} == {}
+
+
+@pytest.mark.parametrize("name, verb, values", [
+    ("vae", "reconstruct", {"units": 8, "latent_dim": 2}), ("maf", "decode", tiny_values("maf"))])
+def test_predict_has_the_precision_of_verbs(name, verb, values):
+    """Keras would give the model's inputs, and weights that are read outside of layers, 8 bits."""
+    rows = (1996.0 + np.arange(8.0)[:, None] + np.zeros((8, 3))).astype("float32")
+    spec = data.vectors(rows, name="years").spec
+    with Regime(precision="bfloat16").building():
+        model = recipes.find(name).model(spec, **values)
+    x = rows if name == "vae" else np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), getattr(model, verb)(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in catalogue.rows() if row["family"] == "anomaly"])
+def test_detectors_score_while_they_train(name):
+    """Not their finished copies alone, which are in float32; these have the same scores but for rounding."""
+    with Regime(precision="bfloat16").building():
+        model = tiny(name)
+    Regime(precision="bfloat16").compiled(model, 40)
+    x = images(4)
+    found, wanted = model.score(x), computing_in(model, "float32").score(x)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, wanted, rtol=0.2, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["vae", "pixelcnnpp", "dcgan"])
+def test_exports_end_in_float32(name):
+    mixed = computing_in(tiny(name), "mixed_bfloat16")
+    ends = [layer for network in networks_of(mixed) for layer in heads(network)]
+    assert ends and {layer.compute_dtype for layer in ends} == {"float32"}
+    assert "bfloat16" in {layer.compute_dtype for network in networks_of(mixed) for layer in network.layers}
+
+
+@pytest.mark.parametrize("layer", [lambda: CausalDense(), lambda: DenseFromImage([1, 300, 783])])
+def test_a_samplers_sums_are_in_float32(layer):
+    """As many as pixels: in half precision they would end 0.5 away."""
+    x = np.random.default_rng(0).uniform(size=(4, 28, 28, 1)).astype("float32")
+    with Regime(precision="bfloat16").building():
+        layer = layer()
+    layer.build(x.shape)
+    layer.kernel.assign(np.random.default_rng(1).normal(size=layer.kernel.shape))
+    state, made = layer.start(4), []
+    for row, column in itertools.product(range(28), range(28)):
+        here, state = layer.step(tf.cast(x[:, row:row + 1, column:column + 1], "bfloat16"), state, (row, column))
+        made.append(np.reshape(here, (4, -1)).astype("float32"))
+    exact = tf.cast(tf.cast(x, "bfloat16"), "float32")
+    kernel = tf.cast(tf.cast(masked(layer, 0), "bfloat16"), "float32")
+    wanted = tf.matmul(tf.reshape(exact, (4, -1)), kernel)
+    np.testing.assert_allclose(state, wanted, atol=0.02 * np.abs(wanted).max())

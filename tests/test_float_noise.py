@@ -99,3 +99,14 @@ def test_integers_are_back_after_the_block():
     with pytest.raises(ZeroDivisionError), noise.computed_by(float_noise.Floats()):
         raise ZeroDivisionError
     assert noise.uniform([-1], (2,)).shape == (1, 2)
+
+
+def test_seeds_of_rows_in_their_own_units_are_those_of_the_integers(rewritten):
+    rows = (2000.0 + 5.0 * np.random.default_rng(0).normal(size=(50, 6))).astype("float32")
+    scaling = (2000.0,) * 6, (5.0,) * 6
+
+    def traced(x):
+        with noise.computed_by(float_noise.Floats()):
+            return noise.uniform(noise.seeds_of(x, scaling), (3,), noise.LATENT)
+
+    np.testing.assert_array_equal(in_graph(traced, rows), noise.uniform(noise.seeds_of(rows, scaling), (3,), noise.LATENT))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import scipy.stats
 import tensorflow as tf
 
@@ -55,3 +56,12 @@ def test_seeds_of_images_tell_images_apart():
     seeds = noise.seeds_of(x.astype("float32")).numpy()
     assert seeds[0] == seeds[1] and len(set(seeds)) == 499 and seeds.min() >= 0
     np.testing.assert_array_equal(noise.seeds_of(x[3:4].astype("float32")).numpy(), seeds[3:4])
+
+
+@pytest.mark.parametrize("location, scale", [(0.0, 1e-6), (0.0, 1.0), (2000.0, 5.0), (0.0, 1e18)])
+def test_rows_of_any_unit_have_noise_of_their_own(location, scale):
+    rows = (location + scale * np.random.default_rng(0).normal(size=(500, 6))).astype("float32")
+    seeds = noise.seeds_of(rows, ([location] * 6, [scale] * 6)).numpy()
+    assert len(set(seeds)) == 500 and seeds.min() >= 0
+    unit = ((rows.astype(float) - location) / scale).astype("float32")
+    assert np.mean(seeds == noise.seeds_of(unit, ([0.0] * 6, [1.0] * 6)).numpy()) > 0.99

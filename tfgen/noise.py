@@ -50,8 +50,9 @@ def threefry(key, counter):
     return x0, x1
 
 
-def _fresh(seeds):
-    """Replaces negative seeds by random ones, different in each call and process."""
+def fresh(seeds):
+    """Replaces negative seeds by random ones, different in each call and process, but within a function that XLA compiles:
+    its random numbers begin alike in every process."""
     # Both op seeds 0: the kernel seeds itself from entropy, whatever the global seed is; determinism refuses that.
     seed = int(config.is_op_determinism_enabled())
     drawn = tf.cond(
@@ -64,7 +65,7 @@ def _fresh(seeds):
 
 def _bits(seeds, count, use):
     """Two uint32 tensors of shape (B, count)."""
-    seeds = _fresh(tf.convert_to_tensor(seeds, tf.int64))
+    seeds = fresh(tf.convert_to_tensor(seeds, tf.int64))
     low = tf.cast(tf.bitwise.bitwise_and(seeds, tf.constant(0xFFFFFFFF, tf.int64)), tf.uint32)[:, None]
     high = tf.cast(tf.bitwise.right_shift(seeds, tf.constant(32, tf.int64)), tf.uint32)[:, None]
     position = tf.cast(tf.range(count), tf.uint32)[None, :]
@@ -147,11 +148,19 @@ def weights(count):
     return odd ^ (odd >> 31)
 
 
-def seeds_of(images):
+def seeds_of(images, scaling=None):
     """One non-negative seed per image, a hash of its pixels at 8 bits: int64 (B,).
 
     With it, estimates that need noise (an ELBO, a corrupted test image) are functions of the image alone.
+
+    Args:
+        images: (B, H, W, C) in [0, 1], or vectors of any units.
+        scaling: (location, scale) of vectors per value of the last axis, of which 8 bits of the standardised values in
+            -8 ... 8 are hashed: else rows of a small unit would be one. None: as they are.
     """
+    if scaling is not None:
+        location, scale = (tf.constant(numbers, tf.float32) for numbers in scaling)
+        images = tf.clip_by_value(0.5 + (tf.cast(images, tf.float32) - location) / scale / 16.0, 0.0, 1.0)
     operations = _OPERATIONS.get()
     if operations:
         return operations.seeds_of(images)

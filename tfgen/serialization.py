@@ -49,13 +49,39 @@ def serializable(cls=None, *, inherit=False):
     return keras.saving.register_keras_serializable(package="tfgen")(cls)
 
 
+def networks_of(model):
+    """The Functional networks of a model."""
+    return [part for part in model._flatten_layers() if isinstance(getattr(part, "outputs", None), list)]
+
+
+def heads(network):
+    """Layers that make the outputs of a Functional network, each back to the last one with weights."""
+    ends, found = list(network.outputs), []
+    while ends:
+        operation, node, _ = ends.pop()._keras_history
+        if isinstance(operation, keras.layers.Layer) and operation not in found:
+            found.append(operation)
+        if not getattr(operation, "weights", []):
+            ends += operation._inbound_nodes[node].input_tensors
+    return found
+
+
+def finish_in_float32(model):
+    """Sets the last layers of each network to float32: half precision rounds an output by up to half a grey level."""
+    for network in networks_of(model):
+        for layer in heads(network):
+            layer.dtype_policy = keras.DTypePolicy("float32")
+
+
 def computing_in(model, policy):
-    """A copy of a model, optimizers included, whose layers compute as a policy says.
+    """A copy of a model, optimizers included, whose layers compute as a policy says; the last of each network in float32.
 
     Args:
         policy: `"float32"` or `"mixed_bfloat16"`, whose variables are float32.
     """
     copy = keras.saving.deserialize_keras_object(_with_policy(keras.saving.serialize_keras_object(model), policy))
+    if policy != "float32":
+        finish_in_float32(copy)
     for new, old in zip(copy.variables, model.variables, strict=True):
         new.assign(old)
     for name in ("optimizer", "critic_optimizer"):

@@ -44,11 +44,17 @@ def test_the_original_is_started_with_its_configuration(tfgen, installed):
     config = pathlib.Path(re.fullmatch("--model_config_file=(.*)", arguments[3])[1])
     assert f'base_path: "{folder}/digits"' in config.read_text()
     assert arguments[-1] == "--xla_gpu_compilation_enabled=true" and "--enable_batching=true" in arguments
-    code, _, err = tfgen("serve", "saved_models", "--token", "x")
-    assert code == 2 and "knows no --token: add --embedded" in err and len(started) == 1
+    for option, value in (("--token", "x"), ("--host", "127.0.0.1"), ("--queue", 7), ("--batch-wait", 5), ("--workers", 2)):
+        code, _, err = tfgen("serve", "saved_models", option, value)
+        assert code == 2 and f"knows no {option}, received it: add --embedded" in err and len(started) == 1
     assert tfgen("serve", "saved_models", "--batch-sizes", "2,16")[0] == 0
     text = pathlib.Path(re.search("--batching_parameters_file=(.*)", " ".join(started[1]).replace(" ", "\n"))[1]).read_text()
     assert "max_batch_size {\n  value: 16\n}" in text and "allowed_batch_sizes: 2\nallowed_batch_sizes: 16\n" in text
+    # The folder of one model's versions.
+    assert tfgen("serve", "saved_models/digits")[0] == 0
+    config = pathlib.Path(re.fullmatch("--model_config_file=(.*)", started[2][4])[1])
+    path = pathlib.Path(re.search('base_path: "(.*)"', config.read_text())[1])
+    assert path.resolve() == folder / "digits" and path.name == "digits" and config.read_text().count("name:") == 1
 
 
 @pytest.mark.parametrize("given, words", [

@@ -116,3 +116,15 @@ def test_mass_of_a_level_against_float64(log_scale):
 def test_wrong_arguments(make):
     with pytest.raises(UserError, match="expects .* received"):
         make()
+
+
+def test_the_mean_of_a_mixture_is_that_of_its_draws():
+    """Two components at -0.8 and 0.8, whose coefficients make 0.8 of both in the second channel."""
+    likelihood = MixtureOfLogistics(2)
+    parts = [[0, 0], [-0.8, 0.8], [0, 0], [0, 0], [-5, -5], [-5, -5], [-5, -5], [-9, 9], [0, 0], [0.5, 0.5]]
+    parameters = np.array(parts, "float32").reshape(1, 1, 1, -1)
+    uniforms = np.random.default_rng(0).uniform(1e-6, 1 - 1e-6, (4000, 1, 1, likelihood.uniforms(3))).astype("float32")
+    draws = likelihood.draw(tf.tile(parameters, (4000, 1, 1, 1)), tf.constant(uniforms), tf.ones(4000))
+    mean = likelihood.mean(tf.constant(parameters))
+    np.testing.assert_allclose(mean, np.mean(draws, 0, keepdims=True), atol=0.02)
+    np.testing.assert_allclose(mean[0, 0, 0, :2], [0.5, 0.9], atol=0.01)

@@ -21,3 +21,13 @@ def test_active_units_are_those_of_a_posterior(name, keys):
     exact = float(np.mean(Live(model)("log_prob", x, k=2)))
     assert found["log_prob"] == pytest.approx(exact, rel=1e-5)
     assert found["bits_per_dim"] == pytest.approx(model.bits_offset - exact / (64 * math.log(2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("likelihood, levels, bits", [
+    ("gaussian_learned", 256, True), ("gaussian_learned", 16, False), ("gaussian", 2, False),
+    ("discretised_logistic", 16, True)])
+def test_a_density_has_bits_of_256_levels_alone(likelihood, levels, bits):
+    """At 2 levels, a density would have -6 bits per value."""
+    model, x = tiny("vae", likelihood=likelihood), np.round(images(4))
+    found = of_log_prob(model, Live(model), [tf.constant(x)], levels=levels)
+    assert ("bits_per_dim" in found) == bits and "log_prob" in found

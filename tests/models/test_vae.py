@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgen import VAE, metrics, noise, schedules
 from tfgen.distributions import Gaussian
+from tfgen.models.base.bounds import importance_weighted
 from tfgen.networks import mlp
 
 SHAPE = (2, 2, 1)
@@ -194,3 +195,17 @@ def test_a_vae_with_a_fixed_batch_learns_probabilistic_pca():
     w = vectors[:, -1:] * np.sqrt(values[-1] - SIGMA**2)
     best = scipy.stats.multivariate_normal(x.mean(0), w @ w.T + SIGMA**2 * np.eye(4)).logpdf(x).mean()
     assert loss > -found and found == pytest.approx(best, abs=0.05)
+
+
+@pytest.mark.parametrize("weight", [-7000.0, -2000.0, 3.0])
+def test_a_bound_of_many_equal_weights_is_the_weight(weight):
+    """In float32, log (1/k) of a sum of k exponentials next to 7,000 nats would lose those after the first thousand."""
+    bound = tf.function(lambda k: importance_weighted(lambda index: tf.fill([2], weight), k, 2))
+    np.testing.assert_allclose(bound(tf.constant([3, 20000])), weight, atol=1e-3)
+
+
+def test_a_bound_of_different_weights_against_float64():
+    weights = (-2000.0 + 3.0 * np.random.default_rng(0).normal(size=5000)).astype("float32")
+    found = tf.function(lambda: importance_weighted(lambda index: tf.constant(weights)[index][None], 5000, 1))()
+    exact = scipy.special.logsumexp(weights.astype(float)) - np.log(5000)
+    np.testing.assert_allclose(found, exact, atol=1e-3)

@@ -87,8 +87,8 @@ def test_encodings_give_features_of_their_frequencies():
 
 
 @pytest.mark.parametrize("build", [
-    lambda: siren.siren(1, [16, 16], 1, first_w0=3000.0), lambda: siren.relu(1, [16], 1, "none"),
-    lambda: siren.relu(1, [16], 1, "gaussian", 16, 100.0)], ids=["sine", "none", "gaussian"])
+    lambda: siren.siren(1, [16, 16], 1, first_w0=3000.0), lambda: siren.relu(1, [16, 16], 1, "none"),
+    lambda: siren.relu(1, [16, 16], 1, "gaussian", 16, 100.0)], ids=["sine", "none", "gaussian"])
 def test_neighbouring_coordinates_stay_apart_in_mixed_precision(build):
     """A second of sound has tens of thousands of samples, of which half precision tells some hundreds apart."""
     places = np.linspace(0.5, 1.0, 4096, dtype="float32")[:, None]

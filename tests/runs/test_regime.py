@@ -8,7 +8,9 @@ from cases import optimizers, tiny, tiny_values
 from helpers import one_line
 
 from tfgen import data, recipes, runs
-from tfgen.runs.regime import Regime, best_of, end_of, networks_of
+from tfgen.runs.regime import Regime, best_of, end_of, judged_from
+from tfgen.runs.training import take
+from tfgen.serialization import networks_of
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,39 @@ def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse
     assert [path.name for path in (tmp_path / "run" / "reconstructions").iterdir()] == ["epoch-0004.png"]
 
 
+@pytest.mark.rotating
+def test_what_is_judged_is_of_the_last_stage(tmp_path):
+    """The network of `padim` rests in its last stage, so that the objective is that of the epoch before: the first would be
+    the best, of a detector that knows no images. Patience, too, waits for what the objective measures."""
+    normal = data.load("digits", normal=1)
+    model = train(normal, tmp_path / "padim", "padim", 4, {"network_share": 0.5, "total_steps": 4},
+                  regime=Regime(keep="best"))
+    assert float(model.gaussians.count) > 0
+    train(normal, tmp_path / "deep_svdd", "deep_svdd", 6, {"pretrain_share": 0.5, "total_steps": 6},
+          regime=Regime(patience=1))
+    assert 4 <= len(runs.read_history(tmp_path / "deep_svdd")) <= 6
+
+
+@pytest.mark.parametrize("name", sorted(name for name in recipes.RECIPES if hasattr(tiny(name), "stage_at")))
+def test_the_last_stage_begins_where_its_branch_does(name):
+    model = tiny(name)
+    begins = model.last_stage_begins(40)
+    stages = [int(model.stage_at(tf.constant(step))) for step in range(40)]
+    assert stages == sorted(stages) and begins == next(
+        (step for step, stage in enumerate(stages) if stage == model.stages - 1), 40)
+    assert judged_from(model, 10, 4) == 1 + -(-begins // 10)
+
+
+@pytest.mark.rotating
+def test_more_epochs_of_a_run_that_patience_has_ended(digits, tmp_path, worse_after_two):
+    train(digits, tmp_path / "run", epochs=9, regime=Regime(patience=2))
+    assert len(runs.read_history(tmp_path / "run")) == 4
+    runs.resume(tmp_path / "run", verbose=0)
+    assert len(runs.read_history(tmp_path / "run")) == 4
+    runs.resume(tmp_path / "run", epochs=12, verbose=0)
+    assert len(runs.read_history(tmp_path / "run")) == 6
+
+
 def test_gradients_are_scaled_down_to_the_norm():
     """By hand: a gradient (3, 4) of norm 5 becomes (0.6, 0.8) times the norm; both players have it."""
     model = recipes.find("autoencoder").model(data.load("digits").spec, **tiny_values("autoencoder"))
@@ -145,6 +180,14 @@ def test_a_run_begins_with_another(digits, tmp_path, capsys):
     # Of another shape: that weight alone begins at random.
     train(digits, tmp_path / "third", epochs=1, values={"latent_dim": 4}, start=tmp_path / "first")
     assert "(5,) for" not in (told := capsys.readouterr().err) and "; not with " in told and "(4,) for (5,)" in told
+    # Counters of stages begin anew, too.
+    staged = train(data.load("digits", normal=3), tmp_path / "staged", "fanogan", 2, {"total_steps": 2})
+    assert int(staged.step) > 0 and int(staged.stage_at(staged.step)) == 1
+    new = recipes.find("fanogan").model(data.load("digits", normal=1).spec, **tiny_values("fanogan"))
+    take(new, recipes.find("fanogan"), tmp_path / "staged")
+    assert int(new.step) == 0 and int(new.stage_at(new.step)) == 0
+    for ours, theirs in zip(new.trainable_weights, staged.trainable_weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     one_line(["expected a run of vae to begin with", "one of autoencoder"], train, digits, tmp_path / "none", "vae",
              start=tmp_path / "first")
     assert not (tmp_path / "none").exists()

@@ -1,5 +1,7 @@
 """Verbs on numpy arrays, in batches."""
 
+import time
+
 import numpy as np
 from cases import tiny
 
@@ -18,3 +20,12 @@ def test_a_sample_of_no_given_label_depends_on_its_own_seed_alone():
     assert np.abs(live("sample", drawn[11:12], label=0) - whole[11]).max() > 1e-6
     # Fresh noise, whose seeds are all alike, has labels in turns by row.
     np.testing.assert_array_equal(resolve_options(live, "sample", 25, {}, np.full(25, -1))["label"], labels)
+
+
+def test_labels_of_large_seeds_are_found_at_once():
+    """The remainder, not by subtractions."""
+    live, drawn = Live(tiny("cgan")), 2**32 - 1 - np.arange(5000)
+    begun = time.process_time()
+    labels = resolve_options(live, "sample", 5000, {}, drawn)["label"]
+    assert time.process_time() - begun < 1.0
+    np.testing.assert_array_equal(labels, drawn % (live.options["sample"]["label"].high + 1))

@@ -127,17 +127,20 @@ def vectors_of(place, live, record, count):
 
 
 def numbered(place, labels, class_names, live):
-    """Labels of a file with the model's numbers of its classes; None for a model that takes none.
+    """Labels of a file with the model's numbers of its classes. Of a model that takes none: numbers as they are in the file,
+    or None for texts.
 
     Raises:
         UserError: for a class that the model does not know.
     """
-    if not any("label" in options for options in live.options.values()):
-        return None
-    if unknown := [name for name in class_names if name not in live.class_names]:
-        raise UserError(f"expected the classes {', '.join(live.class_names)} in {place}, received {unknown[0]!r}: name them "
+    found = [options["label"] for options in live.options.values() if "label" in options]
+    if not found:
+        return np.array(list(map(int, class_names)))[labels] if all(map(str.isdecimal, class_names)) else None
+    known = list(live.class_names) or list(map(str, range(found[0].high + 1)))
+    if unknown := [name for name in class_names if name not in known]:
+        raise UserError(f"expected the classes {', '.join(known)} in {place}, received {unknown[0]!r}: name them "
                         "as the model's data")
-    return np.array([live.class_names.index(name) for name in class_names])[labels]
+    return np.array([known.index(name) for name in class_names])[labels]
 
 
 def read_images(request, field):

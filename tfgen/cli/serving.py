@@ -12,10 +12,13 @@ from tfgen.cli import options
 from tfgen.cli.lazy import server
 from tfgen.errors import UserError
 
+# Options of the embedded server that tensorflow_model_server has no equal of.
+EMBEDDED = ("host", "token", "batch_wait", "queue", "request_limit", "threads", "workers")
 NEEDED = ("uvicorn", "uvloop", "httptools", "orjson", "grpc", "tensorflow_serving", "prometheus_client")
 
 
-def serve(folder: Annotated[pathlib.Path, typer.Argument(
+def serve(context: typer.Context,
+          folder: Annotated[pathlib.Path, typer.Argument(
               help="A folder of SavedModels, NAME/VERSION/saved_model.pb, or the folder of one model's versions.")],
           host: Annotated[str, typer.Option(help="Address to listen on; any but loopback needs --token.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(min=0, max=65535, help="Port of REST; 0: a free one.")] = 8501,
@@ -49,12 +52,11 @@ def serve(folder: Annotated[pathlib.Path, typer.Argument(
     sizes = options.numbers(batch_sizes, "--batch-sizes")
     most = batching.largest_of(sizes, max_batch, 64)
     if not embedded and original.program():
-        if token is not None:
-            raise UserError("tensorflow_model_server knows no --token: add --embedded, or leave --token out")
-        if workers > 1:
-            raise UserError("tensorflow_model_server knows no --workers, it uses all cores: add --embedded, or leave "
-                            "--workers out")
-        command = original.command(folder, port, grpc_port, max_batch, sizes)
+        given = [f"--{name.replace('_', '-')}" for name in EMBEDDED
+                 if context.get_parameter_source(name).name != "DEFAULT"]
+        if given:
+            raise UserError(f"tensorflow_model_server knows no {given[0]}, received it: add --embedded, or leave it out")
+        command = original.command(folder, port, grpc_port, most, sizes)
         print(f"starting {command[0]}, which listens on every address of this machine (--embedded: on loopback alone)",
               flush=True)
         os.execv(command[0], command)

@@ -130,6 +130,14 @@ class Dataset(Streams):
         self._check_split(split)
         return self._images[split].array
 
+    def drawn(self, split):
+        """The images of a split as its batches have them, as `images`: of dynamically binarised ones, which it has as
+        intensities for training, one draw, in memory."""
+        if self.spec.binarisation != "dynamic" or split != "train":
+            return self.images(split)
+        batches = self.batches(split, view=views.images).as_numpy_iterator()
+        return stores.read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in batches]))
+
     def labels(self, split):
         """Read-only int64 (N,), or None if the split has no labels. Raises UserError on an unknown split."""
         self._check_split(split)

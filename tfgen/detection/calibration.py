@@ -54,7 +54,7 @@ def held_out(model, dataset):
     if not model.usual_terms():
         return held[:0], held
     spared = (np.arange(len(held)) % SETTLING == 0) & (len(held) >= LEAST_TO_SETTLE)
-    return held[spared] if spared.any() else dataset.images("train")[:MOST_TO_SETTLE], stores.take(held, ~spared)
+    return held[spared] if spared.any() else dataset.drawn("train")[:MOST_TO_SETTLE], stores.take(held, ~spared)
 
 
 def settle(terms, x, batch_size=128):

@@ -128,7 +128,7 @@ class MixtureOfLogistics(Likelihood):
 
     @staticmethod
     def conditional_mean(means, coefficients, c, earlier):
-        """Mean of channel c given the earlier channels, a list of (B, H, W, 1) in [-1, 1]: (B, H, W, K)."""
+        """Mean of channel c given the earlier channels, a list of (B, H, W, 1 or K) in [-1, 1]: (B, H, W, K)."""
         return means[c] + sum(coefficients[c, j] * earlier[j] for j in range(c))
 
     def log_prob(self, parameters, x):
@@ -144,10 +144,10 @@ class MixtureOfLogistics(Likelihood):
     def mean(self, parameters):
         logits, means, _, coefficients = self.unpacked(parameters)
         weights, found = ops.softmax(logits, axis=-1), []
+        # A channel's mean depends on those of the channels before it in the same component.
         for c in range(len(means)):
-            mean = ops.sum(weights * self.conditional_mean(means, coefficients, c, found), axis=-1, keepdims=True)
-            found.append(ops.clip(mean, -1.0, 1.0))
-        return 0.5 * ops.concatenate(found, -1) + 0.5
+            found.append(ops.clip(self.conditional_mean(means, coefficients, c, found), -1.0, 1.0))
+        return 0.5 * ops.concatenate([ops.sum(weights * mean, axis=-1, keepdims=True) for mean in found], -1) + 0.5
 
     def draw(self, parameters, uniforms, temperature):
         logits, means, log_scales, coefficients = self.unpacked(parameters)

@@ -1,7 +1,5 @@
 """Log-likelihoods, or their bounds, of the images of a split."""
 
-import math
-
 import numpy as np
 
 from tfgen import metrics
@@ -25,11 +23,12 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         batches: batches of images, or of tuples (images, labels, …).
         batch_size: images per batch.
         k: number of importance samples, used if `log_prob` has the option.
-        levels: grey levels per value; a density on [0, 1] has log2(levels) bits per value more at these levels.
+        levels: grey levels per value.
 
     Returns:
-        {"log_prob": mean over images in nats, "bits_per_dim" (of images, not of vectors)} and, if applicable, "k" and, of a
-        VAE, "active_units": a flow has none, as all of its latents are active.
+        {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and, of a VAE, "active_units": a flow
+        has none, as all of its latents are active. Vectors have no bits per value, nor has a density of fewer grey levels
+        than 256: times the levels' distance it is a probability only where it hardly changes from one to the next.
         If the likelihood is not normalised on these images, "negative_cross_entropy_bound" replaces the first two: a
         Bernoulli is a probability of binary images, but not of grey levels (Loaiza-Ganem & Cunningham, 2019).
     """
@@ -46,7 +45,6 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         probability = probability and is_probability(model.normalised, x)
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
     figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
-    if probability and len(model.image_shape) == 3:
-        offset = model.bits_offset * math.log2(levels) / 8.0  # `bits_offset` is that of 8-bit images
-        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, offset))
+    if probability and len(model.image_shape) == 3 and not (model.bits_offset and levels < 256):
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})

@@ -28,6 +28,22 @@ def _shuffled(images, seed, n, batch_size):
         yield stores.floats(images[rows[start:start + batch_size]])
 
 
+def sampled_like(live, dataset, split):
+    """The function seeds -> samples of a model, for `of_samples`: a conditional one has the classes as often as the split.
+
+    Args:
+        live: the verbs of a model, see `tfgen.verbs.live.Verbs`.
+        dataset: `tfgen.data.Dataset`.
+        split: the split that its samples are compared with.
+    """
+    option, labels = live.options["sample"].get("label"), dataset.labels(split)
+    if option is None or labels is None or len(set(np.bincount(labels, minlength=option.high + 1))) == 1:
+        # Of classes that are equally frequent, a label is the seed's, in turns.
+        return lambda seeds: live("sample", seeds)
+    labels = np.random.default_rng(0).permutation(labels)
+    return lambda seeds: live("sample", seeds, label=labels[(seeds & 0xFFFFFFFF) % len(labels)])
+
+
 def of_samples(sample, dataset, extractor, split="validation", n=10000, seed=0, batch_size=128):
     """Compares a model's samples with real images, see `compare`.
 
@@ -51,7 +67,7 @@ def of_samples(sample, dataset, extractor, split="validation", n=10000, seed=0, 
                                      ("batch_size", batch_size, 1, 2**31)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
             raise UserError(f"{what} expects an int in {least} ... {most}, received {value!r}: give one in that range")
-    images = dataset.images(split)
+    images = dataset.drawn(split)
     if len(images) < LEAST_IMAGES:
         raise UserError(f"the split {split!r} of {dataset.spec.name!r} expects at least {LEAST_IMAGES} images, "
                         f"received {len(images)}: use a larger split")

@@ -10,7 +10,7 @@ from tfgen.data import stores
 from tfgen.detection import baselines, calibration
 from tfgen.evaluation import features
 from tfgen.evaluation.likelihood import UNNORMALISED, of_log_prob
-from tfgen.evaluation.samples import of_samples
+from tfgen.evaluation.samples import of_samples, sampled_like
 from tfgen.verbs import verbs_of
 from tfgen.verbs.live import Live
 
@@ -45,7 +45,7 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
     chosen = functools.cache(lambda: extractor or features.classifier(dataset))
     measures = {
         "samples": bool(samples) and not dataset.spec.vectors and "sample" in live.names and (lambda: of_samples(
-            lambda seeds: live("sample", seeds), dataset, chosen(), split, samples)
+            sampled_like(live, dataset, split), dataset, chosen(), split, samples)
             | {"weights": model.weights_sampled}),
         "translations": bool(samples) and "translate" in live.names and (lambda: of_translations(
             live, dataset, split, limit, chosen())),
@@ -86,7 +86,7 @@ def of_detection(model, dataset, split="test", limit=None, batch_size=128):
     figures = metrics.detection(anomalous, scores, threshold) if anomalous.any() or threshold is not None else {}
     masks = dataset.masks(split)
     if masks is not None and masks[:limit].any() and "anomaly_map" in verbs_of(model):
-        maps = Live(model)("anomaly_map", stores.floats(dataset.images(split)[:limit]), batch_size=batch_size)
+        maps = Live(model)("anomaly_map", stores.floats(dataset.drawn(split)[:limit]), batch_size=batch_size)
         figures |= {"pixel_auroc": metrics.pixel_auroc(masks[:limit], maps), "aupro": metrics.aupro(masks[:limit], maps)}
     if dataset.spec.vectors and anomalous.any():
         figures["baselines"] = {name: metrics.detection(anomalous, found)
@@ -121,5 +121,7 @@ def of_translations(live, dataset, split="test", limit=None, extractor=None, bat
     figures = metrics.similarity(made, images) if paired else {}
     if paired and extractor.has_distance:
         figures["perceptual_distance"] = float(extractor.perceptual_distance(made, images, batch_size).mean(dtype=float))
-    parts = (np.split(x, range(batch_size, len(x), batch_size)) for x in (images, made))
+    # Splits may be sorted, and metrics that compare parts expect an order without meaning; pairs stay pairs.
+    orders = [np.random.default_rng(0 if paired else key).permutation(len(x)) for key, x in enumerate((images, made))]
+    parts = (np.split(x[order], range(batch_size, len(x), batch_size)) for x, order in zip((images, made), orders))
     return figures | metrics.compare(*parts, extractor, paired=paired)

@@ -92,7 +92,7 @@ class RunningMean(keras.layers.Layer):
     """
 
     def __init__(self, shape, rate=0.01, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.rate = rate
         made = {"trainable": False, "dtype": "float32"}
         self.average = self.add_weight(tuple(shape), "zeros", name="average", aggregation="mean", **made)
@@ -119,7 +119,7 @@ class CodeDistance(keras.layers.Layer):
     """
 
     def __init__(self, dim, shrinkage=0.01, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.dim = dim
         self.shrinkage = shrinkage
         self.mean = RunningMean((dim,))

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfgen.layers.full_precision import product
 from tfgen.serialization import serializable
 
 
@@ -77,7 +78,7 @@ class FourierFeatures(keras.layers.Layer):
 
     def call(self, x):
         x = at_least_float32(x)
-        angles = 2.0 * math.pi * ops.matmul(x, self.kernel)
+        angles = 2.0 * math.pi * product(x, self.kernel)
         return ops.concatenate([*[x] * self.keep_input, ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def compute_output_shape(self, input_shape):

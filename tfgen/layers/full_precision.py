@@ -1,9 +1,22 @@
 """Layers that compute in full precision, whatever the policy: of coordinates, and of rows in their own units.
 
-Half precision has 8 bits: it makes one number of neighbouring coordinates, and of rows that are far from 0.
+Half precision has 8 bits: it makes one number of neighbouring coordinates, and of rows that are far from 0. TensorFlow gives
+matrix products on NVIDIA's GPUs 10 bits (TF32), unless it is told otherwise, so that few coordinates are multiplied one by
+one.
 """
 
 import keras
+from keras import ops
+
+# Largest number of coordinates that are multiplied one by one: two or three of a place.
+FEW = 4
+
+
+def product(x, kernel):
+    """x (..., n) times a kernel (n, m), in full precision for up to `FEW` coordinates n: (..., m)."""
+    if x.shape[-1] > FEW:
+        return ops.matmul(x, kernel)
+    return sum(x[..., index:index + 1] * kernel[index] for index in range(x.shape[-1]))
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -12,6 +25,11 @@ class FullPrecisionDense(keras.layers.Dense):
 
     def __init__(self, units, *, dtype=None, **kwargs):
         super().__init__(units, dtype=keras.config.dtype_policy().variable_dtype, **kwargs)
+
+    def call(self, inputs, training=None):
+        x = product(inputs, self.kernel)
+        x = x if self.bias is None else x + self.bias
+        return x if self.activation is None else self.activation(x)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

@@ -47,7 +47,7 @@ class FeatureGaussians(keras.layers.Layer):
     """
 
     def __init__(self, positions, dim, shared=False, shrinkage=0.01, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.positions = positions
         self.dim = dim
         self.shared = shared

@@ -58,6 +58,11 @@ def _kernel(layer, inputs, outputs, name="kernel"):
     return layer.add_weight((inputs, outputs), "glorot_uniform", name=name)
 
 
+def added(state, product):
+    """A sampler's sums, in full precision, and the product of one more pixel: there are as many sums as pixels."""
+    return state + tf.cast(product, state.dtype)
+
+
 @serializable
 class CausalDense(CausalLayer):
     """Image -> map, linear: output of value d = bias + sum over values e < d of weight x_e (Frey, 1998).
@@ -91,14 +96,14 @@ class CausalDense(CausalLayer):
 
     def start(self, batch):
         """Sums over the values so far, of all outputs, without the bias."""
-        return tf.zeros((batch, self.kernel.shape[1]), self.compute_dtype)
+        return tf.zeros((batch, self.kernel.shape[1]), self.variable_dtype)
 
     def step(self, x, state, at, which=0):
         pixel, channels = at[0] * self.shape[1] + at[1], self.shape[2]
-        sums = state + tf.matmul(tf.reshape(x, (-1, channels)), masked_rows(self, pixel * channels, channels, which))
-        bias, first = tf.cast(arranged(self.bias, self.columns, which), x.dtype), pixel * self.outputs
+        sums = added(state, tf.matmul(tf.reshape(x, (-1, channels)), masked_rows(self, pixel * channels, channels, which)))
+        bias, first = tf.cast(arranged(self.bias, self.columns, which), sums.dtype), pixel * self.outputs
         here = sums[:, first:first + self.outputs] + bias[first:first + self.outputs]
-        return tf.reshape(here, (-1, 1, 1, self.outputs)), sums
+        return tf.cast(tf.reshape(here, (-1, 1, 1, self.outputs)), x.dtype), sums
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] * self.per_value)
@@ -138,12 +143,12 @@ class DenseFromImage(CausalLayer):
         return ops.matmul(ops.reshape(x, (-1, self.kernel.shape[0])), masked(self, which)) + ops.cast(self.bias, x.dtype)
 
     def start(self, batch):
-        return tf.tile(tf.cast(self.bias, self.compute_dtype)[None], (batch, 1))
+        return tf.tile(tf.cast(self.bias, self.variable_dtype)[None], (batch, 1))
 
     def step(self, x, state, at, which=0):
         first, channels = (at[0] * self.shape[1] + at[1]) * self.shape[2], self.shape[2]
-        sums = state + tf.matmul(tf.reshape(x, (-1, channels)), masked_rows(self, first, channels, which))
-        return sums, sums
+        sums = added(state, tf.matmul(tf.reshape(x, (-1, channels)), masked_rows(self, first, channels, which)))
+        return tf.cast(sums, x.dtype), sums
 
 
 @serializable

@@ -20,7 +20,7 @@ def unet(source_shape, image_shape, filters=64, norm="instance", dropout=0.5, le
     """U-Net: 4x4 convolutions down to one position and up again, with skip connections at each grid.
 
     The generator of pix2pix (Isola et al., 2017, section 6.1.1): leaky ReLU of slope 0.2 down, ReLU up,
-    channels doubled at each level up to 8 times `filters`, dropout in the three deepest levels up but the first. Weights
+    channels doubled at each level up to 8 times `filters`, dropout in the three deepest levels up. Weights
     are initialised from N(0, 0.02^2) or, without normalisation, where such small signals would vanish, after He et al.
     (2015).
 

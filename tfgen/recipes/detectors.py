@@ -118,7 +118,8 @@ def skip_ganomaly(hp, spec):
 
 
 def described(hp, spec):
-    """(encoder without biases, decoder) of Deep SVDD: of images those of the paper, of vectors fully connected ones."""
+    """(encoder without biases, decoder) of Deep SVDD: of images convolutional ones like the paper's but wider, with a hidden
+    layer before the code; of vectors fully connected ones."""
     depth = None if spec.vectors else hp.Int("filters", 2, 256, default=16)
     code = hp.Int("latent_dim", 1, 1024, default=suited.narrow(spec, 64))
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
@@ -135,10 +136,14 @@ def described(hp, spec):
 @recipe(family="anomaly", paper="https://proceedings.mlr.press/v80/ruff18a.html", objective=("val_distance", "min"),
         batch_size=200, vectors=True)
 def deep_svdd(hp, spec):
-    """Deep SVDD (Ruff et al., 2018): a pre-trained encoder without biases maps normal images near one point."""
+    """Deep SVDD (Ruff et al., 2018): a pre-trained encoder without biases maps normal images near one point.
+
+    The rate falls to a tenth after pre-training, or the features of it are lost; the authors lower both stages' by as much.
+    """
     networks, pretrain = described(hp, spec), first_stage(hp, "pretrain_share")
     model = DeepSVDD(*networks, pretrain, suited.likelihood(spec, Bernoulli()))
-    rates = [hp.Float(name, 1e-6, 1e-1, default=1e-4, sampling="log") for name in ("pretrain_rate", "learning_rate")]
+    rates = [hp.Float(name, 1e-6, 1e-1, default=default, sampling="log")
+             for name, default in (("pretrain_rate", 1e-3), ("learning_rate", 1e-4))]
     model.compile(RestartedAdam(Consecutive(rates, [pretrain]), starts=[pretrain] if pretrain else []))
     return model
 

@@ -8,9 +8,9 @@ from tfgen.recipes.hyperparameters import latent_dim as latents
 from tfgen.recipes.registry import recipe
 
 
-def hidden(hp, units=256, layers=3):
+def hidden(hp):
     """Units per hidden layer, [units] * hidden_layers."""
-    return [hp.Int("units", 4, 2048, default=units)] * hp.Int("hidden_layers", 1, 16, default=layers)
+    return [hp.Int("units", 4, 2048, default=256)] * hp.Int("hidden_layers", 1, 16, default=4)
 
 
 def frequencies(hp, first=30.0):
@@ -20,7 +20,8 @@ def frequencies(hp, first=30.0):
 
 
 def sine_field(hp, spec, observe, **parts):
-    """A SIREN of the signal of a spec. The first w0 is the paper's: 3,000 for sound, whose time has one axis, else 30."""
+    """A SIREN of the signal of a spec, as the authors' one after which three layers of sines follow. The first w0 is the
+    paper's: 3,000 for sound, whose time has one axis, else 30."""
     *sides, channels = spec.image_shape
     first = 3000.0 if len(sides) == 1 else 30.0
     network = networks.siren(len(sides), hidden(hp), channels, **frequencies(hp, first), **parts)
@@ -49,7 +50,7 @@ def fourier_features(hp, spec):
     `scale` is the Gaussian's standard deviation (the paper's for images, 10) or the highest positional frequency.
     """
     *sides, channels = spec.image_shape
-    network = networks.relu(len(sides), hidden(hp, layers=4), channels,
+    network = networks.relu(len(sides), hidden(hp), channels,
                             hp.Choice("encoding", list(networks.ENCODINGS), default="gaussian"),
                             hp.Int("features", 4, 4096, default=256),
                             hp.Float("scale", 0.1, 1000.0, default=10.0, sampling="log"))
@@ -78,6 +79,6 @@ def nerf(hp, spec):
 def gon(hp, spec):
     """Gradient origin network (Bond-Taylor & Willcocks, 2021): SIRENs whose latent is a gradient at the origin."""
     latent = latents(hp, 32)
-    network = networks.siren(2 + latent, hidden(hp, layers=4), spec.image_shape[-1], **frequencies(hp))
+    network = networks.siren(2 + latent, hidden(hp), spec.image_shape[-1], **frequencies(hp))
     model = GON(network, spec.image_shape, hp.Float("origin_step", 1e-4, 10.0, default=1.0 / 64.0, sampling="log"))
     return compiled_with_schedule(model, hp, 1e-4)

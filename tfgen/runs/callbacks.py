@@ -51,14 +51,16 @@ class History(keras.callbacks.Callback):
         folder: the run folder.
         rows: rows of earlier epochs, when resuming.
         draw_every: number of epochs between drawings of the curves; they are also drawn at the end.
+        judged_from: number of the first epoch that the objective judges, see `judged_from`.
 
     Raises:
         TrainingDiverged: at the end of an epoch with a non-finite loss, before anything is saved.
     """
 
-    def __init__(self, folder, rows=(), draw_every=1):
+    def __init__(self, folder, rows=(), draw_every=1, judged_from=1):
         super().__init__()
         self.folder = pathlib.Path(folder)
+        self.judged_from = judged_from
         self.rows = [dict(row) for row in rows]
         self.draw_every = draw_every
         self.attempt = Attempts()
@@ -76,6 +78,10 @@ class History(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.rows and self.rows[-1]["epoch"] % self.draw_every:
             self.draw()
+
+    def best(self, objective):
+        """`regime.best_of` the epochs that are judged."""
+        return best_of([row for row in self.rows if row["epoch"] >= self.judged_from], objective)
 
     def write(self):
         text = io.StringIO()
@@ -153,7 +159,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        best = self.writes and self.objective and best_of(self.history.rows, self.objective)[0] == epoch + 1
+        best = self.writes and self.objective and self.history.best(self.objective)[0] == epoch + 1
         self.save(bool(best))
 
 

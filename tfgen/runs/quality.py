@@ -7,6 +7,7 @@ from tfgen import metrics
 from tfgen.attempts import Attempts
 from tfgen.errors import UserError
 from tfgen.evaluation import features
+from tfgen.evaluation.samples import sampled_like
 from tfgen.verbs.live import Live
 
 
@@ -77,7 +78,8 @@ class SampleQuality(keras.callbacks.Callback):
         if "translate" in self.live.names:
             sources = self.dataset.batches("validation", view=lambda record: record["source"], limit=self.n)
             return (self.live("translate", x.numpy()) for x in sources)
-        return (self.live("sample", np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
+        sample = sampled_like(self.live, self.dataset, "validation")
+        return (sample(np.arange(start, min(start + 128, self.n))) for start in range(0, self.n, 128))
 
 
 def quality_callbacks(recipe, dataset, attempt=None, live=None):

@@ -15,7 +15,7 @@ from tfgen.errors import UserError, note, require
 from tfgen.runs import checkpoints
 from tfgen.runs.folder import load_model
 from tfgen.schedules import Shaped
-from tfgen.serialization import computing_in
+from tfgen.serialization import computing_in, finish_in_float32
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 CHOICES = {"keep": ("last", "best"), "schedule": Shaped.SHAPES, "scheduled": ("both", "generator", "critic"),
@@ -108,9 +108,7 @@ class Regime:
                 updates = model.batches_per_step if player == "critic" else 1
                 optimizer.learning_rate = Shaped(rate_of(optimizer), self.schedule, updates * self.warmup, updates * steps)
         if self.precision != "float32":
-            for network in networks_of(model):
-                for layer in heads(network):
-                    layer.dtype_policy = keras.DTypePolicy("float32")
+            finish_in_float32(model)
         return self.prepared(model)
 
     def prepared(self, model):
@@ -155,23 +153,6 @@ class Regime:
         return found
 
 
-def networks_of(model):
-    """The Functional networks of a model."""
-    return [part for part in model._flatten_layers() if isinstance(getattr(part, "outputs", None), list)]
-
-
-def heads(network):
-    """Layers that make the outputs of a Functional network, each back to the last one with weights."""
-    ends, found = list(network.outputs), []
-    while ends:
-        operation, node, _ = ends.pop()._keras_history
-        if isinstance(operation, keras.layers.Layer) and operation not in found:
-            found.append(operation)
-        if not getattr(operation, "weights", []):
-            ends += operation._inbound_nodes[node].input_tensors
-    return found
-
-
 def rate_of(optimizer):
     """An optimizer's learning rate: a schedule, or a number."""
     schedule = optimizer.get_config()["learning_rate"]
@@ -200,6 +181,12 @@ def function_of(text):
                         "the module's folder is the current one or on PYTHONPATH") from None
 
 
+def judged_from(model, steps, epochs):
+    """Number of the first epoch of `steps` training steps that lies within the last stage; before, a model does not train
+    what its objective measures. `epochs` + 1 if there is none."""
+    return 1 + min(epochs, math.ceil(model.last_stage_begins(steps * epochs) / steps))
+
+
 def best_of(rows, objective):
     """(number of the best epoch, counted from 1, epochs since then) by rows of the history; (0, 0) without values.
 
@@ -216,16 +203,16 @@ def best_of(rows, objective):
     return best, known[-1][1] - best
 
 
-def go_back(out, model, rows, steps, objective):
+def go_back(out, model, history, steps, objective):
     """Sets a training to where it was after its best epoch: weights, optimizers, random states.
 
     Args:
-        rows: of the history.
+        history: the `callbacks.History`.
         steps: training steps per epoch.
         objective: the recipe's.
     """
-    best = best_of(rows, objective)[0]
-    if not best or best == rows[-1]["epoch"]:
+    best, last = history.best(objective)[0], history.rows[-1]["epoch"]
+    if best in (0, last):
         return
     path, found = out / "checkpoints" / checkpoints.BEST, None
     with contextlib.suppress(UserError):
@@ -236,7 +223,7 @@ def go_back(out, model, rows, steps, objective):
     checkpoints.restore(found, path)
     for ours, theirs in zip(checkpoints.state(model), checkpoints.state(found), strict=True):
         ours.assign(theirs)
-    note(f"{out} ends with the weights of epoch {best} of {rows[-1]['epoch']}, the best by {objective[0]}")
+    note(f"{out} ends with the weights of epoch {best} of {last}, the best by {objective[0]}")
 
 
 class Patience(keras.callbacks.Callback):
@@ -246,16 +233,18 @@ class Patience(keras.callbacks.Callback):
         history: the `callbacks.History`, whose rows of earlier epochs count, too.
         objective: (name of a value in the logs, "min" or "max").
         epochs: that number; None never stops.
+        since: number of the epoch from which it has patience anew.
     """
 
-    def __init__(self, history, objective, epochs):
+    def __init__(self, history, objective, epochs, since=0):
         super().__init__()
-        self.history, self.objective, self.epochs = history, objective, epochs
+        self.history, self.objective, self.epochs, self.since = history, objective, epochs, since
 
     @property
     def over(self):
         """Whether training has ended."""
-        return self.epochs is not None and best_of(self.history.rows, self.objective)[1] >= self.epochs
+        waited = self.history.best(self.objective)[1]
+        return self.epochs is not None and min(waited, len(self.history.rows) - self.since) >= self.epochs
 
     def on_epoch_end(self, epoch, logs=None):
         if self.over:

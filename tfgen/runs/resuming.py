@@ -70,6 +70,8 @@ def _resume(out, epochs, verbose, extend, force, strategy):
             settings["hyperparameters"][STEPS] = planned
     if epochs is not None:
         check_positive(epochs=epochs)
+        # Who asks for more epochs of a run that patience has ended wants them.
+        settings["patient_since"] = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
     Regime(**settings.get("regime", {})).prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])

@@ -12,7 +12,7 @@ from tfgen.runs.doctor import doctor_of
 from tfgen.runs.fitting import fit
 from tfgen.runs.folder import determined, read_history, save
 from tfgen.runs.quality import quality_callbacks
-from tfgen.runs.regime import Patience, Regime, go_back
+from tfgen.runs.regime import Patience, Regime, go_back, judged_from
 from tfgen.runs.tensorboard import Board
 from tfgen.serialization import computing_in
 from tfgen.verbs.live import Live
@@ -46,8 +46,8 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
     rows = [row for row in read_history(out) if row["epoch"] <= step // steps]
     pictures = pictures_of(out, dataset, settings["picture_every"], live)
     pictures.last = step // steps
-    history = callbacks.History(out, rows, settings["picture_every"])
-    patience = Patience(history, recipe.objective, regime.patience)
+    history = callbacks.History(out, rows, settings["picture_every"], judged_from(model, steps, settings["epochs"]))
+    patience = Patience(history, recipe.objective, regime.patience, settings.get("patient_since", 0))
     doctors = dict(zip(("doctor",), doctor_of(model, out, rows, quality, attempt, live), strict=False))
     for name, value in (kept or {}).items():
         doctors[name].restore(value)
@@ -75,7 +75,7 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations.numpy())}; "
                                 f"go on with `tfgen train --resume {out}`") from None
     if regime.keep == "best":
-        go_back(out, model, history.rows, steps, recipe.objective)
+        go_back(out, model, history, steps, recipe.objective)
     if regime.precision != "float32" or strategy.num_replicas_in_sync > 1:
         model = computing_in(model, "float32")
         live = Live(model)

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from tfgen.attempts import Attempts
-from tfgen.runs.regime import best_of
 
 
 class Board(keras.callbacks.TensorBoard):
@@ -62,7 +61,7 @@ class Board(keras.callbacks.TensorBoard):
                     self.shown.add(path)
 
     def write_objective(self):
-        best = best_of(self.history.rows, self.objective)[0]
+        best = self.history.best(self.objective)[0]
         if best:
             value = next(row[self.objective[0]] for row in self.history.rows if row["epoch"] == best)
             with self._train_writer.as_default():

@@ -107,12 +107,16 @@ def hyperparameters_of(recipe, start):
 
 
 def take(model, recipe, start):
-    """Sets the weights of a model to those of a run, where their shapes are equal, and says which."""
+    """Sets the weights of a model to those of a run, where their shapes are equal, and says which.
+
+    Whole numbers stay: they count steps, of stages as of an image pool, and the new run begins with step 0.
+    """
     source = open_run(start)[0]
     if len(source.weights) != len(model.weights):
         raise UserError(f"expected a run with {len(model.weights)} weights to begin with, received {start} with "
                         f"{len(source.weights)}: leave out what changes the networks")
-    pairs = list(zip(model.weights, source.weights, strict=True))
+    pairs = [(ours, theirs) for ours, theirs in zip(model.weights, source.weights, strict=True)
+             if "int" not in str(ours.dtype)]
     left = [f"{ours.path} {tuple(ours.shape)} for {tuple(theirs.shape)}" for ours, theirs in pairs
             if ours.shape != theirs.shape]
     for ours, theirs in pairs:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import files
+from tfgen import files, noise
 from tfgen.errors import Failure, UserError
 from tfgen.serialization import computing_in
 from tfgen.serving import examples, native, warmup
@@ -114,7 +114,14 @@ def endpoint(live, name, xla=False):
     """
     call, specs = live.function(name), list(graphs.signature(live.model, name).values())
     if xla:
-        return tf.function(call.python_function, specs, autograph=False, jit_compile=True)
+        compiled = tf.function(call.python_function, specs, autograph=False, jit_compile=True)
+        kinds = [field.kind for field in verb_of(live.model, name).inputs]
+        if "seeds" not in kinds:
+            return compiled
+        place = kinds.index("seeds")
+        # New noise is drawn outside: see `noise.fresh`.
+        return tf.function(lambda *columns: compiled(*columns[:place], noise.fresh(columns[place]), *columns[place + 1:]),
+                           specs, autograph=False)
     traced = call.get_concrete_function()
     return tf.function(lambda *columns: traced(*columns), specs, autograph=False)
 

@@ -19,8 +19,15 @@ def command(folder, port, grpc_port, largest_batch=None, sizes=()):
     listens on every address of the machine and knows no token.
     """
     from tfgen.serving import configuration
+    from tfgen.serving.saved_model import export_numbers
 
     folder, to = pathlib.Path(folder).resolve(), tempfile.mkdtemp(prefix="tfgen-serving-")
+    if export_numbers(folder):
+        # The folder of one model's versions, in a folder of models.
+        models = pathlib.Path(to, "models")
+        models.mkdir()
+        (models / folder.name).symlink_to(folder)
+        folder = models
     configuration.write(folder, to, str(folder), largest_batch, sizes)
     xla = "gpu" if configuration.any_xla(folder) else None
     return [program(), f"--port={grpc_port}", f"--rest_api_port={port}", *configuration.flags(to, xla)]

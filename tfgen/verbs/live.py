@@ -147,7 +147,8 @@ def resolve_options(model, name, rows, given, seeds=None):
         if value is None:
             values = option.examples if isinstance(option, Text) else np.arange(option.low, option.high + 1)
             turns = np.arange(rows) if seeds is None else np.where(seeds < 0, np.arange(rows), seeds & 0xFFFFFFFF)
-            value = np.take(values, turns, mode="wrap")
+            # Not np.take(mode="wrap"), which wraps a large number by as many subtractions.
+            value = np.asarray(values)[turns % len(values)]
         column = (_texts if isinstance(option, Text) else _numbers)(key, value, option)
         if column.ndim > 1 or (column.ndim == 1 and len(column) != rows):
             raise UserError(f"option '{key}' expects one value or {rows}, received shape {column.shape}")

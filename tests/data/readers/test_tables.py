@@ -24,9 +24,11 @@ def written(tmp_path):
     ("\ufeffa\tkind\tb\r\n1\tred\t2\r\n3\tblue\t4\r\n", "kind", [[1, 2], [3, 4]], [1, 0], ("blue", "red")),
     ("1,2,1\n3,4,0\n", "2", [[1, 2], [3, 4]], [1, 0], ()),
     ("400,410,class\n1,2,0\n3,4,1\n", "class", [[1, 2], [3, 4]], [0, 1], ()),
+    ("1,2\n3,10\n5,2\n7,01\n", "1", [[1], [3], [5], [7]], [1, 2, 1, 0], ("1", "2", "10")),
+    ("1,0\n3,2\n", "1", [[1], [3]], [0, 1], ("0", "2")),
     ('x,"y, in\nmm"\n 1 ,"-2"\n', None, [[1, -2]], None, ())])
 def test_csv(written, text, label, wanted, labels, names):
-    table = tables.read_csv(written(text), label)
+    table = tables.read(written(text), label)
     (values, found), classes = table.splits["train"], table.class_names
     np.testing.assert_array_equal(values, wanted)
     assert (found if labels is None else found.tolist()) == labels and classes == names

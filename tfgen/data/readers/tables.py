@@ -39,7 +39,7 @@ def built_in(name):
 
 
 def read(path, label=None):
-    """The `Table` of a file, or None for a file of another kind.
+    """The `Table` of a file, or None for a file of another kind. Classes that are numbered 0, 1, … have no names.
 
     Args:
         path: a .csv file, or a .npz file with the keys of `arrays.npz_arrays` whose arrays have rank 2 (or, as a series of
@@ -51,7 +51,10 @@ def read(path, label=None):
     """
     ending = path.suffix.lower()
     if ending == ".csv" and path.is_file():
-        return read_csv(path, label)
+        table = read_csv(path, label)
+        if table.class_names == tuple(map(str, range(len(table.class_names)))):
+            return table._replace(class_names=())
+        return table
     if ending != ".npz" or not path.is_file():
         return None
     # Rows of uint8 are more likely images without their shape, which the reader of images refuses with advice.
@@ -119,7 +122,7 @@ def read_csv(path, label=None, size=None):
     """The `Table` of a .csv file, with the split train and float64 values.
 
     Columns are separated by a comma, semicolon or tab. The first row names the columns if the label is one of its cells, or
-    if another cell is a text. Class names are the sorted texts of the label's column, or () if these are 0, 1, ….
+    if another cell is a text. Class names are the sorted texts of the label's column; whole numbers are sorted as such.
 
     Args:
         path: the file.
@@ -204,8 +207,10 @@ def _classes(texts, place):
     """(labels int64 (N,), class names) of a column, or (None, ())."""
     if place is None:
         return None, ()
-    known = sorted(set(texts))
-    if all(text.isdecimal() for text in known):
-        return np.array(list(map(int, texts)), np.int64), ()
+    if all(text.isdecimal() for text in texts):
+        texts = [str(int(text)) for text in texts]
+        known = sorted(set(texts), key=int)
+    else:
+        known = sorted(set(texts))
     numbers = {text: number for number, text in enumerate(known)}
     return np.array([numbers[text] for text in texts], np.int64), tuple(known)

@@ -12,7 +12,7 @@ from tfgen.serialization import serializable
 def check_decoder(encoder, decoder, likelihood):
     """Raises a `UserError` if the decoder's output cannot parametrise `likelihood` over the encoder's images."""
     image, made = tuple(encoder.inputs[0].shape[1:]), tuple(decoder.outputs[0].shape[1:])
-    wanted = (*image[:-1], image[-1] * likelihood.parameters_per_value)
+    wanted = (*image[:-1], likelihood.parameters(image[-1]))
     require(made == wanted, f"the decoder must give {wanted} for images of {image} under "
                             f"{type(likelihood).__name__}, it gives {made}")
 
@@ -90,7 +90,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         """A penalty, whose noise is a function of the images in evaluation."""
         if training or not hasattr(penalty, "seeded"):
             return penalty(self.encoder, x, codes)
-        return penalty.seeded(self.encoder, x, codes, noise.seeds_of(x))
+        return penalty.seeded(self.encoder, x, codes, noise.seeds_of(x, self.scaling))
 
     def update_statistics(self, x, codes, parameters):
         """Hook for running statistics, called once per training batch."""

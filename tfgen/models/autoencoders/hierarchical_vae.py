@@ -11,7 +11,7 @@ from tfgen.distributions import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.distributions.likelihoods import sum_pixels
 from tfgen.errors import require
 from tfgen.models.autoencoders.autoencoder import check_decoder
-from tfgen.models.autoencoders.bounds import importance_weighted
+from tfgen.models.base.bounds import importance_weighted
 from tfgen.models.base.generative import GenerativeModel
 from tfgen.serialization import serializable
 from tfgen.verbs import Option

@@ -11,7 +11,7 @@ from tfgen.distributions import Bernoulli, gaussian_kl, gaussian_log_prob
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
 from tfgen.models.autoencoders.autoencoder import EncoderDecoder, check_decoder
-from tfgen.models.autoencoders.bounds import importance_weighted
+from tfgen.models.base.bounds import importance_weighted
 from tfgen.models.base.generative import GenerativeModel
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
@@ -104,7 +104,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             epsilon = ops.concatenate(list(draws))
         else:
             # Validation losses are functions of the images alone.
-            seeds = noise.seeds_of(x)
+            seeds = noise.seeds_of(x, self.scaling)
             epsilon = ops.concatenate([self.posterior_noise(seeds, index) for index in range(k)])
         if k > 1:
             # (B, d) -> (k B, d), sample-major: one decoder pass for all k.
@@ -169,7 +169,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             float32 (B,), in expectation at most log p(x), increasing with k. If the likelihood is not `normalised` on
             the images (a Bernoulli on grey levels), a bound on the negative cross-entropy instead.
         """
-        seeds = noise.seeds_of(x)
+        seeds = noise.seeds_of(x, self.scaling)
         mean, log_var = self.posterior(x, label)
 
         def log_weight(index):

@@ -69,6 +69,21 @@ class GenerativeModel(keras.Model):
         self.trackers = [keras.metrics.Mean(name=name) for name in self.tracked_names()]
         self.guard = FirstBad(self.tracked_names())
 
+    @property
+    def compute_dtype(self):
+        """That of the variables: layers compute as their policies say, but neither the model's inputs nor what reads weights
+        without being a layer, such as a bijector. Keras would have both in half precision when the model is called."""
+        return self.variable_dtype
+
+    @property
+    def input_dtype(self):
+        return self.variable_dtype
+
+    def last_stage_begins(self, total):
+        """The training step with which the last stage begins, see `Stages`: what a recipe is judged by, it trains from there
+        on."""
+        return 0
+
     def tracked_names(self):
         """Names of the values that a training step reports."""
         return ("loss", *self.loss_names)

@@ -1,5 +1,7 @@
 """Training in stages within one `fit`: the stage is a function of the training step."""
 
+import bisect
+
 import tensorflow as tf
 
 from tfgen import frozen, replicas
@@ -30,6 +32,10 @@ class Stages:
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""
         raise NotImplementedError(f"{type(self).__name__} must define stage_at(step)")
+
+    def last_stage_begins(self, total):
+        """The training step with which the last stage begins; `total` if it does not within so many steps."""
+        return bisect.bisect_left(range(total), self.stages - 1, key=lambda step: int(self.stage_at(tf.constant(step))))
 
     def by_stage(self, function, *arguments):
         """Result of `function` for the current stage, selected in the graph, or now in a graph of frozen weights."""

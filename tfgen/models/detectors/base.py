@@ -19,8 +19,8 @@ class Detector:
                                          dtype="float32")
 
     def usual_terms(self):
-        """[(object with `rescale(factor)`, function of images)]: the terms that calibration rescales to mean 1 over
-        is to be 1."""
+        """[(object with `rescale(factor)`, function of images)]: the terms that calibration rescales to a mean of 1
+        over held-out normal images."""
         return []
 
 

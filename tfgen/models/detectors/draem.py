@@ -19,8 +19,9 @@ class DRAEM(Detector, GenerativeModel):
     structural similarity in place of L1, and the focal loss in place of cross-entropy. In validation, blemishes are a
     function of the image's hash. Batches are normal images, or (images, labels), whose labels are ignored.
 
-    `anomaly_map` is p of the image itself, smoothed; `score` the maximum, as the paper has it, or the mean of the highest
-    pixels, as Zhang et al. (2023, arXiv:2211.11317) have it: one pixel may err, a defect has many.
+    `anomaly_map` is p of the image itself, smoothed; `score` the maximum, or the mean of the highest pixels, as Zhang et al.
+    (2023, arXiv:2211.11317) have it: one pixel may err, a defect has many. The authors' score is the maximum after a mean
+    over 21x21 of 256x256 pixels, of which a `blur` of 0.024 of the side has the standard deviation.
 
     Args:
         repairer: Functional model, images (B, H, W, C) -> images in [0, 1].

@@ -75,7 +75,7 @@ class FAnoGAN(ReconstructionDetector, Stages, GAN):
         return error + self.feature_weight * ops.mean(ops.square(features - found), axis=-1)
 
     def critic_losses(self, batch, made, training):
-        stage = tf.constant(self.stage, tf.float32)
+        stage = tf.cast(self.stage_at(self.step), tf.float32)
         return super().critic_losses(batch, made, training) | {"stage": stage, "izi_f": tf.zeros(())}
 
     def train_step(self, data):

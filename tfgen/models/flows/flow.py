@@ -11,6 +11,7 @@ from tfgen.distributions.bijectors import Bijector, Standardise
 from tfgen.distributions.bijectors.base import build_once
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
+from tfgen.models.base.bounds import importance_weighted
 from tfgen.models.base.generative import GenerativeModel, batch_images
 from tfgen.serialization import serializable
 from tfgen.verbs import Option
@@ -150,12 +151,9 @@ class Flow(GenerativeModel):
         if not self.dequantisation:
             return self.log_density(x)
         seeds = noise.seeds_of(x)
-        k = tf.broadcast_to(tf.cast(k, tf.int32), tf.shape(seeds))
 
-        def draw(index, total):
+        def log_weight(index):
             y, weight = self.dequantisation.forward(x, self.dequantisation.seeded(seeds, self.image_shape, index))
-            return index + 1, tf.where(index < k, ops.logaddexp(total, self.log_density(y) + weight), total)
+            return self.log_density(y) + weight
 
-        _, total = tf.while_loop(lambda index, _: index < tf.reduce_max(k), draw,
-                                 (tf.constant(0), tf.fill(tf.shape(seeds), -1e30)), parallel_iterations=1)
-        return total - tf.math.log(tf.cast(k, tf.float32))
+        return importance_weighted(log_weight, k, tf.shape(x)[0])

@@ -8,6 +8,7 @@ import keras_tuner
 
 from tfgen import files, seeds
 from tfgen.errors import note
+from tfgen.runs.regime import judged_from
 from tfgen.runs.running import pictures_of
 from tfgen.verbs.live import Live
 
@@ -85,6 +86,11 @@ class Search(keras_tuner.Tuner):
         files.write_json(pathlib.Path(self.get_trial_dir(trial_id)) / "training.json", {
             "seconds": round(time.perf_counter() - begun, 3), "hyperparameters": self.hypermodel.given.chosen(),
             "history": {name: [float(value) for value in values] for name, values in history.history.items()}})
+        # Before its last stage a model does not train what it is judged by.
+        steps, done = self.hypermodel.epoch(model.batches_per_step), hp.values.get("tuner/initial_epoch", 0)
+        early = judged_from(model, steps, done + len(history.epoch)) - 1 - done
+        if 0 < early < len(history.epoch):
+            history.history = {name: values[early:] for name, values in history.history.items()}
         drawing = pictures_of(self.out, self.hypermodel.dataset, 1, live)
         drawing.set_model(model)
         drawing.draw_last(self.out / "pictures" / f"{trial_id}.png")
