@@ -228,26 +228,6 @@ def test_a_conditional_model_without_a_label_is_that_of_no_label():
     np.testing.assert_allclose(model.denoise(x, sigma, none - 1, 2.0), wanted, atol=1e-5)
 
 
-def test_a_classifier_learns_at_the_levels_that_samplers_visit():
-    """A third of a sampler's levels exceed 10 (Karras et al., equation 5); the denoiser trains at those of its own."""
-    model = recipes.find("guided_diffusion").model(SPEC, filters=4, residual_blocks=1, grids=1, classifier_filters=4)
-    seen, real = [], model.network_inputs
-    model.network_inputs = lambda x, sigma: seen.append((x.numpy(), sigma.numpy().ravel())) or real(x, sigma)
-    x, label = images(1000), tf.zeros(1000, tf.int64)
-    losses = model.compute_losses((x, label), True)
-    (_, own), (noised, visited) = seen
-    np.testing.assert_allclose([np.log(own).mean(), np.log(own).std()], [-1.2, 1.2], atol=0.02)
-    wanted = model.levels.sigma(tf.linspace(1.0, 0.0, 1000)).numpy()
-    np.testing.assert_allclose(np.sort(visited), wanted, rtol=0.1)
-    assert np.mean(visited > 10) == pytest.approx(0.34, abs=0.02)
-    # Images have the levels that the classifier is told.
-    drawn = (noised - (2 * x - 1)) / visited[:, None, None, None]
-    np.testing.assert_allclose([drawn[visited > 10].std(), drawn[visited < 1].std()], 1, atol=0.02)
-    logits = model.classifier(real(tf.constant(noised), tf.constant(visited)[:, None, None, None]))
-    made = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
-    assert float(losses["cross_entropy"]) == pytest.approx(float(tf.reduce_mean(made)), rel=1e-4)
-
-
 def test_networks_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="must take 3 inputs, it takes 2"):
         Diffusion(network(), KarrasLevels(), Clean(), num_classes=3)

@@ -135,8 +135,8 @@ class Diffusion(GenerativeModel):
     def held(self, clean):
         return ops.clip(clean, -1.0, 1.0) if self.clip else clean
 
-    def draws(self, x, training):
-        """(uniform (B,), standard normal noise) for clean images: random, in validation functions of each image."""
+    def noisy(self, x, training):
+        """(levels (B, 1, 1, 1), standard normal noise) for clean images: random, in validation functions of each image."""
         if training:
             places, rows = replicas.places(tf.shape(x)[0])
             spread = tf.cast(places, tf.float32) / tf.cast(rows, tf.float32)
@@ -146,11 +146,6 @@ class Diffusion(GenerativeModel):
         else:
             seeds = noise.seeds_of(0.5 * (x + 1.0))
             u, drawn = noise.uniform(seeds, (), noise.LEVELS), noise.normal(seeds, self.image_shape, noise.DIFFUSION)
-        return u, drawn
-
-    def noisy(self, x, training):
-        """(levels (B, 1, 1, 1), standard normal noise) for clean images, see `draws`."""
-        u, drawn = self.draws(x, training)
         return per_image(self.levels.drawn(u)), drawn
 
     def compute_losses(self, batch, training):

@@ -5,7 +5,6 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.distributions.discrete import log_probability
-from tfgen.distributions.likelihoods import per_image
 from tfgen.errors import require
 from tfgen.models.base.generative import images_and_labels
 from tfgen.models.diffusion.denoiser import Diffusion, clean_of
@@ -21,16 +20,15 @@ class GuidedDiffusion(Diffusion):
 
         denoise(x, sigma, label) = denoise(x, sigma) + w sigma^2 d log p(label | x, sigma) / dx.
 
-    Both are trained at once: the loss is the denoiser's plus the classifier's cross-entropy, and neither has a weight of the
-    other. The classifier's images have the levels that samplers visit, `levels.sigma(u)` of uniform u, as the authors' have:
-    of those that the denoiser of Karras et al. (2022) trains at, 0.2 % exceed 10, where 7 of a sampler's 20 levels lie.
+    Both are trained at once, on the same noisy images: the loss is the denoiser's plus the classifier's cross-entropy, and
+    neither has a weight of the other.
 
     Args:
         network: as for an unconditional `Diffusion`.
         classifier: Functional model, [images (B, H, W, C), ln(sigma) / 4 (B,)] -> logits (B, K); K is the number of classes.
         others: as for `Diffusion`.
 
-    Also reported: `cross_entropy` in nats and `accuracy` of the classifier, over the levels that samplers visit.
+    Also reported: `cross_entropy` in nats and `accuracy` of the classifier, over all levels of noise.
     """
 
     loss_names = ("cross_entropy", "accuracy")
@@ -58,11 +56,10 @@ class GuidedDiffusion(Diffusion):
     def compute_losses(self, batch, training):
         images, label = images_and_labels(batch, self.classes)
         x = clean_of(images)
-        u, drawn = self.draws(x, training)
-        sigma, visited = per_image(self.levels.drawn(u)), per_image(self.levels.sigma(u))
+        sigma, drawn = self.noisy(x, training)
         noised = x + sigma * drawn
         losses = self.losses_at(x, noised, sigma, self.outputs(noised, sigma, training=training))
-        logits = self.logits(x + visited * drawn, visited, training)
+        logits = self.logits(noised, sigma, training)
         entropy = ops.mean(keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True))
         right = ops.mean(ops.cast(ops.argmax(logits, -1) == ops.cast(label, "int32"), "float32"))
         return losses | {"loss": losses["loss"] + entropy, "cross_entropy": entropy, "accuracy": right}
