@@ -36,13 +36,15 @@ def test_the_original_is_started_with_its_configuration(tfgen, installed):
     program, started = installed
     folder = pathlib.Path("saved_models").resolve()
     (folder / "digits" / "1" / "assets.extra").mkdir(parents=True)
-    files.write_json(folder / "digits" / "1" / "assets.extra" / "tfgen.json", {"xla": True})
+    files.write_json(folder / "digits" / "1" / "assets.extra" / "tfgen.json", {"xla": True, "warmup_batch_sizes": [8, 128]})
     code, out, _ = tfgen("serve", "saved_models", "--port", 9001, "--grpc-port", 9000)
     assert code == 0 and f"starting {program}, which listens on every address" in out and out.count("\n") == 1
     (path, *arguments), = started
     assert path == arguments[0] == str(program) and arguments[1:3] == ["--port=9000", "--rest_api_port=9001"]
     config = pathlib.Path(re.fullmatch("--model_config_file=(.*)", arguments[3])[1])
     assert f'base_path: "{folder}/digits"' in config.read_text()
+    batching = pathlib.Path(re.fullmatch("--batching_parameters_file=(.*)", arguments[5])[1]).read_text()
+    assert re.findall("allowed_batch_sizes: (.*)", batching) == ["8", "128"]
     assert arguments[-1] == "--xla_gpu_compilation_enabled=true" and "--enable_batching=true" in arguments
     for option, value in (("--token", "x"), ("--host", "127.0.0.1"), ("--queue", 7), ("--batch-wait", 5), ("--workers", 2)):
         code, _, err = tfgen("serve", "saved_models", option, value)

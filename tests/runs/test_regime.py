@@ -10,6 +10,7 @@ from helpers import one_line
 from tfgen import data, recipes, runs
 from tfgen.runs.regime import Regime, best_of, end_of, judged_from
 from tfgen.runs.training import take
+from tfgen.runs.tuning.tuner import judged
 from tfgen.serialization import networks_of
 
 
@@ -90,16 +91,21 @@ def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse
 
 
 @pytest.mark.rotating
-def test_what_is_judged_is_of_the_last_stage(tmp_path):
+def test_what_is_judged_is_of_the_last_stage(tmp_path, monkeypatch):
     """The network of `padim` rests in its last stage, so that the objective is that of the epoch before: the first would be
     the best, of a detector that knows no images. Patience, too, waits for what the objective measures."""
     normal = data.load("digits", normal=1)
     model = train(normal, tmp_path / "padim", "padim", 4, {"network_share": 0.5, "total_steps": 4},
                   regime=Regime(keep="best"))
     assert float(model.gaussians.count) > 0
+    # The fourth epoch is the first of the last stage.
+    monkeypatch.setattr(runs.callbacks.StopOnNaN, "on_epoch_end",
+                        lambda self, epoch, logs: logs.update(val_distance=float(epoch)))
     train(normal, tmp_path / "deep_svdd", "deep_svdd", 6, {"pretrain_share": 0.5, "total_steps": 6},
           regime=Regime(patience=1))
-    assert 4 <= len(runs.read_history(tmp_path / "deep_svdd")) <= 6
+    assert [row["epoch"] for row in runs.read_history(tmp_path / "deep_svdd")] == [1, 2, 3, 4, 5]
+    assert judged({"a": [1, 2, 3]}, 2) == {"a": [3]}
+    assert judged({"a": [1, 2, 3]}, 0) == judged({"a": [1, 2, 3]}, 3) == judged({"a": [1, 2, 3]}, -1) == {"a": [1, 2, 3]}
 
 
 @pytest.mark.parametrize("name", sorted(name for name in recipes.RECIPES if hasattr(tiny(name), "stage_at")))
@@ -166,7 +172,7 @@ def test_further_callbacks(digits, tmp_path, monkeypatch):
 
 
 @pytest.mark.rotating
-def test_a_run_begins_with_another(digits, tmp_path, capsys):
+def test_a_run_begins_with_another(digits, tmp_path, capsys, monkeypatch):
     first = train(digits, tmp_path / "first", epochs=1, values={"latent_dim": 5})
     weights = [weight.numpy() for weight in first.weights]
     capsys.readouterr()
@@ -188,6 +194,16 @@ def test_a_run_begins_with_another(digits, tmp_path, capsys):
     assert int(new.step) == 0 and int(new.stage_at(new.step)) == 0
     for ours, theirs in zip(new.trainable_weights, staged.trainable_weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    # What the early network of guidance was kept at is no such counter, and the Gaussians of other data are none of these.
+    for name, values, weight, kept in (("edm", {"early_share": 0.25}, "kept_step", True), ("padim", {}, "count", False)):
+        old, new = tiny(name, **values), tiny(name, **values)
+        (count,) = (one for one in old.weights if one.path.endswith(weight))
+        count.assign(10)
+        with monkeypatch.context() as patch:
+            patch.setattr("tfgen.runs.training.open_run", lambda start, old=old: (old, None))
+            take(new, recipes.find(name), tmp_path / "none")
+        (found,) = (one for one in new.weights if one.path.endswith(weight))
+        assert int(found) == 10 * kept
     one_line(["expected a run of vae to begin with", "one of autoencoder"], train, digits, tmp_path / "none", "vae",
              start=tmp_path / "first")
     assert not (tmp_path / "none").exists()

@@ -28,7 +28,8 @@ def serve(context: typer.Context,
           embedded: Annotated[bool, typer.Option(
               "--embedded", help="The embedded server, even if tensorflow_model_server is installed.")] = False,
           max_batch: Annotated[int | None, typer.Option(
-              min=1, help="Largest number of rows per batch; default: 64, or the last of --batch-sizes.")] = None,
+              min=1, help="Largest number of rows per batch; default: the last of --batch-sizes, or 64 (of "
+                          "tensorflow_model_server the largest with which a model warms up).")] = None,
           batch_sizes: options.BatchSizes = None,
           batch_wait: Annotated[float, typer.Option(
               min=0.0, help="Milliseconds for which a batch waits for more rows.")] = 0.0,
@@ -56,7 +57,7 @@ def serve(context: typer.Context,
                  if context.get_parameter_source(name).name != "DEFAULT"]
         if given:
             raise UserError(f"tensorflow_model_server knows no {given[0]}, received it: add --embedded, or leave it out")
-        command = original.command(folder, port, grpc_port, most, sizes)
+        command = original.command(folder, port, grpc_port, max_batch, sizes)
         print(f"starting {command[0]}, which listens on every address of this machine (--embedded: on loopback alone)",
               flush=True)
         os.execv(command[0], command)

@@ -18,7 +18,7 @@ def title_of(label, class_names):
 
 
 def class_of(name, wanted, class_names, classes):
-    """The number of a class given by its name, in any case, or by its number.
+    """The number of a class given by its name, in any case, or by its number, unless the names are numbers themselves.
 
     Args:
         name: name of the data set, for the error message.
@@ -32,10 +32,12 @@ def class_of(name, wanted, class_names, classes):
     text = str(wanted).strip()
     same = [label for label, known in enumerate(class_names) if known == text] or [
         label for label, known in enumerate(class_names) if known.lower() == text.lower()]
-    if not same and text.isdecimal() and int(text) < classes:
+    numbered = bool(class_names) and all(map(str.isdecimal, class_names))
+    if not same and not numbered and text.isdecimal() and int(text) < classes:
         same = [int(text)]
     if len(same) != 1:
-        known = "".join(f"{title!r}, " for title in class_names[:12]) + ("... " if len(class_names) > 12 else "")
-        raise UserError(f"expected classes of {name!r}: {known}0 to {classes - 1}, received {text!r}"
+        known = [*(repr(title) for title in class_names[:12]), *(["..."] if len(class_names) > 12 else []),
+                 *([] if numbered else [f"0 to {classes - 1}"])]
+        raise UserError(f"expected classes of {name!r}: {', '.join(known)}, received {text!r}"
                         f"{did_you_mean(text, class_names)}: use those")
     return same[0]

@@ -14,6 +14,12 @@ def is_probability(normalised, x):
     return normalised or bool(np.isin(x, (0.0, 1.0)).all())
 
 
+def has_bits(model, levels):
+    """Whether a model has bits per value of images of so many grey levels: vectors have none, nor has a density of fewer than
+    256. Times the levels' distance it is a probability only where it hardly changes from one to the next."""
+    return len(model.image_shape) == 3 and not (getattr(model, "bits_offset", 0.0) and levels < 256)
+
+
 def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
     """Log-likelihood (or its bound) of images under a model.
 
@@ -27,8 +33,7 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
 
     Returns:
         {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and, of a VAE, "active_units": a flow
-        has none, as all of its latents are active. Vectors have no bits per value, nor has a density of fewer grey levels
-        than 256: times the levels' distance it is a probability only where it hardly changes from one to the next.
+        has none, as all of its latents are active. Not all have bits, see `has_bits`.
         If the likelihood is not normalised on these images, "negative_cross_entropy_bound" replaces the first two: a
         Bernoulli is a probability of binary images, but not of grey levels (Loaiza-Ganem & Cunningham, 2019).
     """
@@ -45,6 +50,6 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         probability = probability and is_probability(model.normalised, x)
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
     figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
-    if probability and len(model.image_shape) == 3 and not (model.bits_offset and levels < 256):
+    if probability and has_bits(model, levels):
         figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})

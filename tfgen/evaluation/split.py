@@ -9,7 +9,7 @@ from tfgen.attempts import Attempts
 from tfgen.data import stores
 from tfgen.detection import baselines, calibration
 from tfgen.evaluation import features
-from tfgen.evaluation.likelihood import UNNORMALISED, of_log_prob
+from tfgen.evaluation.likelihood import UNNORMALISED, has_bits, of_log_prob
 from tfgen.evaluation.samples import of_samples, sampled_like
 from tfgen.verbs import verbs_of
 from tfgen.verbs.live import Live
@@ -59,6 +59,8 @@ def evaluate(model, dataset, recipe, split="test", k=1, limit=None, batch_size=1
                            default={})
     if UNNORMALISED in figures:
         figures.pop("elbo", None)
+    if not has_bits(model, dataset.spec.levels):
+        figures.pop("bits_per_dim", None)
     return figures | ({"left_out": attempt.left_out} if attempt.left_out else {})
 
 

@@ -211,8 +211,8 @@ def go_back(out, model, history, steps, objective):
         steps: training steps per epoch.
         objective: the recipe's.
     """
-    best, last = history.best(objective)[0], history.rows[-1]["epoch"]
-    if best in (0, last):
+    best = history.best(objective)[0]
+    if not best or best == (last := history.rows[-1]["epoch"]):
         return
     path, found = out / "checkpoints" / checkpoints.BEST, None
     with contextlib.suppress(UserError):
@@ -244,7 +244,7 @@ class Patience(keras.callbacks.Callback):
     def over(self):
         """Whether training has ended."""
         waited = self.history.best(self.objective)[1]
-        return self.epochs is not None and min(waited, len(self.history.rows) - self.since) >= self.epochs
+        return self.epochs is not None and waited >= self.epochs <= self.history.rows[-1]["epoch"] - self.since
 
     def on_epoch_end(self, epoch, logs=None):
         if self.over:

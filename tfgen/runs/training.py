@@ -18,6 +18,9 @@ from tfgen.runs.quality import SampleQuality
 from tfgen.runs.regime import Regime
 from tfgen.runs.running import follow, run
 
+# Last parts of the paths of weights that count steps, images or batches.
+COUNTERS = ("step", "count", "batches")
+
 
 def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0, tensorboard=False, picture_every=1,
           steps_per_execution=16, verbose="auto", command=None, regime=None, start=None, strategy=None):
@@ -109,14 +112,15 @@ def hyperparameters_of(recipe, start):
 def take(model, recipe, start):
     """Sets the weights of a model to those of a run, where their shapes are equal, and says which.
 
-    Whole numbers stay: they count steps, of stages as of an image pool, and the new run begins with step 0.
+    Counters stay at 0, with which the new run begins: those of stages, of the images in a pool, of what an average or a
+    Gaussian has seen.
     """
     source = open_run(start)[0]
     if len(source.weights) != len(model.weights):
         raise UserError(f"expected a run with {len(model.weights)} weights to begin with, received {start} with "
                         f"{len(source.weights)}: leave out what changes the networks")
     pairs = [(ours, theirs) for ours, theirs in zip(model.weights, source.weights, strict=True)
-             if "int" not in str(ours.dtype)]
+             if ours.path.rpartition("/")[2] not in COUNTERS]
     left = [f"{ours.path} {tuple(ours.shape)} for {tuple(theirs.shape)}" for ours, theirs in pairs
             if ours.shape != theirs.shape]
     for ours, theirs in pairs:

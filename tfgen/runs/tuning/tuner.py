@@ -79,19 +79,24 @@ class Search(keras_tuner.Tuner):
     def trained(self, trial_id, hp, epochs, verbose):
         begun, model = time.perf_counter(), self._try_build(hp)
         live, objective = Live(model), self.oracle.objective
-        keeping = [keras.callbacks.ModelCheckpoint(self._get_checkpoint_fname(trial_id), objective.name, 0, True, True,
+        end, done = hp.values.get("tuner/epochs", epochs), hp.values.get("tuner/initial_epoch", 0)
+        steps = self.hypermodel.epoch(model.batches_per_step)
+        # What a longer trial goes on with: of a model of stages the last epoch, as early ones are not to be compared.
+        best = not model.last_stage_begins(end * steps)
+        keeping = [keras.callbacks.ModelCheckpoint(self._get_checkpoint_fname(trial_id), objective.name, 0, best, True,
                                                    objective.direction)] if "tuner/epochs" in hp.values else []
-        history = self.hypermodel.fit(hp, model, self.seed, hp.values.get("tuner/epochs", epochs), keeping, verbose,
-                                      hp.values.get("tuner/initial_epoch", 0), live)
+        history = self.hypermodel.fit(hp, model, self.seed, end, keeping, verbose, done, live)
         files.write_json(pathlib.Path(self.get_trial_dir(trial_id)) / "training.json", {
             "seconds": round(time.perf_counter() - begun, 3), "hyperparameters": self.hypermodel.given.chosen(),
             "history": {name: [float(value) for value in values] for name, values in history.history.items()}})
-        # Before its last stage a model does not train what it is judged by.
-        steps, done = self.hypermodel.epoch(model.batches_per_step), hp.values.get("tuner/initial_epoch", 0)
-        early = judged_from(model, steps, done + len(history.epoch)) - 1 - done
-        if 0 < early < len(history.epoch):
-            history.history = {name: values[early:] for name, values in history.history.items()}
+        history.history = judged(history.history, judged_from(model, steps, done + len(history.epoch)) - 1 - done)
         drawing = pictures_of(self.out, self.hypermodel.dataset, 1, live)
         drawing.set_model(model)
         drawing.draw_last(self.out / "pictures" / f"{trial_id}.png")
         return history
+
+
+def judged(history, early):
+    """{name: values of epochs} without the first `early` ones, which are before the last stage, unless none would be left:
+    a model does not train there what it is judged by."""
+    return {name: values[early:] if 0 < early < len(values) else values for name, values in history.items()}
