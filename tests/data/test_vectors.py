@@ -133,7 +133,7 @@ def test_options_of_other_data_are_refused():
 def test_a_class_of_a_file_whose_classes_are_numbers_is_that_number(tmp_path):
     """Not the class at that place."""
     path = tmp_path / "table.csv"
-    path.write_text("a,k\n" + "".join(f"{row},{2 * (row % 4) + 2}\n" for row in range(80)))
+    path.write_text("a,k\n" + "".join(f"{row},{2 * (row % 4) + 2}\n" for row in range(800)))
     assert data.load(path, label="k", normal=4).spec.class_names == ("4", "2", "6", "8")
     with pytest.raises(UserError, match="expected classes of .*: '2', '4', '6', '8', received '3'"):
         data.load(path, label="k", normal=3)
