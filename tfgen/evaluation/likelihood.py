@@ -15,8 +15,11 @@ def is_probability(normalised, x):
 
 
 def has_bits(model, levels):
-    """Whether a model has bits per value of images of so many grey levels. Vectors have none, nor has a density of fewer than
-    256 levels: times their distance it is a probability only where it hardly changes from one to the next."""
+    """Whether a model has bits per value of images of so many grey levels.
+
+    Vectors have none, nor has a density of fewer than 256 levels: times their distance it is a probability only where it
+    hardly changes from one to the next.
+    """
     return len(model.image_shape) == 3 and not (getattr(model, "bits_offset", 0.0) and levels < 256)
 
 
