@@ -18,7 +18,7 @@ def title_of(label, class_names):
 
 
 def class_of(name, wanted, class_names, classes):
-    """The number of a class given by its name, in any case, or by its number, unless the names are numbers themselves.
+    """The number of a class given by its name, in any case, or by its number, unless the names are other numbers.
 
     Args:
         name: name of the data set, for the error message.
@@ -32,7 +32,7 @@ def class_of(name, wanted, class_names, classes):
     text = str(wanted).strip()
     same = [label for label, known in enumerate(class_names) if known == text] or [
         label for label, known in enumerate(class_names) if known.lower() == text.lower()]
-    numbered = bool(class_names) and all(map(str.isdecimal, class_names))
+    numbered = all(map(str.isdecimal, class_names)) and tuple(class_names) not in ((), tuple(map(str, range(classes))))
     if not same and not numbered and text.isdecimal() and int(text) < classes:
         same = [int(text)]
     if len(same) != 1:

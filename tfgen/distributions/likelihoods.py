@@ -25,6 +25,10 @@ def logit(u):
     return ops.log(u) - ops.log1p(-u)
 
 
+# Of log scales.
+LOWEST = -6.0
+
+
 class Likelihood:
     """A distribution over images in [0, 1], independent per value given its parameters, the decoder's output.
 
@@ -122,6 +126,11 @@ class Gaussian(Likelihood):
         self.sigma = sigma
         self.bounded = bounded
         self.parameters_per_value = 2 if sigma is None else 1
+
+    @property
+    def narrowest(self):
+        """The smallest standard deviation that it can have."""
+        return math.exp(LOWEST) if self.sigma is None else self.sigma
 
     def log_prob(self, parameters, x):
         if self.sigma is not None:
@@ -234,6 +243,6 @@ def log_mass(centred, half, log_scale, first, last):
     return ops.where(first, below, ops.where(last, above, inside))
 
 
-def _bounded_log_scale(raw, lowest=-6.0):
+def _bounded_log_scale(raw, lowest=LOWEST):
     """Softly bounds a log scale below by `lowest`, because a scale near 0 on constant pixels has unbounded density."""
     return lowest + ops.softplus(raw - lowest)

@@ -1,5 +1,7 @@
 """Log-likelihoods, or their bounds, of the images of a split."""
 
+import math
+
 import numpy as np
 
 from tfgen import metrics
@@ -17,10 +19,14 @@ def is_probability(normalised, x):
 def has_bits(model, levels):
     """Whether a model has bits per value of images of so many grey levels.
 
-    Vectors have none, nor has a density of fewer than 256 levels: times their distance it is a probability only where it
-    hardly changes from one to the next.
+    Vectors have none, nor has a density that changes much from one level to the next: times their distance it is no
+    probability. By Poisson's summation formula, a Gaussian adds up to 1 +- 2 exp(-2 (pi sigma (levels - 1))^2): 0.0009 at a
+    distance of 1.6 sigma.
     """
-    return len(model.image_shape) == 3 and not (getattr(model, "bits_offset", 0.0) and levels < 256)
+    if len(model.image_shape) != 3 or not getattr(model, "bits_offset", 0.0):
+        return len(model.image_shape) == 3
+    likelihood = getattr(model, "likelihood", None)
+    return levels == 256 if likelihood is None else 1.0 <= 1.6 * likelihood.narrowest * (levels - 1)
 
 
 def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
@@ -32,7 +38,7 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         batches: batches of images, or of tuples (images, labels, …).
         batch_size: images per batch.
         k: number of importance samples, used if `log_prob` has the option.
-        levels: grey levels per value.
+        levels: grey levels per value; a density on [0, 1] has log2(levels) bits per value more at these levels.
 
     Returns:
         {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and, of a VAE, "active_units": a flow
@@ -54,5 +60,6 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
     figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
     if probability and has_bits(model, levels):
-        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, model.bits_offset))
+        offset = model.bits_offset * math.log2(levels) / 8.0  # `bits_offset` is that of 8-bit images
+        figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})
