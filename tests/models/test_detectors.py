@@ -195,3 +195,10 @@ def test_a_vae_judges_by_difference_or_bound():
     np.testing.assert_allclose(model.score(X), -model.log_prob(X, k=4), rtol=1e-5)
     with pytest.raises(ValueError, match="takes no condition"):
         AnomalyVAE(mlp.encoder(SHAPE, [], 6, num_classes=2), mlp.decoder(3, [], SHAPE, num_classes=2), num_classes=2)
+
+
+def test_usual_errors_of_a_vae_are_those_that_it_scores():
+    """Of the posterior's mean, not of the draw that training takes."""
+    model, x = tiny("vae_anomaly", standardise=True), images(32)
+    model.compute_losses(x, True)
+    np.testing.assert_allclose(model.difference.usual.average, np.mean(np.square(x - model.reconstruct(x)), 0), rtol=1e-4)

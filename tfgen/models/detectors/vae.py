@@ -25,7 +25,8 @@ class AnomalyVAE(ReconstructionDetector, VAE):
         self.bound_samples = bound_samples
 
     def update_statistics(self, x, parameters):
-        self.difference.update(x, self.likelihood.mean(parameters))
+        # Of what is scored, the reconstruction of the mean: that of a draw errs more, and not equally everywhere.
+        self.difference.update(x, self.reconstruct(x))
 
     def score(self, x):
         return -self.log_prob(x, k=self.bound_samples) if self.bound_samples else super().score(x)
