@@ -27,6 +27,11 @@ def _floats(rows):
     return tf.cast(rows, tf.float32) / 255.0 if rows.dtype == tf.uint8 else rows
 
 
+def _pixels(batches):
+    """Batches of float images in [0, 1] as one read-only uint8 array."""
+    return stores.read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in batches.as_numpy_iterator()]))
+
+
 class Dataset(Streams):
     """Images of the splits 'train', 'validation' and 'test', uint8: in memory, or read from shards as they are needed.
 
@@ -135,8 +140,7 @@ class Dataset(Streams):
         intensities for training, one draw, in memory."""
         if self.spec.binarisation != "dynamic" or split != "train":
             return self.images(split)
-        batches = self.batches(split, view=views.images).as_numpy_iterator()
-        return stores.read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in batches]))
+        return _pixels(self.batches(split, view=views.images))
 
     def labels(self, split):
         """Read-only int64 (N,), or None if the split has no labels. Raises UserError on an unknown split."""
@@ -164,8 +168,7 @@ class Dataset(Streams):
         if not self._pairing:
             sources = self._sources[split].array
             return sources if limit is None else sources[:check_int("limit", limit, 1)]
-        found = self.batches(split, view=lambda record: record["source"], limit=limit)
-        return stores.read_only(np.concatenate([np.rint(255.0 * x).astype(np.uint8) for x in found.as_numpy_iterator()]))
+        return _pixels(self.batches(split, view=lambda record: record["source"], limit=limit))
 
     def masks(self, split):
         """Read-only bool (N, H, W), True at defective pixels; None if the split has no masks.

@@ -6,13 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfgen.layers.full_precision import product
+from tfgen.layers.full_precision import at_least_float32, product
 from tfgen.serialization import serializable
-
-
-def at_least_float32(x):
-    """A tensor in float32, or in its own type if that is wider: half precision has no room for angles."""
-    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 @serializable

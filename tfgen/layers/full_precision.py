@@ -12,6 +12,11 @@ from keras import ops
 FEW = 4
 
 
+def at_least_float32(x):
+    """A tensor in float32, or in its own type if that is wider."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+
 def product(x, kernel):
     """x (..., n) times a kernel (n, m), in full precision for up to `FEW` coordinates n: (..., m)."""
     if x.shape[-1] > FEW:
