@@ -17,7 +17,7 @@ from cases import SMALL, tiny, tiny_values
 from helpers import one_line, two_replicas
 
 from tfgen import cores, data, runs
-from tfgen.runs import strategies
+from tfgen.runs import fitting, strategies
 from tfgen.runs.checkpoints import state
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -89,13 +89,23 @@ def test_a_game_is_validated_as_on_one_device(steps_per_execution):
             keras.utils.set_random_seed(3)
             model = tiny("gan")
             model.steps_per_execution = steps_per_execution
-        batches = data.load("digits").batches("validation", 64, limit=256)
+        batches = fitting.shared(strategy, lambda portion: data.load("digits").batches(
+            "validation", 64 // strategy.num_replicas_in_sync, limit=256, portion=portion))
         return [model.evaluate(batches, verbose=0, return_dict=True) for _ in range(2)]
 
     one, two = evaluated(tf.distribute.get_strategy()), evaluated(two_replicas())
     assert set(one[0]) == set(two[0]) and "generator_gradient" not in two[0] and two[0] == two[1]
     for name, value in one[0].items():
         np.testing.assert_allclose(two[0][name], value, rtol=1e-5, err_msg=name)
+
+
+def test_no_stream_of_a_replica_ends_with_a_wait():
+    """TensorFlow's iterators over several devices have a tuning thread, whose sleep doubles: one that ended waited for up to
+    some minutes. A stream of each replica's own has none."""
+    batches = fitting.shared(two_replicas(), lambda portion: data.load("digits").train(8, portion=portion))
+    streams = [stream._iterator for stream in iter(batches)._iterators]
+    assert [type(stream).__name__ for stream in streams] == ["OwnedIterator"] * 2
+    assert all(stream._dataset.options().autotune.enabled is False for stream in streams)
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_is_written(tmp_path):

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import tensorflow as tf
 
 from tfgen.data.order import ORDER
 from tfgen.data.streams import Portion
@@ -22,7 +23,13 @@ def shared(strategy, stream, parts=1):
         count = context.num_replicas_in_sync // context.num_input_pipelines
         return stream(Portion(context.num_replicas_in_sync, context.input_pipeline_id * count, count, parts))
 
-    return strategy.distribute_datasets_from_function(of_process)
+    # Where replicas are of one process, a stream for each. The one that they would share is handed on by iterators of
+    # TensorFlow's own, which it tunes: each of them may wait for its tuning thread when it ends, see `streams.untuned`.
+    each = tf.distribute.InputOptions(
+        experimental_fetch_to_device=False,
+        experimental_replication_mode=tf.distribute.InputReplicationMode.PER_REPLICA)
+    one_process = isinstance(strategy, tf.distribute.MirroredStrategy)
+    return strategy.distribute_datasets_from_function(of_process, each if one_process else None)
 
 
 class Part(keras.callbacks.CallbackList):
