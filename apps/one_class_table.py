@@ -165,7 +165,7 @@ def compare_skips(full, fast):
     finally:
         DETECTORS["skip_ganomaly"] = before
     if not fast:
-        records.record("one_class_skips", {name: row["mean"] for name, row in table.items()}, seeds=[0],
+        records.record("one_class_skips", {f"mean {name}": row["mean"] for name, row in table.items()}, seeds=[0],
                        title="Skip connections of skip_ganomaly, those of the smallest grids: one-class AUROC on "
                        "Fashion-MNIST's validation split in percent, mean of ten classes", table=table,
                        command="python apps/one_class_table.py --skips", published="none",
@@ -205,12 +205,12 @@ def all_of(method, full, split, seeds, out, fast):
 
 
 def summary(rows):
-    """Mean over classes of the AUROC, its standard deviation over seeds, and the AUROC of each class."""
+    """Mean over classes of the AUROC, its standard deviation over seeds if they are several, the AUROC of each class."""
     classes, seeds = (sorted({row[key] for row in rows}) for key in ("class", "seed"))
     found = {(row["class"], row["seed"]): row["auroc"] for row in rows}
     table = np.array([[found[c, s] for c in classes] for s in seeds])  # (seeds, classes)
-    return {"mean": float(table.mean()), "std": float(table.mean(1).std(ddof=1)) if len(seeds) > 1 else 0.0,
-            "largest_class_std": float(table.std(0, ddof=1).max()) if len(seeds) > 1 else 0.0,
+    spread = {"std": float(table.mean(1).std(ddof=1)), "largest_class_std": float(table.std(0, ddof=1).max())}
+    return {"mean": float(table.mean()), **(spread if len(seeds) > 1 else {}),
             "classes": table.mean(0).round(2).tolist(), "fpr": float(np.mean([row["fpr"] for row in rows])),
             "cpu_minutes": float(np.mean([row["cpu_minutes"] for row in rows]))}
 
@@ -236,7 +236,8 @@ def main(split: Annotated[str, typer.Option(help="what is measured; only test is
     table = dict(sorted(table.items(), key=lambda item: -item[1]["mean"]))
     for method, row in table.items():
         row["beaten_by"] = [name for name in BASELINES if name in table and table[name]["mean"] > row["mean"]]
-        print(f"{method:16} AUROC {row['mean']:.2f} +- {row['std']:.2f}   observed FPR {100 * row['fpr']:.1f} %   "
+        deviation = f" +- {row['std']:.2f}" if "std" in row else ""
+        print(f"{method:16} AUROC {row['mean']:.2f}{deviation}   observed FPR {100 * row['fpr']:.1f} %   "
               f"{row['cpu_minutes']:.2f} CPU minutes   {row['classes']}"
               + f"   beaten by {', '.join(row['beaten_by'])}" * (method in DETECTORS and bool(row["beaten_by"])))
     if whole:
@@ -246,7 +247,8 @@ def main(split: Annotated[str, typer.Option(help="what is measured; only test is
                     f"One-class AUROC in percent on {full.spec.name}, mean of {seeds} seed{'s'[:seeds - 1]}")
     if whole and recording:
         records.record(
-            "one_class_table", {f"{key} {name}": row[key] for name, row in table.items() for key in ("mean", "std")},
+            "one_class_table",
+            {f"{key} {name}": row[key] for name, row in table.items() for key in ("mean", "std") if key in row},
             title="One-class AUROC on Fashion-MNIST in percent, mean of ten classes, and its standard deviation over seeds",
             command="python apps/one_class_table.py", seeds=list(range(seeds)), picture=picture.name,
             data={"name": full.spec.name, "split": split, "images": full.spec.sizes[split]}, asked_fpr=FPR,

@@ -75,8 +75,8 @@ def main(
         records.record(
             "paint_with_diffusion", values, title="Lower halves filled in by a diffusion model, Fashion-MNIST",
             command="python apps/paint_with_diffusion.py", seeds=[0], picture=picture.name, table=[],
-            budget={"images": n, "sampler": "ancestral", "steps": steps}, data={"name": "fashion_mnist", "split": "test"},
-            published="none for these images")
+            budget={"images": n, "sampler": "ancestral", "sampler_steps": steps},
+            data={"name": "fashion_mnist", "split": "test"}, published="none for these images")
     print(", ".join(f"{name} {value:.3f}" for name, value in values.items()) + f"\nwrote {picture}")
     return values
 

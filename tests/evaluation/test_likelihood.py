@@ -36,3 +36,7 @@ def test_a_density_has_bits_where_levels_are_closer_than_it_is_wide(likelihood, 
         sigma, grid = model.likelihood.narrowest, np.arange(-9 * levels, 10 * levels) / (levels - 1)
         total = np.sum(scipy.stats.norm(0.3 / (levels - 1), sigma).pdf(grid)) / (levels - 1)
         assert (abs(total - 1) < 1e-3) == bits
+    if bits and likelihood.startswith("gaussian"):
+        # Log probability of a level: that of the density at it, times the distance of two.
+        exact = found["log_prob"] / 64 - math.log(levels - 1)
+        assert found["bits_per_dim"] == pytest.approx(-exact / math.log(2), rel=1e-6)

@@ -50,7 +50,7 @@ def test_log_prob_is_the_change_of_variables():
     np.testing.assert_allclose(model.log_prob(x), exact, rtol=1e-4, atol=1e-4)
     logs = model.test_step(tf.constant(x))
     assert float(logs["loss"]) == pytest.approx(-exact.mean(), rel=1e-4)
-    assert float(logs["bits_per_dim"]) == pytest.approx(8 - exact.mean() / (3 * np.log(2)), rel=1e-4)
+    assert float(logs["bits_per_dim"]) == pytest.approx(np.log2(255) - exact.mean() / (3 * np.log(2)), rel=1e-4)
 
 
 @pytest.mark.rotating

@@ -27,6 +27,8 @@ def logit(u):
 
 # Of log scales.
 LOWEST = -6.0
+# -log2 of the distance of two of 256 levels: a density has so many bits per value more than their probability.
+BITS_OF_LEVELS = math.log2(255)
 
 
 class Likelihood:
@@ -37,7 +39,7 @@ class Likelihood:
     Attributes:
         parameters_per_value: parameters per value; the decoder's output has C * parameters_per_value channels for C
             channels.
-        bits_offset: offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability.
+        bits_offset: offset of bits/dim for 8-bit images: `BITS_OF_LEVELS` for a density on [0, 1], 0 for a probability.
         normalised: whether it sums or integrates to 1 over grey levels (a Bernoulli does so over binary images only). If
             not, its `log_prob` of grey-level images is not a log-likelihood, and their bits/dim are undefined.
         joint: whether the channels of a pixel have a joint distribution given the parameters; else each channel is
@@ -118,7 +120,7 @@ class Gaussian(Likelihood):
         bounded: whether means are clipped to [0, 1], the range of images.
     """
 
-    bits_offset = 8.0
+    bits_offset = BITS_OF_LEVELS
 
     def __init__(self, sigma=0.1, bounded=True):
         if sigma is not None and not sigma > 0:

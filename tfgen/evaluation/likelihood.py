@@ -38,7 +38,7 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
         batches: batches of images, or of tuples (images, labels, …).
         batch_size: images per batch.
         k: number of importance samples, used if `log_prob` has the option.
-        levels: grey levels per value; a density on [0, 1] has log2(levels) bits per value more at these levels.
+        levels: grey levels per value, 1 / (levels - 1) apart: a density has log2(levels - 1) bits per value more.
 
     Returns:
         {"log_prob": mean over images in nats, "bits_per_dim"} and, if applicable, "k" and, of a VAE, "active_units": a flow
@@ -60,6 +60,6 @@ def of_log_prob(model, live, batches, batch_size=128, k=1, levels=256):
     log_prob = float(np.mean(np.concatenate(totals), dtype=float))
     figures = ({"k": k} if "k" in about else {}) | {"log_prob" if probability else UNNORMALISED: log_prob}
     if probability and has_bits(model, levels):
-        offset = model.bits_offset * math.log2(levels) / 8.0  # `bits_offset` is that of 8-bit images
+        offset = math.log2(levels - 1) if model.bits_offset else 0.0  # `bits_offset` is that of 256 levels
         figures["bits_per_dim"] = float(metrics.bits_per_dim(log_prob, model.image_shape, offset))
     return figures | ({"active_units": metrics.active_units(np.concatenate(codes))} if codes else {})

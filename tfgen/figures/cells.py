@@ -7,7 +7,8 @@ from tfgen.figures import headlines
 
 # {field of a budget: its unit}; of two with one unit the first counts.
 BUDGET = {"epochs": "epochs", "pre-training epochs": "epochs of pre-training", "steps": "steps per training",
-          "fine-tuning steps": "steps of fine-tuning", "rounds": "rounds", "steps_a_round": "steps per round",
+          "fine-tuning steps": "steps of fine-tuning", "sampler_steps": "steps per sample", "rounds": "rounds",
+          "steps_a_round": "steps per round",
           "cpu_minutes_a_training": "CPU minutes per training", "cpu_minutes": "CPU minutes per training",
           "cpu_minutes_each": "CPU minutes per network", "cpu_seconds_a_training": "CPU seconds per training"}
 
@@ -46,10 +47,10 @@ def error_keys(key):
     return [f"{key}, std", f"standard error of the {key}", f"{word}_error {rest}"] + [f"std {rest}"] * (word == "mean")
 
 
-def is_spread(key, values):
-    """Whether a value is the error or an end of the range of another."""
-    return (key.endswith((", std", "_min", "_max")) and key.removesuffix(", std")[:-4 if key[-4] == "_" else None] in values
-            or any(key in error_keys(other) for other in values))
+def without_spread(values):
+    """The keys of values that are neither the error nor an end of the range of another."""
+    spread = {name for key in values for name in (*error_keys(key), f"{key}_min", f"{key}_max")}
+    return [key for key in values if key not in spread]
 
 
 def number(value):
@@ -135,8 +136,8 @@ def missed(made):
             continue
         target, most = made["marks"][mark], key.startswith("<=")
         pattern = re.escape(key.removeprefix("<=")).replace(r"\*", ".*")
-        for name, value in values.items():
-            if re.fullmatch(pattern, name) and not is_spread(name, values) and (value > target if most else value < target):
+        for name in without_spread(values):
+            if re.fullmatch(pattern, name) and (values[name] > target if most else values[name] < target):
                 reason = made.get("missed", {}).get(name) or why(name, target, values)
                 yield (f"`{name}` is {cell(name, values)}, the target at {'most' if most else 'least'} {target}. "
                        f"Reason: {reason}")

@@ -3,20 +3,19 @@
 import re
 
 from tfgen.figures import headlines
-from tfgen.figures.cells import budget, cell, is_spread, missed, published, seeds_of, table, values_of
+from tfgen.figures.cells import budget, cell, missed, published, seeds_of, table, values_of, without_spread
 
 
 def grids_of(made):
     """Lines of a record's tables, and of one with the values that are in none of them."""
     values, headline, used = values_of(made), headlines.of(made), set()
+    keys = without_spread(values)
     for grid in headline.grids:
         patterns = [re.escape(key).replace(r"\{\}", "(.+)") for key in grid.columns.values()]
-        names = dict.fromkeys(match[1] for pattern in patterns for key in values if not is_spread(key, values)
+        names = dict.fromkeys(match[1] for pattern in patterns for key in keys
                               if (match := re.fullmatch(pattern, key)))
         yield from grid_lines(grid, list(names), values, used)
-    rest = {key: value for key, value in made["values"].items()
-            if key not in used and key in values and not is_spread(key, values)}
-    if rest:
+    if rest := [key for key in keys if key in made["values"] and key not in used]:
         yield from table(("quantity", "value"), [(headline.labels.get(key, key), cell(key, values)) for key in rest])
         yield ""
 
@@ -52,7 +51,8 @@ def settings_of(made):
     spent, rows = made.get("budget", {}), made.get("table", [])
     found = {name: row["settings"] for name, row in spent.items() if isinstance(row, dict) and "settings" in row}
     if isinstance(rows, list):
-        found |= {row.get("method", row.get("recipe")): row["settings"] for row in rows if "settings" in row}
+        found |= {next((row[key] for key in ("arm", "method", "recipe") if key in row), None): row["settings"]
+                  for row in rows if "settings" in row}
     found |= {f"learning rate by number of labels, {arm}": own for arm, own in spent.get("learning rates", {}).items()}
     own = made.get("settings") or spent.get("hyperparameters") or {}
     return found or (own if any(isinstance(row, dict) for row in own.values()) else {"": own} if own else {})

@@ -4,7 +4,7 @@ import re
 
 from tfgen import files
 from tfgen.figures import headlines, records
-from tfgen.figures.cells import budget, cell, is_spread, missed, published, table, values_of
+from tfgen.figures.cells import budget, cell, missed, published, table, values_of, without_spread
 from tfgen.figures.details import section_of
 
 INTRO = """\
@@ -29,7 +29,7 @@ def picked(entries, values, best):
         keys = [keys] if isinstance(keys, str) else list(keys)
         for at, key in enumerate(keys):
             if "*" in key:
-                matches = {got: match[1] for got in values if not is_spread(got, values)
+                matches = {got: match[1] for got in without_spread(values)
                            if (match := re.fullmatch(re.escape(key).replace(r"\*", "(.*)"), got))}
                 keys[at] = best(matches, key=values.get) if matches else key
                 label = label.replace("*", matches.get(keys[at], "*"))

@@ -11,7 +11,7 @@ def bits_per_dim(log_prob, image_shape, offset=0.0):
     Args:
         log_prob: nats per image, a number or array.
         image_shape: (H, W, C).
-        offset: `Likelihood.bits_offset`: 8 for a density on [0, 1] of 8-bit images, 0 for a probability.
+        offset: of a density on [0, 1] at levels k / (n - 1), log2(n - 1); 0 for a probability.
     """
     return -np.asarray(log_prob) / (math.prod(image_shape) * math.log(2.0)) + offset
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import replicas
-from tfgen.distributions.likelihoods import Standardised
+from tfgen.distributions.likelihoods import BITS_OF_LEVELS, Standardised
 from tfgen.errors import UserError, require
 from tfgen.models.base import distribution
 from tfgen.models.base.accumulation import accumulated
@@ -94,9 +94,9 @@ class GenerativeModel(keras.Model):
 
     @property
     def bits_offset(self):
-        """Offset of bits/dim for 8-bit images: 8 for a density on [0, 1], 0 for a probability of grey levels."""
+        """Offset of bits/dim for 8-bit images: log2(255) for a density on [0, 1], 0 for a probability of grey levels."""
         likelihood = getattr(self, "likelihood", None)
-        return 8.0 if likelihood is None else likelihood.bits_offset
+        return BITS_OF_LEVELS if likelihood is None else likelihood.bits_offset
 
     @property
     def scaling(self):

@@ -9,6 +9,7 @@ from keras import ops
 from tfgen import noise
 from tfgen.distributions.bijectors import Bijector, Standardise
 from tfgen.distributions.bijectors.base import build_once
+from tfgen.distributions.likelihoods import BITS_OF_LEVELS
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
 from tfgen.models.base.bounds import importance_weighted
@@ -63,8 +64,8 @@ class Flow(GenerativeModel):
 
     @property
     def bits_offset(self):
-        """0 for the probability of levels, and for vectors in their own units; of a density on [0, 1] of 8-bit images 8."""
-        return 0.0 if self.dequantisation or self.scaling else 8.0
+        """0 for the probability of levels, and for vectors in their own units; log2(255) for a density of 8-bit images."""
+        return 0.0 if self.dequantisation or self.scaling else BITS_OF_LEVELS
 
     @property
     def scaling(self):
