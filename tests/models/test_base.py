@@ -87,6 +87,17 @@ def test_mixed_precision_trains_both_players():
     assert all(np.abs(v.numpy() - old).max() > 0 for v, old in zip(model.generator_variables, before))
 
 
+@pytest.mark.parametrize("recipe", ["progan", "vqvae"])
+def test_models_of_stages_refuse_float16(recipe):
+    """Its loss scale skips steps of each optimizer, which a stage's beginning would not count."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        with pytest.raises(ValueError, match="trains in stages and expects float32 or mixed_bfloat16, received"):
+            tiny(recipe)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 @pytest.mark.rotating
 def test_steps_per_execution_keep_a_growing_model_in_its_stages():
     model = tiny("progan")

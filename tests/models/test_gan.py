@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from cases import images, tiny
 
-from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses
+from tfgen import AAE, ACGAN, BEGAN, EBGAN, GAN, InfoGAN, losses, optimizers
 from tfgen.distributions import priors
 from tfgen.layers import AdaptiveAugmentation, CriticAugmentation
 from tfgen.losses.penalties import R1, GradientPenalty
@@ -342,6 +342,10 @@ def test_a_loss_that_is_no_number_is_remembered_with_its_step():
     (lambda: GAN(*networks(), losses.Wasserstein(), critic_augmentation=AdaptiveAugmentation()),
      "scores are about a boundary of real and generated images, received Wasserstein: take DiffAugment"),
     (lambda: BEGAN(*networks(), diversity=0.0), "diversity expects"),
+    # d critic_loss / d energy of generated images must be -k, whatever the objective.
+    (lambda: BEGAN(*networks(), objective=losses.EnergyMargin()), "expects Energy, received EnergyMargin"),
+    (lambda: InfoGAN(dcgan.generator(SHAPE, 6, 2, num_classes=3), dcgan.critic(SHAPE, 2, head=5, num_classes=3), 3, 2,
+                     num_classes=3), "takes no condition, received num_classes=3"),
     (lambda: AAE(mlp.encoder(SHAPE, [4], 2), mlp.decoder(2, [4], SHAPE), mlp.encoder((3,), [4], 1)),
      r"codes of shape \(2,\), the encoder takes \(3,\)"),
     (lambda: dcgan.generator((6, 6, 1), 3), "at least 8x8 pixels, received 6x6"),
@@ -367,6 +371,26 @@ def test_networks_fit_any_size(shape):
     GAN(made, resnet.critic(shape, 3, 2), num_classes=3)
     out = made([np.zeros((2, 7), "float32"), np.array([0, 1])])
     assert out.shape == (2, *shape) and float(tf.reduce_min(out)) >= 0
+
+
+def test_a_schedule_is_copied_for_a_critic_of_as_many_updates_alone():
+    """The critic's optimizer counts `critic_steps` updates per step: with a copy, its rate would fall that much faster."""
+    schedule = keras.optimizers.schedules.PolynomialDecay(1e-3, 10, 0.0)
+    GAN(*networks()).compile(keras.optimizers.Adam(schedule))
+    GAN(*networks(), critic_steps=5).compile(keras.optimizers.Adam(1e-3))
+    for optimizer in (keras.optimizers.Adam(schedule), optimizers.RestartedAdam(1e-3, starts=[4])):
+        with pytest.raises(ValueError, match="makes 5 updates per step and expects a schedule of its own, received one"):
+            GAN(*networks(), critic_steps=5).compile(optimizer)
+
+
+def test_a_critic_of_codes_with_batch_statistics_sees_prior_and_codes_apart():
+    critic = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
+    model = AAE(mlp.encoder(SHAPE, [4], 2), mlp.decoder(2, [4], SHAPE), critic)
+    found = []
+    for scale in (1.0, 5.0):
+        model.seed_generator.state.assign([0, 1])
+        found.append(model.critic_losses(images(8), scale * tf.ones((8, 2)), True))
+    assert float(found[0]["critic_real"]) == float(found[1]["critic_real"])
 
 
 def test_compile_refuses_one_optimizer_for_both():

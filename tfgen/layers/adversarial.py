@@ -13,7 +13,8 @@ from tfgen.serialization import serializable
 class MinibatchStdDev(keras.layers.Layer):
     """Appends one channel: the standard deviation over a group of images, averaged over positions and channels.
 
-    It lets a critic measure the diversity of a batch (Karras et al., 2018, section 3).
+    It lets a critic measure the diversity of a batch (Karras et al., 2018, section 3). In float32 at any precision: the root
+    of images that are equal at a position has a gradient through 1e-8 alone, which is 0 in float16.
 
     Args:
         group: maximum number of images per group; the largest divisor of the batch size up to it is used.
@@ -25,7 +26,8 @@ class MinibatchStdDev(keras.layers.Layer):
 
     def call(self, x):
         rows = tf.shape(x)[0]
-        return tf.concat([x, replicas.ours(self.planes(replicas.gathered(x)), rows)], axis=-1)
+        planes = self.planes(tf.cast(replicas.gathered(x), tf.float32))
+        return tf.concat([x, tf.cast(replicas.ours(planes, rows), x.dtype)], axis=-1)
 
     def planes(self, x):
         """The channel of a whole batch: (B, H, W, 1)."""

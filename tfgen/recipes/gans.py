@@ -249,7 +249,10 @@ def progan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
 def stylegan(hp, spec):
-    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; mixing, noise, truncation."""
+    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; mixing, noise, truncation.
+
+    All layers train from the first step on, at full size; the authors grow them as `progan` does.
+    """
     width, depth = latent_dim(hp, 512), base_filters(hp)
     layers = hp.Int("mapping_layers", 1, 16, default=8)
     model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
@@ -264,7 +267,10 @@ def stylegan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)
 def stackgan(hp, spec):
-    """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images."""
+    """StackGAN (Zhang et al., 2017): stage I generates half-size images from the label, stage II the full images.
+
+    Rates are constant; the authors' code halves them every 50 epochs.
+    """
     count, width, depth = classes(spec, "stackgan", "progan"), latent_dim(hp), base_filters(hp)
     first = phase_steps(hp, "stage_one_steps", 2, 2000)
     condition = hp.Int("condition_dim", 1, 1024, default=128)

@@ -80,14 +80,21 @@ class AdversarialModel(GenerativeModel):
 
         Args:
             optimizer: the generator's `keras.optimizers.Optimizer` or its name.
-            critic_optimizer: the critic's optimizer; None copies the generator's.
+            critic_optimizer: the critic's optimizer; None copies the generator's, which may then have no schedule if
+                `critic_steps` > 1: the critic's counts that many updates per step.
             **flags: as for `GenerativeModel`.
 
         Raises:
-            UserError: for `loss` and `metrics`, which are part of the model, or if both players share one optimizer object.
+            UserError: for `loss` and `metrics`, which are part of the model, if both players share one optimizer object, or
+                for a schedule that cannot be copied.
         """
         optimizer = keras.optimizers.get(optimizer)
-        critic = type(optimizer).from_config(optimizer.get_config()) if critic_optimizer is None else (
+        config = optimizer.get_config()
+        require(critic_optimizer is not None or self.critic_steps == 1
+                or not (isinstance(config["learning_rate"], dict) or config.get("starts")),
+                f"the critic makes {self.critic_steps} updates per step and expects a schedule of its own, received one for "
+                "both players: give critic_optimizer, too")
+        critic = type(optimizer).from_config(config) if critic_optimizer is None else (
             keras.optimizers.get(critic_optimizer))
         require(critic is not optimizer, "the two players need an optimizer each, received one object for both")
         # Built before the base class can build it on all variables.

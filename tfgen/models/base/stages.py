@@ -2,9 +2,11 @@
 
 import bisect
 
+import keras
 import tensorflow as tf
 
 from tfgen import frozen, replicas
+from tfgen.errors import require
 
 
 class Stages:
@@ -14,7 +16,7 @@ class Stages:
     computes what depends on the stage with `by_stage`. The step is saved with the model, so that training continues
     in the same stage after loading. The optimizer counts the steps of all stages: an Adam corrects the bias of moments by
     all of them, so that the first updates of a later stage are larger than the learning rate; `optimizers.RestartedAdam`
-    begins anew with a stage.
+    begins anew with a stage. Neither may skip steps, as under the loss scale of float16.
 
     Attributes:
         step: int32 scalar, number of training steps so far.
@@ -28,6 +30,13 @@ class Stages:
         """Creates the weight `step`."""
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
                                     aggregation="only_first_replica")
+
+    def compile(self, *arguments, **named):
+        """As of the model; raises a `UserError` under float16, where each optimizer skips steps of its own."""
+        super().compile(*arguments, **named)
+        require(not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
+                f"{type(self).__name__} trains in stages and expects float32 or mixed_bfloat16, received an optimizer that "
+                "scales the loss: with mixed_float16 it skips steps, and stages would begin without it")
 
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""

@@ -8,9 +8,10 @@ from tfgen import noise
 from tfgen.distributions import Bernoulli
 from tfgen.distributions.priors import Normal
 from tfgen.errors import require
+from tfgen.layers import depends_on_batch
 from tfgen.losses import NonSaturating
 from tfgen.models.autoencoders.autoencoder import EncoderDecoder, check_decoder, input_and_target
-from tfgen.models.base.adversarial import AdversarialModel
+from tfgen.models.base.adversarial import AdversarialModel, judge_both
 from tfgen.serialization import serializable
 
 
@@ -53,6 +54,7 @@ class AAE(EncoderDecoder, AdversarialModel):
         self.objective = objective
         self.adversarial_weight = adversarial_weight
         self.seed_generator = keras.random.SeedGenerator()
+        self.joint_batches = not depends_on_batch(critic)
         self.built = True
 
     @property
@@ -70,7 +72,7 @@ class AAE(EncoderDecoder, AdversarialModel):
         x, dim = input_and_target(batch)[0], self.latent_shape[0]
         real = self.prior.draw(tf.shape(x)[0], dim, self.seed_generator) if training else (
             self.prior.seeded(noise.seeds_of(x), dim))
-        real, fake = ops.split(self.judge(ops.concatenate([real, made]), training), 2)
+        (real,), (fake,) = judge_both(lambda codes: [self.judge(codes, training)], [real], [made], self.joint_batches)
         loss = self.objective.critic(real, fake)
         return {"critic_loss": loss, "critic_real": self.objective.reading(real),
                 "critic_fake": self.objective.reading(fake)}

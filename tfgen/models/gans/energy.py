@@ -43,7 +43,7 @@ class BEGAN(GAN):
         critic: images -> energies (B, 1), an autoencoder's reconstruction error.
         diversity: gamma in (0, 1], the ratio E L(G(z)) / E L(x).
         gain: lambda_k, learning rate of the control.
-        objective: objective of energies; k weights its second term.
+        objective: `losses.Energy`, whose second term k weights.
         **arguments: as for `GAN`.
 
     Also reported: `control` (k) and `convergence` = L(x) + |diversity L(x) - L(G(z))|, which decreases as images improve.
@@ -53,6 +53,8 @@ class BEGAN(GAN):
 
     def __init__(self, generator, critic, diversity=0.5, gain=0.001, objective=Energy(), **kwargs):
         super().__init__(generator, critic, objective=objective, **kwargs)
+        require(isinstance(objective, Energy), f"BEGAN(objective) expects Energy, received {type(objective).__name__}: k "
+                "weights the second term of that alone")
         require(0 < diversity <= 1, f"diversity expects a number in (0, 1], received {diversity}")
         self.diversity = diversity
         self.gain = gain

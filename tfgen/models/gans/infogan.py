@@ -57,6 +57,10 @@ class InfoGAN(GAN):
         self.information_weight = information_weight
         self.code_weight = code_weight
 
+    def check(self, generator, critic, num_classes):
+        super().check(generator, critic, num_classes)
+        require(not num_classes, f"InfoGAN takes no condition, received num_classes={num_classes}: its codes are learned")
+
     @property
     def noise_dim(self):
         return self.latent_shape[0] - self.categories - self.codes
