@@ -77,6 +77,11 @@ def test_conditional_samples_take_a_label(tfgen, opened_once):
     np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
     code, _, err = tfgen("sample", "run", "--label", 10, "--out", "a.npy")
     assert code == 2 and "0 ... 9" in err
+    # Images of no known class are not of class 0, 1, … in turn.
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("one.png")
+    code, _, err = tfgen("encode", "run", "--images", "one.png", "--out", "codes.npy")
+    assert code == 2 and "received images without: give a folder per class, or --option label=N with N in 0 to 9" in err
+    assert tfgen("encode", "run", "--images", "one.png", "--option", "label=9", "--out", "codes.npy")[0] == 0
 
 
 @pytest.mark.rotating

@@ -290,12 +290,14 @@ def test_values_that_come_later_have_a_column(tmp_path):
 
 
 @pytest.mark.rotating
-@pytest.mark.parametrize("at_once, saved", [(1, 9), (5, 5)])
-def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, tmp_path, stop_at, at_once, saved):
-    """Killed there, the epoch has no row in the history yet, and must be made again from where it was."""
+@pytest.mark.parametrize("at_once, every, saved", [(1, 2, 9), (16, 2, 9), (5, 5, 5)])
+def test_a_training_is_not_saved_at_an_epochs_last_step_before_its_end(digits, tmp_path, stop_at, at_once, every, saved):
+    """Killed there, the epoch has no row in the history yet, and must be made again from where it was. No execution has more
+    steps than there are between checkpoints."""
     stop_at(10)
     with pytest.raises(Killed):
-        train(digits, tmp_path / "run", "autoencoder", regime=EVERY_SECOND, steps_per_execution=at_once)
+        train(digits, tmp_path / "run", "autoencoder", regime=runs.regime.Regime(checkpoint_steps=every),
+              steps_per_execution=at_once)
     assert checkpoints.newest(tmp_path / "run")[1] == saved and len(runs.read_history(tmp_path / "run")) == 1
     runs.resume(tmp_path / "run", verbose=0)
     assert [row["epoch"] for row in runs.read_history(tmp_path / "run")] == [1, 2, 3]

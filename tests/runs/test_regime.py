@@ -156,7 +156,9 @@ def test_further_callbacks(digits, tmp_path, monkeypatch):
     (tmp_path / "trackers_of_the_test.py").write_text(
         "import keras\nseen = []\n\n\ndef track(out, settings):\n"
         "    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(\n"
-        "        (out.name, settings['recipe'], epoch, sorted(logs))))\n\n\ndef nothing(out, settings):\n    return 3\n")
+        "        (out.name, settings['recipe'], epoch, sorted(logs))))\n\n\ndef nothing(out, settings):\n    return 3\n\n\n"
+        "def offline(out, settings):\n    raise RuntimeError('no\\nserver')\n")
+    (tmp_path / "broken_of_the_test.py").write_text("def track(:\n")
     monkeypatch.chdir(tmp_path)
     train(digits, tmp_path / "run", epochs=1, regime=Regime(callbacks=("trackers_of_the_test:track",)))
     runs.resume(tmp_path / "run", epochs=2, verbose=0)
@@ -164,11 +166,13 @@ def test_further_callbacks(digits, tmp_path, monkeypatch):
 
     assert [row[:3] for row in trackers_of_the_test.seen] == [("run", "autoencoder", 0), ("run", "autoencoder", 1)]
     assert "val_loss" in trackers_of_the_test.seen[0][3]
-    for text in ("nosuchmodule:track", "trackers_of_the_test:nosuch", "trackers_of_the_test"):
+    for text in ("nosuchmodule:track", "trackers_of_the_test:nosuch", "trackers_of_the_test", "broken_of_the_test:track"):
         one_line([text, "MODULE:FUNCTION"], train, digits, tmp_path / "none", regime=Regime(callbacks=(text,)))
         assert not (tmp_path / "none").exists()
-    one_line(["expected Keras callbacks from trackers_of_the_test:nothing, received 3"], train, digits, tmp_path / "three",
-             regime=Regime(callbacks=("trackers_of_the_test:nothing",)))
+    for name, words in (("nothing", "expected Keras callbacks from trackers_of_the_test:nothing, received 3"),
+                        ("offline", "a callback from trackers_of_the_test:offline, received RuntimeError: no server")):
+        one_line([words], train, digits, tmp_path / "three", regime=Regime(callbacks=(f"trackers_of_the_test:{name}",)))
+        assert not list((tmp_path / "three").iterdir())
 
 
 @pytest.mark.rotating

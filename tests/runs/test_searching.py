@@ -283,6 +283,15 @@ def test_what_was_gone_on_with_by_force_is_what_workers_find(digits, tmp_path, u
     searching.reopened(tmp_path, searching.read(tmp_path), force=False)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_the_best_run_goes_on_by_force_as_its_search_does(tmp_path, monkeypatch, force):
+    found = []
+    monkeypatch.setattr(searching.checkpoints, "all_of", lambda folder: [folder])
+    monkeypatch.setattr(searching.resuming, "resume", lambda out, **about: found.append(about["force"]))
+    searching._train_best(tmp_path, {}, None, {}, 0, force)
+    assert found == [force]
+
+
 def ending(code):
     return lambda *_: subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({code})"])
 
@@ -316,7 +325,7 @@ def test_no_worker_outlives_its_supervisor(tmp_path, monkeypatch):
 
 def test_addresses(tmp_path):
     oracle = oracles.oracle("random", keras_tuner.Objective("loss", "min"), 1, 1, 0)
-    for listen in ("127.0.0.1", "127.0.0.1:http"):
+    for listen in ("127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999"):
         one_line(["HOST:PORT"], workers.Chief, oracle, listen)
     one_line(["192.0.2.1:9", "free"], workers.Chief, oracle, "192.0.2.1:9")
     with workers.Chief(oracle) as chief:

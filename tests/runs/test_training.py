@@ -92,6 +92,9 @@ def test_resume_goes_on_from_the_last_epoch(digits, run):
     assert [row["epoch"] for row in runs.read_history(run)] == [1, 2, 3]
     assert (run / "model.keras").exists() and runs.read(run)["epochs"] == 3
     assert int(runs.resume(run, verbose=0).optimizer.iterations) == 3 * digits.steps(256)
+    with pytest.raises(ValueError, match="expected at least the 3 epochs that .* has made, received 2: leave out --epochs"):
+        runs.resume(run, epochs=2, verbose=0)
+    assert runs.read(run)["epochs"] == 3
 
 
 @pytest.mark.parametrize("at_most, taken", [(4, 1), (16, 5)])
@@ -178,6 +181,24 @@ def test_mistakes_write_nothing(digits, tmp_path, change, message):
 def test_a_run_is_never_overwritten(digits, run):
     with pytest.raises(ValueError, match="holds a run already"):
         train(digits, run, epochs=1)
+
+
+def test_a_history_of_something_else_is_never_overwritten(digits, tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,loss\n1,2.0\n")
+    with pytest.raises(ValueError, match="expected a new folder or one of a run for --out, found history.csv in"):
+        train(digits, tmp_path, epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path):
+    """A value that is not measured in every epoch has empty cells, in a resumed run as in an unbroken one."""
+    history = callbacks.History(tmp_path, [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "val_x": 3.0}])
+    history.write()
+    written = (tmp_path / "history.csv").read_text()
+    assert runs.read_history(tmp_path) == history.rows and written == "epoch,loss,val_x\n1,1.0,\n2,0.5,3.0\n"
+    (tmp_path / "history.csv").write_text("loss\n1.0\n")
+    with pytest.raises(ValueError, match=r"expected numbers in .*history.csv, it cannot be read \('epoch'\)"):
+        runs.read_history(tmp_path)
 
 
 @shares_a_run

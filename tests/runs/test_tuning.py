@@ -3,6 +3,7 @@
 import contextlib
 
 import keras_tuner
+import numpy as np
 import pytest
 from cases import tiny_values
 
@@ -87,12 +88,25 @@ def test_mistakes_write_nothing(digits, tmp_path):
             tuning.search("vae", digits, tmp_path / "search", values=values, verbose=0)
     with pytest.raises(ValueError, match="expects labelled"):
         tuning.search("conditional_vae", data.load("digits", normal=1), tmp_path / "search", verbose=0)
+    np.savez(tmp_path / "few.npz", x=np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match="a search goes by val_frechet_distance, which these data do not allow: it expects"):
+        tuning.search("gan", tmp_path / "few.npz", tmp_path / "search", verbose=0)
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize("name", ["pictures", "trials", "run.json"])
+def test_a_search_keeps_what_is_not_its_own(digits, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match=f"expected a new folder or one of a search for --out, found {name} in"):
+        tuning.search("autoencoder", digits, tmp_path, 1, epochs=1, values={"latent_dim": 2}, verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name / "mine.txt").exists()
 
 
 def test_a_search_without_a_completed_trial_is_made_anew(tmp_path):
     trial = tmp_path / "trials" / "trial_0" / "trial.json"
     trial.parent.mkdir(parents=True)
+    (tmp_path / "search.json").write_text("{}")
     for status, free in (("RUNNING", True), ("INVALID", True), ("COMPLETED", False)):
         files.write_json(trial, {"trial_id": "0", "status": status})
         with contextlib.nullcontext() if free else pytest.raises(UserError, match="holds a search already"):
@@ -100,4 +114,4 @@ def test_a_search_without_a_completed_trial_is_made_anew(tmp_path):
     trial.unlink()
     with files.held(tmp_path), pytest.raises(UserError, match="is being written by another training"):
         tuning.search("autoencoder", data.load("digits"), tmp_path, 1, epochs=1, values={"latent_dim": 2}, verbose=0)
-    assert not (tmp_path / "search.json").exists()
+    assert (tmp_path / "search.json").read_text() == "{}"

@@ -10,7 +10,7 @@ import typer
 from tfgen.cli.inputs import COUNTS, WRITERS, Request, images_of, passed_over, read, write, write_rows
 from tfgen.cli.lazy import detection_tiles, drawing, folders, latent, opening, pictures, report, seeds, sheets, thresholds
 from tfgen.cli.options import Count, CountOrAll, ImageFiles, Images, Model, Options, values_of
-from tfgen.errors import UserError
+from tfgen.errors import UserError, require
 from tfgen.verbs.table import FIELD_VERBS, KINDS, VERBS, require_verb, verb_of
 
 Out = Annotated[pathlib.Path, typer.Option(help="File to write: .png (a picture) or .npy.")]
@@ -52,8 +52,13 @@ def derived(verb):
         request = Request(form, given["model"], live, given)
         read(request)
         options = values_of(given["option"], request.live.options[verb.name])
-        if "label" in request.live.options[verb.name] and request.labels is not None:
+        label = request.live.options[verb.name].get("label")
+        if label is not None and request.labels is not None:
             options.setdefault("label", request.labels)
+        # Without, successive images would count as of successive classes.
+        require("label" in options or label is None or label.default is not None or request.images() is None,
+                f"{verb.name} of a model of classes expects labels, received images without: give a folder per class, or "
+                f"--option label=N with N in 0 to {label and label.high}")
         WRITERS[form.output.kind](request, request.live(verb.name, *request.inputs, **options), options)
         return passed_over(request.unreadable)
 

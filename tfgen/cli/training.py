@@ -112,7 +112,8 @@ def train(context: typer.Context,
           keep_checkpoints: Annotated[int, typer.Option(
               min=1, help="Checkpoints to keep, besides that of the best epoch by the recipe's objective.")] = 2,
           checkpoint_steps: Annotated[int | None, typer.Option(
-              min=1, help="Training steps between checkpoints within an epoch; default: none.")] = None,
+              min=1, help="Training steps between checkpoints within an epoch, rounded up to a divisor of its steps or a "
+                          "multiple of one; default: none.")] = None,
           checkpoint_minutes: Annotated[float, typer.Option(
               min=0.0, help="Minutes between checkpoints within an epoch; 0: none. Every epoch ends with one.")] = 10.0,
           picture_every: Annotated[int, typer.Option(min=1, help="Epochs between pictures.")] = 1,

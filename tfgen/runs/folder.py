@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgen import data, files
 from tfgen._version import __version__
-from tfgen.errors import UserError, note
+from tfgen.errors import UserError, note, require
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints
 from tfgen.serialization import computing_in
@@ -19,19 +19,21 @@ from tfgen.serving import saved_model
 
 
 def read_history(folder):
-    """Rows of `history.csv`, one {name: number} per epoch; [] if the file does not exist.
+    """Rows of `history.csv`, one {name: number} per epoch, without names that it has no value of; [] without the file.
 
     Raises:
-        UserError: if the file contains other values than numbers.
+        UserError: if the file contains other values than numbers, or no epochs.
     """
     path = pathlib.Path(folder) / "history.csv"
     if not path.exists():
         return []
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [{key: int(value) if key == "epoch" else float(value or "nan") for key, value in row.items()}
+            # Earlier versions wrote nan for what was not measured.
+            return [{"epoch": int(row.pop("epoch")),
+                     **{key: float(value) for key, value in row.items() if value and value != "nan"}}
                     for row in csv.DictReader(file)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"expected numbers in {path}, it cannot be read ({error}): restore it, or remove it and begin the "
                         "history anew") from None
 
@@ -96,11 +98,16 @@ def intact(out):
 
 
 def check_free(out):
-    """Raises a `UserError` if `out` is a file or holds a run with a checkpoint or `model.keras`."""
+    """Raises a `UserError` if `out` is a file, holds a run with a checkpoint or `model.keras`, or files of something else
+    by the names of a run's."""
     if (out / "model.keras").exists() or checkpoints.all_of(out):
         raise UserError(f"{out} holds a run already; go on with `tfgen train --resume {out}` or choose another --out")
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for --out, {out} is a file")
+    if not (out / "run.json").exists():
+        taken = [name for name in ("history.csv", "metrics.json", "curves.png") if (out / name).exists()]
+        require(not taken, f"expected a new folder or one of a run for --out, found {' and '.join(taken)} in {out}: choose "
+                           "another")
 
 
 def save(model, out):

@@ -28,7 +28,8 @@ class Regime:
 
     Args:
         keep_checkpoints: number of checkpoints to keep, >= 1, besides that of the best epoch by the recipe's objective.
-        checkpoint_steps: training steps between checkpoints within an epoch, >= 1; None: none.
+        checkpoint_steps: training steps between checkpoints within an epoch, >= 1, rounded up to whole executions of at most
+            so many steps, which divide the epoch; None: none.
         checkpoint_minutes: minutes between them, > 0; None: none. Every epoch ends with one.
         patience: epochs without a better objective on the validation split after which training stops, >= 1; None: it does
             not stop early.
@@ -84,6 +85,10 @@ class Regime:
     def shapes(self):
         """Whether it changes learning rates."""
         return self.schedule != "constant" or self.warmup > 0
+
+    def execution(self, steps):
+        """The upper bound of Keras' `steps_per_execution`: `steps`, and not more than between two checkpoints."""
+        return min(steps, self.checkpoint_steps or steps)
 
     @contextlib.contextmanager
     def building(self):
@@ -141,11 +146,17 @@ class Regime:
         """The further callbacks of a run.
 
         Raises:
-            UserError: for one that cannot be imported, or is none.
+            UserError: for one that cannot be imported, or is none, or whose function raises.
         """
         found = []
         for text in self.callbacks:
-            made = function_of(text)(pathlib.Path(out), settings)
+            try:
+                made = function_of(text)(pathlib.Path(out), settings)
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(f"expected a callback from {text}, received {type(error).__name__}: "
+                                f"{' '.join(str(error).split())}: correct the function, or leave it out") from error
             found += made if isinstance(made, (list, tuple)) else [made]
         for one in found:
             require(isinstance(one, keras.callbacks.Callback), "expected Keras callbacks from "
@@ -176,7 +187,7 @@ def function_of(text):
         sys.path.insert(0, os.getcwd())
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise UserError(f"expected MODULE:FUNCTION for a callback, received '{text}' ({error}): check the names, and that "
                         "the module's folder is the current one or on PYTHONPATH") from None
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import disks, files, recipes, seeds
-from tfgen.errors import UserError, check_positive, note
+from tfgen.errors import UserError, check_positive, note, require
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints, strategies
 from tfgen.runs.checkpoints import state
@@ -71,9 +71,12 @@ def _resume(out, epochs, verbose, extend, force, strategy):
     if epochs is not None:
         check_positive(epochs=epochs)
         # Who asks for more epochs of a run that patience has ended wants them.
-        settings["patient_since"] = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
+        settings["patient_since"] = done = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
+        require(epochs >= done, f"expected at least the {done} epochs that {out} has made, received {epochs}: leave out "
+                                "--epochs, or ask for more")
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
-    Regime(**settings.get("regime", {})).prepared(model)
+    regime = Regime(**settings.get("regime", {}))
+    regime.prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])
     if not strategies.chief(strategy):
         return follow(out, settings, recipe, dataset, model, step)
@@ -84,8 +87,9 @@ def _resume(out, epochs, verbose, extend, force, strategy):
              "rounding")
     settings["devices"] = strategies.described(strategy)
     with disks.room_in(out, lambda: intact(out)):
+        further = regime.further(out, settings)
         files.write_json(out / "run.json", settings)
-        return run(out, settings, recipe, dataset, model, step, verbose, kept.get("callbacks", {}))
+        return run(out, settings, recipe, dataset, model, step, verbose, further, kept.get("callbacks", {}))
 
 
 def started(settings, recipe, dataset, strategy):

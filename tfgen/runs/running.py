@@ -27,14 +27,19 @@ def follow(out, settings, recipe, dataset, model, step):
     with strategies.survivors(strategy, out):
         if not strategies.agreed(strategy, False):
             fit(model, dataset, recipe, settings["batch_size"], settings["epochs"], settings["seed"], step,
-                order=settings.get("order", 1), steps_per_execution=settings["steps_per_execution"],
+                order=settings.get("order", 1), steps_per_execution=regime.execution(settings["steps_per_execution"]),
                 callbacks=[callbacks.StopOnNaN(), strategies.Together(), checkpoint])
         strategies.agreed(strategy, False)  # Until the chief has finished, too.
     return model
 
 
-def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
-    """Fits from `step` on, then calibrates, saves, draws and measures; `kept`: what the checkpoint has kept of callbacks."""
+def run(out, settings, recipe, dataset, model, step, verbose, further=(), kept=None):
+    """Fits from `step` on, then calibrates, saves, draws and measures.
+
+    Args:
+        further: the callbacks of `Regime.further`.
+        kept: what the checkpoint has kept of callbacks.
+    """
     if verbose == "auto":
         # A progress bar in a terminal, one line per epoch in a log file.
         verbose = 1 if sys.stdout.isatty() else 2
@@ -60,7 +65,7 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
     stopper = callbacks.StopOnInterrupt(checkpoint) if alone else contextlib.nullcontext()
     # Callbacks that reject non-finite losses come before callbacks that save.
     watching = [callbacks.StopOnNaN(), *quality, history, pictures, *doctors.values(), patience,
-                *regime.further(out, settings)]
+                *further]
     if settings["tensorboard"]:
         watching.append(Board(out, settings["hyperparameters"], history, recipe.objective))
     watching += [checkpoint, stopper] if alone else [strategies.Together(), checkpoint]
@@ -69,14 +74,26 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
             over = strategies.agreed(strategy, patience.over)
             fit(model, dataset, recipe, settings["batch_size"], step // steps if over else settings["epochs"],
                 settings["seed"], step, order=settings.get("order", 1),
-                steps_per_execution=settings["steps_per_execution"], callbacks=watching, verbose=verbose)
+                steps_per_execution=regime.execution(settings["steps_per_execution"]), callbacks=watching, verbose=verbose)
     except callbacks.Interrupted:
         save(regime.finished(model), out)
         raise KeyboardInterrupt(f"stopped after step {int(model.optimizer.iterations.numpy())}; "
                                 f"go on with `tfgen train --resume {out}`") from None
-    if regime.keep == "best":
-        go_back(out, model, history, steps, recipe.objective)
-    if regime.precision != "float32" or strategy.num_replicas_in_sync > 1:
+    try:
+        if regime.keep == "best":
+            go_back(out, model, history, steps, recipe.objective)
+        model = ended(out, regime, recipe, dataset, model, attempt, live)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped after the training, before all of its figures; make them with `tfgen train "
+                                f"--resume {out}`") from None
+    with strategies.survivors(strategy, out):
+        strategies.agreed(strategy, False)
+    return model
+
+
+def ended(out, regime, recipe, dataset, model, attempt, live):
+    """The model of a training that has ended, on one device and in float32: calibrated, saved, drawn and measured."""
+    if regime.precision != "float32" or model.distribute_strategy.num_replicas_in_sync > 1:
         model = computing_in(model, "float32")
         live = Live(model)
     # The threshold is a weight of the model, so that it comes before saving.
@@ -86,8 +103,6 @@ def run(out, settings, recipe, dataset, model, step, verbose, kept=None):
                            "figures": functools.partial(measured, live=live)}.items():
         figures |= attempt(what, finisher, model, dataset, recipe, default={})
     files.write_json(out / "metrics.json", figures)
-    with strategies.survivors(strategy, out):
-        strategies.agreed(strategy, False)
     return model
 
 

@@ -92,8 +92,9 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         # Another training may have taken the folder in the meantime.
         check_free(out)
         files.sweep(out)
+        further = regime.further(out, settings)
         files.write_json(out / "run.json", settings)
-        return run(out, settings, recipe, dataset, model, step=0, verbose=verbose)
+        return run(out, settings, recipe, dataset, model, step=0, verbose=verbose, further=further)
 
 
 def hyperparameters_of(recipe, start):

@@ -19,6 +19,7 @@ from tfgen.errors import Failure, UserError, check_positive, note, require
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints, resuming, training
 from tfgen.runs.folder import DETERMINING, changes, described, library_versions, load_data
+from tfgen.runs.quality import SampleQuality
 from tfgen.runs.tuning import oracles, report, workers
 from tfgen.runs.tuning.hypermodels import Trials
 from tfgen.runs.tuning.tuner import Halted, Search
@@ -66,6 +67,8 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
         "objective": list(recipe.objective), "tuner": tuner, "max_trials": trials, "steps": steps,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     # Rejects invalid arguments before anything is written.
+    if recipe.objective[0] == SampleQuality.NAME and (reason := SampleQuality.unmeasurable(dataset)):
+        raise UserError(f"a search goes by {SampleQuality.NAME}, which these data do not allow: {reason}")
     model, space = trials_of(settings, recipe, dataset)
     settings["space"] = space_of(space)
     with files.held(out), room_in(out, lambda: advice(out)):
@@ -101,7 +104,7 @@ def resume(out, workers=1, listen=None, verbose=1, force=False):
             # Workers compare with what the search goes on with.
             settings |= {"versions": library_versions(), "content": model.dataset.digest(), "space": space_of(space)}
             files.write_json(out / "search.json", settings)
-        return _search(out, settings, model, space, workers, listen, verbose)
+        return _search(out, settings, model, space, workers, listen, verbose, force)
 
 
 def join(out, verbose=1):
@@ -125,10 +128,15 @@ def check_workers(workers, listen):
 
 
 def check_free(out):
-    """Raises a `UserError` for a folder with a completed trial; other searches are overwritten."""
+    """Raises a `UserError` for a folder with a completed trial, or with other files where a search writes; searches without
+    a completed trial are overwritten."""
     if (out / "best").exists() or any('"COMPLETED"' in trial.read_text("utf-8")
                                       for trial in (out / "trials").glob("trial_*/trial.json")):
         raise UserError(f"{out} holds a search already; go on with `tfgen tune --resume {out}` or choose another --out")
+    if not (out / "search.json").exists():
+        taken = [name for name in ("run.json", "trials", "pictures") if (out / name).exists()]
+        require(not taken, f"expected a new folder or one of a search for --out, found {' and '.join(taken)} in {out}: "
+                           "choose another")
 
 
 def advice(out):
@@ -215,7 +223,7 @@ def quiet_libraries():
         tf.get_logger().setLevel(level)
 
 
-def _search(out, settings, model, space, count, listen, verbose):
+def _search(out, settings, model, space, count, listen, verbose, force=False):
     """Trains the trials, reports, then trains the best run."""
     begun, tuner = time.perf_counter(), Search(oracle_of(settings), model, out, settings["seed"], space)
     try:
@@ -235,7 +243,7 @@ def _search(out, settings, model, space, count, listen, verbose):
                 if name != STEPS or name in settings["hyperparameters"]}
         report.write(out, settings, rows, best)
         if best:
-            _train_best(out, settings, model, best, verbose)
+            _train_best(out, settings, model, best, verbose, force)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; go on with `tfgen tune --resume {out}`") from None
     files.write_json(out / "search.json", settings | {
@@ -249,10 +257,10 @@ def _search(out, settings, model, space, count, listen, verbose):
     return best
 
 
-def _train_best(out, settings, model, best, verbose):
+def _train_best(out, settings, model, best, verbose, force):
     """Trains the run of the best hyperparameters, or goes on with it."""
     if checkpoints.all_of(out / "best"):
-        resuming.resume(out / "best", verbose=verbose)
+        resuming.resume(out / "best", verbose=verbose, force=force)
     else:
         training.train(model.recipe, model.dataset, out / "best", settings["epochs"], best, settings["batch_size"],
                        settings["seed"], picture_every=settings["epochs"], verbose=verbose)

@@ -42,7 +42,8 @@ class Chief:
         self.server = grpc.server(futures.ThreadPoolExecutor(1))
         protos.get_service_grpc().add_OracleServicer_to_server(self.servicer, self.server)
         self.host, _, port = listen.rpartition(":")
-        require(self.host and port.isdecimal(), f"expected HOST:PORT to listen on, received '{listen}'")
+        require(self.host and port.isdecimal() and int(port) < 2**16,
+                f"expected HOST:PORT to listen on, received '{listen}'")
         try:
             self.port = self.server.add_insecure_port(listen)
         except RuntimeError:
