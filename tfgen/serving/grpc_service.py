@@ -18,7 +18,7 @@ from tfgen.serving.saved_model import DEFAULT
 
 PATIENCE = 600.0  # seconds for which a request without a deadline waits
 WORKERS = 64
-SIDES = 64  # that NumPy's arrays have at most
+SIDES = 64  # that arrays have at most, of NumPy 2
 
 
 def array_of(name, message, limit):
