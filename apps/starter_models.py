@@ -189,8 +189,8 @@ STARTERS = {
 
 def sums_of(folder):
     """{path below the folder: SHA-256} of the files of a model's versions."""
-    return {str(path.relative_to(folder)): files.digest(path) for number in saved_model.export_numbers(folder)
-            for path in sorted((folder / str(number)).rglob("*")) if path.is_file()}
+    return {str(path.relative_to(folder)): files.digest(path) for version in saved_model.export_paths(folder).values()
+            for path in sorted(version.rglob("*")) if path.is_file()}
 
 
 def megabytes(folder):
@@ -220,12 +220,12 @@ def card(name, starter, cost, figures, size):
 def publish(name, starter, model, live, dataset, about, cost, figures, folder):
     """Exports a model as the one version below folder/NAME, beside its card and the checksums of its files."""
     place = folder / name
-    recipe, before = recipes.find(starter.recipe), saved_model.export_numbers(place)
+    recipe, before = recipes.find(starter.recipe), saved_model.export_paths(place)
     about |= runs.origin(runs.described(recipe, dataset, recipe.hyperparameters(dataset.spec, cost["settings"])))
     pictures = runs.to_keep(dataset, PICTURES) if dataset.rows == "images" else None
     export.export(model, place, about=about, live=live, form=Form(signatures=starter.verbs), pictures=pictures)
-    for number in before:
-        shutil.rmtree(place / str(number))
+    for version in before.values():
+        shutil.rmtree(version)
     files.write_text(place / SUMS, "".join(f"{found}  {path}\n" for path, found in sums_of(place).items()))
     files.write_text(place / "README.md", card(name, starter, cost, figures, megabytes(place)))
     return place

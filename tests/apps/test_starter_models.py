@@ -35,7 +35,7 @@ def test_starter_models(app, tmp_path, capsys):
     # Again: not trained, and one version stays.
     before = kept.stat().st_mtime_ns
     starter.main(only=["boots_ae_anomaly"], **where)
-    assert kept.stat().st_mtime_ns == before and saved_model.export_numbers(place) == [2]
+    assert kept.stat().st_mtime_ns == before and list(saved_model.export_paths(place)) == [2]
     said, found = listed(place)
     assert said == found and "MB of 40" in capsys.readouterr().out
     with pytest.raises(UserError, match="expects one of fashion_vae, .*, received 'vae'"):

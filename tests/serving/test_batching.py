@@ -143,6 +143,29 @@ def test_a_full_queue_refuses(asked, batching):
     one.end(3)
 
 
+def test_what_waits_can_be_refused_at_the_end(asked):
+    """What the model runs is finished."""
+    one = asked()
+    first, *late = held(one), one.put(1), one.put(2)
+    one.batcher.end()
+    assert one.told == late and all(task.error.code == "UNAVAILABLE" and task.error.http == 503 for task in late)
+    with pytest.raises(Refused, match="stopping"):
+        one.put(3)
+    one.end(3)
+    one.batcher.close()
+    assert first.made["y"].tolist() == [0] and one.version.sizes == [1] and one.version.left == 3
+
+
+def test_a_batch_that_waits_for_more_rows_can_be_refused(asked):
+    one = asked(most=3, wait=30.0)
+    task = one.put(1)
+    while not one.batcher._idle:
+        pass
+    one.batcher.end()
+    one.batcher.close()
+    assert one.told == [task] and str(task.error) == "the server is stopping" and one.version.sizes == []
+
+
 def test_what_waits_is_answered_at_the_end(asked):
     one = asked()
     held(one), one.put(1), one.put(2)

@@ -10,9 +10,10 @@ from cases import SMALL, tiny
 
 from tfgen import files
 from tfgen.errors import Failure, UserError
-from tfgen.serving import edge, runtimes
-from tfgen.serving.edge_graphs import EdgeGraph
+from tfgen.serving import edge, export, runtimes, saved_model
+from tfgen.serving.edge_graphs import EdgeGraph, narrowed
 from tfgen.serving.export import difference
+from tfgen.serving.forms import Form
 from tfgen.serving.runtimes import tfjs
 from tfgen.serving.runtimes.runtime import Runtime
 from tfgen.verbs.live import Live
@@ -186,6 +187,25 @@ def test_names_that_the_converter_of_tensorflow_js_loses():
         "seeds": "seeds:0", "code_1": "code_1:0", "code_2": "code_2:0"}
     assert {key: tensor["name"] for key, tensor in found["signature"]["outputs"].items()} == {
         "is_anomaly": "Identity:0", "score": "Identity_1:0", "threshold": "Identity_2:0"}
+
+
+def test_whole_numbers_out_of_the_range_of_32_bits_become_its_nearest_end():
+    given = np.array([2**40, 2**32 + 3, 5, -2**40, -2**63])
+    made = narrowed({"label": given, "x": given.astype("f4")}, set())
+    assert made["label"].dtype == np.int32 and made["label"].tolist() == [2**31 - 1, 2**31 - 1, 5, -2**31, -2**31]
+    assert made["x"].dtype == np.float32
+    assert narrowed({"label": [2**40]}, set())["label"].tolist() == [2**31 - 1]
+
+
+def test_large_labels_become_the_nearest_class_as_those_of_a_saved_model(tmp_path, session):
+    session()
+    live, labels = Live(tiny("conditional_vae")), np.array([2**40, 2**32 + 1, -2**40])
+    edge.export_edge(live.model, tmp_path / "out", "session", ["sample"], live=live)
+    made = edge.load(tmp_path / "out")["sample"]({"seeds": SEEDS, "label": labels})["images"]
+    stored = saved_model.Served(export.export(live.model, tmp_path / "saved", live=live, form=Form(signatures=("sample",))))
+    wanted = stored.loaded.signatures["sample"](seeds=tf.constant(SEEDS), label=tf.constant(labels))["images"]
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
+    np.testing.assert_allclose(made, live("sample", SEEDS, label=np.array([2, 2, 0])), atol=1e-5)
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino", "litert", "tfjs"])

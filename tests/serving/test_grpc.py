@@ -64,7 +64,38 @@ def huge(request):
     return request
 
 
+def changed(signature="sample", dtype=None, shape=None, **values):
+    """A request of one seed with another dtype, other sides or other values."""
+    request = request_of(signature, seeds=np.zeros(1, "int64"), label=np.zeros(1, "int64"))
+    seeds = request.inputs["seeds"]
+    seeds.dtype = dtype or seeds.dtype
+    if shape:
+        seeds.ClearField("tensor_shape")
+        for side in shape:
+            seeds.tensor_shape.dim.add(size=side)
+    if values:
+        seeds.ClearField("tensor_content")
+        seeds.ClearField("int64_val")
+    for key, value in values.items():
+        if isinstance(value, bytes):
+            setattr(seeds, key, value)
+        else:
+            getattr(seeds, key).extend(value)
+    return request
+
+
 @pytest.mark.parametrize("request_, code, words", [
+    (changed(shape=[1] * 70, tensor_content=b"\0" * 8), "INVALID_ARGUMENT", "at most 64 dimensions, received 70"),
+    (changed(shape=[1] * 70, int64_val=[1]), "INVALID_ARGUMENT", "at most 64 dimensions, received 70"),
+    (changed(shape=[1] * 32, int64_val=[1]), "INVALID_ARGUMENT", "input 'seeds' expects shape [-1], received [1,1,1"),
+    (changed(tensor_content=b"\0" * 7), "INVALID_ARGUMENT", "input 'seeds' of shape [1] expects 8 bytes, received 7"),
+    (changed(tensor_content=b"\0" * 16), "INVALID_ARGUMENT", "input 'seeds' of shape [1] expects 8 bytes, received 16"),
+    (changed(dtype=20), "INVALID_ARGUMENT", "input 'seeds' expects a dtype of numbers or texts, received 20"),
+    (changed(dtype=21), "INVALID_ARGUMENT", "input 'seeds' expects a dtype of numbers or texts, received 21"),
+    (changed(dtype=101), "INVALID_ARGUMENT", "input 'seeds' "), (changed(dtype=999), "INVALID_ARGUMENT", "received 999"),
+    (changed(dtype=6, int_val=[300]), "INVALID_ARGUMENT", "input 'seeds' "),
+    (changed(dtype=19, half_val=[70_000]), "INVALID_ARGUMENT", "input 'seeds' "),
+    (changed(dtype=7, tensor_content=b"a"), "INVALID_ARGUMENT", "input 'seeds' of shape [1] has other values"),
     (request_of(name="none"), "NOT_FOUND", "Servable not found for request: Latest(none)"),
     (request_of(version=7), "NOT_FOUND", "Specific(cvae, 7)"),
     (request_of(name=""), "INVALID_ARGUMENT", "no name specified"),

@@ -1,7 +1,10 @@
 """Tensors in JSON, against values worked by hand and TF Serving's rules."""
 
 import base64
+import io
 import json
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -46,9 +49,16 @@ def test_values(text, dtype, wanted):
     ("[true]", F, "Bool is not of expected"), ("[null]", F, "Null is not of expected"), ("[1e39]", F, "loss of precision"),
     ("[16777217]", F, "loss of precision"), ("[9223372036854775808]", N, "loss of precision"), ("[1]", S, "not of expected"),
     ('[{"b64": "!"}]', S, "Unable to base64 decode"), ('[{"c": "x"}]', S, "not formatted correctly for base64"),
-    ('[[{"b64": "AA=="}]]', F, "Object is not of expected")])
+    ('[[{"b64": "AA=="}]]', F, "Object is not of expected"), ("[[1]]", F, "expects shape [-1], received [1,1]"),
+    ("1", F, "expects shape [-1], received []"), ("[" * 70 + "1" + "]" * 70, F, "received [1,1,1,"),
+    ("[" * 70 + '"a"' + "]" * 70, S, "received [1,1,1,")])
 def test_wrong_values(text, dtype, words):
     refused(words, json_tensors.tensor, "x", json.loads(text), dtype, (None,))
+
+
+def test_an_input_of_any_rank_has_as_many_sides_as_arrays():
+    assert json_tensors.tensor("x", [[[1]]], F, None).shape == (1, 1, 1)
+    refused("input 'x': ", json_tensors.tensor, "x", json.loads("[" * 70 + "1" + "]" * 70), F, None)
 
 
 def test_base64_of_numbers():
@@ -100,14 +110,96 @@ def test_outputs():
     refused("no shape", json_tensors.dumps, {"a": np.array(2)}, True)
 
 
-def test_npz_and_bombs():
-    made = json_tensors.read_npz(json_tensors.write_npz({"x": np.ones((2, 3), "f4"), "t": np.array([b"a"], object)}), 1000)
-    assert made["x"].tolist() == [[1, 1, 1]] * 2 and made["t"].tolist() == [b"a"]
-    refused("at most 100 bytes", json_tensors.read_npz, json_tensors.write_npz({"x": np.ones(1000)}), 100)
-    refused("cannot be read", json_tensors.read_npz, b"PK\x03\x04 no archive", 100)
-    objects = json_tensors.io.BytesIO()
-    np.savez(objects, x=np.array([{}], object))
-    refused("cannot be read", json_tensors.read_npz, objects.getvalue(), 10_000)
+@pytest.fixture(scope="module")
+def signature():
+    """Takes rows x of 3 numbers and texts t."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    from tfgen.serving.versions import Signature
+
+    made = meta_graph_pb2.SignatureDef()
+    for name, dtype, sides in (("x", 1, (-1, 3)), ("t", 7, (-1,))):
+        made.inputs[name].name, made.inputs[name].dtype = f"{name}:0", dtype
+        for side in sides:
+            made.inputs[name].tensor_shape.dim.add(size=side)
+    return Signature(made)
+
+
+def npz(compression=zipfile.ZIP_STORED, **members):
+    """The bytes of a zip archive of arrays, or of what stands in their place."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, value in members.items():
+            if not isinstance(value, bytes):
+                array = io.BytesIO()
+                np.save(array, value)
+                value = array.getvalue()
+            archive.writestr(f"{name}.npy", value)
+    return file.getvalue()
+
+
+def header(descr, shape):
+    """A .npy file that has a header alone."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+X, T = np.ones((2, 3), "f4"), np.array(["a", "\xff"])
+
+
+def test_npz(signature):
+    for body in (json_tensors.write_npz({"x": X, "t": np.array([b"a", "\xff".encode()], object)}),
+                 npz(x=X, t=T), npz(zipfile.ZIP_DEFLATED, x=np.asfortranarray(X), t=T)):
+        found = json_tensors.Npz(body, signature, 10, 1000)
+        assert found.size == X.nbytes + T.nbytes
+        made = found.arrays()
+        assert made["x"].tolist() == [[1, 1, 1]] * 2 and made["t"].tolist() == [b"a", "\xff".encode()]
+        assert signature.check(made, (), 10) == 2
+
+
+def encrypted(body):
+    """The archive with the flag of encryption at its first member, there and in the directory."""
+    body = bytearray(body)
+    for start, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        body[body.index(start) + place] |= 1
+    return bytes(body)
+
+
+@pytest.mark.parametrize("body, words", [
+    (b"PK\x03\x04 no archive", "cannot be read"), (b"", "does not begin as a zip archive"),
+    (header("<f4", (0,)) + npz(x=X, t=T), "does not begin as a zip archive"),
+    (npz(x=X, t=T)[:-30], "cannot be read"), (npz(x=b"nonsense", t=T), "cannot be read"),
+    (npz(x=np.array([[{}, {}, {}]], object), t=T), "input 'x' expects dtype float32, received object"),
+    (npz(x=X, t=np.array([{}, {}], object)), "Object arrays cannot be loaded"),
+    (npz(x=header("<f4", (2, 3))[:90], t=T), "cannot be read"),
+    (npz(x=b"\x93NUMPY\x01\x00\x08\x00{'descr'" + b" " * 20, t=T), "cannot be read (TokenError"),
+    (npz(x=header("<f4", (2, 3)), t=T), "cannot be read"),
+    (npz(x=header("<f4", (-2, 3)), t=header("<U1", (-2,))), "received -2"),
+    (npz(x=header("<f4", (2,) + (1,) * 70), t=T), "expects shape [-1,3], received [2,1,1,"),
+    (encrypted(npz(x=X, t=T)), "cannot be read (RuntimeError: File"),
+    (npz(zipfile.ZIP_BZIP2, x=X, t=T), "members that are stored or deflated, received x.npy"),
+    (npz(x=X), "Missing but required: {t}"), (npz(x=X, t=T, z=b""), "Sent extra: {z}"),
+    (npz(x=X.astype(">f4"), t=T), "dtype float32, received >f4"),
+    (npz(x=X.astype("<U1"), t=T), "dtype float32, received object"),
+    (npz(x=X, t=np.array([b"a", b"b"])), "input 't' expects dtype object, received |S1"),
+    (npz(x=X, t=T[:, None]), "input 't' expects shape [-1], received [2,1]"), (npz(x=X, t=T[:1]), "equal 0th-dimension"),
+    (npz(x=np.ones((11, 3), "f4"), t=header("<U0", (11,))), "expects 1 to 10 rows, received 11"),
+    (npz(x=X, t=header("<U1", (2,)) + b"\xff" * 8), "cannot be read")],
+    ids=lambda value: value if type(value) is str else "")
+def test_npz_faults_are_named(signature, body, words):
+    refused(words, lambda: json_tensors.Npz(body, signature, 10, 1000).arrays())
+
+
+@pytest.mark.parametrize("members, deflated", [
+    ({"x": np.ones((1000, 3), "f4"), "t": T}, False), ({"x": X, "t": header("<U0", (10**8,))}, False),
+    ({"x": X, "t": np.zeros(10**6, "<U1")}, True), ({"x": header("<f4", (10**30, 3)), "t": T}, False),
+    ({"x": header("<f4", (2**62, 2**62, 8)), "t": T}, False)])
+def test_npz_of_large_arrays_are_refused_at_once(signature, members, deflated):
+    body, begun = npz(zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED, **members), time.perf_counter()
+    refused("at most 1000 bytes", json_tensors.Npz, body, signature, 10, 1000)
+    refused("", json_tensors.Npz, body, signature, 10, 10**9)  # by its rows or sides
+    assert time.perf_counter() - begun < 1
 
 
 class Image:

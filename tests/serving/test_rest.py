@@ -2,11 +2,14 @@
 
 import base64
 import gzip
+import io
 import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from asking import LIMIT, X, Y, ask
 
 pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not installed")
 
-from tfgen.serving import listening  # noqa: E402
+from tfgen.serving import json_tensors, listening, rest  # noqa: E402
 
 
 def predicted(server, signature, path="/v1/models/cvae:predict", **body):
@@ -63,6 +66,7 @@ FAULTS = [
     ("/v1/models/cvae/versions/7/metadata", None, 404, "Servable not found for request: Specific(cvae, 7)"),
     ("/v1/models/cvae/versions/99999999999999999999999", None, 400, "Failed to convert version"),
     ("/v1/models/cvae/labels/stable", None, 400, "Unrecognized servable version label: stable"),
+    (f"/v1/models/cvae/versions/{'0' * 20}{'9' * 5000}", None, 400, "Failed to convert version"),
     ("/v1/models", None, 400, "Malformed request: GET /v1/models"),
     ("/v1/models/../../etc/passwd", None, 400, "Malformed request"), ("/../../etc/passwd", None, 404, "Not Found"),
     ("/v1/models/%2e%2e%2f%2e%2e%2fetc", None, 404, "Servable not found"),
@@ -87,6 +91,10 @@ FAULTS = [
                                                           "tensorflow/serving/predict"),
     ("/v1/models/cvae:regress", {"examples": [{}]}, 400, "Expected regression signature method_name"),
     ("/v1/models/cvae:predict", b"x" * (LIMIT + 1), 413, f"at most {LIMIT} bytes"),
+    ("/v1/models/cvae:predict", b'{"signature_name":"sample","inputs":{"label":[0],"seeds":%b1%b}}' % (b"[" * 70, b"]" * 70),
+     400, "input 'seeds' expects shape [-1], received [1,1,1"),
+    ("/v1/models/cvae:predict", b'{"signature_name":"\\ud800","instances":[NaN]}', 400, '"?" not found in signature def'),
+    ("/v1/models/cvae:predict", b'{"signature_name":"encode","instances":[{"\\ud800":NaN}]}', 400, "keys ? must be equal"),
 ]
 
 
@@ -101,6 +109,39 @@ def test_bodies_that_unpack_to_more_than_the_limit_are_refused(server):
     assert ask(server, path, gzip.compress(b" " * 2 * LIMIT), Content_Encoding="gzip")[0] == 413
     assert ask(server, path, b"nothing", Content_Encoding="gzip")[0] == 400
     assert ask(server, path, b"x", Content_Encoding="br")[0] == 415
+
+
+def test_gzip_bodies_are_whole(server):
+    path, body = "/v1/models/cvae:predict", json.dumps({"signature_name": "sample", "inputs": {"seeds": [1], "label": [0]}})
+    whole = gzip.compress(body.ljust(LIMIT).encode())  # as large as the limit
+    assert ask(server, path, whole, Content_Encoding="gzip")[0] == 200
+    for wrong, words in ((whole[:-8], "without its end"), (whole[:-1], "without its end"), (whole * 2, "further bytes")):
+        code, answer = ask(server, path, wrong, Content_Encoding="gzip")
+        assert code == 400 and words in answer["error"]
+
+
+def test_npz_bodies(server, stored, monkeypatch):
+    """Arrays that are large once they are unpacked are read in another thread, however small the body is."""
+    path, threads, arrays = "/v1/models/cvae:predict?signature_name=encode", [], json_tensors.Npz.arrays
+    monkeypatch.setattr(rest, "HEAVY", 10_000)
+    monkeypatch.setattr(json_tensors.Npz, "arrays",
+                        lambda self: threads.append(threading.current_thread().name) or arrays(self))
+    for rows in (1, 50):
+        file, given = io.BytesIO(), np.zeros((rows, 8, 8, 1), "f4")
+        np.savez_compressed(file, x=given, label=np.zeros(rows, int))
+        assert len(file.getvalue()) < 1000
+        code, answer = ask(server, path, file.getvalue(), Content_Type="application/npz")
+        np.testing.assert_allclose(answer["outputs"], stored("encode", given, label=np.zeros(rows, int)), atol=1e-5)
+    assert threads[0] == "server" and threads[1] != "server"
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<U0", "fortran_order": False, "shape": (10**8,)})
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w") as archive:
+        archive.writestr("label.npy", file.getvalue())
+        archive.writestr("x.npy", file.getvalue())
+    begun = time.perf_counter()
+    code, answer = ask(server, path, bomb.getvalue(), Content_Type="application/npz")
+    assert code == 413 and f"at most {LIMIT} bytes" in answer["error"] and time.perf_counter() - begun < 1
 
 
 def test_slow_clients_are_cut(server, monkeypatch):

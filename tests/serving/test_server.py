@@ -3,6 +3,7 @@
 import dataclasses
 import socket
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not ins
 
 from benchmarks import serving  # noqa: E402
 from tfgen.errors import Failure, UserError  # noqa: E402
-from tfgen.serving import Client  # noqa: E402
+from tfgen.serving import Client, listening  # noqa: E402
+from tfgen.serving.batching import Batching  # noqa: E402
 from tfgen.serving.server import Server  # noqa: E402
+from tfgen.serving.versions import Version  # noqa: E402
 
 
 def test_many_clients_get_their_own_images(server, stored):
@@ -98,6 +101,45 @@ def test_token(exported, tmp_path):
             assert Client(f"{scheme}://127.0.0.1:{port}/cvae", token="secret").names
     finally:
         guarded.stop()
+
+
+@pytest.mark.parametrize("grace, last, seconds, answered, longest", [(0.8, 5.0, 0.6, 2, 2.5), (0.2, 0.3, 2.0, 0, 3.0)])
+def test_the_end_refuses_what_waits_too_long(exported, monkeypatch, capfd, grace, last, seconds, answered, longest):
+    """What a model runs is answered, unless that takes too long, too; all others are refused, over both interfaces."""
+    run, body = Version.run, {"signature_name": "sample", "inputs": {"seeds": [1], "label": [0]}}
+    monkeypatch.setattr(listening, "GRACE_SECONDS", grace)
+    monkeypatch.setattr(listening, "LAST_SECONDS", last)
+    slow, answers = Server(exported.parents[1], port=0, grpc_port=0, batching=Batching(most=1)).start(), []
+    monkeypatch.setattr(Version, "run", lambda self, *given: time.sleep(seconds) or run(self, *given))
+    over_grpc = Client(f"grpc://127.0.0.1:{slow.grpc_port}/cvae")
+
+    def work():
+        answers.append(ask(slow, "/v1/models/cvae:predict", body))
+
+    def refused():
+        with pytest.raises(Failure, match="UNAVAILABLE.* the server is stopping"):
+            over_grpc("sample", [1], label=0)
+        answers.append("gRPC")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    batcher = slow.models.model("cvae").batcher
+    while len(batcher.waiting) < 7:
+        time.sleep(0.01)
+    threads.append(threading.Thread(target=refused))
+    threads[-1].start()
+    while len(batcher.waiting) < 8:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    slow.stop()
+    assert time.monotonic() - begun < longest
+    for thread in threads:
+        thread.join(10)
+    codes = [answer[0] for answer in answers if answer != "gRPC"]
+    assert len(answers) == 9 and sorted(codes) == [200] * answered + [503] * (8 - answered)
+    assert all(answer[1] == {"error": "the server is stopping"} for answer in answers if answer[0] == 503)
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_faults_at_the_start(exported, tmp_path):

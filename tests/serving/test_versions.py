@@ -7,14 +7,16 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
 
 pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not installed")
 
-from tfgen.serving import answers, models  # noqa: E402
+from tfgen.serving import answers, check, models, saved_model  # noqa: E402
 from tfgen.serving.batching import Batching  # noqa: E402
 from tfgen.serving.grpc_service import Waits  # noqa: E402
 from tfgen.serving.metrics import Metrics  # noqa: E402
 from tfgen.serving.refusals import Refused  # noqa: E402
+from tfgen.serving.versions import Signature  # noqa: E402
 
 
 def save(folder, factor):
@@ -107,6 +109,45 @@ def test_a_broken_newest_version_at_the_start_leaves_the_one_before(tmp_path, se
     shutil.rmtree(folder / "2")
     save(folder / "2", 2)
     until(lambda: asked(found) == 2)
+
+
+def test_versions_may_begin_with_zeros_as_those_of_tf_serving(tmp_path, served, capsys):
+    """Other names that look like numbers, and numbers that no request can name, are passed over, also while it serves."""
+    folder = tmp_path / "models" / "m"
+    save(folder / "00000123", 123)
+    (folder / str(2**63)).mkdir()
+    found = served()
+    assert asked(found) == asked(found, 123) == 123
+    (folder / "2\u00b2").mkdir()
+    (folder / "\u0663").mkdir()
+    time.sleep(0.2)
+    save(folder / "0124", 124)
+    until(lambda: asked(found) == 124)
+    assert "cannot be read" not in capsys.readouterr().err
+    assert answers.status(found.model("m")).model_version_status[0].version == 124
+    assert check.versions(folder) == [folder / "00000123", folder / "0124"] and saved_model.is_saved_model(folder)
+    assert saved_model.Served(folder).path == folder / "0124"
+
+
+def test_no_error_ends_the_watch(tmp_path, served, monkeypatch, capsys):
+    folder, policies, faults = tmp_path / "models" / "m", models.policies, [ZeroDivisionError("division\nby zero")]
+    save(folder / "1", 1)
+    found = served()
+
+    def failing(given):
+        if faults:
+            raise faults.pop()
+        return policies(given)
+
+    monkeypatch.setattr(models, "policies", failing)
+    save(folder / "2", 2)
+    until(lambda: asked(found) == 2)
+    assert "cannot be read (division by zero); all goes on as it was" in capsys.readouterr().err
+
+
+def test_a_signature_without_inputs_takes_none():
+    signature = Signature(meta_graph_pb2.SignatureDef())
+    assert not signature.joins and signature.check({}, (), 5) == 1
 
 
 def test_policies_and_labels(tmp_path, served):

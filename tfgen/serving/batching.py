@@ -11,7 +11,7 @@ import numpy as np
 
 from tfgen.errors import UserError
 from tfgen.serving import refusals
-from tfgen.serving.refusals import refuse
+from tfgen.serving.refusals import refuse, stopping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Batcher:
         """Adds a task; raises a `Refused` (UNAVAILABLE) if the queue is full or closed."""
         with self._ready:
             if self._closed:
-                refuse("the server is stopping", "UNAVAILABLE")
+                raise stopping()
             if len(self.waiting) >= self.batching.queue or (
                     self.waiting and self.bytes + task.bytes > self.batching.queue_bytes):
                 refuse("The batch scheduling queue to which this task was submitted is full", "UNAVAILABLE")
@@ -123,6 +123,18 @@ class Batcher:
             self.queued(len(self.waiting))
             if self._idle:
                 self._ready.notify()
+
+    def end(self):
+        """Refuses what waits and what comes; what the model runs is finished."""
+        with self._ready:
+            self._closed, late = True, list(self.waiting)
+            self.waiting.clear()
+            self.bytes = 0
+            self.queued(0)
+            self._ready.notify()
+        for task in late:
+            task.error = stopping()
+        self._tell(late)
 
     def close(self):
         """Runs what waits, then ends the thread."""
@@ -147,7 +159,7 @@ class Batcher:
             until = first.arrived + self.batching.wait
             while not self._closed and (left := until - time.monotonic()) > 0 and self._rows(first.key) < self.batching.most:
                 self._sleep(left)
-            return self._take(self.waiting.popleft())
+            return self._take(self.waiting.popleft()) if self.waiting else []  # `end` refused them meanwhile
 
     def _sleep(self, seconds):
         self._idle = True
@@ -184,11 +196,18 @@ class Batcher:
                 return
             batch[0].error = refusals.of(error)
         self.ran(sum(task.rows for task in batch), time.perf_counter() - begun)
-        for task in batch:
+        self._tell(batch)
+
+    @staticmethod
+    def _tell(tasks):
+        """Ends tasks; those of one event loop are told together, which wakes it up once."""
+        groups = {}
+        for task in tasks:
             task.inputs = None
             task.version.leave()
-        for done, tasks in _grouped(batch):
-            done(tasks)
+            groups.setdefault(task.done, []).append(task)
+        for done, ended in groups.items():
+            done(ended)
 
     def _made(self, batch):
         """{output: array} of the rows of a batch, in pieces of at most `most` rows."""
@@ -224,11 +243,3 @@ class Batcher:
         for task in batch:
             task.made = {key: array[start:start + task.rows] for key, array in made.items()}
             start += task.rows
-
-
-def _grouped(batch):
-    """[(function, its tasks)]: those of one event loop are told together, which wakes it up once."""
-    groups = {}
-    for task in batch:
-        groups.setdefault(task.done, []).append(task)
-    return groups.items()

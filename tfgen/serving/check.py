@@ -10,7 +10,7 @@ from tfgen.errors import Failure, UserError
 from tfgen.serving import examples
 from tfgen.serving.export import difference, reference
 from tfgen.serving.native import LoadError
-from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers, tensors
+from tfgen.serving.saved_model import ABOUT, DEFAULT, export_paths, tensors
 from tfgen.verbs import VERBS
 
 TIMED_BATCH_SIZES = (1, 64)
@@ -40,7 +40,7 @@ def versions(path):
         UserError: without a SavedModel.
     """
     path = pathlib.Path(path)
-    found = [path] if (path / "saved_model.pb").exists() else [path / str(number) for number in export_numbers(path)]
+    found = [path] if (path / "saved_model.pb").exists() else list(export_paths(path).values())
     if not found:
         raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
     return found

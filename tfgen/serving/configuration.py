@@ -8,7 +8,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from tfgen import files
 from tfgen.errors import UserError, require
 from tfgen.serving.batching import largest_of
-from tfgen.serving.saved_model import ABOUT, export_numbers
+from tfgen.serving.saved_model import ABOUT, export_paths
 
 MODELS, BATCHING, MONITORING, COMPOSE = "models.config", "batching_parameters.txt", "monitoring.config", "compose.yaml"
 # Where the images of TF Serving look for models.
@@ -77,8 +77,8 @@ def models_in(folder):
     """
     folder = pathlib.Path(folder)
     require(folder.is_dir(), f"expected a folder of exports such as saved_models, received {folder}: check the path")
-    found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and export_numbers(path)}
-    if not found and export_numbers(folder):
+    found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and export_paths(path)}
+    if not found and export_paths(folder):
         raise UserError(f"expected a folder of models, received {folder}, which holds the versions of one: give the "
                         f"folder above, {folder.resolve().parent}")
     require(found, f"expected exports in subfolders of {folder}, found none: write one with "
@@ -162,7 +162,8 @@ def batching_parameters(sizes):
 
 def records_in(folder):
     """The records (`assets.extra/tfgen.json`) of the newest versions in a folder of exports, of those that have one."""
-    paths = [path / str(export_numbers(path)[-1]) / ABOUT for path in models_in(folder).values()]
+    versions = [export_paths(path) for path in models_in(folder).values()]
+    paths = [found[max(found)] / ABOUT for found in versions]
     return [files.read_json(path) for path in paths if path.exists()]
 
 

@@ -90,6 +90,8 @@ class EdgeGraph:
 def narrowed(inputs, seeds):
     """Inputs of a model as its edge graphs take them: {input: array} of at most 32 bits.
 
+    Whole numbers out of their range become its nearest end, as the graphs do with options out of theirs.
+
     Args:
         inputs: {input or option: array}, as for the model.
         seeds: names of those that are seeds.
@@ -97,5 +99,7 @@ def narrowed(inputs, seeds):
     Raises:
         UserError: for negative seeds.
     """
+    range32 = np.iinfo(np.int32)
     return {key: float_noise.words_of(value) if key in seeds else
-            np.asarray(value, np.int32) if np.asarray(value).dtype == np.int64 else value for key, value in inputs.items()}
+            np.clip(value, range32.min, range32.max).astype(np.int32) if np.asarray(value).dtype == np.int64 else value
+            for key, value in inputs.items()}

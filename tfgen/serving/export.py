@@ -15,7 +15,7 @@ from tfgen.errors import Failure, UserError
 from tfgen.serialization import computing_in
 from tfgen.serving import examples, native, warmup
 from tfgen.serving.forms import Form
-from tfgen.serving.saved_model import ABOUT, DEFAULT, export_numbers, tensors
+from tfgen.serving.saved_model import ABOUT, DEFAULT, export_paths, tensors
 from tfgen.verbs import Text, graphs, verb_of
 from tfgen.verbs.live import Live
 
@@ -45,11 +45,11 @@ def export(model, folder, version=None, about=None, live=None, form=None, pictur
         Failure: if outputs of the SavedModel differ from those of the model, or XLA cannot compile a signature.
     """
     folder = pathlib.Path(folder)
-    if version is not None and (folder / str(version)).exists():
+    if version in export_paths(folder):
         raise UserError(f"version {version} exists already in {folder}; leave --version out for the next free one")
     with written(model, folder, folder.resolve().name, about, live, form, pictures) as aside:
         while True:
-            target = folder / str(version or max(export_numbers(folder), default=0) + 1)
+            target = folder / str(version or max(export_paths(folder), default=0) + 1)
             try:
                 os.rename(aside, target)
                 return target

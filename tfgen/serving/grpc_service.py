@@ -18,31 +18,33 @@ from tfgen.serving.saved_model import DEFAULT
 
 PATIENCE = 600.0  # seconds for which a request without a deadline waits
 WORKERS = 64
+SIDES = 64  # that arrays have at most, of NumPy 2
 
 
 def array_of(name, message, limit):
     """The array of a TensorProto; its bytes are not copied.
 
     Raises:
-        Refused: for one of more than `limit` bytes, or whose values do not fill its shape.
+        Refused: for one of more than `limit` bytes, of a dtype or shape that arrays cannot have, or whose values do not fill
+            its shape.
     """
+    if len(message.tensor_shape.dim) > SIDES:
+        refuse(f"input '{name}' expects at most {SIDES} dimensions, received {len(message.tensor_shape.dim)}")
     shape = [side.size for side in message.tensor_shape.dim]
     try:
         dtype = np.dtype(tf.dtypes.as_dtype(message.dtype).as_numpy_dtype)
-    except TypeError:
-        refuse(f"input '{name}' expects a dtype, received {message.dtype}")
+    except (TypeError, KeyError):  # no dtype, and one of resources or variants
+        refuse(f"input '{name}' expects a dtype of numbers or texts, received {message.dtype}")
     if message.tensor_shape.unknown_rank or any(side < 0 for side in shape):
         refuse(f"input '{name}' expects a known shape, received {shape}")
     if math.prod(shape) * dtype.itemsize > limit:
         refuse(f"input '{name}' expects at most {limit} bytes, received shape {shape}: send fewer rows")
-    if dtype.kind != "O" and message.tensor_content:
-        if len(message.tensor_content) != math.prod(shape) * dtype.itemsize:
-            refuse(f"input '{name}' of shape {shape} expects {math.prod(shape) * dtype.itemsize} bytes, received "
-                   f"{len(message.tensor_content)}")
-        return np.frombuffer(message.tensor_content, dtype).reshape(shape)
+    packed = dtype.kind != "O" and message.tensor_content
+    if packed and len(packed) != math.prod(shape) * dtype.itemsize:
+        refuse(f"input '{name}' of shape {shape} expects {math.prod(shape) * dtype.itemsize} bytes, received {len(packed)}")
     try:
-        return tf.make_ndarray(message)
-    except (ValueError, TypeError) as error:
+        return np.frombuffer(packed, dtype).reshape(shape) if packed else tf.make_ndarray(message)
+    except Exception as error:  # NumPy and TensorFlow raise whatever a message leads them to
         refuse(f"input '{name}' of shape {shape} has other values ({error})")
 
 

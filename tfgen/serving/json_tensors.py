@@ -2,18 +2,20 @@
 
 import base64
 import binascii
+import contextlib
 import functools
 import io
 import itertools
 import json
 import math
 import re
+import types
 import zipfile
 
 import numpy as np
 import orjson
 
-from tfgen.serving.refusals import refuse
+from tfgen.serving.refusals import refuse, text_of
 
 KINDS = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}, "O": {str, dict}}
 INFINITE = (b"NaN", b"Infinity")
@@ -183,11 +185,23 @@ def tensor(name, value, dtype, shape):
     if not kinds <= KINDS.get(dtype.kind, set()):
         refuse(f"input '{name}': JSON Value of type {_other(kinds, KINDS.get(dtype.kind, set()))} is not of expected type: "
                f"{dtype}")
+    if shape is not None and len(sides) != len(shape):
+        refuse(f"input '{name}' expects shape {text_of(shape)}, received {text_of(sides)}")
     if dtype.kind == "O":
-        array = np.empty(len(flat), object)
-        array[:] = [text.encode("utf-8", "surrogatepass") if type(text) is str else _decoded(name, text) for text in flat]
+        array = _texts([text if type(text) is str else _decoded(name, text) for text in flat])
+    else:
+        array = _numbers(name, flat, kinds, dtype)
+    try:
         return array.reshape(sides)
-    return _numbers(name, flat, kinds, dtype).reshape(sides)
+    except ValueError as error:  # more sides than arrays have, for an input of any rank
+        refuse(f"input '{name}': {error}")
+
+
+def _texts(flat):
+    """The array of texts and bytes, as bytes."""
+    array = np.empty(len(flat), object)
+    array[:] = [text.encode("utf-8", "surrogatepass") if type(text) is str else text for text in flat]
+    return array
 
 
 def _other(kinds, wanted):
@@ -272,18 +286,70 @@ def _nested(value, as_bytes):
     return {"b64": base64.b64encode(value).decode()} if as_bytes else value.decode("utf-8", "replace")
 
 
-def read_npz(body, limit):
-    """{input: array} of the bytes of an .npz file whose arrays have at most `limit` bytes together."""
+class Npz:
+    """The .npz file of a request, whose arrays are read only after their headers have been compared with the signature.
+
+    Args:
+        body: the bytes of the file.
+        signature: a `versions.Signature`.
+        most: largest number of rows.
+        limit: largest size of its arrays together, in bytes.
+
+    Attributes:
+        size: that of its arrays, an empty text counted as one byte.
+
+    Raises:
+        Refused: for another file, larger arrays (413), and what the signature does not take.
+    """
+
+    def __init__(self, body, signature, most, limit):
+        if not body.startswith(b"PK"):
+            refuse("expected an .npz file, it cannot be read (it does not begin as a zip archive)")
+        with _readable():
+            self._archive = zipfile.ZipFile(io.BytesIO(body))
+        members = self._archive.infolist()
+        self._members = {one.filename.removesuffix(".npy"): one for one in members}
+        if wrong := [one for one in members if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]:
+            refuse(f"an .npz file expects members that are stored or deflated, received {wrong[0].filename}")
+        large = f"the arrays of the .npz file expect at most {limit} bytes"
+        if sum(one.file_size for one in members) > limit:
+            refuse(large, http=413)
+        with _readable():
+            headers = {name: self._header(one) if name in signature.inputs else None for name, one in self._members.items()}
+        self.size = sum(math.prod(one.shape) * max(one.dtype.itemsize, 1) for one in headers.values() if one)
+        if self.size > limit:
+            refuse(large, http=413)
+        for one in headers.values():
+            if one and one.dtype.kind == "U":
+                one.dtype = np.dtype(object)
+        signature.check(headers, (), most)
+
+    def arrays(self):
+        """{input: array}, texts as bytes."""
+        with _readable():
+            return {name: self._array(one) for name, one in self._members.items()}
+
+    def _header(self, member):
+        """The dtype and shape of an array."""
+        with self._archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, _, dtype = read(file)
+        return types.SimpleNamespace(dtype=dtype, shape=shape)
+
+    def _array(self, member):
+        with self._archive.open(member) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        return _texts(array.ravel().tolist()).reshape(array.shape) if array.dtype.kind == "U" else array
+
+
+@contextlib.contextmanager
+def _readable():
+    """Context manager: what zipfile and NumPy raise, which is whatever a file leads them to, refuses the file."""
     try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            if sum(one.file_size for one in archive.infolist()) > limit:
-                refuse(f"the arrays of the .npz file expect at most {limit} bytes", "INVALID_ARGUMENT", 413)
-        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, NotImplementedError, zipfile.zlib.error) as error:
-        refuse(f"expected an .npz file, it cannot be read ({error})")
-    return {name: np.char.encode(array, "utf-8").astype(object) if array.dtype.kind == "U" else array
-            for name, array in found.items()}
+        yield
+    except Exception as error:
+        refuse(f"expected an .npz file, it cannot be read ({type(error).__name__}: {error})")
 
 
 def write_npz(made):

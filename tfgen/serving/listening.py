@@ -12,7 +12,8 @@ HEADER_BYTES = 2**16
 IDLE_SECONDS = 75  # after which an unused connection is closed
 CONNECTIONS = 1024
 LOOK_SECONDS = 0.1  # between two looks for slow clients
-GRACE_SECONDS = 30  # within which requests in flight are answered at the end
+GRACE_SECONDS = 20  # within which requests in flight are answered at the end; then those that wait for a model are refused
+LAST_SECONDS = 10  # more, for what models run then and for answers on their way
 
 
 class Joined:
@@ -134,7 +135,8 @@ class Listener(uvicorn.Server):
         super().__init__(uvicorn.Config(
             app, http=functools.partial(Protocol, patience=patience), loop="uvloop", ws="none", lifespan="off",
             log_level="error", access_log=False, server_header=False, proxy_headers=False, headers=[("server", "tfgen")],
-            timeout_keep_alive=IDLE_SECONDS, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS))
+            timeout_keep_alive=IDLE_SECONDS, limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS + LAST_SECONDS))
         self._ended = ended
 
     def handle_exit(self, sig, frame):
@@ -154,3 +156,5 @@ class Listener(uvicorn.Server):
     async def shutdown(self, sockets=None):
         self._ended()
         await super().shutdown(sockets)
+        if cancelled := self.server_state.tasks:  # they refuse their requests
+            await asyncio.wait(cancelled, timeout=1)

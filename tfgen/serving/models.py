@@ -10,7 +10,7 @@ import threading
 from tfgen.errors import UserError
 from tfgen.serving.batching import Batcher, task_of
 from tfgen.serving.refusals import refuse
-from tfgen.serving.saved_model import export_numbers
+from tfgen.serving.saved_model import export_paths
 from tfgen.serving.versions import Version
 
 CONFIG = "models.config"
@@ -50,10 +50,10 @@ def policies(folder):
     folder = pathlib.Path(folder)
     if (folder / CONFIG).exists():
         return _configured(folder)
-    if export_numbers(folder):
+    if export_paths(folder):
         return {folder.resolve().name: (folder, Policy())}
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    found = {one.name: (one, Policy()) for one in inside if export_numbers(one)}
+    found = {one.name: (one, Policy()) for one in inside if export_paths(one)}
     if not found:
         raise UserError(f"expected a folder of SavedModels, NAME/VERSION/saved_model.pb, received {folder}: export a "
                         f"run with `tfgen export RUN --to {folder}/NAME`")
@@ -100,8 +100,7 @@ class Model:
 
     def refresh(self):
         """Loads new versions, then unloads those that are no longer to be served; a broken one is refused with a line."""
-        known = {number: path for number in export_numbers(self.folder)
-                 for path in [self.folder / str(number)] if (path / "saved_model.pb").exists()}
+        known = {number: path for number, path in export_paths(self.folder).items() if (path / "saved_model.pb").exists()}
         self._broken = {number: was for number, was in self._broken.items()
                         if number in known and was == _fingerprint(known[number])}
         wanted = self.policy.choose([number for number in known if number not in self._broken])
@@ -210,7 +209,7 @@ class Models:
         while not self._stop.wait(poll):
             try:
                 self._refresh()
-            except (OSError, UserError) as error:
+            except Exception as error:  # whatever it is, later versions are to be served
                 log(f"the folder {self.folder} cannot be read ({' '.join(str(error).split())[:300]}); all goes on as it was")
 
     def model(self, name):
@@ -230,6 +229,11 @@ class Models:
             version.leave()
             raise
         return task
+
+    def end(self):
+        """Refuses what waits and what comes."""
+        for model in list(self.models.values()):
+            model.batcher.end()
 
     def close(self):
         """Stops watching, answers what waits, unloads all."""

@@ -19,10 +19,10 @@ def command(folder, port, grpc_port, largest_batch=None, sizes=()):
     listens on every address of the machine and knows no token.
     """
     from tfgen.serving import configuration
-    from tfgen.serving.saved_model import export_numbers
+    from tfgen.serving.saved_model import export_paths
 
     folder, to = pathlib.Path(folder).resolve(), tempfile.mkdtemp(prefix="tfgen-serving-")
-    if export_numbers(folder):
+    if export_paths(folder):
         # The folder of one model's versions, in a folder of models.
         models = pathlib.Path(to, "models")
         models.mkdir()

@@ -17,13 +17,24 @@ class Refused(Exception):
     """
 
     def __init__(self, code, message, http=None):
-        super().__init__(" ".join(str(message).split())[:LONGEST])
+        # A message may name what was sent, in which JSON allows half of a surrogate pair.
+        super().__init__(" ".join(str(message).split())[:LONGEST].encode("utf-8", "replace").decode())
         self.code, self.http = code, http or HTTP[code]
 
 
 def refuse(message, code="INVALID_ARGUMENT", http=None):
     """Raises a `Refused`."""
     raise Refused(code, message, http)
+
+
+def text_of(shape):
+    """A shape as in the error messages of TF Serving: [-1,28,28,1]."""
+    return f"[{','.join('-1' if side is None else str(side) for side in shape)}]"
+
+
+def stopping():
+    """The `Refused` of requests that come, or still wait, when a server ends."""
+    return Refused("UNAVAILABLE", "the server is stopping")
 
 
 def of(error):

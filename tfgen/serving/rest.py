@@ -10,7 +10,7 @@ import zlib
 import orjson
 
 from tfgen.serving import answers, json_tensors
-from tfgen.serving.refusals import Refused, of, refuse
+from tfgen.serving.refusals import of, refuse, stopping
 
 NPZ, JSON, TEXT = b"application/npz", b"application/json", b"text/plain; version=0.0.4"
 METRICS = "/monitoring/prometheus/metrics"
@@ -77,8 +77,9 @@ class Rest:
             name, kind, body = await self._answer(scope, path, dict(scope["headers"]), receive)
         except Gone:
             return
-        except Exception as error:
-            refused = of(error)
+        except (Exception, asyncio.CancelledError) as error:
+            # Requests are cancelled by uvicorn alone, at the end.
+            refused = stopping() if isinstance(error, asyncio.CancelledError) else of(error)
             if refused.code == "INTERNAL":
                 print(f"tfgen serve: {scope['method']} {path[:200]}: {refused}", flush=True)
             code, http, kind, body = refused.code, refused.http, JSON, orjson.dumps({"error": str(refused)})
@@ -116,7 +117,7 @@ class Rest:
 
         Raises:
             Gone: if the client has closed the connection.
-            Refused: for a body that is too large (413) or not compressed with gzip as it says.
+            Refused: for a body that is too large (413) or not one file of gzip as it says.
         """
         large = f"a request expects at most {self.limit} bytes: send fewer rows, or raise --request-limit"
         if int(headers.get(b"content-length", 0)) > self.limit:
@@ -136,11 +137,14 @@ class Rest:
                 refuse(f"Content-Encoding expects gzip, received {coding[:50].decode('latin-1')}", http=415)
             try:
                 unzipped = zlib.decompressobj(wbits=31)
-                body = unzipped.decompress(body, self.limit)
+                body = unzipped.decompress(body, self.limit + 1)
             except zlib.error as error:
                 refuse(f"the body is not compressed with gzip ({error})")
-            if unzipped.unconsumed_tail:
+            if len(body) > self.limit:
                 refuse(large, http=413)
+            if not unzipped.eof or unzipped.unused_data:
+                refuse("the body expects one file of gzip, received " + (
+                    "further bytes behind it" if unzipped.eof else "one without its end: send all of it"))
         return body
 
     async def _predict(self, scope, headers, body, name, number, label, method):
@@ -149,6 +153,8 @@ class Rest:
         try:
             npz = headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == NPZ
             signature_name, inputs, rows = await _where(len(body), self._read, scope, body, npz, version, method)
+            if npz:
+                inputs = await _where(inputs.size, inputs.arrays)
         except BaseException:
             version.leave()
             raise
@@ -160,7 +166,7 @@ class Rest:
         return JSON, await _where(numbers, json_tensors.dumps, made, rows)
 
     def _read(self, scope, body, npz, version, method):
-        """(signature's name, inputs, whether rows were sent) of a body."""
+        """(signature's name, inputs, whether rows were sent) of a body; inputs are an `Npz` if npz."""
         found = dict(urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"))) if npz else json_tensors.parse(body)
         name = found.get("signature_name", "")
         if not isinstance(name, str):
@@ -172,7 +178,7 @@ class Rest:
             refuse(f'Serving signature name: "{name[:200] or "serving_default"}" not found in signature def; it has '
                    f"{', '.join(version.signatures)}")
         if npz:
-            return name, json_tensors.read_npz(body, self.limit), False
+            return name, json_tensors.Npz(body, signature, self.models.batching.rows, self.limit), False
         return name, *json_tensors.inputs_of(found, signature)
 
     def _loop(self):
@@ -188,6 +194,7 @@ async def _where(size, function, *given):
 
 def _spec(name, number, label):
     """(name, version or None, label) of a path's parts."""
-    if number and int(number[:20]) >= 2**63:
-        raise Refused("INVALID_ARGUMENT", f"Failed to convert version: {number[:50]} to numeric.")
-    return urllib.parse.unquote(name), int(number) if number else None, urllib.parse.unquote(label or "")
+    digits = number and "0" + number.lstrip("0")[:20]
+    if number and int(digits) >= 2**63:
+        refuse(f"Failed to convert version: {number[:50]} to numeric.")
+    return urllib.parse.unquote(name), int(digits) if number else None, urllib.parse.unquote(label or "")

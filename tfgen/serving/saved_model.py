@@ -16,10 +16,16 @@ ABOUT = "assets.extra/tfgen.json"
 DEFAULT = "serving_default"
 
 
-def export_numbers(folder):
-    """Sorted version numbers of the exports in `folder`."""
+def export_paths(folder):
+    """{version number: path} of the exports in `folder`, ascending.
+
+    As TF Serving has it, names are decimal numbers below 2^63, which may begin with zeros; of two with one number the
+    shorter one counts.
+    """
     folder = pathlib.Path(folder)
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+    named = [path for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()] if folder.is_dir() else []
+    found = {int(path.name): path for path in sorted(named, key=lambda path: (int(path.name), -len(path.name)))}
+    return {number: path for number, path in found.items() if number < 2**63}
 
 
 class Exported(Verbs):
@@ -75,8 +81,8 @@ class Served(Exported):
 
     def __init__(self, path):
         path = pathlib.Path(path)
-        if not (path / "saved_model.pb").exists() and export_numbers(path):
-            path = path / str(export_numbers(path)[-1])
+        if not (path / "saved_model.pb").exists() and (found := export_paths(path)):
+            path = found[max(found)]
         if not (path / "saved_model.pb").exists():
             raise UserError(f"{path} holds no SavedModel; export one with `tfgen export RUN --to {path}`")
         self.path = path
@@ -99,7 +105,7 @@ def is_saved_model(path):
     """Whether `path` is a SavedModel or a folder of versions."""
     path = pathlib.Path(path)
     return (path / "saved_model.pb").exists() or any(
-        (path / str(version) / "saved_model.pb").exists() for version in export_numbers(path))
+        (version / "saved_model.pb").exists() for version in export_paths(path).values())
 
 
 def tensors(path):

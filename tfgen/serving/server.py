@@ -46,8 +46,9 @@ class Server:
             raise
         self._grpc, self.grpc_port = _grpc(grpc_service.Services(self.models, self.metrics, token, limit), host, grpc_port,
                                            batching.queue, shared)
-        self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit), self._end_grpc, patience)
-        self._thread = None
+        self._listener = listening.Listener(rest.Rest(self.models, self.metrics, token, limit), self._begin_end, patience)
+        self._late, self._thread = threading.Timer(listening.GRACE_SECONDS, self.models.end), None
+        self._late.daemon = True
         self._grpc.start()
         self._socket.listen(2048)
 
@@ -56,11 +57,13 @@ class Server:
         return list(self.models.models)
 
     def run(self):
-        """Serves in this thread until SIGTERM, Ctrl-C or `stop`; then answers what is in flight."""
+        """Serves in this thread until SIGTERM, Ctrl-C or `stop`; then answers what is in flight, or refuses what waits too
+        long."""
         try:
             self._listener.run(sockets=[self._socket])
         finally:
             self._end_grpc().wait()
+            self._late.cancel()
             self.models.close()
 
     def start(self):
@@ -78,8 +81,12 @@ class Server:
         self.end()
         self._thread.join()
 
+    def _begin_end(self):
+        self._late.start()
+        self._end_grpc()
+
     def _end_grpc(self):
-        return self._grpc.stop(listening.GRACE_SECONDS)
+        return self._grpc.stop(listening.GRACE_SECONDS + listening.LAST_SECONDS)
 
 
 def _grpc(services, host, port, queue, shared):

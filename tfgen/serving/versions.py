@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.serving import warmup
-from tfgen.serving.refusals import refuse
+from tfgen.serving.refusals import refuse, text_of
 from tfgen.serving.saved_model import DEFAULT
 
 
@@ -17,16 +17,16 @@ class Signature:
 
     Attributes:
         inputs, outputs: {name: (name of its tensor, numpy dtype, shape or None)}; unknown sides are None.
-        joins: whether rows of several requests may share a batch: each input's first side is unknown.
+        joins: whether rows of several requests may share a batch: there are inputs, and the first side of each is unknown.
     """
 
     def __init__(self, definition):
         self.inputs, self.outputs = ({key: _spec(info) for key, info in sorted(side.items()) if info.name}
                                      for side in (definition.inputs, definition.outputs))
-        self.joins = all(shape and shape[0] is None for _, _, shape in self.inputs.values())
+        self.joins = bool(self.inputs) and all(shape and shape[0] is None for _, _, shape in self.inputs.values())
 
     def check(self, inputs, outputs, most):
-        """The number of rows of `inputs` {name: array}.
+        """The number of rows of `inputs` {name: array, or anything with the dtype and shape of one}.
 
         Raises:
             Refused: other inputs than the signature's, another dtype, rank or shape, more than `most` rows, or an unknown
@@ -42,16 +42,16 @@ class Signature:
             if array.dtype != dtype:
                 refuse(f"input '{name}' expects dtype {dtype}, received {array.dtype}")
             if shape is not None and not _fits(array.shape, shape):
-                refuse(f"input '{name}' expects shape {_text(shape)}, received {_text(array.shape)}")
+                refuse(f"input '{name}' expects shape {text_of(shape)}, received {text_of(array.shape)}")
         if wrong := [name for name in outputs if name not in self.outputs]:
             refuse(f"output tensor alias not found in signature: {wrong[0]} Outputs expected to be in the set "
                    f"{{{','.join(self.outputs)}}}.")
         if not self.joins:
             return 1
-        rows = {len(array) for array in inputs.values()}
+        rows = {array.shape[0] for array in inputs.values()}
         if len(rows) > 1:
             refuse("Batching Run() input tensors must have equal 0th-dimension size, received "
-                   + ", ".join(f"{name} {_text(array.shape)}" for name, array in inputs.items()))
+                   + ", ".join(f"{name} {text_of(array.shape)}" for name, array in inputs.items()))
         count = rows.pop()
         if not 1 <= count <= most:
             refuse(f"a request expects 1 to {most} rows, received {count}: send several requests")
@@ -66,11 +66,6 @@ def _spec(info):
 
 def _fits(given, wanted):
     return len(given) == len(wanted) and all(side in (None, one) for one, side in zip(given, wanted))
-
-
-def _text(shape):
-    """A shape as in the error messages of TF Serving: [-1,28,28,1]."""
-    return f"[{','.join('-1' if side is None else str(side) for side in shape)}]"
 
 
 @contextlib.contextmanager

@@ -159,4 +159,4 @@ def find(address):
 
 def _is_model(folder):
     return (folder / "run.json").exists() or (folder / "saved_model.pb").exists() or bool(
-        saved_model.export_numbers(folder))
+        saved_model.export_paths(folder))
