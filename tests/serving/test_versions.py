@@ -51,6 +51,15 @@ def asked(found, number=None, label="", name="m"):
     return waits.end(task, 20)["y"][0, 0]
 
 
+def test_what_clients_ask_for_makes_no_more_callables_than_sets_of_outputs(served, tmp_path):
+    save(tmp_path / "models" / "m" / "1", 3)
+    version = served().model("m").take()
+    for count in range(5):
+        assert version.run("", {"x": np.ones((1, 2), "f4")}, ("y",) * count)["y"][0, 0] == 3
+    assert len(version._calls) == 1
+    version.leave()
+
+
 def until(condition):
     end = time.monotonic() + 20
     while not condition():

@@ -127,7 +127,8 @@ class Version:
             {output: array}.
         """
         signature = self.signature(name)
-        wanted = tuple(outputs) or tuple(signature.outputs)
+        # In one order and once each, so that what clients ask for makes no more callables than there are sets of outputs.
+        wanted = tuple(key for key in signature.outputs if not outputs or key in outputs)
         with self._lock:
             if (name, wanted) not in self._calls:
                 self._calls[name, wanted] = self.session.make_callable(
