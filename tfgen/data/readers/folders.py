@@ -1,5 +1,6 @@
 """Finds the image files of folders and decodes them."""
 
+import math
 import os
 import pathlib
 import random
@@ -176,6 +177,8 @@ class Reader:
     def stack(self, items, channels):
         """(images uint8 (N, H, W, channels), items, original sizes [(H, W)]) of readable files; UserError if none is."""
         kept, shapes, found = [], [], None
+        if self.fit.size:  # before the first is resized
+            self._check_room(len(items) * math.prod(self.fit.size) * channels * (1 + self.side_by_side), len(items))
         for item, shape, image in self.images(items, channels):
             if found is None:
                 self._check_room(len(items) * image.nbytes, len(items))
@@ -216,16 +219,15 @@ def domain_roots(folder):
 def domains_of(folder, reader):
     """`Layout` of the splits 'trainA', 'trainB' … of two domains of unpaired images, without classes.
 
-    Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored, a note
-    tells of images in subfolders of these. The
-    number of channels (1 if all images are grey, else 3) is determined per domain.
+    Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored; a note tells
+    of images in subfolders of these. The number of channels (1 if all images are grey, else 3) is determined per domain.
 
     Args:
         folder: path.
         reader: a `Reader`.
 
     Raises:
-        UserError: no trainA or no trainB, a folder without images, several sizes, or a broken image.
+        UserError: no trainA or no trainB, a folder without images directly in it, several sizes, or a broken image.
     """
     roots = domain_roots(folder)
     missing = [name for name in ("trainA", "trainB") if name not in roots]
