@@ -97,6 +97,7 @@ def test_classes_are_the_numbers_that_occur(tmp_path, numbers, names, shape):
     ({"x": np.zeros((30, 4, 4), np.uint8), "y": np.full(30, -1)}, ["-1"]),
     ({"x_train": np.zeros((30, 4, 4), np.uint8), "x_test": np.zeros((3, 5, 5), np.uint8)}, ["4x4", "image-size"]),
     ({"x_train": np.zeros((30, 4, 4), np.uint8), "x_test": np.zeros((3, 4, 4, 3), np.uint8)}, ["channels"]),
+    ({f"x_{split}": np.zeros((9, 4, 4), np.uint8) for split in ("train", "valid", "val")}, ["one array", "x_valid, x_val"]),
     ({"x": np.array([[["a"]]], object)}, ["npz"])])
 def test_npz_errors(tmp_path, arrays, words):
     np.savez(tmp_path / "a.npz", **arrays)

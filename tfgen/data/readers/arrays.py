@@ -146,6 +146,16 @@ def read_idx_file(path):
     return {"train": read_idx_pair(path, labels if labels != path and labels.is_file() else None)}
 
 
+def read_npy(path):
+    """The array of a .npy file. Raises UserError for a file that cannot be read, and one with pickled objects."""
+    try:
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"expected an array in {str(path)!r}, received a file from which it cannot be read "
+                        f"({' '.join(str(error).split())[:100]}): write it with np.save") from None
+
+
 def _npz_layout(path, keys):
     """{split: (key of the images, key of the labels)} of the arrays of a .npz file.
 
@@ -154,9 +164,12 @@ def _npz_layout(path, keys):
     """
     if "x_train" in keys:
         splits = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
-        for name in ("validation", "valid", "val"):
-            if f"x_{name}" in keys:
-                splits["validation"] = (f"x_{name}", f"y_{name}")
+        named = [name for name in ("validation", "valid", "val") if f"x_{name}" in keys]
+        if len(named) > 1:
+            raise UserError(f"expected one array to validate on in {str(path)!r}, received "
+                            f"{', '.join(f'x_{name}' for name in named)}: leave out the others")
+        if named:
+            splits["validation"] = f"x_{named[0]}", f"y_{named[0]}"
         return {split: pair for split, pair in splits.items() if pair[0] in keys}
     for pair in (("x", "y"), ("images", "labels")):
         if pair[0] in keys:

@@ -31,10 +31,14 @@ def read_signal(path, fit):
         return resize(image, fit.size, fit.mode) if fit.size else image
     if fit.size:
         raise UserError(f"image_size expects an image, received {path.name!r}: leave out --image-size")
+    if ending == ".npy":
+        return arrays.read_npy(path)
     try:
-        return np.load(path, allow_pickle=False) if ending == ".npy" else read_wav(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"expected {'an array' if ending == '.npy' else 'sound'} in {str(path)!r}, it cannot be read "
+        return read_wav(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # SciPy's reader of broken files raises errors of many kinds
+        raise UserError(f"expected sound in {str(path)!r}, received a file that cannot be read "
                         f"({' '.join(str(error).split())[:100]}): save it again") from None
 
 

@@ -98,11 +98,7 @@ def rows_of(path, label=None, columns=(), size=None):
         found = arrays.npz_arrays(path)
         values, labels = found.get("test", found["train"])
         return values, None if labels is None else _integers(f"labels in {str(path)!r}", labels), ()
-    try:
-        return np.load(path, allow_pickle=False), None, ()
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"expected an array of numbers in {path}, it cannot be read ({' '.join(str(error).split())[:100]}): "
-                        "write it with np.save") from None
+    return arrays.read_npy(path), None, ()
 
 
 def _ordered(path, values, found, wanted):
