@@ -28,6 +28,7 @@ def written(tmp_path):
     ("1,0\n3,2\n", "1", [[1], [3]], [0, 1], ("0", "2")),
     ('x,"y, in\nmm"\n 1 ,"-2"\n', None, [[1, -2]], None, ()),
     ('"width, mm";"height, mm";"class, text"\n1;2;a\n3;4;b\n', "class, text", [[1, 2], [3, 4]], [0, 1], ("a", "b")),
+    ("1,2,a;b\n3,4,c;d\n", "2", [[1, 2], [3, 4]], [0, 1], ("a;b", "c;d")),
     ("a;b,c\n1,2\n3,4\n", None, [[1, 2], [3, 4]], None, ()),
     ("v\n1\n2\n", None, [[1], [2]], None, ())])
 def test_csv(written, text, label, wanted, labels, names):

@@ -17,11 +17,9 @@ from tfgen.data.readers import arrays
 from tfgen.errors import UserError
 
 BUILT_IN = ("iris", "wine", "breast_cancer")  # sets of vectors with classes that scikit-learn ships
-# The first of those that agree: a comma may be a decimal point.
-DELIMITERS = "\t;,"
+DELIMITERS = ",;\t"
 # Rows by which the delimiter is chosen.
 FIRST = 20
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
 class Table(NamedTuple):
@@ -124,9 +122,9 @@ def _integers(where, labels):
 def read_csv(path, label=None, size=None):
     """The `Table` of a .csv file, with the split train and float64 values.
 
-    Columns are separated by a comma, semicolon or tab: by which most of the first rows are as long as the first, and longer
-    than one cell. The first row names the columns if the label is one of its cells, or
-    if another cell is a text. Class names are the sorted texts of the label's column; whole numbers are sorted as such.
+    Columns are separated by a comma, semicolon or tab: the one that divides most of the first rows into as many cells as the
+    first, and these into numbers. The first row names the columns if the label is one of its cells, or if another cell is a
+    text. Class names are the sorted texts of the label's column; whole numbers are sorted as such.
 
     Args:
         path: the file.
@@ -163,7 +161,7 @@ def read_csv(path, label=None, size=None):
         numbers = [None if index == place else _number(cell) for index, cell in enumerate(row)]
         if bad := [index for index, one in enumerate(numbers) if one is None and index != place]:
             advice = "encode texts as numbers, fill in missing ones, or name the classes' column with --label"
-            if _DECIMAL_COMMA.fullmatch(row[bad[0]].strip()):
+            if _has_comma(row[bad[0]]):
                 advice = "write decimal points"
             raise UserError(f"expected finite numbers in {str(path)!r}, received {row[bad[0]]!r} in line {number}, "
                             f"{names[bad[0]]}: {advice}")
@@ -186,12 +184,14 @@ def _rows(text, delimiter):
 
 
 def _agreeing(text, delimiter):
-    """How many of the first rows a delimiter divides into as many cells as the first, two at least."""
+    """How well a delimiter divides the first rows: (how many have as many cells as the first, two at least; the share of
+    cells that are numbers)."""
     try:
-        lengths = [len(row) for _, row in itertools.islice(_rows(text, delimiter), FIRST)]
+        rows = [row for _, row in itertools.islice(_rows(text, delimiter), FIRST)]
     except csv.Error:  # a cell that is too long, as a whole line may be
-        return 0
-    return sum(length == lengths[0] > 1 for length in lengths)
+        return 0, 0.0
+    numbers = [_number(cell) is not None or _has_comma(cell) for row in rows for cell in row]
+    return sum(len(row) == len(rows[0]) > 1 for row in rows), sum(numbers) / max(1, len(numbers))
 
 
 def _place(path, label, names, size):
@@ -217,6 +217,11 @@ def _is_text(cell):
     except ValueError:
         return bool(cell)
     return False
+
+
+def _has_comma(cell):
+    """Whether a cell is a number with a decimal comma."""
+    return bool(re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell.strip()))
 
 
 def _is_missing(cell):
