@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pytest
+import typer
 
 from tfgen import data, recipes, runs
+from tfgen.cli.app import app
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -84,6 +86,34 @@ def recipes_as_before():
 
 def test_pages_whose_python_runs_elsewhere_have_some():
     assert set(ELSEWHERE) <= set(PAGES)
+
+
+def options_of(command, names):
+    """Options of the `tfgen` command that words begin with; None if they begin with no command."""
+    while hasattr(command, "commands"):
+        if not names or names[0] not in command.commands:
+            return None
+        command, names = command.commands[names[0]], names[1:]
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def every_option(command):
+    commands = getattr(command, "commands", {}).values()
+    return set().union(*map(every_option, commands)) if commands else options_of(command, [])
+
+
+@pytest.mark.parametrize("page", ["data.md", "training.md", "searches.md", "verbs.md", "vectors.md"])
+def test_the_options_of_a_page_exist(page):
+    """Those of a line of a command are that command's; those in the text, of any command."""
+    root, text = typer.main.get_command(app), (ROOT / "docs" / page).read_text("utf-8")
+    lines = re.findall(r"(?:^|`)tfgen ([^`#\n]*)", text.replace("\\\n", " "), re.MULTILINE)
+    for line in lines:
+        words = line.split()
+        known = options_of(root, words)
+        wrong = [word for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", line) if known is None or word not in known]
+        assert not wrong, f"tfgen {line}: no option {wrong}"
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
+    assert lines and not named - every_option(root)
 
 
 def test_every_page_has_its_place_in_the_site():

@@ -47,6 +47,18 @@ def test_what_a_killed_process_was_writing_is_swept(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == [".hidden", "epoch-0001.png", "kept.png", "samples"]
 
 
+def test_errors_name_the_path_that_was_asked_for(tmp_path):
+    """And not the file that is written aside; a folder in its place is told before anything is computed."""
+    with pytest.raises(IsADirectoryError) as raised, files.written_aside(tmp_path):
+        raise AssertionError("the block was entered")
+    assert raised.value.filename == str(tmp_path)
+    path = tmp_path / "d.png"
+    with pytest.raises(IsADirectoryError) as raised, files.written_aside(path):
+        path.mkdir()
+    assert raised.value.filename == str(path) and str(raised.value).endswith(f": '{path}'")
+    assert [left.name for left in tmp_path.iterdir()] == ["d.png"]
+
+
 def test_an_export_names_data_without_paths(tmp_path):
     assert data.portable({"name": "digits", "data_dir": "/a/b"}) == {"name": "digits", "data_dir": None}
     local = data.portable({"name": str(tmp_path / "faces"), "image_size": 8, "data_dir": None})

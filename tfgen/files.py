@@ -1,6 +1,7 @@
 """Atomic files and folders: written under a temporary name in the same folder, then renamed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -125,9 +126,12 @@ def written_aside(path, named=None):
 
     Raises:
         DiskFull: if the disk is full.
+        OSError: with `path` as its file, not the temporary one.
     """
     path = pathlib.Path(path)
     with room_in(path.parent):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, aside = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
@@ -141,6 +145,10 @@ def written_aside(path, named=None):
             with open(aside, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(aside, named(aside) if named else path)
+        except OSError as error:
+            if str(error.filename) == aside:
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)

@@ -76,7 +76,7 @@ def test_numbers_without_images_are_no_classes(tmp_path):
     assert data.spec.class_names == ("2", "1", "4") and list(data.labels("test")) == [1, 0, 2] * 3
     assert same(data, again(data))
     for wanted in ({"normal": 3}, {"anomalous": 3}):
-        one_line(["none of 3 in "], load, tmp_path / "a.npz", **wanted)
+        one_line(["'1', '2', '4', received '3'"], load, tmp_path / "a.npz", **wanted)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -209,6 +209,16 @@ def test_broken_categories(tmp_path, broken, words):
     write_category(tmp_path)
     broken(tmp_path)
     one_line(words, load, tmp_path)
+
+
+def test_other_folders_of_a_category(tmp_path, capsys):
+    write_category(tmp_path)
+    (tmp_path / "train" / "docs").mkdir()
+    assert load(tmp_path).spec.view == "one_class" and capsys.readouterr().err == ""
+    write_images(tmp_path / "val" / "good", 2)
+    load(tmp_path)
+    told = capsys.readouterr().err
+    assert told.startswith("passed over: images in val of ") and told.count("\n") == 1
 
 
 def test_categories_are_loaded_one_by_one_and_as_they_are(tmp_path):

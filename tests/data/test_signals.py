@@ -108,16 +108,30 @@ def test_options_of_images_and_broken_files_are_one_line(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 1)))
     (tmp_path / "b.npy").write_text("no array")
     (tmp_path / "c.wav").write_text("no sound")
+    np.savez(tmp_path / "zip.npz", x=np.zeros((4, 1)))
+    (tmp_path / "zip.npz").rename(tmp_path / "zip.npy")
     np.savez(tmp_path / "d.npz", poses=np.eye(4)[None], focal=1.0)
     np.savez(tmp_path / "e.npz", images=scene()[0], poses=scene()[1], focal=1.0)
     for name, options, message in (
             ("a.npy", {"levels": 4}, "levels expects a set of images, received 'a', which holds one signal: leave"),
             ("a.npy", {"pairs": "edges"}, "pairs expects a set of images"), ("a.npy", {"image_size": 4}, "expects an image"),
             ("b.npy", {}, "expected an array in"), ("c.wav", {}, "expected sound in"),
+            ("zip.npy", {}, "expected an array in"),
             ("d.npz", {}, "expected images, poses and focal"), ("e.npz", {"every": 2}, "every expects one signal")):
         with pytest.raises(errors.UserError, match=message) as caught:
             data.load(tmp_path / name, **options)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 6, 12, 20, 30, 42])
+def test_truncated_sound_is_one_line(tmp_path, length):
+    """SciPy's reader raises errors of many kinds for it."""
+    path = tmp_path / "cut.wav"
+    wavfile.write(path, 8000, np.zeros(400, np.int16))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(errors.UserError, match="expected sound in .* received") as caught:
+        data.load(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name, spec, message", [

@@ -5,7 +5,7 @@ import pytest
 from helpers import again, multiset, one_line, pixels, same, write_images
 from PIL import Image
 
-from tfgen.data import load, prepare
+from tfgen.data import load, pack, prepare
 
 
 def test_digits_are_whole_fixed_and_eight_bit():
@@ -83,6 +83,52 @@ def test_folder_errors(tmp_path):
             whole = (folder / "train" / "cat" / "0.png").read_bytes()
             broken.write_bytes(content or whole[:len(whole) // 2])
         one_line([name], load, folder)
+
+
+@pytest.mark.parametrize("beside", ["docs/readme.txt", "empty", "packed"])
+def test_splits_stay_splits_beside_folders_without_images(tmp_path, beside):
+    """They became classes, and images of test were trained on."""
+    for split in ("Train", "test"):
+        write_images(tmp_path / split, 20)
+    if beside == "packed":
+        pack(tmp_path, tmp_path / "packed")
+    else:
+        (tmp_path / beside).mkdir(parents=True)
+        (tmp_path / beside / "readme.txt").write_text("no image")
+    data = load(tmp_path)
+    assert data.spec.num_classes is None and data.spec.sizes == {"train": 18, "validation": 2, "test": 20}
+    write_images(tmp_path / "eval" / "deep", 2)
+    one_line(["train and (if any) validation and test", "in Train, eval, test"], load, tmp_path)
+
+
+def test_classes_beside_folders_without_images(tmp_path):
+    write_images(tmp_path / "train" / "cat", 20)
+    (tmp_path / "docs").mkdir()
+    assert load(tmp_path).spec.class_names == ("cat",)
+    write_images(tmp_path, 1)
+    one_line(["subfolder train", "received 1 directly"], load, tmp_path)
+    # Without a split to train on, they are names of classes.
+    for name in ("valid", "invalid"):
+        write_images(tmp_path / "checks" / name, 10)
+    assert load(tmp_path / "checks").spec.class_names == ("invalid", "valid")
+
+
+def test_images_that_lie_too_deep_are_told(tmp_path, capsys):
+    """A folder of which all do is refused, as a class would be missing."""
+    known = write_images(tmp_path / "set" / "a", 12)
+    write_images(tmp_path / "set" / "a" / "deep" / "deeper", 5)
+    assert load(tmp_path / "set").spec.sizes == {"train": 10, "validation": 1, "test": 1} and len(known) == 12
+    told = capsys.readouterr().err
+    assert told.startswith("passed over: 5 images in subfolders") and "a/deep/deeper/" in told and told.count("\n") == 1
+    write_images(tmp_path / "set" / "b" / "sub", 12)
+    one_line(["directly in", "set/b'", "received 12", "b/sub/"], load, tmp_path / "set")
+    for name in ("trainA", "trainB"):
+        write_images(tmp_path / "two" / name, 12)
+    write_images(tmp_path / "two" / "trainB" / "deep", 2)
+    load(tmp_path / "two")
+    assert "passed over: 2 images" in capsys.readouterr().err
+    write_images(tmp_path / "two" / "testA" / "deep", 2)
+    one_line(["directly in", "testA'", "received 2"], load, tmp_path / "two")
 
 
 def test_unknown_names(tmp_path):

@@ -26,6 +26,13 @@ def test_spec_round_trip_through_json(digits):
         assert DataSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec and spec.source_shape == (8, 8, 1)
 
 
+def test_classes_of_other_names_are_told():
+    spec = DataSpec("a", (8, 8, 1), 3, {"train": 9}, ("1", "2", "3"))
+    before = DataSpec("a", (8, 8, 1), 4, {"train": 9}).to_json()
+    assert spec.changes_since(before).endswith("trained: classes 4 -> 3, names of classes")
+    assert spec.changes_since(spec.to_json()) is None
+
+
 @pytest.mark.parametrize("fields", [
     {"name": ""}, {"image_shape": (8, 8)}, {"image_shape": (8, 0, 1)}, {"image_shape": "8x8"},
     {"num_classes": 0}, {"num_classes": True}, {"sizes": {"train": -1}}, {"sizes": [3]},

@@ -55,6 +55,17 @@ def test_groups_that_cannot_be_made(frames):
     one_line(["folder of image files", "'digits'"], load, "digits", group_by="^.")
 
 
+def test_what_is_missing_is_counted_before_any_split_is_carved(tmp_path):
+    """The number that is needed in all, beside that of the files."""
+    for count, others, least in ((2, (), 3), (1, (), 3), (1, ("validation",), 2)):
+        splits = dict.fromkeys(("train", *others), (np.zeros((count, 1, 1, 1), np.uint8), None))
+        one_line([f"at least {least} images", f"received {count}:"], carve, "a", splits)
+    parts = carve("a", {"train": (np.zeros((3, 1, 1, 1), np.uint8), None)})
+    assert [len(images) for images, _ in parts.values()] == [1, 1, 1]
+    write_images(tmp_path, 10)
+    one_line(["test and validation", "received 2 by --group-by"], load, tmp_path, group_by="^0|png")
+
+
 def test_without_groups_the_splits_are_as_they_were():
     images = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
     splits = carve("a", {"train": (images, None)})

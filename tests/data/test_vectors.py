@@ -90,11 +90,12 @@ def test_splits_of_a_series_do_not_share_times():
     ({"values": np.array([["a"]])}, r"expected numbers of shape \(N, D\) in train"),
     ({"values": np.array([[1.0, np.nan]] * 9)}, "received nan in row 0, column 1"),
     ({"values": np.array([[1e39]] * 9)}, r"finite numbers up to 3e38 in train of 'vectors', received 1e\+39"),
-    ({"values": ROWS[:2]}, "expected at least 2 rows to split"),
+    ({"values": ROWS[:2]}, "expected at least 3 rows to split in 'vectors', received 2"),
     ({"values": ROWS, "labels": np.arange(3)}, r"expected labels as integers >= 0 of shape \(50,\) in train"),
     ({"values": ROWS, "labels": -np.ones(50, int)}, "expected labels as integers >= 0"),
     ({"values": ROWS, "step": 2}, "--window-step expects --window"),
     ({"values": ROWS, "window": 6}, "expected a series of at least 60 times for windows of 6, received 50"),
+    ({"values": {"train": ROWS[:35], "test": ROWS}, "window": 6}, "at least 54 times for windows of 6, received 35"),
     ({"values": ROWS, "window": 0}, "window expects an int >= 1"),
     ({"values": {"test": ROWS}}, "expects a split 'train'"),
     ({"values": {"train": ROWS, "test": ROWS[:, :2]}}, "expected rows of one shape in all splits")])

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfgen import files
 from tfgen.cli.lazy import (
+    classes,
     coordinates,
     data,
     drawing,
@@ -90,6 +91,7 @@ def images_of(path, live, images, count, split="test"):
         return x, folders.labels_of(files_read, place, live.class_names), list(map(str, files_read)), unreadable
     if arrays:
         x, labels = arrays.get("test", arrays["train"])
+        labels = numbered(place, labels, (), live)
         x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
     else:
         x, labels = drawing.examples(data.load(images), count)
@@ -109,8 +111,7 @@ def vectors_of(place, live, record, count):
     """
     shape, source, spec = tuple(live.image_shape), record.get("data", {}), record.get("spec", {})
     values, labels, class_names = tables.rows_of(place, source.get("label"), tuple(spec.get("columns", ())), shape[-1])
-    # Its own numbers of classes are not those of the model.
-    labels = labels if labels is None or not class_names else numbered(place, labels, class_names, live)
+    labels = numbered(place, labels, class_names, live)
     if len(shape) == 2 and values.ndim < 3:
         values = values[:, None] if values.ndim == 1 else values
         if values.shape[1:] == shape[1:] and len(values) >= shape[0]:
@@ -127,12 +128,24 @@ def vectors_of(place, live, record, count):
 
 
 def numbered(place, labels, class_names, live):
-    """Labels of a file with the model's numbers of its classes. Of a model that takes none: numbers as they are in the file,
-    or None for texts.
+    """Labels of a file, or None, with the model's numbers of its classes. Of a model that takes none: numbers as they are in
+    the file, or None for texts.
+
+    Args:
+        place: path of the file.
+        labels: int64 (N,), or None.
+        class_names: one name per class, or () for labels of an array, which are the model's numbers unless the names of its
+            classes are other numbers.
+        live: verbs of the model.
 
     Raises:
         UserError: for a class that the model does not know.
     """
+    if labels is not None and not class_names and live.class_names and all(map(str.isdecimal, live.class_names)):
+        named, class_names = classes.numbered({"file": labels})
+        labels = named["file"]
+    if labels is None or not class_names:
+        return labels
     found = [options["label"] for options in live.options.values() if "label" in options]
     if not found:
         return np.array(list(map(int, class_names)))[labels] if all(map(str.isdecimal, class_names)) else None

@@ -25,6 +25,7 @@ class Lazy:
 
 calibration = Lazy("tfgen.detection.calibration")
 check = Lazy("tfgen.serving.check")
+classes = Lazy("tfgen.data.classes")
 configuration = Lazy("tfgen.serving.configuration")
 coordinates = Lazy("tfgen.coordinates")
 data = Lazy("tfgen.data")

@@ -1,6 +1,8 @@
-"""Classes given by name or number."""
+"""Classes given by name or number, and labels that are not numbered from 0."""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from tfgen.errors import UserError, did_you_mean
 
@@ -10,6 +12,35 @@ def listed(wanted):
     if isinstance(wanted, str):
         return wanted.split(",")
     return list(wanted) if isinstance(wanted, Sequence) else [wanted]
+
+
+def numbered(labels):
+    """({split: places int64 (N,) or None}, names) of labels {split: (N,) or None}, integers or texts.
+
+    The place of a label is that among all that occur, in their order; these are the names.
+    """
+    known = np.unique(np.concatenate([found for found in labels.values() if found is not None]))
+    return {split: None if found is None else np.searchsorted(known, found) for split, found in labels.items()}, tuple(
+        map(str, known.tolist()))
+
+
+def names_of(class_names):
+    """Names of classes, or () of those that are called by their numbers 0, 1, …"""
+    return () if class_names == tuple(map(str, range(len(class_names)))) else class_names
+
+
+def classes_of(labels, class_names=()):
+    """({split: labels int64 (N,) or None}, number of classes or None, their names or ()).
+
+    Labels without a name for each are `numbered`: unless they are 0, 1, … without a gap, their numbers are the names.
+    """
+    found = [one for one in labels.values() if one is not None]
+    if not found:
+        return labels, None, ()
+    if max(int(one.max()) for one in found) < len(class_names):
+        return labels, len(class_names), tuple(class_names)
+    labels, class_names = numbered(labels)
+    return labels, len(class_names), names_of(class_names)
 
 
 def title_of(label, class_names):

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from tfgen.data import options, packing, pairings, stores
-from tfgen.data.classes import class_of, listed, title_of
+from tfgen.data.classes import class_of, classes_of, listed, title_of
 from tfgen.data.dataset import Dataset
 from tfgen.data.levels import check as check_levels
 from tfgen.data.levels import discretise
@@ -102,13 +102,12 @@ def _two_classes(name, splits, domains, class_names, classes):
     return titles, chosen[0], {split: (images, None) for split, images in chosen[1].items()}
 
 
-def _classes_of(splits, class_names):
-    """(number of classes or None, their names or ())."""
+def _numbered(splits, class_names):
+    """(splits with labels 0, 1, …, number of classes or None, their names or ())."""
     if splits["train"][1] is None:
-        return None, ()
-    top = 1 + max(int(labels.max()) for _, labels in splits.values() if labels is not None)
-    classes = max(top, len(class_names))
-    return classes, class_names if len(class_names) == classes else ()
+        return splits, None, ()
+    labels, *classes = classes_of({split: labels for split, (_, labels) in splits.items()}, class_names)
+    return {split: (images, labels[split]) for split, (images, _) in splits.items()}, *classes
 
 
 def _dataset(source, name, splits, classes=None, class_names=(), view="images", sources=None, masks=None):
@@ -154,7 +153,7 @@ def _apply_view(source, name, found):
         return _dataset(source, name, splits, view="unpaired", sources=sources)
     side_by_side = pairs in pairings.SIDE_BY_SIDE
     splits = _resize_and_check(name, splits, _fit(source), side_by_side, _train_groups(source, name, paths))
-    classes = _classes_of(splits, found.class_names)
+    splits, *classes = _numbered(splits, found.class_names)
     if domains is not None:
         source["domains"], sources, splits = _two_classes(name, splits, domains, classes[1], classes[0])
         return _dataset(source, f"{name}: {' -> '.join(source['domains'])}", splits, view="unpaired", sources=sources)

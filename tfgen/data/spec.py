@@ -144,7 +144,8 @@ class DataSpec:
                     "columns": list(self.columns)} if self.vectors else {})}
 
     def changes_since(self, record):
-        """A line with the changed numbers of images and classes since `record` (of `to_json`), or None without changes.
+        """A line with the changed numbers of images and classes, and whether these have other names, since `record` (of
+        `to_json`), or None without changes.
 
         Raises:
             UserError: if the shape of images or sources, or the number of grey levels (256 in a record without it), has
@@ -161,6 +162,8 @@ class DataSpec:
         before = record.get("sizes", {}) | {"classes": record.get("num_classes")}
         now = self.sizes | {"classes": self.num_classes}
         changed = [f"{key} {before.get(key)} -> {count}" for key, count in now.items() if count != before.get(key)]
+        if list(self.class_names) != list(record.get("class_names", self.class_names)):
+            changed.append("names of classes")
         return f"{self.name!r} has changed since the model was trained: {', '.join(changed)}" if changed else None
 
     @classmethod

@@ -48,8 +48,9 @@ def groups_of(paths, pattern):
     return np.array(groups)
 
 
-def _held_out(name, part, count, groups):
-    """(kept rows, held-out rows): the last `part` rows of a fixed permutation, or whole groups of at least `part` rows."""
+def _held_out(part, count, groups):
+    """(kept rows, held-out rows): the last `part` rows of a fixed permutation, or whole groups of at least `part` rows; None
+    if no group would be kept."""
     order = permutation(count)
     if groups is None:
         return order[:-part], order[-part:]
@@ -57,8 +58,7 @@ def _held_out(name, part, count, groups):
     last = permutation(len(titles))[::-1]
     many = 1 + int(np.searchsorted(np.cumsum(np.bincount(group)[last]), part))
     if many >= len(titles):
-        raise UserError(f"expected groups of files to train on and to hold out in {name!r}, received {len(titles)} by "
-                        "--group-by: give a pattern of more and smaller groups, or a folder with train and test")
+        return None
     held = np.isin(group, last[:many])[order]
     return order[~held], order[held]
 
@@ -75,16 +75,20 @@ def carve(name, splits, groups=None, what="images"):
     Raises:
         UserError: too few images or groups.
     """
-    splits = dict(splits)
-    for split in ("test", "validation"):
-        if split in splits:
-            continue
+    splits, found = dict(splits), len(splits["train"][0])
+    missing = [split for split in ("test", "validation") if split not in splits]
+    if found < 1 + len(missing):
+        raise UserError(f"expected at least {1 + len(missing)} {what} to split in {name!r}, received {found}: add some")
+    titles = None if groups is None else len(np.unique(groups))
+    for split in missing:
         count = len(splits["train"][0])
         part = min(5000, max(1, count // 10))
-        if part >= count:
-            raise UserError(f"expected at least {2 + ('test' not in splits)} {what} to split in {name!r}, received "
-                            f"{count}: add some")
-        kept, held = _held_out(name, part, count, groups)
+        rows = _held_out(part, count, groups)
+        if rows is None:
+            raise UserError(f"expected groups of files to train on and to hold out for {' and '.join(missing)} in {name!r}, "
+                            f"received {titles} by --group-by: give a pattern of more and smaller groups, or a folder with "
+                            "train and test")
+        kept, held = rows
         splits[split] = take(splits["train"], held)
         splits["train"] = take(splits["train"], kept)
         groups = None if groups is None else groups[kept]

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.data.classes import class_of, listed
+from tfgen.data.classes import class_of, classes_of, listed
 from tfgen.data.dataset import Dataset
 from tfgen.data.spec import DataSpec
 from tfgen.data.splits import carve, copies_line
@@ -38,7 +38,8 @@ def vectors(values, labels=None, name="vectors", window=None, step=None, class_n
         values: real numbers (N, D), or {split: such an array} with 'train'. Missing test and validation splits take a tenth
             of the rows each, by a fixed permutation. With `window`, a series (time, channels) in time order, or (time,): of
             one that is not divided, the first 80 % are trained on, the next 10 % validate and the last 10 % test.
-        labels: classes int (N,), or {split: such an array}, or None. Of a window it is the largest of its times, of those
+        labels: classes int (N,), or {split: such an array}, or None; without class names, those that are not 0, 1, … are
+            renumbered and have their numbers as names. Of a window it is the largest of its times, of those
             that are not normal if there are any.
         name: name of the dataset.
         window: times per window; None: rows are vectors.
@@ -58,8 +59,9 @@ def vectors(values, labels=None, name="vectors", window=None, step=None, class_n
     values, labels = ({"train": given} if not isinstance(given, dict) else given for given in (values, labels))
     if "train" not in values:
         raise UserError(f"vectors(values) expects a split 'train', received {sorted(values)}")
-    splits = {split: (_checked(f"{split} of '{name}'", rows, window), _labels(name, split, len(rows), labels.get(split)))
-              for split, rows in values.items()}
+    labels, classes, class_names = classes_of(
+        {split: _labels(name, split, len(rows), labels.get(split)) for split, rows in values.items()}, class_names)
+    splits = {split: (_checked(f"{split} of '{name}'", rows, window), labels[split]) for split, rows in values.items()}
     if window is None:
         if step is not None:
             raise UserError("--window-step expects --window: leave it out, or give the times per window")
@@ -67,17 +69,15 @@ def vectors(values, labels=None, name="vectors", window=None, step=None, class_n
     else:
         window = check_int("window", window, 1)
         step = check_int("window-step", window if step is None else step, 1)
-        splits, ranks = _in_time(name, splits, window), _ranks(name, splits, class_names, normal, anomalous)
+        splits, ranks = _in_time(name, splits, window), _ranks(name, classes, class_names, normal, anomalous)
         splits = {split: windows(name, split, *pair, window, step, ranks) for split, pair in splits.items()}
         source = (source or {"name": name}) | {key: value for key, value in (("normal", normal), ("anomalous", anomalous))
                                                if value is not None}
     if len(shapes := {rows.shape[1:] for rows, _ in splits.values()}) > 1:
         raise UserError(f"expected rows of one shape in all splits of '{name}', received {sorted(shapes)}: divide one array")
-    found = [labels for _, labels in splits.values() if labels is not None]
-    classes = max(len(class_names), 1 + max(int(labels.max()) for labels in found)) if found else None
     train = splits["train"][0]
     spec = DataSpec(name, train.shape[1:], classes, {split: len(rows) for split, (rows, _) in splits.items()},
-                    tuple(class_names) if len(class_names) == classes else (), columns=tuple(columns), **scaling(train))
+                    class_names, columns=tuple(columns), **scaling(train))
     if line := copies_line(name, {split: rows for split, (rows, _) in splits.items()}, "rows", "remove the copies"):
         note(line)
     return Dataset(spec, splits, source)
@@ -122,21 +122,20 @@ def _in_time(name, splits, window):
     parts = {split: (rows[start:end], None if labels is None else labels[start:end])
              for (split, start), end in zip(starts.items(), ends, strict=True)}
     if short := [split for split, (part, _) in parts.items() if len(part) < window]:
-        raise UserError(f"expected a series of at least {round(window / min(PARTS.values()))} times for windows of "
+        least = round(window * sum(shares.values()) / min(shares.values()))
+        raise UserError(f"expected a series of at least {least} times for windows of "
                         f"{window}, received {len(rows)} in '{name}', so that {short[0]} has no window: choose a shorter "
                         "--window")
     return {split: parts.get(split) or splits[split] for split in PARTS}
 
 
-def _ranks(name, splits, class_names, normal, anomalous):
+def _ranks(name, classes, class_names, normal, anomalous):
     """Rank of each class, by which a window takes the highest of its times: the number, but normal classes come first."""
-    found = [labels for _, labels in splits.values() if labels is not None]
-    count = max(len(class_names), 1 + max((int(labels.max()) for labels in found), default=0))
-    wanted = anomalous if normal is None else normal
-    if wanted is None or not found:
-        return np.arange(count)
-    chosen = np.isin(np.arange(count), [class_of(name, one, class_names, count) for one in listed(wanted)])
-    return np.arange(count) + count * (chosen if normal is None else ~chosen)
+    wanted, ranks = anomalous if normal is None else normal, np.arange(classes or 0)
+    if wanted is None or classes is None:
+        return ranks
+    chosen = np.isin(ranks, [class_of(name, one, class_names, classes) for one in listed(wanted)])
+    return ranks + classes * (chosen if normal is None else ~chosen)
 
 
 def windows(name, split, series, labels, window, step, ranks=None):

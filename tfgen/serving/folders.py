@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen import pictures
 from tfgen.data.readers import mvtec
-from tfgen.data.readers.folders import images_in, once, subfolders
+from tfgen.data.readers.folders import images_in, once, walk
 from tfgen.data.readers.image_files import SUFFIXES, decode
 from tfgen.data.readers.resize import resize, restore
 from tfgen.errors import UserError
@@ -22,19 +22,11 @@ def is_file(path):
 
 
 def _folders(folder, without):
-    """Yields a folder and its subfolders, each once even if linked, without the folder `without`."""
+    """The folders in which `found` looks, without the folder `without` and the masks of a folder in MVTec AD's layout."""
     kept_out = {os.path.realpath(without)} if without else set()
     if mvtec.is_category(folder):
         kept_out.add(os.path.realpath(folder / "ground_truth"))
-    seen, own, linked = set(), [folder], []
-    while own or linked:
-        here = own.pop() if own else linked.pop(0)
-        real = os.path.realpath(here)
-        if real not in seen | kept_out:
-            seen.add(real)
-            yield here
-            for sub in subfolders(here):
-                (linked if sub.is_symlink() else own).append(sub)
+    return walk(folder, kept_out)
 
 
 def found(folder, without=None):

@@ -2,13 +2,14 @@
 
 import gzip
 import os
+import zipfile
 
 import numpy as np
 import pytest
-from helpers import idx_bytes, one_line, pixels, write_idx
+from helpers import again, idx_bytes, one_line, pixels, write_idx
 
 from tfgen.data import load
-from tfgen.data.readers.arrays import IDX_NAMES, read_idx
+from tfgen.data.readers.arrays import IDX_NAMES, read_idx, read_npz
 
 
 @pytest.mark.parametrize("end", [".gz", ""])
@@ -64,6 +65,22 @@ def test_npz_layouts(tmp_path):
     assert sorted(map(bytes, found)) == sorted(map(bytes, x))
 
 
+@pytest.mark.parametrize(("numbers", "names"), [((1, 2, 3), ("1", "2", "3")), ((3, 900), ("3", "900")), ((0, 1, 2), ()),
+                                                ((5, 2**40), ("5", str(2**40))), ((0, 1, 3), ("0", "1", "3"))])
+@pytest.mark.parametrize("shape", [(4, 4), (5,)])
+def test_classes_are_the_numbers_that_occur(tmp_path, numbers, names, shape):
+    """Those in between had no images, and models learnt them; of images, rows and the windows of a series."""
+    x, y = pixels(60, *shape) / 255, np.array(numbers)[np.arange(60) % len(numbers)]
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:7], y_test=y[:7])
+    for options in ({}, {"window": 3}) if len(shape) == 1 else ({},):
+        data = load(tmp_path / "a.npz", **options)
+        assert data.spec.num_classes == len(numbers) and data.spec.class_names == names and again(data).spec == data.spec
+        assert set(data.labels("train")) <= set(range(len(numbers)))
+    places = load(tmp_path / "a.npz").labels("test")
+    assert places.dtype == np.int64 and np.array(numbers)[places].tolist() == y[:7].tolist()
+    assert load(tmp_path / "a.npz", normal=numbers[1]).spec.class_names[0] == str(numbers[1])
+
+
 @pytest.mark.parametrize(("arrays", "words"), [
     ({"data": np.zeros((3, 4, 4), np.uint8)}, ["x_train", "received data"]),
     ({"x": np.zeros((30, 4, 4), np.int64)}, ["int64", "uint8"]),
@@ -80,6 +97,7 @@ def test_npz_layouts(tmp_path):
     ({"x": np.zeros((30, 4, 4), np.uint8), "y": np.full(30, -1)}, ["-1"]),
     ({"x_train": np.zeros((30, 4, 4), np.uint8), "x_test": np.zeros((3, 5, 5), np.uint8)}, ["4x4", "image-size"]),
     ({"x_train": np.zeros((30, 4, 4), np.uint8), "x_test": np.zeros((3, 4, 4, 3), np.uint8)}, ["channels"]),
+    ({f"x_{split}": np.zeros((9, 4, 4), np.uint8) for split in ("train", "valid", "val")}, ["one array", "x_valid, x_val"]),
     ({"x": np.array([[["a"]]], object)}, ["npz"])])
 def test_npz_errors(tmp_path, arrays, words):
     np.savez(tmp_path / "a.npz", **arrays)
@@ -92,6 +110,16 @@ def test_broken_files(tmp_path):
     np.save(tmp_path / "b.npy", np.zeros(3))
     os.rename(tmp_path / "b.npy", tmp_path / "b.npz")
     one_line(["b.npz"], load, tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", x=pixels(30, 4, 4))
+    whole = (tmp_path / "c.npz").read_bytes()
+    for place in (whole.index(b"PK\x01\x02"), whole.index(b"\x93NUMPY"), len(whole) - 22):
+        for reader in (load, read_npz):
+            (tmp_path / "c.npz").write_bytes(whole[:place] + b"broken" + whole[place + 6:])
+            one_line(["c.npz"], reader, tmp_path / "c.npz")
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x", b"no array, as its name says")
+    for reader in (load, read_npz):
+        one_line(["d.npz", "x_train", "received none"], reader, tmp_path / "d.npz")
     (tmp_path / "a.txt").write_text("hello")
     one_line(["a.txt"], load, tmp_path / "a.txt")
     one_line(["check the path"], load, tmp_path / "missing")

@@ -1,4 +1,5 @@
 import os
+import warnings
 
 import numpy as np
 import PIL
@@ -135,6 +136,9 @@ def test_a_picture_of_too_many_pixels(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", pixels(40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     one_line(["a.png", "at most 200 pixels"], decode, path, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(saved(path, pixels(12, 12)), 1).shape == (12, 12, 1) and header(path) == (1, (12, 12))
 
 
 def test_masks_of_any_kind(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from helpers import again, one_line, pixels, same, write_images
 from PIL import Image
 
-from tfgen.data import load, reading
+from tfgen.data import load, pack, reading
 from tfgen.data.readers.resize import MODES, resize, resize_mask, restore, sides, windows
 
 
@@ -17,6 +17,23 @@ def test_sizes(given, expected):
 @pytest.mark.parametrize("given", [0, -1, 2.5, True, "", "a", "3x", "x3", "1x2x3", "1_0", (1, 2, 3), (), (4, 0), ("4", "5")])
 def test_other_sizes(given):
     one_line(["image_size", "HEIGHTxWIDTH"], sides, given)
+
+
+def test_sizes_that_memory_cannot_hold_are_refused_before_an_image_is_made(tmp_path, monkeypatch):
+    write_images(tmp_path / "files", 10)
+    np.savez(tmp_path / "a.npz", x=pixels(10, 6, 6))
+    for call, *rest in ((load, "digits"), (load, tmp_path / "files"), (load, tmp_path / "a.npz"),
+                        (pack, tmp_path / "files", tmp_path / "packed")):
+        one_line(["image_size", "100000000x1000000", "give a smaller"], call, *rest, image_size="100000000x1000000")
+
+    def made(*_):
+        raise AssertionError("an image was resized")
+
+    monkeypatch.setattr("tfgen.data.readers.resize.resize", made)
+    for name in ("files", "a.npz"):
+        for module in ("folders", "resize"):
+            monkeypatch.setattr(f"tfgen.data.readers.{module}.available_memory", lambda: 9 * 64)
+        one_line(["10", "memory"], load, tmp_path / name, image_size=8)
 
 
 def test_stretched_is_bilinear_with_antialiasing():

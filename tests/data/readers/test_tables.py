@@ -26,7 +26,11 @@ def written(tmp_path):
     ("400,410,class\n1,2,0\n3,4,1\n", "class", [[1, 2], [3, 4]], [0, 1], ()),
     ("1,2\n3,10\n5,2\n7,01\n", "1", [[1], [3], [5], [7]], [1, 2, 1, 0], ("1", "2", "10")),
     ("1,0\n3,2\n", "1", [[1], [3]], [0, 1], ("0", "2")),
-    ('x,"y, in\nmm"\n 1 ,"-2"\n', None, [[1, -2]], None, ())])
+    ('x,"y, in\nmm"\n 1 ,"-2"\n', None, [[1, -2]], None, ()),
+    ('"width, mm";"height, mm";"class, text"\n1;2;a\n3;4;b\n', "class, text", [[1, 2], [3, 4]], [0, 1], ("a", "b")),
+    ("1,2,a;b\n3,4,c;d\n", "2", [[1, 2], [3, 4]], [0, 1], ("a;b", "c;d")),
+    ("a;b,c\n1,2\n3,4\n", None, [[1, 2], [3, 4]], None, ()),
+    ("v\n1\n2\n", None, [[1], [2]], None, ())])
 def test_csv(written, text, label, wanted, labels, names):
     table = tables.read(written(text), label)
     (values, found), classes = table.splits["train"], table.class_names
@@ -54,12 +58,24 @@ def test_columns_are_known_by_name(written):
     ("1,,3\n4,5,6\n", None, "received '' in line 1, column 1"),
     ("1,nan\n4,5\n", None, "received 'nan' in line 1, column 1"),
     ("a,b\n1,2\n", "c", "--label expects a column of .*: a, b, or 0 to 1, received 'c'"),
+    ("1,5;2,5\n3,5;4,5\n", None, "received '3,5' in line 2, 1,5: write decimal points"),
+    ('a\tb\n1\t"-2,5e3"\n', None, "received '-2,5e3' in line 2, b: write decimal points"),
+    ("x,kind\n1,a\n2, \n", "kind", "expected a class in .*, received ' ' in line 3, kind: fill it in"),
+    ("1,0\n2,NaN\n", "1", "expected a class in .*, received 'NaN' in line 2, column 1"),
+    ("b,a,a\n10,1,2\n", None, "expected columns of different names in .*, received 'a' more than once: rename them"),
+    ("k,x,k\n1,1,2\n", "k", "expected columns of different names in .*, received 'k' more than once"),
     ("kind\nred\n", "kind", "expected rows with a number at least")])
 def test_csv_that_is_refused(written, text, label, message):
     with pytest.raises(UserError, match=message):
         tables.read_csv(written(text), label)
     with pytest.raises(UserError, match="expected a .csv file of UTF-8 text"):
         tables.read_csv(written("a,\xe4\n1,2\n", "latin-1"))
+
+
+def test_a_row_longer_than_a_cell_may_be(written):
+    """Read by another delimiter it is one cell, of more characters than the library takes."""
+    text = ",".join("0.12345" for _ in range(20_000))
+    assert tables.read_csv(written(f"{text}\n{text}\n")).splits["train"][0].shape == (2, 20_000)
 
 
 def test_tables_are_loaded(written, tmp_path):

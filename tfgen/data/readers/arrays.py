@@ -146,12 +146,30 @@ def read_idx_file(path):
     return {"train": read_idx_pair(path, labels if labels != path and labels.is_file() else None)}
 
 
+def read_npy(path):
+    """The array of a .npy file. Raises UserError for a file that cannot be read, and one with pickled objects."""
+    try:
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"expected an array in {str(path)!r}, received a file from which it cannot be read "
+                        f"({' '.join(str(error).split())[:100]}): write it with np.save") from None
+
+
 def _npz_layout(path, keys):
+    """{split: (key of the images, key of the labels)} of the arrays of a .npz file.
+
+    Keys: x_train, y_train, x_test, y_test (and x_validation, y_validation), or x, y, or images, labels; the labels and every
+    split but train may be absent.
+    """
     if "x_train" in keys:
         splits = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
-        for name in ("validation", "valid", "val"):
-            if f"x_{name}" in keys:
-                splits["validation"] = (f"x_{name}", f"y_{name}")
+        named = [name for name in ("validation", "valid", "val") if f"x_{name}" in keys]
+        if len(named) > 1:
+            raise UserError(f"expected one array to validate on in {str(path)!r}, received "
+                            f"{', '.join(f'x_{name}' for name in named)}: leave out the others")
+        if named:
+            splits["validation"] = f"x_{named[0]}", f"y_{named[0]}"
         return {split: pair for split, pair in splits.items() if pair[0] in keys}
     for pair in (("x", "y"), ("images", "labels")):
         if pair[0] in keys:
@@ -161,39 +179,37 @@ def _npz_layout(path, keys):
 
 
 @contextlib.contextmanager
-def _npz(path):
-    """Context manager: (archive, {split: (key of the images, key of the labels)}) of a .npz file.
-
-    Keys: x_train, y_train, x_test, y_test (and x_validation, y_validation), or x, y, or images, labels; the
-    labels and every split but train may be absent.
+def npz(path):
+    """Context manager: {key: member} of the arrays in a .npz file, and the archive (`numpy.load`) that holds the members.
 
     Raises:
-        UserError: an unreadable file, or missing keys.
+        UserError: for what cannot be read of the file, in the block, too.
     """
     try:
         # A .npy file named .npz loads as an array, without context manager or keys: TypeError or AttributeError.
         with np.load(path, allow_pickle=False) as archive:
-            yield archive, _npz_layout(path, archive.files)
+            yield {name[:-4]: name for name in archive.zip.namelist() if name.endswith(".npy")}, archive
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         detail = " ".join(str(error).split())
         raise UserError(f"expected a .npz archive of plain arrays in {str(path)!r}, received: {detail}: "
                         "save it again with np.savez_compressed") from None
 
 
 def npz_arrays(path):
-    """{split: (array, labels or None)} of a .npz file, unchecked; keys and errors as for `_npz`."""
-    with _npz(path) as (archive, layout):
-        return {split: (archive[x], archive[y] if y in archive.files else None) for split, (x, y) in layout.items()}
+    """{split: (array, labels or None)} of a .npz file, unchecked; keys as for `_npz_layout`, errors as for `npz`, too."""
+    with npz(path) as (members, archive):
+        return {split: (archive[members[x]], archive[members[y]] if y in members else None)
+                for split, (x, y) in _npz_layout(path, members).items()}
 
 
 def npz_kinds(path):
-    """[(rank, dtype)] of the arrays, but for the labels, of a .npz file, from their headers alone; errors as for `_npz`."""
+    """[(rank, dtype)] of the arrays, but for the labels, of a .npz file, from their headers alone; else as `npz_arrays`."""
     found = []
-    with _npz(path) as (archive, layout):
-        for x, _ in layout.values():
-            with archive.zip.open(f"{x}.npy") as file:
+    with npz(path) as (members, archive):
+        for x, _ in _npz_layout(path, members).values():
+            with archive.zip.open(members[x]) as file:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(file)
@@ -202,7 +218,7 @@ def npz_kinds(path):
 
 
 def read_npz(path):
-    """{split: (images, labels)} of a .npz file; keys and errors as for `_npz`, arrays as for `checked`."""
-    with _npz(path) as (_, layout):
-        keys = {split: x for split, (x, _) in layout.items()}
+    """{split: (images, labels)} of a .npz file; keys and errors as for `npz_arrays`, arrays as for `checked`."""
+    with npz(path) as (members, _):
+        keys = {split: x for split, (x, _) in _npz_layout(path, members).items()}
     return {split: checked(f"{keys[split]!r} of {str(path)!r}", *pair) for split, pair in npz_arrays(path).items()}

@@ -1,5 +1,6 @@
 """Finds the image files of folders and decodes them."""
 
+import math
 import os
 import pathlib
 import random
@@ -41,28 +42,74 @@ def images_in(folder):
                 if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file())
 
 
+def walk(folder, kept_out=frozenset()):
+    """Yields a folder and its subfolders at any depth, each once even if linked, without the real paths `kept_out`."""
+    seen, own, linked = set(kept_out), [folder], []
+    while own or linked:
+        here = own.pop() if own else linked.pop(0)
+        if (real := os.path.realpath(here)) not in seen:
+            seen.add(real)
+            yield here
+            for sub in subfolders(here):
+                (linked if sub.is_symlink() else own).append(sub)
+
+
+def holds_images(folder):
+    """Whether a folder has images, directly or at any depth."""
+    return any(images_in(sub) for sub in walk(folder))
+
+
+def check_depth(roots):
+    """Says in one line which images lie deeper than directly in the folders that are read.
+
+    Raises:
+        UserError: for a folder that has no others, so that a class, a split or a domain would be missing.
+    """
+    left = []
+    for root in roots:
+        deeper = [path for sub in subfolders(root) for here in walk(sub) for path in images_in(here)]
+        if deeper and not images_in(root):
+            raise UserError(f"expected images directly in {str(root)!r}, received {len(deeper)} in its subfolders, such as "
+                            f"{str(deeper[0])!r}: move them up")
+        left += deeper
+    if left:
+        note(f"passed over: {len(left)} images in subfolders of folders with images, such as {str(left[0])!r}: move them up "
+             "or out")
+
+
 def class_files(folder):
     """[(path, class name or None)] of the images directly in a folder or in its class subfolders."""
+    subs = subfolders(folder)
     flat = [(path, None) for path in images_in(folder)]
-    nested = [(path, sub.name) for sub in subfolders(folder) for path in images_in(sub)]
+    nested = [(path, sub.name) for sub in subs for path in images_in(sub)]
     if flat and nested:
         raise UserError(f"expected images either directly in {str(folder)!r} or in one subfolder per class, received "
                         f"{len(flat)} directly and {len(nested)} in subfolders: move them to one or the other")
+    check_depth([folder] if flat else subs)
     # A fixed shuffle, so that the first images contain all classes.
     random.Random(folder.name if folder.name in _SPLITS else "images").shuffle(nested)
     return flat or nested
 
 
+def _roots(folder):
+    """{split: its subfolder} of a folder with a subfolder for training, else {'train': folder}."""
+    splits = {sub: _SPLITS.get(sub.name.lower()) for sub in subfolders(folder)}
+    splits = {sub: split for sub, split in splits.items() if split or holds_images(sub)}
+    if "train" not in splits.values() and (not splits or None in splits.values() or images_in(folder)):
+        return {"train": folder}
+    roots = {split: sub for sub, split in splits.items() if split}
+    if len(roots) != len(splits) or "train" not in roots:
+        raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, received "
+                        f"images in {', '.join(sub.name for sub in splits)}: rename or move them")
+    if found := images_in(folder):
+        raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
+                        f"{len(found)} directly: move them to one or the other")
+    return roots
+
+
 def _scan(folder):
     """{split: [(path, class name or None)]}."""
-    subs = subfolders(folder)
-    if subs and not images_in(folder) and all(sub.name.lower() in _SPLITS for sub in subs):
-        roots = {_SPLITS[sub.name.lower()]: sub for sub in subs}
-        if len(roots) != len(subs) or "train" not in roots:
-            raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, "
-                            f"received {', '.join(sub.name for sub in subs)}: rename them")
-    else:
-        roots = {"train": folder}
+    roots = _roots(folder)
     splits = {split: class_files(root) for split, root in roots.items()}
     for split, items in splits.items():
         if not items:
@@ -130,6 +177,8 @@ class Reader:
     def stack(self, items, channels):
         """(images uint8 (N, H, W, channels), items, original sizes [(H, W)]) of readable files; UserError if none is."""
         kept, shapes, found = [], [], None
+        if self.fit.size:  # before the first is resized
+            self._check_room(len(items) * math.prod(self.fit.size) * channels * (1 + self.side_by_side), len(items))
         for item, shape, image in self.images(items, channels):
             if found is None:
                 self._check_room(len(items) * image.nbytes, len(items))
@@ -170,21 +219,22 @@ def domain_roots(folder):
 def domains_of(folder, reader):
     """`Layout` of the splits 'trainA', 'trainB' … of two domains of unpaired images, without classes.
 
-    Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored. The
-    number of channels (1 if all images are grey, else 3) is determined per domain.
+    Layout: trainA/*.png and trainB/*.png, optionally testA, testB, valA and valB. Other subfolders are ignored; a note tells
+    of images in subfolders of these. The number of channels (1 if all images are grey, else 3) is determined per domain.
 
     Args:
         folder: path.
         reader: a `Reader`.
 
     Raises:
-        UserError: no trainA or no trainB, a folder without images, several sizes, or a broken image.
+        UserError: no trainA or no trainB, a folder without images directly in it, several sizes, or a broken image.
     """
     roots = domain_roots(folder)
     missing = [name for name in ("trainA", "trainB") if name not in roots]
     if missing:
         raise UserError(f"expected the subfolders trainA and trainB in {str(folder)!r}, missing {', '.join(missing)} "
                         f"beside {', '.join(sub.name for sub in roots.values())}: add it, or rename the others")
+    check_depth(roots.values())
     items = {name: [(path, None) for path in images_in(root)] for name, root in roots.items()}
     for name, found in items.items():
         if not found:
@@ -200,15 +250,16 @@ def domains_of(folder, reader):
 def classes_of(folder, reader):
     """`Layout` of a folder of images with or without classes.
 
-    Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels.
-    One channel if all images are grey, else three. Hidden files, other files and duplicate links are ignored.
+    Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels. Where
+    there is a subfolder train, the others are splits, too. One channel if all images are grey, else three. Hidden files,
+    other files, subfolders without images and duplicate links are ignored.
 
     Args:
         folder: path.
         reader: a `Reader`.
 
     Raises:
-        UserError: no images, several sizes, a broken image, or an ambiguous layout.
+        UserError: no images, several sizes, a broken image, an ambiguous layout, or a class whose images lie too deep.
     """
     channels, splits = reader.common_channels(_scan(pathlib.Path(folder)))
     names = sorted({label for items in splits.values() for _, label in items if label is not None})

@@ -1,6 +1,7 @@
 """Decoder of image files, shared by training data and inputs of trained models."""
 
 import contextlib
+import warnings
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -42,7 +43,11 @@ def _deep(image):
 def _opened(path, expected, received):
     """Context manager that opens an image; raises Unreadable for any error."""
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            # Of images of up to this number of pixels, half of what is refused; they fit in memory or are refused, too.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened as image:
             if image.mode not in _CHANNELS and not _deep(image):
                 raise Unreadable(f"expected an image of 1, 8 or 16 bits in {str(path)!r}, received Pillow's mode "
                                  f"{image.mode}: convert it to 8 or 16 bits, grey or RGB")

@@ -4,18 +4,19 @@ import functools
 
 import numpy as np
 
-from tfgen.data.readers.folders import class_files, subfolders
+from tfgen.data.readers.folders import class_files, holds_images, subfolders
 from tfgen.data.readers.image_files import decode_mask
 from tfgen.data.readers.layout import Layout
-from tfgen.errors import UserError
+from tfgen.errors import UserError, note
 
 GOOD = "good"
 
 
 def is_category(folder):
-    """Whether `good` is the only subfolder of a folder's `train`."""
+    """Whether `good` is the only subfolder of a folder's `train`, but for some without images."""
     train = folder / "train"
-    return train.is_dir() and [sub.name for sub in subfolders(train)] == [GOOD]
+    subs = subfolders(train) if train.is_dir() else []
+    return GOOD in [sub.name for sub in subs] and not any(sub.name != GOOD and holds_images(sub) for sub in subs)
 
 
 def check_single(folder):
@@ -28,7 +29,12 @@ def check_single(folder):
 
 
 def _files(folder):
-    """{split: [(path, kind)]} of the existing splits."""
+    """{split: [(path, kind)]} of the existing splits; a note names other subfolders with images."""
+    others = [sub.name for sub in subfolders(folder)
+              if sub.name not in ("train", "validation", "test", "ground_truth") and holds_images(sub)]
+    if others:
+        note(f"passed over: images in {', '.join(others)} of {str(folder)!r}: splits of a category are train, validation "
+             "and test")
     files = {split: class_files(folder / split) for split in ("train", "validation", "test") if (folder / split).is_dir()}
     for split, items in files.items():
         kinds = {kind for _, kind in items}

@@ -2,11 +2,13 @@
 
 import collections
 import dataclasses
+import math
 import re
 
 import numpy as np
 from PIL import Image
 
+from tfgen.data.stores import available_memory, gigabytes
 from tfgen.errors import UserError
 
 METHOD = "bilinear, antialiased"
@@ -109,6 +111,14 @@ def sides(image_size):
     return int(parts[0]), int(parts[-1])
 
 
+def check_room(where, count, shape):
+    """Raises UserError for uint8 images of a shape that was asked for, if they need more memory than is available."""
+    size, free = count * math.prod(shape), available_memory()
+    if size > free:
+        raise UserError(f"{where} expects images that fit in memory, received {'x'.join(map(str, shape))}, "
+                        f"{gigabytes(size)} for {count}, and {gigabytes(free)} of memory: give a smaller image_size")
+
+
 @dataclasses.dataclass(frozen=True)
 class Fit:
     """Resizing of a data set's images to one size.
@@ -123,12 +133,17 @@ class Fit:
 
     @classmethod
     def asked(cls, image_size, mode):
-        """A `Fit` from user input. Raises UserError for an invalid size or mode, and for a mode without a size."""
+        """A `Fit` from user input. Raises UserError for an invalid size or mode, a mode without a size, and a size of which
+        memory cannot hold one image."""
         if mode not in MODES:
             raise UserError(f"resize expects one of {', '.join(MODES)}, received {mode!r}: pass --resize crop, say")
         if image_size is None and mode != "stretch":
             raise UserError(f"resize={mode!r} expects a target size, received none: pass --image-size N or HEIGHTxWIDTH")
-        return cls(None if image_size is None else sides(image_size), mode)
+        if image_size is None:
+            return cls(None, mode)
+        height, width = sides(image_size)
+        check_room("image_size", 1, (height, width))
+        return cls((height, width), mode)
 
     def __call__(self, image):
         return image if self.size is None else resize(image, self.size, self.mode)
@@ -182,8 +197,12 @@ def stack(where, images, fit=Fit(), side_by_side=False):
         uint8 (N, H, W, C); (N, H, 2 W, C) with `side_by_side`.
 
     Raises:
-        UserError: no images, several sizes without a `fit` size, or an odd width with `side_by_side`.
+        UserError: no images, several sizes without a `fit` size, more of one than memory holds, or an odd width with
+            `side_by_side`.
     """
+    if fit.size:
+        images = list(images)
+        check_room(where, len(images), (*fit.size, *images[0].shape[2:]) if images else ())
     images = [fitted(where, image, fit, side_by_side) for image in images]
     if not images:
         raise none_readable(where)

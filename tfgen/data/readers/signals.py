@@ -1,12 +1,11 @@
 """Reads one signal, or posed views of a scene, from a file."""
 
 import warnings
-import zipfile
 
 import numpy as np
 from scipy.io import wavfile
 
-from tfgen.data.readers import image_files
+from tfgen.data.readers import arrays, image_files
 from tfgen.data.readers.resize import resize
 from tfgen.errors import UserError
 
@@ -32,10 +31,14 @@ def read_signal(path, fit):
         return resize(image, fit.size, fit.mode) if fit.size else image
     if fit.size:
         raise UserError(f"image_size expects an image, received {path.name!r}: leave out --image-size")
+    if ending == ".npy":
+        return arrays.read_npy(path)
     try:
-        return np.load(path, allow_pickle=False) if ending == ".npy" else read_wav(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"expected {'an array' if ending == '.npy' else 'sound'} in {str(path)!r}, it cannot be read "
+        return read_wav(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # SciPy's reader of broken files raises errors of many kinds
+        raise UserError(f"expected sound in {str(path)!r}, received a file that cannot be read "
                         f"({' '.join(str(error).split())[:100]}): save it again") from None
 
 
@@ -57,20 +60,20 @@ def read_posed(path):
     Keys: images (or x_train, x_validation, x_test), poses (or poses_train ...) and focal.
 
     Raises:
-        UserError: if it has poses, but lacks images or the focal length.
+        UserError: for a file that cannot be read, or has poses, but lacks images or the focal length.
     """
-    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz" or not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        if not any(key.split("_")[0] == "poses" for key in archive.files):
+    with arrays.npz(path) as (members, archive):
+        if not any(key.split("_")[0] == "poses" for key in members):
             return None
         try:
-            focal = float(archive["focal"])
-            if "poses" in archive.files:
-                return archive["images"], archive["poses"], focal
-            splits = [key.removeprefix("poses_") for key in archive.files if key.startswith("poses_")]
-            return tuple({split: archive[f"{key}_{split}"] for split in splits} for key in ("x", "poses")) + (focal,)
+            focal = float(archive[members["focal"]])
+            if "poses" in members:
+                return archive[members["images"]], archive[members["poses"]], focal
+            splits = [key.removeprefix("poses_") for key in members if key.startswith("poses_")]
+            return *({split: archive[members[f"{key}_{split}"]] for split in splits} for key in ("x", "poses")), focal
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"expected images, poses and focal in {str(path)!r}, or x_train, poses_train and so on, "
-                            f"received {', '.join(sorted(archive.files))} ({' '.join(str(error).split())[:80]}): save "
+                            f"received {', '.join(sorted(members))} ({' '.join(str(error).split())[:80]}): save "
                             "those with np.savez") from None

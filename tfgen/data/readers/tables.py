@@ -1,18 +1,25 @@
 """Reads tables of numbers, a row per vector or time: .csv files, rank-2 arrays of .npz files, scikit-learn's sets."""
 
+import collections
 import csv
+import functools
 import io
+import itertools
 import math
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
 
+from tfgen.data import classes
 from tfgen.data.readers import arrays
 from tfgen.errors import UserError
 
 BUILT_IN = ("iris", "wine", "breast_cancer")  # sets of vectors with classes that scikit-learn ships
 DELIMITERS = ",;\t"
+# Rows by which the delimiter is chosen.
+FIRST = 20
 
 
 class Table(NamedTuple):
@@ -52,9 +59,7 @@ def read(path, label=None):
     ending = path.suffix.lower()
     if ending == ".csv" and path.is_file():
         table = read_csv(path, label)
-        if table.class_names == tuple(map(str, range(len(table.class_names)))):
-            return table._replace(class_names=())
-        return table
+        return table._replace(class_names=classes.names_of(table.class_names))
     if ending != ".npz" or not path.is_file():
         return None
     # Rows of uint8 are more likely images without their shape, which the reader of images refuses with advice.
@@ -91,11 +96,7 @@ def rows_of(path, label=None, columns=(), size=None):
         found = arrays.npz_arrays(path)
         values, labels = found.get("test", found["train"])
         return values, None if labels is None else _integers(f"labels in {str(path)!r}", labels), ()
-    try:
-        return np.load(path, allow_pickle=False), None, ()
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"expected an array of numbers in {path}, it cannot be read ({' '.join(str(error).split())[:100]}): "
-                        "write it with np.save") from None
+    return arrays.read_npy(path), None, ()
 
 
 def _ordered(path, values, found, wanted):
@@ -121,8 +122,9 @@ def _integers(where, labels):
 def read_csv(path, label=None, size=None):
     """The `Table` of a .csv file, with the split train and float64 values.
 
-    Columns are separated by a comma, semicolon or tab. The first row names the columns if the label is one of its cells, or
-    if another cell is a text. Class names are the sorted texts of the label's column; whole numbers are sorted as such.
+    Columns are separated by a comma, semicolon or tab: the one that divides most of the first rows into as many cells as the
+    first, and these into numbers. The first row names the columns if the label is one of its cells, or if another cell is a
+    text. Class names are the sorted texts of the label's column; whole numbers are sorted as such.
 
     Args:
         path: the file.
@@ -131,13 +133,11 @@ def read_csv(path, label=None, size=None):
 
     Raises:
         UserError: for a file that is not UTF-8 text, an unknown column, rows of several lengths, a cell that is empty or no
-            finite number, or no rows.
+            finite number, a missing class, columns of one name, or no rows.
     """
     try:
         text = pathlib.Path(path).read_text("utf-8-sig")
-        delimiter = max(DELIMITERS, key=text.lstrip().partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        rows = list(_rows(text, max(DELIMITERS, key=functools.partial(_agreeing, text))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"expected a .csv file of UTF-8 text in {str(path)!r}, it cannot be read ({error}): save it "
                         "again") from None
@@ -148,6 +148,9 @@ def read_csv(path, label=None, size=None):
     named = named or any(_is_text(cell) for index, cell in enumerate(names) if index != place)
     if named:
         rows = rows[1:]
+        if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
+            raise UserError(f"expected columns of different names in {str(path)!r}, received {twice[0]!r} more than once: "
+                            "rename them")
     else:
         names = [f"column {index}" for index in range(len(names))]
     values, texts = [], []
@@ -157,9 +160,14 @@ def read_csv(path, label=None, size=None):
                             "it")
         numbers = [None if index == place else _number(cell) for index, cell in enumerate(row)]
         if bad := [index for index, one in enumerate(numbers) if one is None and index != place]:
+            advice = "encode texts as numbers, fill in missing ones, or name the classes' column with --label"
+            if _has_comma(row[bad[0]]):
+                advice = "write decimal points"
             raise UserError(f"expected finite numbers in {str(path)!r}, received {row[bad[0]]!r} in line {number}, "
-                            f"{names[bad[0]]}: encode texts as numbers, fill in missing ones, or name the classes' column "
-                            "with --label")
+                            f"{names[bad[0]]}: {advice}")
+        if place is not None and _is_missing(row[place]):
+            raise UserError(f"expected a class in {str(path)!r}, received {row[place]!r} in line {number}, {names[place]}: "
+                            "fill it in, or leave out the row (to judge rows, the column)")
         values.append([one for one in numbers if one is not None])
         texts.append(row[place].strip() if place is not None else "")
     if not values or not values[0]:
@@ -167,6 +175,23 @@ def read_csv(path, label=None, size=None):
     labels, class_names = _classes(texts, place)
     columns = tuple(name for index, name in enumerate(names) if index != place) if named else ()
     return Table({"train": (np.array(values), labels)}, class_names, columns)
+
+
+def _rows(text, delimiter):
+    """Yields (number of its last line, cells) of each row that is not empty."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return ((reader.line_num, row) for row in reader if any(map(str.strip, row)))
+
+
+def _agreeing(text, delimiter):
+    """How well a delimiter divides the first rows: (how many have as many cells as the first, two at least; the share of
+    cells that are numbers)."""
+    try:
+        rows = [row for _, row in itertools.islice(_rows(text, delimiter), FIRST)]
+    except csv.Error:  # a cell that is too long, as a whole line may be
+        return 0, 0.0
+    numbers = [_number(cell) is not None or _has_comma(cell) for row in rows for cell in row]
+    return sum(len(row) == len(rows[0]) > 1 for row in rows), sum(numbers) / max(1, len(numbers))
 
 
 def _place(path, label, names, size):
@@ -194,6 +219,16 @@ def _is_text(cell):
     return False
 
 
+def _has_comma(cell):
+    """Whether a cell is a number with a decimal comma."""
+    return bool(re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell.strip()))
+
+
+def _is_missing(cell):
+    """Whether a class is left empty, or is no number."""
+    return cell.strip().lower() in ("", "nan")
+
+
 def _number(text):
     """The finite number of a cell, or None."""
     try:
@@ -207,10 +242,6 @@ def _classes(texts, place):
     """(labels int64 (N,), class names) of a column, or (None, ())."""
     if place is None:
         return None, ()
-    if all(text.isdecimal() for text in texts):
-        texts = [str(int(text)) for text in texts]
-        known = sorted(set(texts), key=int)
-    else:
-        known = sorted(set(texts))
-    numbers = {text: number for number, text in enumerate(known)}
-    return np.array([numbers[text] for text in texts], np.int64), tuple(known)
+    whole = all(text.isdecimal() for text in texts)
+    labels, class_names = classes.numbered({"train": np.array([int(text) if whole else text for text in texts], object)})
+    return labels["train"], class_names
