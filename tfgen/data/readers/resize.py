@@ -112,10 +112,10 @@ def sides(image_size):
 
 
 def check_room(where, count, shape):
-    """Raises UserError for uint8 images of a shape that was asked for, if they need more memory than is available."""
+    """Raises UserError for uint8 images of a shape that was asked for, if memory cannot hold them twice, as it does then."""
     size, free = count * math.prod(shape), available_memory()
-    if size > free:
-        raise UserError(f"{where} expects images that fit in memory, received {'x'.join(map(str, shape))}, "
+    if 2 * size > free:
+        raise UserError(f"{where} expects twice the memory of its images, received {'x'.join(map(str, shape))}, "
                         f"{gigabytes(size)} for {count}, and {gigabytes(free)} of memory: give a smaller image_size")
 
 
@@ -134,7 +134,7 @@ class Fit:
     @classmethod
     def asked(cls, image_size, mode):
         """A `Fit` from user input. Raises UserError for an invalid size or mode, a mode without a size, and a size of which
-        memory cannot hold one image."""
+        memory cannot hold one image in colour."""
         if mode not in MODES:
             raise UserError(f"resize expects one of {', '.join(MODES)}, received {mode!r}: pass --resize crop, say")
         if image_size is None and mode != "stretch":
@@ -142,7 +142,7 @@ class Fit:
         if image_size is None:
             return cls(None, mode)
         height, width = sides(image_size)
-        check_room("image_size", 1, (height, width))
+        check_room("image_size", 1, (height, width, 3))
         return cls((height, width), mode)
 
     def __call__(self, image):
