@@ -80,7 +80,7 @@ def measure(recipe, arm, dataset, whole, extractor, minutes, every, n, folder):
         course[step] = quality(step, "validation", n // 5)["frechet_distance"]
         print(f"{arm:12} {step:6} steps: {course[step]:.1f} on validation images", flush=True)
     best = min(course, key=course.get)
-    row = {"recipe": recipe, "arm": arm, **cost, "best_step": best,
+    row = {"recipe": recipe, "arm": arm, "asked_minutes": minutes, **cost, "best_step": best,
            "final_p": snapshots.p, "validation_by_step": course, "last_validation": course[max(course)],
            **quality(best, "test", n)}
     with files.written_aside(folder / f"{arm}.npy") as aside, open(aside, "wb") as file:
@@ -88,6 +88,13 @@ def measure(recipe, arm, dataset, whole, extractor, minutes, every, n, folder):
     files.write_json(folder / f"{arm}.json", row)
     print(f"{arm:12} {cost['steps']} steps, best {best}: {row['frechet_distance']:.1f} on test images, precision "
           f"{row['precision']:.2f}, recall {row['recall']:.2f}", flush=True)
+
+
+def measured(folder, minutes):
+    """{arm: its figures} of the arms that were trained for so many minutes."""
+    paths = {name: folder / f"{name}.json" for name in ARMS}
+    rows = {name: files.read_json(path) for name, path in paths.items() if path.exists()}
+    return {name: row for name, row in rows.items() if row.get("asked_minutes") == minutes}
 
 
 def draw(path, rows, images):
@@ -130,10 +137,10 @@ def main(
     whole = data.load(source)
     extractor, dataset = features.classifier(whole), few(whole, count, seed=0)
     for name in [arm] if arm else ARMS:
-        if again or not (folder / f"{name}.json").exists():
+        if again or name not in measured(folder, minutes):
             measure(recipe, name, dataset, whole, extractor, minutes, every, n, folder)
             keras.backend.clear_session()
-    rows = {name: files.read_json(folder / f"{name}.json") for name in ARMS if (folder / f"{name}.json").exists()}
+    rows = measured(folder, minutes)
     if len(rows) < len(ARMS):
         return rows
     picture = (folder if fast else pathlib.Path("results/pictures")) / f"{name_of}.png"

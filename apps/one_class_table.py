@@ -182,10 +182,13 @@ def budget_of(method):
     return dict(zip(("settings", "batch_size", "steps"), DETECTORS[method]))
 
 
-def kept(methods):
-    """{method: summary} of the record for all but these methods, as far as their settings are still the same."""
+def kept(methods, seeds):
+    """{method: summary} of the record for all but these methods, as far as their settings are still the same; none if it has
+    another number of seeds."""
     path = records.RESULTS / "one_class_table.json"
     record = files.read_json(path) if path.exists() else {"table": {}, "budget": {}}
+    if record.get("seeds") != list(range(seeds)):
+        return {}
     return {name: row for name, row in record["table"].items()
             if name not in methods and name in (*DETECTORS, *BASELINES) and record["budget"][name] == budget_of(name)}
 
@@ -231,7 +234,7 @@ def main(split: Annotated[str, typer.Option(help="what is measured; only test is
     methods = only.split(",") if only else [*DETECTORS, *BASELINES]
     recording = split == "test" and not fast
     table = {method: summary(all_of(method, full, split, seeds, out, fast)) for method in methods}
-    table |= kept(methods) if recording else {}
+    table |= kept(methods, seeds) if recording else {}
     whole = set(table) == {*DETECTORS, *BASELINES}
     table = dict(sorted(table.items(), key=lambda item: -item[1]["mean"]))
     for method, row in table.items():

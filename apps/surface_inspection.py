@@ -39,7 +39,7 @@ from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from tfgen import catalogue, data, files, metrics, pictures, recipes  # noqa: E402
 from tfgen.data import surfaces  # noqa: E402
 from tfgen.detection import calibration, heat, thresholds  # noqa: E402
-from tfgen.errors import UserError  # noqa: E402
+from tfgen.errors import UserError, require  # noqa: E402
 from tfgen.figures import records  # noqa: E402
 from tfgen.layers import differences  # noqa: E402
 from tfgen.runs import budget  # noqa: E402
@@ -159,8 +159,12 @@ def named(methods, values):
     return {key: value for key, value in values.items() if re.search(rf", ({'|'.join(methods)})(, std)?$", key)}
 
 
-def kept(methods):
-    """The record's entries of networks that are not among the methods and have the same settings, in its form."""
+def kept(methods, seeds):
+    """The record's entries of networks that are not among the methods and have the same settings, in its form.
+
+    Raises:
+        UserError: if they have another number of seeds.
+    """
     path = records.RESULTS / "surface_inspection.json"
     if not path.exists():
         return dict(values={}, table=[], settings={}, steps={}, minutes={}, trainings=[], chosen={}, tried={})
@@ -168,6 +172,9 @@ def kept(methods):
     steps, settings = record["budget"]["steps"], record["settings"]
     others = [name for name, about in DETECTORS.items()
               if name not in methods and (settings.get(name), steps.get(name)) == about]
+    require(not others or record["seeds"] == list(range(seeds)),
+            f"expected --seeds {len(record['seeds'])} as the record has for {', '.join(others)}, received {seeds}: give "
+            "that, or train them, too")
 
     def of(entries):
         return {name: entries[name] for name in others}
@@ -193,7 +200,9 @@ def main(
     out = out or (pathlib.Path("runs/surface_inspection") if fast else records.RESULTS)
     methods = [*BASELINES, *only.split(",")]
     sights, sets, costs = {}, {}, []
+    recording = out == records.RESULTS and part == "test" and not fast
     try:
+        before = kept(methods, seeds) if recording else None
         surfaces.photograph(textures[0])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -229,11 +238,11 @@ def main(
     picture = out / "pictures" / "surface_inspection.png"
     if drawn:
         pictures.save_rows(picture, {label: images.repeat(2, 1).repeat(2, 2) for label, images in drawn.items()})
-    if out == records.RESULTS and part == "test" and not fast:
+    if recording:
         minutes = {method: round(float(np.mean([c["cpu_minutes"] for c in costs if c["method"] == method])), 2)
                    for method in methods}
         values |= {f"cpu_minutes a training, {method}": value for method, value in minutes.items()}
-        before, networks = kept(methods), methods[len(BASELINES):]
+        networks = methods[len(BASELINES):]
         records.record(
             "surface_inspection", before["values"] | values,
             title="Defects on brick, grass and gravel: found in images and in pixels (AUPRO, FPR limit 0.3), "

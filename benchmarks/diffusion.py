@@ -6,7 +6,6 @@ numbers of parameters must be within a tenth of each other.
 """
 
 import functools
-import math
 
 import keras
 import numpy as np
@@ -16,7 +15,6 @@ from benchmarks import limits
 from benchmarks.job import SHAPE, Job, fit_beside
 from benchmarks.keras_loop import loss_and_norm, one_pass
 from tfgen import data, recipes
-from tfgen.layers import DoublingConv2D
 from tfgen.samplers import denoising
 from tfgen.verbs import graphs
 
@@ -134,31 +132,15 @@ def check(model, x):
     np.testing.assert_allclose(*pairs, rtol=1e-4, err_msg="edm: bare against fit")
 
 
-def products(network):
-    """Multiply-adds per image of a network's convolutions, dense layers and attention."""
-    total = 0
-    for operation in network.operations:
-        if isinstance(operation, DoublingConv2D):
-            total += math.prod(operation.input.shape[1:-1]) * 16 * math.prod(operation.kernel.shape[2:])
-        elif isinstance(operation, (keras.layers.Conv2D, keras.layers.Dense)):
-            total += math.prod(operation.output.shape[1:-1]) * math.prod(operation.kernel.shape)
-        elif operation.name.startswith("matmul"):
-            # Queries with keys, and weights with values.
-            total += math.prod(operation.input[0].shape[1:]) * operation.output.shape[-1]
-    return total
-
-
 def training(steps, batch_size, **values):
-    """{variant: function without arguments that takes `steps` steps}; matrix products as many as these steps have at least:
-    one forward, one for the gradient of features, one for that of weights."""
+    """{variant: function without arguments that takes `steps` steps, or computes as many operations}."""
     keras.utils.set_random_seed(0)
     make = functools.partial(model_of, **values)
     first = make()
     images = np.random.default_rng(0).random((steps * batch_size, *SHAPE), np.float32)
     check(first, tf.constant(images[:batch_size]))
     twins = {name: twin.trainer(images, batch_size) for name, twin in twins_of(first, values).items()}
-    twins["matrix_product"] = limits.matrix_product(2 * 3 * steps * batch_size * products(first.network))
-    return fit_beside(make, first, images, batch_size, bare, twins)
+    return fit_beside(make, first, images, batch_size, bare, twins | limits.limits(first, images, batch_size))
 
 
 def sampling(batch_size, **values):

@@ -130,6 +130,11 @@ class Twin(Players):
             found += norm(loss_of(self.generator(torch.from_numpy(z))), self.sides[side])
         return found
 
+    def hold_critic(self, held):
+        """Whether the gradients of the critic's weights are left out."""
+        for parameter in self.critic.parameters():
+            parameter.requires_grad_(not held)
+
     def trainer(self, images, batch_size):
         """A function that trains for one pass over images (N, H, W, C): one generator forward for both last updates."""
         x = torch.from_numpy(2.0 * images.transpose(0, 3, 1, 2) - 1.0).contiguous(memory_format=self.layout)
@@ -149,11 +154,14 @@ class Twin(Players):
                         loss = self.critic_loss(trained, x, fake.detach(), torch.rand(len(x), 1, 1, 1))
                     loss.backward()
                     second.step()
+                # Of the critic's weights there are no gradients in the generator's step, as in the other variants.
+                self.hold_critic(True)
                 first.zero_grad()
                 with precision():
                     loss = self.generator_loss(critic, fake)
                 loss.backward()
                 first.step()
+                self.hold_critic(False)
             return loss.item()
 
         return run

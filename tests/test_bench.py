@@ -8,7 +8,6 @@ import tfgen
 from benchmarks import bench, jobs, timing
 from tfgen import data, networks
 from tfgen.figures import headlines
-from tfgen.layers import DoublingConv2D
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
         "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
@@ -154,18 +153,6 @@ def test_interleave_rotates_and_excludes_the_warm_up():
 def test_speedup_is_the_median_of_the_ratios_within_rounds():
     seconds = {"ours": [1.0, 2.0, 10.0], "peer": [2.0, 6.0, 40.0]}
     assert timing.speedup(seconds, "ours", "peer") == {"median": 3.0, "min": 2.0, "max": 4.0}
-
-
-def test_multiply_adds_of_a_network():
-    from benchmarks import diffusion
-
-    x = keras.Input((4, 4, 1))
-    made = keras.layers.Dense(3)(keras.layers.Conv2D(2, 3, padding="same")(x))
-    made = keras.layers.Reshape((16, 3))(made)
-    made = (made @ keras.ops.swapaxes(made, 1, 2)) @ made
-    # A doubling and a 3x3 convolution: 16 multiply-adds per place of the input and pair of channels.
-    network = keras.Model(x, DoublingConv2D(5, 3, (8, 8))(keras.layers.Reshape((4, 4, 3))(made)))
-    assert diffusion.products(network) == 16 * 9 * 2 + 16 * 2 * 3 + 2 * 16 * 16 * 3 + 16 * 16 * 3 * 5
 
 
 def test_floating_point_operations_of_a_step_are_those_of_its_products():

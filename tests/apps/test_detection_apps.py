@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tfgen import data, files, metrics
+from tfgen.errors import UserError
 
 pytestmark = pytest.mark.rotating
 
@@ -34,7 +35,9 @@ def test_the_record_of_surfaces_keeps_networks_of_the_same_settings(app, tmp_pat
     record["settings"]["ae_anomaly"] = {"filters": 1}
     files.write_json(tmp_path / "surface_inspection.json", record)
     monkeypatch.setattr(surface.records, "RESULTS", tmp_path)
-    kept = surface.kept(["region_anomaly"])
+    kept = surface.kept(["region_anomaly"], 2)
+    with pytest.raises(UserError, match="expected --seeds 2 as the record has for draem.*, received 3"):
+        surface.kept(["region_anomaly"], 3)
     assert set(kept["steps"]) == set(kept["chosen"]) == {row["method"] for row in kept["trainings"]} >= {"draem"}
     assert not {"ae_anomaly", "region_anomaly", *surface.BASELINES} & {row["method"] for row in kept["table"]}
     for key, value in record["values"].items():
@@ -179,13 +182,16 @@ def test_one_class_neighbours_are_those_of_all_distances(app):
 def test_a_part_of_the_table_keeps_recorded_methods_of_the_same_settings(app, tmp_path, monkeypatch):
     table = app("one_class_table")
     files.write_json(tmp_path / "one_class_table.json", {
+        "seeds": [0, 1, 2],
         "table": {name: {"mean": 90.0} for name in ("ae_anomaly", "ganomaly", "PCA", "kNN", "of before")},
         "budget": {"threads": 1, "ae_anomaly": table.budget_of("ae_anomaly"), "PCA": {"settings": {"components": 1}},
                    "ganomaly": table.budget_of("ganomaly"), "kNN": table.budget_of("kNN"), "of before": {}}})
     monkeypatch.setattr(table.records, "RESULTS", tmp_path)
-    assert set(table.kept(["ganomaly"])) == {"ae_anomaly", "kNN"}
+    assert set(table.kept(["ganomaly"], 3)) == {"ae_anomaly", "kNN"}
+    # Means over other numbers of seeds do not mix.
+    assert table.kept(["ganomaly"], 1) == {}
     monkeypatch.setattr(table.records, "RESULTS", tmp_path / "nowhere")
-    assert table.kept([]) == {}
+    assert table.kept([], 3) == {}
 
 
 @pytest.mark.slow

@@ -184,6 +184,8 @@ def test_few_images(app, tmp_path):
         few.main(recipe="vae", fast=True, folder=tmp_path)
     assert few.main(arm="none", recipe="gan", fast=True, folder=tmp_path / "gan")["none"]["settings"]["units"] == 8
     assert list(few.main(arm="ada", fast=True, folder=tmp_path)) == ["ada"]
+    # Figures of another budget count as missing.
+    assert few.measured(tmp_path, 6.0) == {}
     rows = few.main(fast=True, folder=tmp_path)
     assert list(rows) == list(few.ARMS) and all(row["split"] == "test" for row in rows.values())
     for row in rows.values():

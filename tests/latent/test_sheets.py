@@ -7,6 +7,7 @@ from cases import tiny
 from tfgen.errors import UserError
 from tfgen.latent import sheets
 from tfgen.verbs.live import Live
+from tfgen.verbs.table import Option
 
 
 def test_interpolation_ends_at_the_samples():
@@ -28,6 +29,18 @@ def test_sweep_has_a_seed_a_row_and_a_value_a_column():
     codes = sheets.sweep_values(options["code_1"])
     assert codes[0] == -3 and codes[-1] == 3
     np.testing.assert_array_equal(sheets.sweep_values(options["category"]), [0, 1, 2])
+
+
+@pytest.mark.parametrize("option, values", [
+    (Option("int64", 18, 1, 1000, "steps"), [1, 144, 286, 429, 572, 715, 857, 1000]),
+    (Option("int64", None, 0, 24, "class"), [0, 3, 7, 10, 14, 17, 21, 24]),
+    (Option("int64", 1, 1, 4, "a number whose default is the lowest"), [1, 2, 3, 4]),
+    (Option("float32", 0.0, 0.0, 7.0, "guidance"), np.arange(8.0)),
+    (Option("int64", -1, -1, 2, "from the seed"), [0, 1, 2])])
+def test_a_sweep_has_values_that_the_option_takes(option, values):
+    made = sheets.sweep_values(option)
+    np.testing.assert_allclose(made, values)
+    assert (made.dtype.kind == "i") == (option.dtype == "int64")
 
 
 def test_class_rows_share_their_columns_seeds():

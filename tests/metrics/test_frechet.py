@@ -110,6 +110,17 @@ def test_kernel_distance_of_one_distribution_is_zero_within_its_error():
     assert kernel.result()[0] > value
 
 
+def test_the_error_of_a_kernel_distance_is_the_deviation_of_its_mean():
+    """A last block of few rows, whose estimate varies as 1 / rows, made it seven times as large."""
+    rng, found = np.random.default_rng(7), []
+    for _ in range(60):
+        kernel = KernelDistance(block=50)
+        kernel.update(*rng.normal(size=(2, 202, 8)))
+        found.append(kernel.result())
+    values, errors = np.array(found).T
+    assert errors.mean() == pytest.approx(values.std(), rel=0.5)
+
+
 def test_kernel_distance_of_pairs_is_zero_on_average_where_both_sides_have_one_distribution():
     """An image and its translation depend on each other: what they share in one block is no distance."""
     rng, found = np.random.default_rng(5), {True: [], False: []}

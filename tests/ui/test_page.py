@@ -1,8 +1,12 @@
 """The page without a browser: components of inputs and options, and what the events of each kind of tab give."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 from helpers import one_line
+from PIL import Image
 
 from tfgen.verbs.table import FIELD_VERBS, KINDS, VERBS, Option, Text, verb_of
 
@@ -61,6 +65,7 @@ def test_every_kind_of_the_table_has_a_component():
     (Option("int64", 4, 1, 50, "visits"), gr.Slider, 4, 4),
     (Option("int64", 0, -1, 2**62, "seed"), gr.Number, 0, 0),
     (Option("int64", None, 0, 2, "class"), gr.Dropdown, controls.TURN, None),
+    (Option("int64", None, 0, 999, "class"), gr.Dropdown, controls.TURN, None),
     (Option("float32", None, -np.inf, np.inf, ""), gr.Number, 0, 0),
     (Text(("heun", "ddim"), 1, ("ddim",), "sampler"), gr.Dropdown, "ddim", "ddim")])
 def test_components_of_options(option, kind, default, read):
@@ -122,6 +127,23 @@ def test_principal_components_by_hand():
     np.testing.assert_allclose(Codes().moved(np.array([1.0, 1.0]), [1, 0]), [1 + 6**0.5, 1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_few_codes_have_as_many_axes_as_there_are_sliders(count):
+    class Codes(space.Space):
+        encodes, size, shape = True, 8, (8,)
+        codes = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32), None
+
+        def __init__(self):
+            pass
+
+    here, latent = Codes(), np.zeros(8, np.float32)
+    for index, amounts in enumerate(np.eye(space.AXES)):
+        moved = here.moved(latent, amounts)
+        assert moved.shape == (8,) and np.linalg.norm(moved) > 0.1, index
+    ground = plane.Plane(here)
+    assert ground.latents(ground.grid()).shape == (plane.SIDE**2, 8) and np.isfinite(ground.low).all()
+
+
 def test_noise_keeps_its_norm(model_of):
     found_space = space.Space(model_of("flow_matching"))
     latent = found_space.of_seeds([1])[0]
@@ -162,6 +184,12 @@ def test_strokes_in_the_models_pixels():
     # A picture's address is read as the strokes' is.
     again = canvas.of_address(canvas.address(np.full((8, 8, 1), 0.6, np.float32)), (8, 8, 1))
     np.testing.assert_allclose(again, np.broadcast_to([0.6, 0.6, 0.6, 1.0], (8, 8, 4)), atol=1e-6)
+    large, other = io.BytesIO(), io.BytesIO()
+    Image.new("1", (2000, 2000)).save(large, "png")
+    Image.new("L", canvas.size_of((8, 8, 1))).save(other, "bmp")
+    for file, words in ((large, "of 400x400 pixels, as the canvas, received 2000x2000"), (other, "as a PNG file")):
+        sent = canvas.PNG + base64.b64encode(file.getvalue()).decode()
+        one_line([words, "load the page again"], canvas.of_address, sent, (8, 8, 1))
     one_line(["expected strokes as a PNG file", "load the page again"], canvas.of_address, "data:image/png;base64,xyz",
              (8, 8, 1))
 

@@ -62,12 +62,15 @@ def sweep(live, option, seeds, values=None, **options):
 
 
 def sweep_values(option):
-    """Values spanning the option's range, excluding the sentinel default that means "draw from the seed"."""
+    """Values spanning the option's range, whole ones of whole numbers, excluding the sentinel default that means "draw from
+    the seed": the lowest value, below 0."""
     low = option.low
-    if option.default == option.low:
+    if option.default == option.low < 0:
         low = 0 if option.dtype == "int64" else -option.high
-    whole = option.dtype == "int64" and option.high - low < 20
-    return np.arange(low, option.high + 1) if whole else np.linspace(low, option.high, 8)
+    if option.dtype != "int64":
+        return np.linspace(low, option.high, 8)
+    return np.arange(low, option.high + 1) if option.high - low < 20 else np.unique(
+        np.linspace(low, option.high, 8).round().astype(np.int64))
 
 
 def classes(live, columns=8, seed=0, **options):

@@ -105,7 +105,8 @@ class KernelDistance:
     the result is their mean, weighted by the number of rows. Rows should be in random order.
 
     Args:
-        block: rows per side and block, >= 2. A shorter last block of at least 2 rows also counts.
+        block: rows per side and block, >= 2. A last block of at least half as many also counts: estimates of shorter ones
+            vary too much. The only block has at least 2 rows.
         paired: whether row i of one side depends on row i of the other, as for images and their translations. The last
             mean then omits i = j, which would bias it.
     """
@@ -145,7 +146,7 @@ class KernelDistance:
         """
         rest = 0 if self._pending is None else min(map(len, self._pending))
         estimates = list(self._estimates)
-        if rest >= 2:
+        if rest >= (max(2, self.block / 2) if estimates else 2):
             estimates.append((rest, self._estimate(rest)))
         if not estimates:
             raise UserError(f"KernelDistance expects at least 2 rows of each side, received {rest}: give more images")

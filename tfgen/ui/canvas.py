@@ -46,8 +46,8 @@ def canvas(chosen, label, inks, brush, shape):
     Returns:
         `gr.State` of the strokes, float32 (H, W, 4): colours and opacity in [0, 1]; None before there are any.
     """
-    side = looks.enlargement(shape, PIXELS)
-    template = TEMPLATE.format(width=shape[1] * side, height=shape[0] * side, widest=max(60, 2 * brush), brush=brush,
+    width, height = size_of(shape)
+    template = TEMPLATE.format(width=width, height=height, widest=max(60, 2 * brush), brush=brush,
                                inks="".join(map(INK.format, inks)))
     sheet = gr.HTML(address(chosen.value), label=label, show_label=True, container=True, html_template=template,
                     js_on_load=SCRIPT.read_text("utf-8"), apply_default_css=False, elem_classes="canvas")
@@ -55,6 +55,12 @@ def canvas(chosen, label, inks, brush, shape):
     listen(sheet.input, lambda value: of_address(value.partition(" ")[2], shape), [sheet], [strokes])
     listen(chosen.change, lambda picture: (address(picture), None), [chosen], [sheet, strokes])
     return strokes
+
+
+def size_of(shape):
+    """(width, height) of the canvas of pictures (H, W, ...)."""
+    side = looks.enlargement(shape, PIXELS)
+    return shape[1] * side, shape[0] * side
 
 
 def address(picture):
@@ -69,7 +75,11 @@ def address(picture):
 def of_address(url, shape):
     """Strokes in the model's pixels, float32 (H, W, 4), from the data URL of a canvas; None without any."""
     try:
-        painted = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.removeprefix(PNG)))).convert("RGBA"))
+        with Image.open(io.BytesIO(base64.b64decode(url.removeprefix(PNG))), formats=("PNG",)) as image:
+            if image.size != (wanted := size_of(shape)):
+                raise UserError(f"expected strokes of {wanted[0]}x{wanted[1]} pixels, as the canvas, received "
+                                f"{image.width}x{image.height}: load the page again")
+            painted = np.asarray(image.convert("RGBA"))
     except (ValueError, UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise UserError(f"expected strokes as a PNG file, received what is none ({error}): load the page again") from None
     return of_layer(painted, shape)

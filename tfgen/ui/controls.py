@@ -9,8 +9,8 @@ import numpy as np
 from tfgen.ui.wiring import listen
 from tfgen.verbs.table import Option, Text
 
-# Values that a list shows, and the longest range of a slider.
-LISTED, LONGEST = 60, 200
+# The longest range of a slider.
+LONGEST = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def of_option(name, option, class_names=(), turn=True, first=None):
     if isinstance(option, Text):
         return Control([_text(label, option.help, option)], lambda value: value or None)
     first = first if first is not None and option.low <= first <= option.high else None
-    if option.dtype == "int64" and option.high - option.low < LISTED and option.default is None:
+    if option.dtype == "int64" and option.default is None:
         names = class_names if len(class_names) == option.high - option.low + 1 else range(option.low, option.high + 1)
         choices = [("each in turn", TURN)] * turn + [(str(one), option.low + index) for index, one in enumerate(names)]
         return Control([gr.Dropdown(choices, value=choices[0][1] if first is None else first, label=label, info=info)],

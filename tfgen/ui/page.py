@@ -90,7 +90,8 @@ def free_port(host):
 
 def build(models):
     """The page of models, {name: found.Model}: a `gr.Blocks`."""
-    with gr.Blocks(title="tfgen", analytics_enabled=False, fill_width=True) as page:
+    # Every answer and upload is a file: those of a day ago go every hour, all of them with the page.
+    with gr.Blocks(title="tfgen", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         gr.Markdown("# tfgen")
         if len(models) == 1:
             place(page, *models.values(), page.load)

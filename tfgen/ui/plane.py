@@ -30,7 +30,8 @@ class Plane:
             mean, axes, _ = space.principal
             self.origin, self.axes = mean, axes[:2]
         self.points = (self.codes - self.origin) @ self.axes.T  # (N, 2)
-        low, high = np.percentile(self.points, (0.5, 99.5), axis=0)
+        shown = self.points if len(self.points) else np.array([[-1.0, -1.0], [1.0, 1.0]])
+        low, high = np.percentile(shown, (0.5, 99.5), axis=0)
         self.low, self.high = low - MARGIN * (high - low + 1e-6), high + MARGIN * (high - low + 1e-6)
 
     def at(self, pixel):

@@ -44,10 +44,16 @@ class Space:
     def principal(self):
         """(mean (d,), axes (K, d), standard deviations (K,)) of the codes."""
         codes = np.asarray(self.codes[0], float).reshape(-1, self.size)
-        _, lengths, axes = np.linalg.svd(codes - codes.mean(0), full_matrices=False)
+        mean = codes.mean(0) if len(codes) else np.zeros(self.size)
+        _, lengths, axes = np.linalg.svd(codes - mean, full_matrices=False)
+        # Few codes do not tell all axes: latent dimensions, in units of 1, take the places of the others.
+        known = int(np.sum(lengths > 1e-6 * max(1.0, np.abs(codes).max(initial=0.0))))
+        if known < min(AXES, self.size):
+            axes = np.concatenate([axes[:known], np.eye(self.size)[known:AXES]])
+            lengths = np.concatenate([lengths[:known], np.full(len(axes) - known, max(1.0, len(codes) - 1.0) ** 0.5)])
         # Of both signs of an axis, that of its largest entry.
         axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
-        return codes.mean(0), axes, lengths / max(1.0, len(codes) - 1.0) ** 0.5
+        return mean, axes, lengths / max(1.0, len(codes) - 1.0) ** 0.5
 
     @functools.cached_property
     def axes(self):
@@ -69,7 +75,7 @@ class Space:
         prior = getattr(getattr(self.model.live, "model", None), "prior", None)
         if prior is not None and len(self.shape) == 1 and hasattr(prior, "seeded"):
             return np.asarray(prior.seeded(np.asarray(seeds, np.int64), self.size))
-        if self.encodes and "sample" not in self.model.live.names:
+        if self.encodes and "sample" not in self.model.live.names and len(self.codes[0]) > 1:
             return self.mixture.sample(seeds).astype(np.float32)
         return np.asarray(noise.normal(np.asarray(seeds, np.int64), self.shape, noise.LATENT))
 
