@@ -83,6 +83,7 @@ def test_a_search_for_what_the_data_cannot_support_is_refused_before_its_trials(
     with pytest.raises(ValueError, match="'val_frechet_distance' will not be in the logs.*at least 6 validation images"):
         tuning.search("gan", small(tmp_path, "few", 12, (8, 8)), tmp_path / "search", trials=1, epochs=1, batch_size=4,
                       values=tiny_values("gan"), verbose=0)
+    assert not (tmp_path / "search").exists()
 
 
 def test_a_model_with_log_prob_alone_evaluates():

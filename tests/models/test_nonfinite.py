@@ -6,8 +6,9 @@ import tensorflow as tf
 from cases import images, tiny
 from helpers import two_replicas
 
+from tfgen.data.streams import untuned
 from tfgen.models.base.nonfinite import FirstBad
-from tfgen.runs import callbacks
+from tfgen.runs import callbacks, fitting
 
 
 def test_the_first_step_and_loss_are_remembered():
@@ -24,5 +25,7 @@ def test_two_replicas_name_the_loss_and_the_step():
         model = tiny("autoencoder")
     x = np.concatenate([images(16)] * 3)
     x[40:] = np.nan  # The second replica's part of the third batch.
+    batches = fitting.shared(two_replicas(), lambda portion: untuned(tf.data.Dataset.from_tensor_slices(
+        x.reshape(3, 2, 8, *x.shape[1:])[:, portion.first])))
     with pytest.raises(callbacks.TrainingDiverged, match="'loss' was not finite at step 3 of epoch 1"):
-        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0, callbacks=[callbacks.StopOnNaN()])
+        model.fit(batches, verbose=0, callbacks=[callbacks.StopOnNaN()])

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import disks, files, recipes, seeds
-from tfgen.errors import UserError, check_positive, note, require
+from tfgen.errors import UserError, check_positive, note
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints, strategies
 from tfgen.runs.checkpoints import state
@@ -72,9 +72,10 @@ def _resume(out, epochs, verbose, extend, force, strategy):
         check_positive(epochs=epochs)
         # Who asks for more epochs of a run that patience has ended wants them.
         settings["patient_since"] = done = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
-        require(epochs >= done, f"expected at least the {done} epochs that {out} has made, received {epochs}: leave out "
-                                "--epochs, or ask for more")
         model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+        if epochs < done:
+            note(f"{out} has made {done} epochs, more than {epochs}, and is not trained further")
+            settings["epochs"] = done
     regime = Regime(**settings.get("regime", {}))
     regime.prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])

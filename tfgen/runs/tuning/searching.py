@@ -68,7 +68,8 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     # Rejects invalid arguments before anything is written.
     if recipe.objective[0] == SampleQuality.NAME and (reason := SampleQuality.unmeasurable(dataset)):
-        raise UserError(f"a search goes by {SampleQuality.NAME}, which these data do not allow: {reason}")
+        raise UserError(f"the objective '{SampleQuality.NAME}' will not be in the logs, for these data do not allow it: "
+                        f"{reason}")
     model, space = trials_of(settings, recipe, dataset)
     settings["space"] = space_of(space)
     with files.held(out), room_in(out, lambda: advice(out)):
