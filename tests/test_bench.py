@@ -6,7 +6,7 @@ import pytest
 
 import tfgen
 from benchmarks import bench, jobs, timing
-from tfgen import data, networks
+from tfgen import data, networks, recipes
 from tfgen.figures import headlines
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
@@ -90,6 +90,23 @@ def test_check_finds_codes_with_another_loss(monkeypatch):
     monkeypatch.setattr(codes, "loss", lambda *given: 1.001 * loss(*given))
     with pytest.raises(AssertionError, match="bare against fit"):
         codes.jobs(fast=True)["bench-vqvae"].make()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
+def test_the_generators_step_in_pytorch_makes_no_gradients_of_the_critics_weights(monkeypatch):
+    """As in all other variants: they would be thrown away."""
+    from benchmarks import jobs, torch_gan
+
+    twin = torch_gan.Twin("dcgan", recipes.find("dcgan").model(jobs.SPEC, filters=2))
+    loss, seen = torch_gan.Twin.generator_loss, []
+
+    def watched(self, critic, fake):
+        seen.append([p.requires_grad for p in self.critic.parameters()])
+        return loss(self, critic, fake)
+
+    monkeypatch.setattr(torch_gan.Twin, "generator_loss", watched)
+    twin.trainer(np.zeros((8, *jobs.SPEC.image_shape), np.float32), 4)()
+    assert len(seen) == 2 and not any(map(any, seen)) and all(p.requires_grad for p in twin.critic.parameters())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (.[bench])")
