@@ -212,8 +212,9 @@ def summary(rows):
     classes, seeds = (sorted({row[key] for row in rows}) for key in ("class", "seed"))
     found = {(row["class"], row["seed"]): row["auroc"] for row in rows}
     table = np.array([[found[c, s] for c in classes] for s in seeds])  # (seeds, classes)
-    spread = {"std": float(table.mean(1).std(ddof=1)), "largest_class_std": float(table.std(0, ddof=1).max())}
-    return {"mean": float(table.mean()), **(spread if len(seeds) > 1 else {}),
+    spread = {"std": float(table.mean(1).std(ddof=1)),
+              "largest_class_std": float(table.std(0, ddof=1).max())} if len(seeds) > 1 else {}
+    return {"mean": float(table.mean()), **spread,
             "classes": table.mean(0).round(2).tolist(), "fpr": float(np.mean([row["fpr"] for row in rows])),
             "cpu_minutes": float(np.mean([row["cpu_minutes"] for row in rows]))}
 

@@ -77,6 +77,11 @@ class Players:
                              fused=fused)
             for side, ours in zip(self.sides, (model.optimizer, model.critic_optimizer))]
 
+    def hold_critics(self, held):
+        """Whether gradients of the critics' weights are left out, as in the generator's step of the public codes."""
+        for parameter in self.sides[1]:
+            parameter.requires_grad_(not held)
+
     def parameters(self):
         """Numbers of trained values: the generator's side, the critic's."""
         return [sum(p.numel() for p in side) for side in self.sides]
@@ -130,11 +135,6 @@ class Twin(Players):
             found += norm(loss_of(self.generator(torch.from_numpy(z))), self.sides[side])
         return found
 
-    def hold_critic(self, held):
-        """Whether the gradients of the critic's weights are left out."""
-        for parameter in self.critic.parameters():
-            parameter.requires_grad_(not held)
-
     def trainer(self, images, batch_size):
         """A function that trains for one pass over images (N, H, W, C): one generator forward for both last updates."""
         x = torch.from_numpy(2.0 * images.transpose(0, 3, 1, 2) - 1.0).contiguous(memory_format=self.layout)
@@ -155,13 +155,13 @@ class Twin(Players):
                     loss.backward()
                     second.step()
                 # Of the critic's weights there are no gradients in the generator's step, as in the other variants.
-                self.hold_critic(True)
+                self.hold_critics(True)
                 first.zero_grad()
                 with precision():
                     loss = self.generator_loss(critic, fake)
                 loss.backward()
                 first.step()
-                self.hold_critic(False)
+                self.hold_critics(False)
             return loss.item()
 
         return run

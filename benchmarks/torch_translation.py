@@ -135,11 +135,6 @@ class Twin(Players):
 
         return run
 
-    def hold_critics(self, held):
-        """Whether the critics' gradients are left out, as in the public implementations."""
-        for parameter in self.sides[1]:
-            parameter.requires_grad_(not held)
-
 
 class Pix2Pix(Twin):
     """As `translation_loops.Pix2Pix`."""

@@ -15,6 +15,7 @@ import zipfile
 import numpy as np
 import orjson
 
+from tfgen.data.readers.arrays import header_of
 from tfgen.serving.refusals import refuse, text_of
 
 KINDS = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}, "O": {str, dict}}
@@ -332,9 +333,7 @@ class Npz:
     def _header(self, member):
         """The dtype and shape of an array."""
         with self._archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, _, dtype = read(file)
+            shape, dtype = header_of(file)
         return types.SimpleNamespace(dtype=dtype, shape=shape)
 
     def _array(self, member):

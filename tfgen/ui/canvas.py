@@ -76,12 +76,13 @@ def of_address(url, shape):
     """Strokes in the model's pixels, float32 (H, W, 4), from the data URL of a canvas; None without any."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(url.removeprefix(PNG))), formats=("PNG",)) as image:
-            if image.size != (wanted := size_of(shape)):
-                raise UserError(f"expected strokes of {wanted[0]}x{wanted[1]} pixels, as the canvas, received "
-                                f"{image.width}x{image.height}: load the page again")
-            painted = np.asarray(image.convert("RGBA"))
+            # Another size is not decoded: few bytes may hold many pixels.
+            painted = np.asarray(image.convert("RGBA")) if image.size == size_of(shape) else None
     except (ValueError, UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise UserError(f"expected strokes as a PNG file, received what is none ({error}): load the page again") from None
+    if painted is None:
+        raise UserError(f"expected strokes of {'x'.join(map(str, size_of(shape)))} pixels, as the canvas, received "
+                        f"{'x'.join(map(str, image.size))}: load the page again")
     return of_layer(painted, shape)
 
 

@@ -204,15 +204,21 @@ def npz_arrays(path):
                 for split, (x, y) in _npz_layout(path, members).items()}
 
 
+def header_of(file):
+    """(shape, dtype) of the array in an open .npy file, from its header alone."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
 def npz_kinds(path):
     """[(rank, dtype)] of the arrays, but for the labels, of a .npz file, from their headers alone; else as `npz_arrays`."""
     found = []
     with npz(path) as (members, archive):
         for x, _ in _npz_layout(path, members).values():
             with archive.zip.open(members[x]) as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
+                shape, dtype = header_of(file)
                 found.append((len(shape), dtype))
     return found
 
