@@ -18,6 +18,8 @@ import os
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+import tfgen  # noqa: E402, F401, I001  # before Keras: it chooses TensorFlow's kernels
+
 import pathlib  # noqa: E402
 import resource  # noqa: E402
 import statistics  # noqa: E402
@@ -25,7 +27,7 @@ import subprocess  # noqa: E402
 import sys  # noqa: E402
 from typing import Annotated  # noqa: E402
 
-import keras  # noqa: E402, I001
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from PIL import Image  # noqa: E402

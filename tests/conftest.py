@@ -12,7 +12,7 @@ for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREA
     os.environ.setdefault(threads, "1")
 # In the environment, so that all workers have the same day.
 TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(datetime.UTC).date().toordinal())))
-PARTS = 6
+PARTS = 10
 # Arguments of tests that take turns by their values.
 NAMES = ("name", "recipe", "trained", "tuner", "case")
 # Feature extractors of the tests stay out of the user's cache; one a process.

@@ -44,6 +44,7 @@ def small(folder, name, count, shape, labels=None):
     return data.load(folder / f"{name}.npz")
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("count, shape, labels", [(40, (8, 8, 1), None), (3, (8, 8, 1), None), (40, (10, 14), 0)])
 def test_a_gan_trains_on_data_too_small_to_measure(tmp_path, capsys, count, shape, labels):
     dataset = small(tmp_path, "few", count, shape, labels)
@@ -55,6 +56,7 @@ def test_a_gan_trains_on_data_too_small_to_measure(tmp_path, capsys, count, shap
     assert (out / "model.keras").exists() and (out / "samples" / "epoch-0001.png").exists()
 
 
+@pytest.mark.rotating
 def test_images_that_are_not_square_are_measured_without_labels(tmp_path):
     dataset = small(tmp_path, "oblong", 80, (5, 7))
     runs.train("gan", dataset, tmp_path / "run", 1, tiny_values("gan"), batch_size=32, verbose=0)

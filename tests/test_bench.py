@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 
 import keras
@@ -199,10 +200,16 @@ def test_a_profile_names_the_operations_of_a_step():
 
 
 @pytest.mark.slow
-def test_pools_of_threads_are_measured_in_turns():
-    from benchmarks import threads
+@pytest.mark.parametrize("name", ["threads", "onednn"])
+def test_settings_are_measured_in_turns(name):
+    from benchmarks import settings
 
-    assert all(rate > 0 for rates in threads.measure(["vae"], [(0, 0), (1, 1)], 2).values() for rate in rates)
+    labels = list(settings.COMPARISONS[name].settings)[:2]
+    one = dataclasses.replace(settings.COMPARISONS[name], recipes={"vae": (16, 4)},
+                              settings={label: settings.COMPARISONS[name].settings[label] for label in labels})
+    values = settings.compare(one, 2)
+    assert values[f"over_usual vae {labels[0]}"] == 1 and all(rate > 0 for rate in values.values())
+    assert {f"images_per_s vae {label}" for label in labels} < set(values)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (.[bench])")

@@ -87,6 +87,7 @@ def test_predict_has_the_precision_of_verbs(name, verb, values):
     np.testing.assert_allclose(model.predict(x, verbose=0), getattr(model, verb)(x), rtol=1e-6)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", [row["name"] for row in catalogue.rows() if row["family"] == "anomaly"])
 def test_detectors_score_while_they_train(name):
     """Not their finished copies alone, which are in float32; these have the same scores but for rounding."""
@@ -107,6 +108,7 @@ def test_exports_end_in_float32(name):
     assert "bfloat16" in {layer.compute_dtype for network in networks_of(mixed) for layer in network.layers}
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("layer", [lambda: CausalDense(), lambda: DenseFromImage([1, 300, 783])])
 def test_a_samplers_sums_are_in_float32(layer):
     """As many as pixels: in half precision they would end 0.5 away."""

@@ -260,6 +260,7 @@ def test_predict_takes_the_options_of_its_verb_and_holds_them_to_their_ranges():
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.rotating
 def test_models_export_writes_what_tfgen_export_writes(tmp_path):
     model = tiny("conditional_vae")
     model.export(tmp_path / "own")
@@ -346,6 +347,7 @@ def test_two_replicas_step_as_one_device_on_the_whole_batch(case):
 AUGMENTED = [("acgan", "ada"), ("began", "diffaugment"), ("wgan_gp", "diffaugment"), ("wgan_gp", "ada")]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name, augmentation", [
     pytest.param(name, way, marks=[] if (name, way) in AUGMENTED else pytest.mark.slow)
     for name in ALL if "augmentation" in VALUES[name] for way in ("diffaugment", "ada")])

@@ -51,6 +51,7 @@ def test_threefry_known_answers(rewritten):
     assert made == [list(wanted) for *_, wanted in vectors]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape, use", [((3,), noise.LATENT), ((4, 4, 2), noise.STYLES + 256 * 1000), ((), noise.LEVELS)])
 def test_numbers_are_those_of_the_integers(shape, use, rewritten):
     np.testing.assert_array_equal(drawn(lambda seeds: noise.uniform(seeds, shape, use)), noise.uniform(SEEDS, shape, use))
@@ -58,6 +59,7 @@ def test_numbers_are_those_of_the_integers(shape, use, rewritten):
                                noise.normal(SEEDS, shape, use), atol=2e-6)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape", [(2, 3, 1), (28, 28, 3)])
 def test_hashes_of_images_are_those_of_the_integers(shape, rewritten):
     x = np.random.default_rng(0).uniform(size=(20, *shape)).astype("float32")

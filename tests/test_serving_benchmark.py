@@ -32,6 +32,7 @@ def test_a_soak_tells_wrong_answers():
     assert soak.counts["good"] == 2 and soak.faults == ["wrong images of seeds [1]"]
 
 
+@pytest.mark.rotating
 def test_a_server_that_runs_is_measured(tmp_path, monkeypatch):
     """One with a token, over all ways to ask it; requests of more rows than it takes are named and passed over."""
     monkeypatch.setattr(serving_url, "LOADS", ((2, 1), (1, 4), (1, 5)))

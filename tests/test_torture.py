@@ -31,6 +31,7 @@ def two_seeds(tmp_path_factory):
     return out / "0", out / "1"
 
 
+@pytest.mark.rotating
 def test_differences_are_found(two_seeds):
     from benchmarks import torture
 

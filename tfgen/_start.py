@@ -4,12 +4,17 @@ import contextlib
 import functools
 import os
 import pathlib
+import platform
 import signal
 import sys
 import tempfile
 
 # Whether this is the command `tfgen`, not a program that uses the library.
 COMMAND = pathlib.PurePath(sys.argv[0] if sys.argv else "").stem == "tfgen"
+# TensorFlow takes oneDNN's kernels by itself only on processors with AVX512-VNNI or newer, but convolutions of others are
+# faster with them, too (`python -m benchmarks.settings --only onednn`). It reads this when it is imported.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def check_backend(backend):

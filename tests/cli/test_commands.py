@@ -142,6 +142,7 @@ def test_tune(tfgen, tuner):
     assert pathlib.Path("search/best/model.keras").exists()
 
 
+@pytest.mark.rotating
 def test_captions_and_codes(tfgen, opened_once, tmp_path):
     """A caption is a string, codes are whole numbers; unknown words and codes of another kind are answered in a line."""
     export.export(tiny("dalle"), tmp_path / "served")

@@ -43,6 +43,7 @@ def test_a_photograph_from_training_to_a_served_model(tfgen):
         assert code == 2 and message in err and err.count("\n") == 1, err
 
 
+@pytest.mark.rotating
 def test_sound_and_poissons_equation_train(tfgen):
     wavfile.write("sound.wav", 8000, (8000 * np.sin(np.arange(40))).astype(np.int16))
     assert tfgen("train", "siren", "--data", "sound.wav", "--out", "sound", *SMALL)[0] == 0

@@ -81,6 +81,7 @@ def test_a_folder_without_models_is_refused(tfgen):
     assert code == 2 and "expected a folder of SavedModels" in err
 
 
+@pytest.mark.rotating
 @needs_extra
 def test_sigterm_answers_what_is_in_flight_and_ends_with_0(tmp_path):
     """A request waits for its batch when the signal comes."""

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import platform
 import re
+import runpy
 import subprocess
 import sys
 
@@ -172,3 +174,12 @@ for name in ("tfgen", "script.py"):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     found, of_a_script = done.stdout.splitlines()
     assert found == of_a_script and "tfgen>VAE" in found
+
+
+@pytest.mark.parametrize("machine, given, wanted", [("x86_64", None, "1"), ("x86_64", "0", "0"), ("aarch64", None, None)])
+def test_convolutions_take_onednn_unless_the_user_says_otherwise(machine, given, wanted, monkeypatch):
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
+    runpy.run_path(str(ROOT / "tfgen" / "_start.py"))
+    assert os.environ.get(name) == wanted

@@ -67,6 +67,7 @@ def correlation(ones, others):
     return float(np.mean((ones * others).sum(1) / np.sqrt((ones**2).sum(1) * (others**2).sum(1))))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("count", [30, 1000, 30_000, 55_000, 65_536, 1_000_000])
 def test_orders_of_epochs_seeds_and_domains_are_independent(count):
     # Of n rows one pair of orders correlates by 1 / sqrt(n) at random: the mean of enough pairs by 0.005 at most.
@@ -85,6 +86,7 @@ def test_the_first_order_would_not_pass():
     assert correlation(orders(55_000, [0], order=1), orders(55_000, [1], order=1)) > 0.5
 
 
+@pytest.mark.rotating
 def test_every_place_is_as_likely_and_batches_mix():
     ours = orders(40, range(4000))
     counts = np.stack([np.bincount(column, minlength=40) for column in ours.T])  # (places, rows)

@@ -141,6 +141,7 @@ def test_unknown_names(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["edges", "low_resolution:4", "low_resolution", "erased:0.5"])
 def test_pairs_of_any_source(name):
     plain, data = load("digits"), load("digits", pairs=name)

@@ -224,6 +224,7 @@ class Resident(keras.callbacks.Callback):
         self.bytes.append(memory.resident())
 
 
+@pytest.mark.rotating
 @pytest.mark.skipif(not memory.resident(), reason="the memory of a process is not known here")
 @pytest.mark.parametrize("free", [100, 10**12])
 def test_memory_is_flat_over_fifty_epochs(free, tmp_path, monkeypatch):

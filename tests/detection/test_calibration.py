@@ -118,6 +118,7 @@ def test_both_terms_are_one_on_average_over_normal_images_that_set_nothing():
     assert calibration.calibrate(model, noise, 0.1)["threshold"] == pytest.approx(about["threshold"], rel=1e-3)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["ae_anomaly", "ganomaly"])
 def test_the_threshold_is_calibrated_saved_and_exported(name, tmp_path):
     model = tiny(name)

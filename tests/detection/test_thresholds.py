@@ -34,6 +34,7 @@ def test_products_that_floating_point_rounds():
     assert thresholds.threshold(np.arange(1, 100), 1e-2) == 99
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("n, fpr", [(19, 0.05), (50, 0.05), (99, 0.1), (101, 0.333)])
 @pytest.mark.parametrize("ties", [False, True])
 def test_false_positive_rate_is_held(n, fpr, ties):

@@ -79,6 +79,7 @@ def test_inverse_undoes_forward(name):
     np.testing.assert_array_equal(made(tf.constant(x)), z)
 
 
+@pytest.mark.rotating
 @each
 def test_log_det_is_that_of_the_jacobian(name):
     made, x = built(name, "float64")

@@ -41,6 +41,7 @@ def test_epochs_are_for_300_000_rows(short_extractors, rows, copies, epochs):
     assert short_extractors(dataset, types.SimpleNamespace(copies=copies)) == epochs
 
 
+@pytest.mark.rotating
 def test_classifier_of_digits(digits, cache):
     extractor = features.classifier(digits, epochs=EPOCHS, cache=cache)
     images = digits.images("test")[:5].astype(np.float32) / 255
@@ -75,6 +76,7 @@ def test_perceptual_distance_of_images_is_that_of_the_networks_feature_maps(digi
     np.testing.assert_allclose(extractor.perceptual_distance(ours, ours), 0.0, atol=1e-6)
 
 
+@pytest.mark.rotating
 def test_second_call_reads_the_cache(digits, cache, monkeypatch):
     (file,) = cache.iterdir()
     written = file.stat().st_mtime_ns

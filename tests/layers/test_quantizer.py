@@ -108,6 +108,7 @@ def test_codebook_starts_from_data_and_dead_codes_are_revived(trained):
     assert tuple(layer.codebook.numpy()[2]) in rows and float(layer.counts[2]) == 4
 
 
+@pytest.mark.rotating
 def test_an_unused_code_that_is_not_revived_stays_where_it_is():
     layer = VectorQuantizer(2, decay=0.5, revive=0.0)
     layer.build((None, 1))

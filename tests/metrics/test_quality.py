@@ -70,6 +70,7 @@ def test_compare_refuses_too_few_images_and_bad_features():
         compare([images], [images], Pixels(), limit_manifold=5)
 
 
+@pytest.mark.rotating
 def test_real_images_are_near_and_noise_is_far(digits, tmp_path):
     extractor = features.classifier(digits, epochs=8, cache=tmp_path)
     train = digits.images("train").astype(np.float32) / 255

@@ -32,6 +32,7 @@ def random_images(rng, rows, shape, levels):
     return (rng.integers(0, levels, (rows, *shape)) / (levels - 1)).astype("float32")
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape", [(5, 4, 1), (4, 4, 3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parameter_sees_its_own_or_a_later_value(name, shape):
@@ -87,6 +88,7 @@ def test_gated_pixelcnn_has_no_blind_spot_and_pixelcnn_has_one():
     assert not seen["pixelcnn"][5, 6] and not seen["pixelcnn"][6, 1:].any()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize(("shape", "levels"), [((2, 2, 1), 2), ((2, 2, 1), 4), ((1, 2, 3), 2)])
 @pytest.mark.parametrize("name", NAMES)
 def test_probabilities_of_all_images_sum_to_one(name, shape, levels):
@@ -155,6 +157,7 @@ def test_temperature_zero_takes_the_likeliest_value_of_each_pixel():
     assert np.any(mixed[1] != mixed[2])
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["gated_pixelcnn", "image_transformer", "made"])
 def test_complete_keeps_given_pixels_and_draws_the_others_given_them(name):
     levels = 2 if name == "made" else 5
@@ -232,6 +235,7 @@ def test_recipes_read_the_levels_of_the_data():
         assert isinstance(likelihood, kind) and getattr(likelihood, "levels", 2) == levels
 
 
+@pytest.mark.rotating
 def test_mixture_of_logistics_and_discretised_logistic_fit_the_same_networks():
     for likelihood in (MixtureOfLogistics(2, 16), DiscretisedLogistic(4)):
         keras.utils.set_random_seed(0)

@@ -42,6 +42,7 @@ def test_layers_own_losses_are_minimised():
         10.0 * float(np.abs(codes).sum(1).mean()), rel=1e-4)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", ["gan", "aae", "ganomaly", "pix2pix", "cyclegan", "region_anomaly", "fanogan"])
 def test_layers_own_losses_of_both_players_are_minimised_and_left_out_of_validation(name):
     model, wanted = tiny(name), {}

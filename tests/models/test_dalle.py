@@ -39,6 +39,7 @@ def test_codes_given_a_caption_have_probabilities_that_sum_to_one(model):
     assert np.abs(found[0] - found[1]).max() > 0.1
 
 
+@pytest.mark.rotating
 def test_words_have_probabilities_that_sum_to_one(model):
     """Over all rows of tokens, of which captions are few."""
     size, length = model.captions.size, model.captions.most

@@ -89,6 +89,7 @@ def test_no_draw_of_a_level_is_infinite(monkeypatch):
         assert np.isfinite(float(losses["loss"]))
 
 
+@pytest.mark.rotating
 def test_samplers_of_an_exact_denoiser():
     model = gaussian()
     live, seeds = Live(model), np.arange(600)

@@ -36,6 +36,7 @@ def reference_term(model, x, noised, index, clean):
     return 0.5 * (np.log(variance / least) + (least + (mean - ours)**2) / variance - 1).sum()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("mix", [0.0, 1.0, 0.3])
 def test_the_bound_term_by_term(mix):
     model = DiscreteDiffusion(network(weight=0.2), LinearBetas(30), Epsilon(), mix=mix, ema=0.0)

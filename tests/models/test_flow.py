@@ -99,6 +99,7 @@ def variational():
     return part
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("make", [lambda: UniformDequantisation(3), variational])
 def test_probabilities_of_all_images_sum_to_one_and_the_bound_lies_below(make):
     model = pair(make())

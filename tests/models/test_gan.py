@@ -192,6 +192,7 @@ def test_a_change_that_changes_nothing_leaves_a_training_as_it_is_to_the_bit():
         np.testing.assert_array_equal(plain, same)
 
 
+@pytest.mark.rotating
 def test_adaptive_augmentation_travels_with_the_model(tmp_path):
     model = GAN(*networks(), losses.Hinge(), critic_steps=2, critic_augmentation=AdaptiveAugmentation(-0.9, 2, 64, seed=1))
     model.compile("adam")

@@ -151,6 +151,7 @@ def test_kl_of_each_layer_against_float64():
     assert float(losses["kl_2"]) == pytest.approx(kl(mean2, log_var2, prior2, toy.log_v2), rel=1e-5)
 
 
+@pytest.mark.rotating
 def test_bound_rises_to_the_exact_value():
     toy = Toy(1, 2)
     q1, q2 = toy.conditional([0], [3, 4, 5, 6]), toy.conditional([1, 2], [0, 3, 4, 5, 6])

@@ -27,6 +27,7 @@ def check_mixture(model, x, each, tmp_path):
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras").log_prob(x), model.log_prob(x))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("hidden_layers", [1, 2])
 def test_masks_make_a_mixture(hidden_layers, tmp_path):
     """Each mask's model is causal and its probabilities sum to 1; log_prob is of the mixture, which samples follow."""
@@ -48,6 +49,7 @@ def ensemble(shape, orders, hidden=(12,), seed=0):
     return MaskEnsemble(network, order=orders)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize(("shape", "hidden"), [((2, 2, 1), (12,)), ((1, 2, 2), (12, 12))])
 def test_each_mask_may_have_its_own_order(shape, hidden, tmp_path):
     """Each order's model is causal in it and its probabilities sum to 1; samples follow the mixture; the file opens."""

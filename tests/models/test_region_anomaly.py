@@ -74,6 +74,7 @@ def test_every_pixel_is_predicted_from_passes_in_which_it_was_erased(side, gap, 
     np.testing.assert_allclose(model.reconstruct(image_batch()), np.full((3, *SHAPE), 0.5), atol=1e-6)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("stride", [1, 4])
 def test_a_pixel_has_no_say_in_its_own_prediction(stride):
     keras.utils.set_random_seed(0)
@@ -126,6 +127,7 @@ def test_losses_by_hand():
     assert float(labelled["l1"]) == float(found["l1"])
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("shape", [(8, 8, 1), (9, 13, 3), (28, 28, 1)])
 def test_recipe_takes_any_size(shape):
     model = recipes.find("region_anomaly").model(DataSpec("any", shape), filters=4)

@@ -82,6 +82,7 @@ def test_samples_of_a_conditioned_grid_are_those_of_one_parallel_pass():
     np.testing.assert_allclose(model.sample(seeds), model.painted([top, made]), atol=1e-6)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", NAMES)
 def test_codes_decode_to_the_reconstruction(name):
     model = tiny(name)

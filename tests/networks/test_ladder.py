@@ -60,6 +60,7 @@ def test_the_recipe_has_four_layers_or_more(shape, layers):
     assert model.layer_shapes[0][:2] == (1, 1) and max(model.layer_shapes[1][:2]) <= 4
 
 
+@pytest.mark.rotating
 def test_the_likelihood_has_the_grey_levels_of_the_data():
     for levels in (2, 17, 256):
         for name in ("hierarchical_vae", "vae"):

@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tfgen.networks.pixelcnnpp import pixelcnnpp
 
 
+@pytest.mark.rotating
 def test_outputs_start_small_at_the_default_depth():
     """28 gated blocks deep; blocks that do not start near the identity give parameters in the hundreds."""
     keras.utils.set_random_seed(0)

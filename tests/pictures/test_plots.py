@@ -15,6 +15,7 @@ def pixels(path):
     return np.asarray(Image.open(path))
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("history, size", [
     ({"loss": [1.0]}, (4.8, 3.2)),
     ({"loss": [3.0, 2.0, float("nan"), 1.0], "val_loss": [2.5], "kl": [float("nan")] * 4, "val_only": [None, 1]},

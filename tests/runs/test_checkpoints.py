@@ -139,6 +139,7 @@ def test_an_old_checkpoint_goes_after_the_name_of_a_new_one_is_on_the_disk(tmp_p
     assert done == [[path.name for path in paths]] and list(tmp_path.iterdir()) == paths[2:]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("harm", ["truncated", "a bit"])
 def test_a_damaged_checkpoint_is_passed_over(run, capsys, harm):
     older, newer = checkpoints.all_of(run)
@@ -175,6 +176,7 @@ def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys):
     assert "without the states of random generators" in capsys.readouterr().err
 
 
+@pytest.mark.rotating
 def test_what_has_changed_is_said_and_refused(run, capsys):
     settings = runs.read(run)
 

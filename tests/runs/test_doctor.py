@@ -148,6 +148,7 @@ class Doomed(GAN):
         return {"generator_loss": tf.where(bad, np.nan, losses["generator_loss"])}
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("steps_per_execution, checkpoint_first", [(1, False), (4, False), (4, True)])
 def test_training_stops_at_the_first_loss_that_is_no_number(tmp_path, steps_per_execution, checkpoint_first):
     model = Doomed(networks.generator(2, (4,)), networks.critic((4,)))

@@ -63,6 +63,7 @@ def test_a_recipe_may_have_its_papers_batch_size():
     assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
 
 
+@pytest.mark.rotating
 def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys):
     dataset, out = data.load("digits", normal=0), tmp_path / "run"
     values = tiny_values("ae_anomaly") | {"total_steps": 4}

@@ -71,6 +71,7 @@ def test_patience_stops_and_the_best_is_kept(digits, tmp_path, worse_after_two, 
         assert int(last.optimizer.iterations) == 4 * digits.steps(512)
 
 
+@pytest.mark.rotating
 def test_patience_is_asked_in_the_middle_of_an_epoch_too(digits, tmp_path, worse_after_two, monkeypatch):
     """Killed within the epoch after which it stops: the rest of that epoch is its last."""
     real = runs.callbacks.Checkpoint.on_train_batch_end
@@ -108,6 +109,7 @@ def test_what_is_judged_is_of_the_last_stage(tmp_path, monkeypatch):
     assert judged({"a": [1, 2, 3]}, 0) == judged({"a": [1, 2, 3]}, 3) == judged({"a": [1, 2, 3]}, -1) == {"a": [1, 2, 3]}
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", sorted(name for name in recipes.RECIPES if hasattr(tiny(name), "stage_at")))
 def test_the_last_stage_begins_where_its_branch_does(name):
     model = tiny(name)
@@ -224,6 +226,7 @@ def test_values_out_of_range_and_data_without_the_objective_are_refused(tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.rotating
 def test_a_run_in_parts_is_the_run_of_whole_batches(digits, tmp_path):
     whole = runs.train("autoencoder", digits, tmp_path / "whole", 1, tiny_values("autoencoder"), 512, verbose=0)
     parts = runs.train("autoencoder", digits, tmp_path / "parts", 1, tiny_values("autoencoder"), 128, verbose=0,
@@ -320,6 +323,7 @@ def test_killed_before_its_first_checkpoint_a_run_begins_where_it_did(digits, tm
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.rotating
 def test_bfloat16_trains_and_ends_in_float32(digits, tmp_path, monkeypatch):
     trained, made, real = [], {}, runs.running.fit
 

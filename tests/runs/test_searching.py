@@ -141,6 +141,7 @@ def test_a_killed_worker_loses_no_trial(digits, tmp_path, unbroken, monkeypatch,
         np.testing.assert_allclose(made[trial_id][0], score, rtol=1e-4)
 
 
+@pytest.mark.rotating
 def test_a_failed_trial_is_reported_and_the_others_go_on(tmp_path, monkeypatch, tfgen, no_best_run):
     real, calls = tuning.Trials.fit, []
 
@@ -255,6 +256,7 @@ def test_a_crash_at_any_file_repeats_no_ended_trial(tmp_path, monkeypatch, tuner
     assert writes > 3 * len(whole)
 
 
+@pytest.mark.rotating
 def test_what_cannot_be_gone_on_with(digits, tmp_path, unbroken, tfgen):
     one_line(["without search.json"], searching.resume, tmp_path)
     settings = files.read_json(unbroken / "search.json")

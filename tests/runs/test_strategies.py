@@ -80,6 +80,7 @@ def test_stages_clipping_and_parts_are_of_the_whole_batch(tmp_path):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
 
 
+@pytest.mark.rotating
 @pytest.mark.filterwarnings("error:Your input ran out of data")
 @pytest.mark.parametrize("steps_per_execution", [1, 2, 5])
 def test_a_game_is_validated_as_on_one_device(steps_per_execution):

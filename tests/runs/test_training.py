@@ -55,6 +55,7 @@ def shown_on_board(out):
     return {(value.tag, event.step) for event in events for value in event.summary.value}
 
 
+@pytest.mark.rotating
 def test_a_run_folder_holds_everything(digits, tmp_path):
     model = train(digits, tmp_path / "run", tensorboard=True)
     names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
@@ -97,6 +98,7 @@ def test_resume_goes_on_from_the_last_epoch(digits, run, capsys):
     assert runs.read(run)["epochs"] == 3 and "has made 3 epochs, more than 2, and is not" in capsys.readouterr().err
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("at_most, taken", [(4, 1), (16, 5)])
 def test_steps_per_execution_never_leave_the_epoch(digits, tmp_path, at_most, taken):
     model = train(digits, tmp_path / "run", "autoencoder", steps_per_execution=at_most)
@@ -144,6 +146,7 @@ def test_a_loss_that_is_no_number_is_never_saved(digits, tmp_path, monkeypatch):
     assert runs.checkpoints.newest(tmp_path / "run")[0] is None and not (tmp_path / "run" / "model.keras").exists()
 
 
+@pytest.mark.rotating
 def test_an_adversarial_run_measures_its_samples_and_sees_the_doctor(digits, tmp_path):
     out = tmp_path / "run"
     train(digits, out, "wgan_gp", epochs=1, values={"critic_steps": 2})
@@ -240,6 +243,7 @@ def test_bits_of_a_density_count_the_levels_of_the_data():
         assert found["bits_per_dim"] == pytest.approx(bits, rel=1e-6)
 
 
+@pytest.mark.rotating
 def test_what_bounds_no_log_likelihood_is_not_called_so(digits):
     """A Bernoulli is normalised on binary images alone, a discretised logistic on grey levels, too."""
     claims, bound = {"elbo", "log_prob", "bits_per_dim"}, "negative_cross_entropy_bound"
@@ -320,6 +324,7 @@ def test_translation_says_which_data_it_needs(recipe, about, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.rotating
 def test_a_run_of_the_first_order_keeps_it(digits, tmp_path, monkeypatch):
     train(digits, tmp_path / "run", "autoencoder", epochs=1)
     settings = runs.read(tmp_path / "run")

@@ -22,6 +22,7 @@ def own(hypermodel, objective, folder):
                                     directory=str(folder), project_name="own", seed=1)
 
 
+@pytest.mark.rotating
 def test_a_search_of_ones_own_measures_a_gans_objective(digits, tmp_path):
     tuner = own(tuning.hypermodel("gan", digits, tiny_values("gan")), "val_frechet_distance", tmp_path)
     tuner.search(digits.train(64), steps_per_epoch=2, epochs=1, verbose=0)
@@ -42,6 +43,7 @@ def test_an_objective_that_is_not_logged_is_refused_before_training(digits, tmp_
     assert "\n" not in str(caught.value) and objective in str(caught.value)
 
 
+@pytest.mark.rotating
 def test_a_final_run_has_its_own_length(digits, tmp_path):
     one_class = data.load("digits", normal=0)
     values = {key: value for key, value in tiny_values("ae_anomaly").items() if key != "total_steps"}
@@ -74,6 +76,7 @@ def test_every_trial_has_its_own_length(digits, tmp_path):
         hp = trial
 
 
+@pytest.mark.rotating
 def test_names_of_a_branch_are_taken_where_the_branch_is_fixed(digits, tmp_path):
     recipe = recipes.find("sparse")
     best = tuning.search(recipe, digits, tmp_path / "search", trials=2, epochs=1, steps=1, batch_size=64,

@@ -32,6 +32,7 @@ def drawn(step, steps, denoise=of_mixture, rows=4000, levels=KarrasLevels()):
                                lambda index: tf.constant(rng.normal(size=(rows, 2)), tf.float32)).numpy()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name, steps", [("dpm", 30), ("heun", 30), ("ddim", 100), ("ancestral", 200)])
 def test_samples_have_the_moments_of_a_mixture(name, steps):
     made = drawn(denoising.SAMPLERS[name], steps)
@@ -43,6 +44,7 @@ def test_samples_have_the_moments_of_a_mixture(name, steps):
     np.testing.assert_allclose(np.bincount(nearest) / 4000, SHARES, atol=0.03)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name, order", [("ddim", 1), ("heun", 2), ("dpm", 2)])
 def test_the_error_falls_at_the_order_of_the_solver(name, order):
     """Of a Gaussian, the solution is x(0) = x(sigma) s / sqrt(s^2 + sigma^2)."""
@@ -58,6 +60,7 @@ def test_the_error_falls_at_the_order_of_the_solver(name, order):
     assert all(order - 0.25 < found < order + 0.6 for found in orders), orders
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("levels", [StraightLevels(), CosineBetas(1000), LinearBetas(1000), KarrasLevels()],
                          ids=lambda levels: type(levels).__name__)
 @pytest.mark.parametrize("width", [10.0, 1.0, 0.3])

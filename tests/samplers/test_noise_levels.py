@@ -24,6 +24,7 @@ def test_karras_levels():
     assert logs.mean() == pytest.approx(-1.2, abs=1e-3) and logs.std() == pytest.approx(1.2, abs=1e-3)
 
 
+@pytest.mark.rotating
 def test_discrete_levels_are_those_of_the_chain():
     linear = LinearBetas(1000)
     kept = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))

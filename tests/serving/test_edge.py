@@ -67,6 +67,7 @@ def contents(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.rotating
 def test_a_verb_with_wrong_numbers_is_never_written(tmp_path, session, vae):
     """Wrong for large seeds and other options only, not finite, not converted (half a file is there), not opened."""
     session(decode="wrong", encode="nan", reconstruct="convert", log_prob="load")
@@ -135,6 +136,7 @@ def test_the_stage_of_a_frozen_model_is_known():
         np.testing.assert_allclose(graph.frozen(z)[0], model.decode(z), atol=1e-6)
 
 
+@pytest.mark.rotating
 def test_exit_codes_of_the_command(tfgen, session):
     assert tfgen("train", "vae", "--data", "digits", "--epochs", 1, "--out", "run", *SMALL)[0] == 0
     session(encode="wrong")
@@ -197,6 +199,7 @@ def test_whole_numbers_out_of_the_range_of_32_bits_become_its_nearest_end():
     assert narrowed({"label": [2**40]}, set())["label"].tolist() == [2**31 - 1]
 
 
+@pytest.mark.rotating
 def test_large_labels_become_the_nearest_class_as_those_of_a_saved_model(tmp_path, session):
     session()
     live, labels = Live(tiny("conditional_vae")), np.array([2**40, 2**32 + 1, -2**40])

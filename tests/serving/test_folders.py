@@ -149,6 +149,7 @@ def test_heat_lies_where_the_model_saw_it(mode):
     assert over.shape == (40, 120, 3) and abs(rows.mean() - 19.5) < 2 and abs(columns.mean() - 63.5) < 3
 
 
+@pytest.mark.rotating
 def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, opened_once, tmp_path):
     write_images(tmp_path / "parts", 60, (40, 60, 3))
     code, _, err = tfgen("train", "ae_anomaly", "--data", "parts", "--image-size", "8x10", "--resize", "pad", "--epochs", 1,
@@ -198,6 +199,7 @@ def test_a_run_and_its_export_read_files_as_the_training_did(tfgen, opened_once,
     assert code == 2 and "expected images of [8, 10, 3], as the model was trained on" in err and err.count("\n") == 1
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize(("recipe", "channels"), [("vae", 2), ("dcgan", 4)])
 def test_pictures_of_other_channels(tfgen, opened_once, tmp_path, recipe, channels):
     np.savez(tmp_path / "a.npz", x=pixels(30, 8, 8, channels))

@@ -134,6 +134,7 @@ def test_samples_are_the_same_with_xla(tmp_path):
     assert SPEC.image_shape == model.image_shape
 
 
+@pytest.mark.rotating
 def test_new_noise_is_new_in_each_process_with_xla_too(tmp_path):
     """What XLA compiles draws alike in each process: it is drawn outside."""
     path = export.export(tiny("vae"), tmp_path / "vae", form=Form(xla=True, signatures=("sample",)))

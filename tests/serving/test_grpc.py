@@ -32,6 +32,7 @@ def request_of(signature="encode", name="cvae", version=None, **inputs):
     return made
 
 
+@pytest.mark.rotating
 def test_grpc(channel, stored):
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     made = stub.Predict(request_of(x=X, label=Y))

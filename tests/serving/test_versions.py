@@ -159,6 +159,7 @@ def test_a_signature_without_inputs_takes_none():
     assert not signature.joins and signature.check({}, (), 5) == 1
 
 
+@pytest.mark.rotating
 def test_policies_and_labels(tmp_path, served):
     """`models.config` with base paths of a container; a folder of one model's versions; a model that comes later."""
     folder = tmp_path / "models"

@@ -38,6 +38,7 @@ def test_entropies_are_those_of_other_quadratures(name, value):
     assert ALL[name].entropy() == pytest.approx(value, abs=1e-5)
 
 
+@pytest.mark.rotating
 def test_batches_of_a_stream_are_the_points_of_draw():
     for density in ALL.values():
         batches = [part.numpy() for part in density.stream(10, 2, chunk=4).take(6)]

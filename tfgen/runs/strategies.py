@@ -110,7 +110,7 @@ def threads():
     """{"within_an_operation", "operations_at_once"}: the sizes of TensorFlow's pools of threads on the CPU.
 
     A run leaves them to TensorFlow, which takes one thread per core for either: no other setting was faster beyond noise
-    (`python -m benchmarks.threads`).
+    (`python -m benchmarks.settings`).
     """
     pools = {"within_an_operation": (tf.config.threading.get_intra_op_parallelism_threads, "TF_NUM_INTRAOP_THREADS"),
              "operations_at_once": (tf.config.threading.get_inter_op_parallelism_threads, "TF_NUM_INTEROP_THREADS")}

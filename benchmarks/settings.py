@@ -1,0 +1,141 @@
+"""Training speed under settings of TensorFlow that its environment has, side by side.
+
+`python -m benchmarks.settings` compares sizes of its two pools of threads (`results/bench-threads.json`), and oneDNN's
+kernels with its own (`results/bench-onednn.json`). It starts a process per setting of a recipe, which train in turns, one at
+a time.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.job import SHAPE, passes
+from tfgen import data, recipes
+from tfgen.figures import records
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Settings whose speeds are compared.
+
+    Attributes:
+        recipes: {recipe: (batch size, batches a pass)}.
+        settings: {label: environment variables}, of which the first is what the others are compared with.
+    """
+
+    title: str
+    recipes: dict
+    settings: dict
+
+
+def pools(intra, inter):
+    return {"TF_NUM_INTRAOP_THREADS": str(intra), "TF_NUM_INTEROP_THREADS": str(inter)}
+
+
+CONVOLUTIONAL = {"vae": (128, 64), "dcgan": (64, 20), "wgan_gp": (64, 20)}
+COMPARISONS = {
+    # Threads within an operation, operations at once; 0 is TensorFlow's own choice, which `tfgen train` leaves as it is.
+    "threads": Comparison(
+        "Training speed under settings of TensorFlow's pools of threads", CONVOLUTIONAL,
+        {f"{intra} {inter}": pools(intra, inter) for intra, inter in ((0, 0), (2, 2), (1, 2), (2, 1), (1, 1))}),
+    "onednn": Comparison(
+        "Training speed with oneDNN's kernels and without, one thread",
+        {"autoencoder": (128, 64), "vae": (128, 16), "gan": (64, 32), "dcgan": (64, 10), "wgan_gp": (64, 10),
+         "vqvae": (64, 16), "pixelcnn": (16, 8), "image_transformer": (2, 4), "glow": (16, 2), "maf": (64, 16),
+         "edm": (16, 4)},
+        {label: pools(1, 1) | {"TF_ENABLE_ONEDNN_OPTS": value} for label, value in (("off", "0"), ("on", "1"))}),
+}
+
+
+def work(recipe, rows, batches):
+    """Trains for a pass at each line of standard input, and answers with the images per second."""
+    keras.utils.set_random_seed(0)
+    model = recipes.find(recipe).model(data.DataSpec("random", SHAPE))
+    taken = getattr(model, "batches_per_step", 1)
+    model.steps_per_execution = min(16, batches // taken)
+    images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
+    dataset = passes(images, rows * taken)
+    model.fit(dataset, verbose=0)
+    for _ in iter(sys.stdin.readline, ""):
+        start = time.perf_counter()
+        model.fit(dataset, verbose=0)
+        print(json.dumps(len(images) / (time.perf_counter() - start)), flush=True)
+
+
+def measure(recipe, rows, batches, settings, rounds):
+    """{label of a setting: [images per second of each round]} of a recipe."""
+    command = [sys.executable, "-m", "benchmarks.settings", "--worker", recipe, str(rows), str(batches)]
+    workers = {label: subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables)
+               for label, variables in settings.items()}
+    found = {label: [] for label in settings}
+    try:
+        for index in range(rounds):
+            for label in list(settings)[::-1] if index % 2 else settings:
+                workers[label].stdin.write("\n")
+                workers[label].stdin.flush()
+                found[label].append(float(workers[label].stdout.readline()))
+    finally:
+        for worker in workers.values():
+            worker.stdin.close()
+            worker.wait()
+    return found
+
+
+def compare(comparison, rounds):
+    """{quantity: number} of all recipes: images per second, and the ratio within a round to the first setting."""
+    values = {}
+    for recipe, (rows, batches) in comparison.recipes.items():
+        rates = measure(recipe, rows, batches, comparison.settings, rounds)
+        usual = next(iter(rates.values()))
+        for label, own in rates.items():
+            name, ratio = f"{recipe} {label}", timing.spread(a / b for a, b in zip(own, usual, strict=True))
+            values[f"images_per_s {name}"] = timing.spread(own)["median"]
+            values |= {f"over_usual {name}{end}": ratio[part]
+                       for part, end in (("median", ""), ("min", "_min"), ("max", "_max"))}
+            print(f"{name:24} {values[f'images_per_s {name}']:9.5g} images/s, {ratio['median']:.2f} "
+                  f"({ratio['min']:.2f} … {ratio['max']:.2f}) of {next(iter(rates))}", flush=True)
+    return values
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", default=list(COMPARISONS), choices=list(COMPARISONS))
+    parser.add_argument("--fast", action="store_true", help="one recipe, two settings, a round, no record")
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return work(arguments.worker[0], *map(int, arguments.worker[1:]))
+    for name in arguments.only:
+        comparison = COMPARISONS[name]
+        if arguments.fast:
+            compare(Comparison(comparison.title, {"vae": (128, 64)}, dict(list(comparison.settings.items())[:2])), 1)
+            continue
+        rounds = 9
+        records.record(f"bench-{name}", compare(comparison, rounds), title=comparison.title,
+                       command=f"python -m benchmarks.settings --only {name}", seeds=[0], budget={"rounds": rounds},
+                       data={"name": "random", "image_shape": SHAPE},
+                       machine={"device": "CPU", "cores": os.cpu_count(), "instructions": instructions()}, published="none")
+
+
+def instructions():
+    """The widest vector instructions of this processor that oneDNN has kernels for; "unknown" outside Linux."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    except OSError:
+        flags = []
+    known = {"amx_tile": "AMX", "avx512_vnni": "AVX512-VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
+    return next((title for flag, title in known.items() if flag in flags), "unknown")
+
+
+if __name__ == "__main__":
+    main()
