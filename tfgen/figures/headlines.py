@@ -421,6 +421,11 @@ HEADLINES = {
         {name: f"images_per_s {name} 0 0" for name in ("vae", "dcgan", "wgan_gp")},
         grids=(Grid("recipe, threads within an operation, operations at once",
                     {"images per s": "images_per_s {}", "of TensorFlow's own choice": "over_usual {}"}),)),
+    "bench-onednn": Headline(
+        "oneDNN's kernels, one thread",
+        "training speed with oneDNN's kernels over TensorFlow's own; above 1, oneDNN's are faster",
+        {name: f"over_usual {name} on" for name in ("vae", "gan", "dcgan", "wgan_gp", "edm")},
+        grids=(Grid("recipe, oneDNN", {"images per s": "images_per_s {}", "with / without": "over_usual {}"}),)),
     "profiles": Headline(
         "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher "
         "is better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},
