@@ -17,7 +17,7 @@ from importlib import metadata
 
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks import machine, timing
 from benchmarks.diffusion import diffusers
 from benchmarks.explicit_jobs import normflows
 from benchmarks.jobs import jax, jobs, torch
@@ -132,8 +132,7 @@ def run(fast=False, cores=1, only=()):
             records.record(name, flat(values | rates), title=job.title,
                            budget={"rounds": rounds, "steps_a_round": job.steps},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
-                           machine={"device": "CPU", "cores": os.cpu_count(), "threads": cores,
-                                    "load_before": load}, marks=job.marks, **about)
+                           machine=machine.described(threads=cores, load_before=load), marks=job.marks, **about)
     return made
 
 

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks import machine, timing
 from tfgen import recipes
 from tfgen.data import DataSpec
 from tfgen.errors import Failure, UserError
@@ -208,8 +208,7 @@ def run(fast=False, threads=0, only=()):
                        command="python -m benchmarks.serving", seeds=[0],
                        budget={"rounds": rounds, "seconds_a_round": seconds},
                        data={"name": "random", "image_shape": [28, 28, 1]},
-                       machine={"device": "CPU", "cores": os.cpu_count(), "threads": threads or os.cpu_count(),
-                                "workers": workers},
+                       machine=machine.described(threads=threads or os.cpu_count(), workers=workers),
                        published="none; ratios within one run: medians over rounds, with ranges",
                        marks={name: case.floor for name, case in CASES.items() if case.floor})
     return made

@@ -16,7 +16,7 @@ import time
 import keras
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import machine, timing
 from benchmarks.job import SHAPE, passes
 from tfgen import data, recipes
 from tfgen.figures import records
@@ -123,18 +123,7 @@ def main():
         records.record(f"bench-{name}", compare(comparison, rounds), title=comparison.title,
                        command=f"python -m benchmarks.settings --only {name}", seeds=[0], budget={"rounds": rounds},
                        data={"name": "random", "image_shape": SHAPE},
-                       machine={"device": "CPU", "cores": os.cpu_count(), "instructions": instructions()}, published="none")
-
-
-def instructions():
-    """The widest vector instructions of this processor that oneDNN has kernels for; "unknown" outside Linux."""
-    try:
-        with open("/proc/cpuinfo") as lines:
-            flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    except OSError:
-        flags = []
-    known = {"amx_tile": "AMX", "avx512_vnni": "AVX512-VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
-    return next((title for flag, title in known.items() if flag in flags), "unknown")
+                       machine=machine.described(), published="none")
 
 
 if __name__ == "__main__":

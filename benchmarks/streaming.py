@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks import machine, timing
 from tfgen import data, recipes
 from tfgen.data import stores
 from tfgen.data.readers import shards
@@ -130,7 +130,7 @@ def run(folder, fast=False):
                        data={"name": "coarse noise", "image_shape": SHAPE, "batch_size": BATCH,
                              "images": copies * in_shard, "images_held": in_shard,
                              "files": f"{copies} hard links to one shard, read from the page cache"},
-                       machine={"device": "CPU", "cores": os.cpu_count(), "threads": 1},
+                       machine=machine.described(threads=1),
                        published="none; ratios within one run: medians over rounds, with ranges", marks=MARKS)
     return values
 
