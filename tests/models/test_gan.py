@@ -382,6 +382,10 @@ def test_a_schedule_is_copied_for_a_critic_of_as_many_updates_alone():
     for optimizer in (keras.optimizers.Adam(schedule), optimizers.RestartedAdam(1e-3, starts=[4])):
         with pytest.raises(ValueError, match="makes 5 updates per step and expects a schedule of its own, received one"):
             GAN(*networks(), critic_steps=5).compile(optimizer)
+    scaled = [keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(rate)) for rate in (1e-3, schedule)]
+    GAN(*networks(), critic_steps=5).compile(scaled[0])
+    with pytest.raises(ValueError, match="expects a schedule of its own, received one"):
+        GAN(*networks(), critic_steps=5).compile(scaled[1])
 
 
 def test_a_critic_of_codes_with_batch_statistics_sees_prior_and_codes_apart():

@@ -80,6 +80,10 @@ def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys
     model = runs.resume(out, epochs=4, verbose=0, extend=True)
     assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
     assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
-    # What a shorter run leaves out of them is said.
-    assert int(runs.resume(out, epochs=3, verbose=0).optimizer.iterations) == 8
+    # What has been made stays as it was planned.
+    assert int(runs.resume(out, epochs=3, extend=True, verbose=0).optimizer.iterations) == 8
+    assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
+    assert "has made 4 epochs, more than 3, and is not trained further" in capsys.readouterr().err
+    # What a shorter run leaves out of its schedules is said.
+    assert resuming.lengthened(out, runs.read(out), recipes.find("ae_anomaly"), dataset, model, 3, extend=False) is model
     assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_clipping_reaches_the_training_and_its_files(digits, tmp_path):
 @pytest.mark.rotating
 def test_further_callbacks(digits, tmp_path, monkeypatch):
     (tmp_path / "trackers_of_the_test.py").write_text(
-        "import keras\nseen = []\n\n\ndef track(out, settings):\n"
+        "import keras\nseen = []\n\n\ndef track(out, settings):\n    assert (out / 'run.json').exists()\n"
         "    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(\n"
         "        (out.name, settings['recipe'], epoch, sorted(logs))))\n\n\ndef nothing(out, settings):\n    return 3\n\n\n"
         "def offline(out, settings):\n    raise RuntimeError('no\\nserver')\n")

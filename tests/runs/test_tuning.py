@@ -6,6 +6,7 @@ import keras_tuner
 import numpy as np
 import pytest
 from cases import tiny_values
+from PIL import Image
 
 from tfgen import data, files, recipes, runs
 from tfgen.errors import UserError
@@ -94,10 +95,13 @@ def test_mistakes_write_nothing(digits, tmp_path):
     np.savez(tmp_path / "few.npz", x=np.zeros((20, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="'val_frechet_distance' will not be in the logs.* do not allow it: it expects"):
         tuning.search("gan", tmp_path / "few.npz", tmp_path / "search", verbose=0)
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match="dcgan expects images, .* holds one signal"):
+        tuning.search("dcgan", tmp_path / "photo.png", tmp_path / "search", verbose=0)
     assert not (tmp_path / "search").exists()
 
 
-@pytest.mark.parametrize("name", ["pictures", "trials", "run.json"])
+@pytest.mark.parametrize("name", ["pictures", "trials", "run.json", "report.md"])
 def test_a_search_keeps_what_is_not_its_own(digits, tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine.txt").write_text("mine")

@@ -66,6 +66,8 @@ def test_every_kind_of_the_table_has_a_component():
     (Option("int64", 0, -1, 2**62, "seed"), gr.Number, 0, 0),
     (Option("int64", None, 0, 2, "class"), gr.Dropdown, controls.TURN, None),
     (Option("int64", None, 0, 999, "class"), gr.Dropdown, controls.TURN, None),
+    # Of a server that tells no range.
+    (Option("int64", None, -2**63, 2**63 - 1, ""), gr.Number, None, None),
     (Option("float32", None, -np.inf, np.inf, ""), gr.Number, 0, 0),
     (Text(("heun", "ddim"), 1, ("ddim",), "sampler"), gr.Dropdown, "ddim", "ddim")])
 def test_components_of_options(option, kind, default, read):

@@ -72,10 +72,11 @@ def _resume(out, epochs, verbose, extend, force, strategy):
         check_positive(epochs=epochs)
         # Who asks for more epochs of a run that patience has ended wants them.
         settings["patient_since"] = done = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
-        model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
         if epochs < done:
             note(f"{out} has made {done} epochs, more than {epochs}, and is not trained further")
             settings["epochs"] = done
+        else:
+            model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
     regime = Regime(**settings.get("regime", {}))
     regime.prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])

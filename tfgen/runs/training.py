@@ -92,8 +92,13 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         # Another training may have taken the folder in the meantime.
         check_free(out)
         files.sweep(out)
-        further = regime.further(out, settings)
+        # Before callbacks, which may want it.
         files.write_json(out / "run.json", settings)
+        try:
+            further = regime.further(out, settings)
+        except BaseException:
+            (out / "run.json").unlink()
+            raise
         return run(out, settings, recipe, dataset, model, step=0, verbose=verbose, further=further)
 
 

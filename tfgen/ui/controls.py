@@ -9,8 +9,8 @@ import numpy as np
 from tfgen.ui.wiring import listen
 from tfgen.verbs.table import Option, Text
 
-# The longest range of a slider.
-LONGEST = 200
+# The longest range of a slider, and of a list.
+LONGEST, LISTED = 200, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,10 @@ def of_option(name, option, class_names=(), turn=True, first=None):
     if isinstance(option, Text):
         return Control([_text(label, option.help, option)], lambda value: value or None)
     first = first if first is not None and option.low <= first <= option.high else None
+    if option.dtype == "int64" and option.default is None and option.high - option.low >= LISTED:
+        # Such as an option of a server that tells no range.
+        return Control([gr.Number(first, label=label, info=f"{info}; empty: the model's own choice".removeprefix("; "),
+                                  precision=0)], lambda value: value)
     if option.dtype == "int64" and option.default is None:
         names = class_names if len(class_names) == option.high - option.low + 1 else range(option.low, option.high + 1)
         choices = [("each in turn", TURN)] * turn + [(str(one), option.low + index) for index, one in enumerate(names)]

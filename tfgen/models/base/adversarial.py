@@ -90,8 +90,10 @@ class AdversarialModel(GenerativeModel):
         """
         optimizer = keras.optimizers.get(optimizer)
         config = optimizer.get_config()
+        # Of the one that a loss scale has inside.
+        rates = getattr(optimizer, "inner_optimizer", optimizer).get_config()
         require(critic_optimizer is not None or self.critic_steps == 1
-                or not (isinstance(config["learning_rate"], dict) or config.get("starts")),
+                or not (isinstance(rates["learning_rate"], dict) or rates.get("starts")),
                 f"the critic makes {self.critic_steps} updates per step and expects a schedule of its own, received one for "
                 "both players: give critic_optimizer, too")
         critic = type(optimizer).from_config(config) if critic_optimizer is None else (

@@ -31,12 +31,12 @@ class Stages:
         self.step = self.add_weight((), "zeros", dtype="int32", trainable=False, name="step",
                                     aggregation="only_first_replica")
 
-    def compile(self, *arguments, **named):
+    def make_train_function(self, *arguments, **named):
         """As of the model; raises a `UserError` under float16, where each optimizer skips steps of its own."""
-        super().compile(*arguments, **named)
-        require(not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
+        require(self.stages == 1 or not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
                 f"{type(self).__name__} trains in stages and expects float32 or mixed_bfloat16, received an optimizer that "
                 "scales the loss: with mixed_float16 it skips steps, and stages would begin without it")
+        return super().make_train_function(*arguments, **named)
 
     def stage_at(self, step):
         """The stage of a step, both int32 tensors."""

@@ -67,6 +67,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
         "objective": list(recipe.objective), "tuner": tuner, "max_trials": trials, "steps": steps,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     # Rejects invalid arguments before anything is written.
+    recipe.check_kind(dataset.spec)
     if recipe.objective[0] == SampleQuality.NAME and (reason := SampleQuality.unmeasurable(dataset)):
         raise UserError(f"the objective '{SampleQuality.NAME}' will not be in the logs, for these data do not allow it: "
                         f"{reason}")
@@ -135,7 +136,7 @@ def check_free(out):
                                       for trial in (out / "trials").glob("trial_*/trial.json")):
         raise UserError(f"{out} holds a search already; go on with `tfgen tune --resume {out}` or choose another --out")
     if not (out / "search.json").exists():
-        taken = [name for name in ("run.json", "trials", "pictures") if (out / name).exists()]
+        taken = [name for name in ("run.json", "trials", "pictures", "report.md", "parallel.png") if (out / name).exists()]
         require(not taken, f"expected a new folder or one of a search for --out, found {' and '.join(taken)} in {out}: "
                            "choose another")
 
