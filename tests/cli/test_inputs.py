@@ -1,27 +1,74 @@
 """Inputs of verbs from files."""
 
+import pathlib
 import types
 
 import numpy as np
 import pytest
+from helpers import pixels, write_images
 
+from tfgen import data, files
 from tfgen.cli import inputs
 from tfgen.errors import UserError
 
 
-def model(names, label=True):
-    option = {"label": types.SimpleNamespace(high=3)} if label else {}
-    return types.SimpleNamespace(class_names=names, options={"sample": option})
+def model(names, label=True, high=3):
+    option = {"label": types.SimpleNamespace(high=high)} if label else {}
+    return types.SimpleNamespace(class_names=names, options={"sample": option}, vectors=False, image_shape=(6, 6, 1),
+                                 resize="stretch")
 
 
 @pytest.mark.parametrize("names, given, expected", [
     (("1", "2", "4"), [4, 1], [2, 0]), ((), [3, 1], [3, 1]), (("cat", "dog"), [1, 0], [1, 0])])
 def test_labels_of_arrays_are_the_models_unless_its_classes_are_other_numbers(names, given, expected):
-    assert inputs.numbered("a.npz", np.array(given), (), model(names)).tolist() == expected
-    assert inputs.numbered("a.npz", None, (), model(names)) is None
+    labels, class_names = inputs.numbered("a.npz", np.array(given), (), model(names))
+    assert labels.tolist() == expected and class_names == (names or ("0", "1", "2", "3"))
+    assert inputs.numbered("a.npz", None, (), model(names))[0] is None
 
 
 def test_a_class_that_the_model_does_not_know():
     with pytest.raises(UserError, match="expected the classes 1, 2, 4 in a.npz, received '3'"):
         inputs.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4")))
-    assert inputs.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4"), label=False)).tolist() == [4, 3]
+    # They are shown by their own names where the model takes no labels.
+    labels, class_names = inputs.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4"), label=False))
+    assert labels.tolist() == [4, 3] and class_names == ()
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_folders_named_by_the_numbers_of_a_model_whose_classes_have_no_names(tmp_path, label):
+    for name in ("10", "3", "7"):
+        write_images(tmp_path / name, 2)
+    _, labels, class_names, paths, _ = inputs.images_of(None, model((), label, high=10), str(tmp_path), None)
+    assert [class_names[place] for place in labels] == [pathlib.Path(path).parent.name for path in paths]
+    if label:
+        assert labels.tolist() == [10, 10, 3, 3, 7, 7]
+        write_images(tmp_path / "11", 2)
+        assert inputs.images_of(None, model((), high=10), str(tmp_path), None)[1:3] == (None, ())
+
+
+def test_a_legend_is_of_classes_wherever_the_images_are_from(tmp_path, monkeypatch):
+    given = np.repeat([0, 2, 3], 20)
+    np.savez(tmp_path / "a.npz", x=pixels(60, 6, 6), y=given)
+    own = data.load(tmp_path / "a.npz")
+    files.write_json(tmp_path / "run.json", dict.fromkeys(("recipe", "hyperparameters", "seed", "epochs", "batch_size"))
+                     | {"data": own.source})
+    for name in ("0", "2", "3"):
+        write_images(tmp_path / "folder" / name, 20)
+    live, found = model(own.spec.class_names, label=False), {}
+    for images in (None, "a.npz", "folder"):
+        _, labels, class_names, *_ = inputs.images_of(tmp_path, live, images and str(tmp_path / images), None)
+        assert class_names == ("0", "2", "3")
+        found[images] = labels.tolist()
+    assert found[None] == own.labels("test").tolist()
+    assert found["a.npz"] == found["folder"] == np.repeat([0, 1, 2], 20).tolist()
+    # Those of other data have names of their own.
+    live.image_shape = (8, 8, 1)
+    digits = data.load("digits")
+    _, labels, class_names, *_ = inputs.images_of(tmp_path, live, "digits", 50)
+    assert class_names == digits.spec.class_names and labels.tolist() == digits.labels("validation")[:50].tolist()
+    shown = {}
+    monkeypatch.setattr(inputs.latent, "plot_codes", lambda live, x, labels, path, **about: shown.update(about))
+    request = inputs.Request(None, None, live, {"out": tmp_path / "x.png"}, labels=labels, class_names=class_names)
+    request.images = lambda: np.zeros((50, 8, 8, 1))
+    inputs.write_latents(request, np.zeros((50, 2)), {})
+    assert shown == {"class_names": class_names}

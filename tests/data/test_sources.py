@@ -1,4 +1,6 @@
 import os
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +113,32 @@ def test_classes_beside_folders_without_images(tmp_path):
     for name in ("valid", "invalid"):
         write_images(tmp_path / "checks" / name, 10)
     assert load(tmp_path / "checks").spec.class_names == ("invalid", "valid")
+
+
+def test_a_class_called_train(tmp_path, capsys):
+    """A vehicle, as in CIFAR-100: without another split, and beside folders that hold their images as it does."""
+    for name in ("bus", "car", "train"):
+        write_images(tmp_path / name, 20)
+    data = load(tmp_path)
+    assert data.spec.class_names == ("bus", "car", "train") and sum(data.spec.sizes.values()) == 60
+    told = capsys.readouterr().err
+    assert told.startswith("train is a class of") and told.count("\n") == 1
+    for other in ("test/a.png", "val/car/a.png", "eval/a.png", "train/fast/a.png", "ship/deep/a.png"):
+        path = tmp_path / other
+        path.parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "car" / "0.png", path)
+        one_line(["train and (if any) validation and test", "all hold their images directly", "received images in bus, car"],
+                 load, tmp_path)
+        shutil.rmtree(tmp_path / pathlib.Path(other).parts[0])
+        write_images(tmp_path / "train", 20)
+    shutil.rmtree(tmp_path / "train")
+    write_images(tmp_path / "train" / "fast", 20)
+    one_line(["train and (if any) validation and test", "received images in bus, car, train"], load, tmp_path)
+    # An empty test is a split, too, and train alone one to train on.
+    (tmp_path / "alone" / "test").mkdir(parents=True)
+    write_images(tmp_path / "alone" / "train", 20)
+    write_images(tmp_path / "alone" / "bus", 20)
+    one_line(["received images in bus, test, train"], load, tmp_path / "alone")
 
 
 def test_images_that_lie_too_deep_are_told(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """Packed folders give what the folders themselves give, from memory and from their shards."""
 
 import os
-import pathlib
 
 import keras
 import memory
@@ -206,11 +205,13 @@ def test_a_folder_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
 def test_the_memory_of_a_container_counts(tmp_path, monkeypatch):
     machine = stores.available_memory()
     assert machine > 0
-    for name, text in (("_LIMIT", "1000\n"), ("_USED", "400\n")):
-        (tmp_path / name).write_text(text)
-        monkeypatch.setattr(stores, name, pathlib.Path(tmp_path / name))
-    assert stores.available_memory() == 600
-    (tmp_path / "_LIMIT").write_text("max\n")
+    for name, text in (("max", "1000\n"), ("current", "400\n"), ("stat", "anon 310\nfile 75\ninactive_file 20\n"
+                       "active_file 30\nslab_reclaimable 6\nslab_unreclaimable 9\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(stores, "_GROUP", tmp_path)
+    # What files have left in memory is given up for an array.
+    assert stores.available_memory() == 600 + 20 + 30 + 6
+    (tmp_path / "memory.max").write_text("max\n")
     assert stores.available_memory() > 1000
 
 

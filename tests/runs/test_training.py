@@ -17,7 +17,7 @@ import tensorflow as tf
 from cases import TINY, tiny_values
 
 from tfgen import Autoencoder, data, evaluation, losses, recipes, runs
-from tfgen.runs import callbacks
+from tfgen.runs import callbacks, folder
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,30 @@ def test_two_trainings_do_not_write_one_folder(digits, run, tmp_path):
     with files.held(tmp_path / "new"), pytest.raises(ValueError, match="another training"):
         train(digits, tmp_path / "new", epochs=1)
     assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_run_keeps_the_labels_that_it_was_trained_with(tmp_path, capsys):
+    """Numbers between which some do not occur were classes of their own."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 6, 6), np.uint8)
+    np.savez(tmp_path / "a.npz", x=images, y=np.repeat([1, 2, 4], 20))
+    now = data.load(tmp_path / "a.npz")
+    spec = dataclasses.replace(now.spec, num_classes=5, class_names=())
+    before = data.Dataset(spec, {split: (now.images(split), np.array([1, 2, 4])[now.labels(split)]) for split in now.splits})
+    settings = {"data": now.source, "spec": spec.to_json(), "content": before.digest()}
+    found = runs.load_data(settings)
+    assert found.spec == spec and found.source == now.source and not capsys.readouterr().err
+    for split in now.splits:
+        np.testing.assert_array_equal(found.labels(split), before.labels(split))
+        np.testing.assert_array_equal(found.images(split), now.images(split))
+    assert folder.changes(folder.determined(settings), settings, found) == []
+    assert folder.changes(folder.determined(settings), settings, now)[0].startswith("images or labels")
+    batches = [next(iter(one.train(8, view=data.views.labelled))) for one in (found, before)]
+    for ours, theirs in zip(*map(tf.nest.flatten, batches), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # What is recorded with names is as it is, and so are classes that the model does not have.
+    for about in (now.spec.to_json(), settings["spec"] | {"num_classes": 4}):
+        assert runs.load_data(settings | {"spec": about}).spec == now.spec
+    assert capsys.readouterr().err.count("names of classes") == 1
 
 
 def test_conditional_recipe_refuses_unlabelled_data(tmp_path):

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.data.test_one_class import write_category
 from tfgen import data
 from tfgen.cli import lazy
+from tfgen.data.classes import places_of
 from tfgen.data.readers.resize import MODES
 from tfgen.detection import heat
 from tfgen.serving import folders
@@ -102,10 +103,11 @@ def test_labels_are_the_subfolders(tmp_path):
     for label in ("cat", "dog"):
         write_images(tmp_path / label, 2)
     paths = folders.found(tmp_path)
-    assert list(folders.labels_of(paths, tmp_path)) == [0, 0, 1, 1]
-    assert list(folders.labels_of(paths, tmp_path, ("ant", "dog", "cat"))) == [2, 2, 1, 1]
-    assert folders.labels_of(paths, tmp_path, ("ant", "cat")) is None
-    assert folders.labels_of(paths[:2], tmp_path / "cat") is None
+    labels, class_names = folders.labels_of(paths, tmp_path)
+    assert labels.tolist() == [0, 0, 1, 1] and class_names == ("cat", "dog")
+    assert places_of(labels, class_names, ("ant", "dog", "cat")).tolist() == [2, 2, 1, 1]
+    assert places_of(labels, class_names, ("ant", "cat")) is None
+    assert folders.labels_of(paths[:2], tmp_path / "cat") == (None, ())
 
 
 @pytest.mark.parametrize(("mode", "size"), [("stretch", (20, 60)), ("crop", (20, 30)), ("pad", (20, 60))])

@@ -44,6 +44,7 @@ class Request:
         given: {parameter of the command: value}.
         inputs: the verb's inputs, in order.
         labels: classes of the images, int64 (N,), or None.
+        class_names: one name per class of the labels, or ().
         names: one name per image, for a table.
         unreadable: one line per unreadable file.
     """
@@ -54,6 +55,7 @@ class Request:
     given: dict
     inputs: list = dataclasses.field(default_factory=list)
     labels: Any = None
+    class_names: tuple = ()
     names: list | None = None
     unreadable: list = dataclasses.field(default_factory=list)
 
@@ -64,7 +66,8 @@ class Request:
 
 
 def images_of(path, live, images, count, split="test"):
-    """Images for a model: (float32 images, labels or None, names or None, [one line per unreadable file]).
+    """Images for a model: (float32 images, labels or None, names of their classes or (), names or None, [one line per
+    unreadable file]).
 
     Args:
         path, live: path and verbs of the model.
@@ -80,7 +83,7 @@ def images_of(path, live, images, count, split="test"):
             raise UserError((f"this SavedModel was made on '{about['data']['name']}', files of the computer it was made on, "
                              "and does not hold their path" if "data" in about else
                              "this SavedModel does not say what it was made on") + "; expected --images")
-        return *drawing.examples(dataset, count, split), None, []
+        return *drawing.examples(dataset, count, split), dataset.spec.class_names, None, []
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
     if live.vectors and not known:
@@ -88,20 +91,24 @@ def images_of(path, live, images, count, split="test"):
     arrays = paths.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
         x, files_read, unreadable = folders.read(live, place, count)
-        return x, folders.labels_of(files_read, place, live.class_names), list(map(str, files_read)), unreadable
+        return x, *matched(*folders.labels_of(files_read, place), live), list(map(str, files_read)), unreadable
     if arrays:
         x, labels = arrays.get("test", arrays["train"])
-        labels = numbered(place, labels, (), live)
+        labels, class_names = numbered(place, labels, (), live)
         x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
     else:
-        x, labels = drawing.examples(data.load(images), count)
+        dataset = data.load(images)
+        x, labels = drawing.examples(dataset, count)
+        # A model whose classes have no names knows those of named data by their numbers.
+        labels, class_names = matched(labels, dataset.spec.class_names if live.class_names else (), live)
     if x.shape[1:] != tuple(live.image_shape):
         raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
-    return x, labels, None, []
+    return x, labels, class_names, None, []
 
 
 def vectors_of(place, live, record, count):
-    """(float32 rows, labels or None) of a table for a model of vectors, or windows of it as in the model's data.
+    """(float32 rows, labels or None, names of their classes or ()) of a table for a model of vectors, or windows of it as in
+    the model's data.
 
     Args:
         place: path of a .csv, .npz or .npy file; of a .csv file the column of the classes, if it is there, is set apart.
@@ -111,7 +118,7 @@ def vectors_of(place, live, record, count):
     """
     shape, source, spec = tuple(live.image_shape), record.get("data", {}), record.get("spec", {})
     values, labels, class_names = tables.rows_of(place, source.get("label"), tuple(spec.get("columns", ())), shape[-1])
-    labels = numbered(place, labels, class_names, live)
+    labels, class_names = numbered(place, labels, class_names, live)
     if len(shape) == 2 and values.ndim < 3:
         values = values[:, None] if values.ndim == 1 else values
         if values.shape[1:] == shape[1:] and len(values) >= shape[0]:
@@ -124,43 +131,59 @@ def vectors_of(place, live, record, count):
         if len(shape) == 2:
             wanted += f" or a series of ({text_of('T', shape[1])}), T >= {shape[0]}"
         raise UserError(f"expected finite numbers, {wanted}, received {values.shape} in {place}: give this model's")
-    return values[:count], None if labels is None else labels[:count]
+    return values[:count], None if labels is None else labels[:count], class_names
+
+
+def known_to(live):
+    """(names of a model's classes, or of one that takes labels without names their numbers; whether it takes labels)."""
+    highest = [options["label"].high for options in live.options.values() if "label" in options]
+    return tuple(live.class_names) or tuple(map(str, range(1 + max(highest, default=-1)))), bool(highest)
+
+
+def matched(labels, class_names, live):
+    """(labels or None, their names or ()) with the model's numbers of its classes. If it does not know them all: None for a
+    model that takes labels, else labels and names as they are.
+
+    Args:
+        labels: int64 (N,), or None.
+        class_names: one name per class; if empty, the numbers are the names.
+        live: verbs of the model.
+    """
+    known, takes = known_to(live)
+    places = None if labels is None else classes.places_of(labels, class_names, known)
+    if places is not None:
+        return places, known
+    return (None, ()) if takes else (labels, class_names)
 
 
 def numbered(place, labels, class_names, live):
-    """Labels of a file, or None, with the model's numbers of its classes. Of a model that takes none: numbers as they are in
-    the file, or None for texts.
+    """Labels of a file and their names, as `matched`. Labels of an array are already the numbers of a model that takes
+    labels, unless the names of its classes are other numbers.
 
     Args:
         place: path of the file.
-        labels: int64 (N,), or None.
-        class_names: one name per class, or () for labels of an array, which are the model's numbers unless the names of its
-            classes are other numbers.
-        live: verbs of the model.
+        labels, class_names, live: as for `matched`.
 
     Raises:
-        UserError: for a class that the model does not know.
+        UserError: for a class that a model that takes labels does not know.
     """
-    if labels is not None and not class_names and live.class_names and all(map(str.isdecimal, live.class_names)):
-        named, class_names = classes.numbered({"file": labels})
-        labels = named["file"]
-    if labels is None or not class_names:
-        return labels
-    found = [options["label"] for options in live.options.values() if "label" in options]
-    if not found:
-        return np.array(list(map(int, class_names)))[labels] if all(map(str.isdecimal, class_names)) else None
-    known = list(live.class_names) or list(map(str, range(found[0].high + 1)))
-    if unknown := [name for name in class_names if name not in known]:
-        raise UserError(f"expected the classes {', '.join(known)} in {place}, received {unknown[0]!r}: name them "
-                        "as the model's data")
-    return np.array([known.index(name) for name in class_names])[labels]
+    known, takes = known_to(live)
+    if takes and not class_names and not all(map(str.isdecimal, known)):
+        return labels, known
+    found, names = matched(labels, class_names, live)
+    if labels is not None and found is None:
+        unknown = next(name for name in (classes.title_of(label, class_names) for label in labels) if name not in known)
+        raise UserError(f"expected the classes {', '.join(known)} in {place}, received {unknown!r}: name them as the "
+                        "model's data")
+    return found, names
 
 
 def read_images(request, field):
     given, verb = request.given, request.verb
     everything = given["images"] and not (given["out"].suffix.lower() == ".png" and verb.output.kind in COUNTS)
     count = given["n"] or (None if everything else COUNTS.get(verb.output.kind, 1000))
-    x, request.labels, request.names, request.unreadable = images_of(request.model, request.live, given["images"], count)
+    x, request.labels, request.class_names, request.names, request.unreadable = images_of(
+        request.model, request.live, given["images"], count)
     return x
 
 
@@ -256,7 +279,7 @@ def write_images(request, made, options):
 def write_latents(request, made, options):
     x = request.images()
     write(request.given["out"], made, None if x is None else lambda path: latent.plot_codes(
-        request.live, x, request.labels, path, **options))
+        request.live, x, request.labels, path, class_names=request.class_names, **options))
 
 
 def write_values(request, made, options):

@@ -48,6 +48,19 @@ def title_of(label, class_names):
     return class_names[label] if class_names else str(label)
 
 
+def places_of(labels, class_names, known):
+    """The places of the classes of labels (N,) among the names `known`, int64 (N,), or None if one is not there.
+
+    Args:
+        labels: int64 (N,).
+        class_names: one name per class; if empty, the numbers are the names.
+        known: names.
+    """
+    found, index = np.unique(labels, return_inverse=True)
+    names = [title_of(label, class_names) for label in found]
+    return np.array([known.index(name) for name in names], np.int64)[index] if set(names) <= set(known) else None
+
+
 def class_of(name, wanted, class_names, classes):
     """The number of a class given by its name, in any case, or by its number, unless the names are other numbers.
 

@@ -1,5 +1,8 @@
 """Datasets of images, in memory or in the shards of a packed folder, or of vectors in memory."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -103,6 +106,15 @@ class Dataset(Streams):
     @property
     def splits(self):
         return list(self._images)
+
+    def with_gaps(self, classes):
+        """The same data whose classes, called by numbers, have these as labels, of `classes` in all; they have no names."""
+        numbers = np.array([int(name) for name in self.spec.class_names], np.int64)
+        made = copy.copy(self)
+        made.spec = dataclasses.replace(self.spec, num_classes=classes, class_names=())
+        made._labels = {split: None if store is None else stores.Memory(numbers[store.array])
+                        for split, store in self._labels.items()}
+        return made
 
     def contents(self):
         for split in sorted(self._images):

@@ -17,14 +17,19 @@ from tfgen.errors import UserError, broken_data
 
 # Images are held in memory if they need at most this share of what is available.
 SHARE = 0.5
-_LIMIT, _USED = (pathlib.Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+# Of a container: memory.max, memory.current and memory.stat of control groups of version 2.
+_GROUP = pathlib.Path("/sys/fs/cgroup")
+# What the kernel takes back before it refuses memory, although memory.current counts it.
+_RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")
 
 
 def available_memory():
     """Bytes that this process can allocate without swapping: those of the machine, or of a container with a limit."""
     free = psutil.virtual_memory().available
     try:
-        return min(free, int(_LIMIT.read_text()) - int(_USED.read_text()))
+        limit, used = (int((_GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        parts = dict(map(str.split, (_GROUP / "memory.stat").read_text().splitlines()))
+        return min(free, limit - used + sum(int(parts.get(name, 0)) for name in _RECLAIMABLE))
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return free
 

@@ -135,10 +135,21 @@ def read(folder):
     return settings
 
 
+def _left_gaps(spec, record):
+    """Whether the classes of a record are the numbers 0 to K - 1 of which those of `spec` are some, called by them: earlier
+    versions did not renumber them."""
+    names, count = spec.class_names, record.get("num_classes")
+    return record.get("class_names") == [] and 0 < len(names) < (count or 0) and all(
+        name.isdecimal() and int(name) < count for name in names)
+
+
 def load_data(settings):
-    """Loads the training data set named in the record of a run or export; prints a note if it has changed since."""
-    dataset = data.load(**settings["data"])
-    if "spec" in settings and (line := dataset.spec.changes_since(settings["spec"])):
+    """Loads the training data set named in the record of a run or export, with the labels that it was trained with; prints a
+    note if it has changed since."""
+    dataset, record = data.load(**settings["data"]), settings.get("spec")
+    if record and _left_gaps(dataset.spec, record):
+        dataset = dataset.with_gaps(record["num_classes"])
+    if record and (line := dataset.spec.changes_since(record)):
         note(line)
     return dataset
 

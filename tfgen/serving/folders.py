@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from tfgen import pictures
+from tfgen.data.classes import numbered
 from tfgen.data.readers import mvtec
 from tfgen.data.readers.folders import images_in, once, walk
 from tfgen.data.readers.image_files import SUFFIXES, decode
@@ -112,20 +113,17 @@ def read(live, folder, limit=None):
     return np.concatenate(images), paths, unreadable
 
 
-def labels_of(paths, folder, class_names=()):
-    """Class labels of images from the names of their subfolders.
+def labels_of(paths, folder):
+    """(labels int64 (N,) or None, class names or ()) of images from the sorted names of their subfolders.
 
     Args:
-        paths: paths of image files found in `folder`.
+        paths: paths of image files found in `folder`; if one lies directly in it, none has a label.
         folder: the searched folder.
-        class_names: class names of the model, which number the subfolders; if empty, subfolders are numbered by name.
-
-    Returns:
-        int64 (N,), or None if an image lies directly in `folder` or in a subfolder that is not a class of the model.
     """
-    names = [path.parent.name if path.parent != root(folder) else None for path in paths]
-    known = list(class_names) or sorted({name for name in names if name})
-    return np.array([known.index(name) for name in names], np.int64) if set(names) <= set(known) else None
+    if any(path.parent == root(folder) for path in paths):
+        return None, ()
+    labels, class_names = numbered({"all": np.array([path.parent.name for path in paths])})
+    return labels["all"], class_names
 
 
 def translate(live, folder, out, verb="translate", resize_back=False, **options):

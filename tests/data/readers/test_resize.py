@@ -32,6 +32,9 @@ def test_sizes_that_memory_cannot_hold_are_refused_before_an_image_is_made(tmp_p
     monkeypatch.setattr("tfgen.data.readers.resize.resize", made)
     for name in ("files", "a.npz"):
         for module in ("folders", "resize"):
+            monkeypatch.setattr(f"tfgen.data.readers.{module}.available_memory", lambda: 39 * 64)
+        one_line(["10", "memory"], load, tmp_path / name, image_size=8, pairs="side_by_side")
+        for module in ("folders", "resize"):
             monkeypatch.setattr(f"tfgen.data.readers.{module}.available_memory", lambda: 9 * 64)
         one_line(["10", "memory"], load, tmp_path / name, image_size=8)
 

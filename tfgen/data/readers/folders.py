@@ -16,6 +16,8 @@ from tfgen.errors import UserError, note
 
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
            "valid": "validation", "val": "validation"}
+# Subfolders that no reader of splits knows, but that are no class beside train.
+_HELD_OUT = {"dev", "eval", "evaluation", "holdout", "unlabeled", "unlabelled"}
 
 
 def once(paths):
@@ -91,15 +93,32 @@ def class_files(folder):
     return flat or nested
 
 
+def _all_are_classes(splits):
+    """Whether the subfolder train is a class (a vehicle) as those beside it: there is no other split, and all hold their
+    images directly.
+
+    Args:
+        splits: {subfolder: its split or None}.
+    """
+    names = {sub.name.lower() for sub in splits}
+    return (len(splits) > 1 and [sub.name.lower() for sub, split in splits.items() if split] == ["train"]
+            and not names & _HELD_OUT
+            and all(images_in(sub) and not any(map(holds_images, subfolders(sub))) for sub in splits))
+
+
 def _roots(folder):
     """{split: its subfolder} of a folder with a subfolder for training, else {'train': folder}."""
     splits = {sub: _SPLITS.get(sub.name.lower()) for sub in subfolders(folder)}
     splits = {sub: split for sub, split in splits.items() if split or holds_images(sub)}
     if "train" not in splits.values() and (not splits or None in splits.values() or images_in(folder)):
         return {"train": folder}
+    if _all_are_classes(splits):
+        note(f"train is a class of {str(folder)!r}, as {', '.join(sub.name for sub in splits)} all hold images directly")
+        return {"train": folder}
     roots = {split: sub for sub, split in splits.items() if split}
     if len(roots) != len(splits) or "train" not in roots:
-        raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, received "
+        raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, or classes, of "
+                        "which one is train if all hold their images directly and no other is called as a split, received "
                         f"images in {', '.join(sub.name for sub in splits)}: rename or move them")
     if found := images_in(folder):
         raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
@@ -251,8 +270,9 @@ def classes_of(folder, reader):
     """`Layout` of a folder of images with or without classes.
 
     Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels. Where
-    there is a subfolder train, the others are splits, too. One channel if all images are grey, else three. Hidden files,
-    other files, subfolders without images and duplicate links are ignored.
+    there is a subfolder train, the others are splits, too, unless it is a class: it and the others hold their images
+    directly, and none is called as another split. One channel if all images are grey, else three. Hidden files, other files,
+    subfolders without images and duplicate links are ignored.
 
     Args:
         folder: path.

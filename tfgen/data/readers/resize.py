@@ -202,7 +202,8 @@ def stack(where, images, fit=Fit(), side_by_side=False):
     """
     if fit.size:
         images = list(images)
-        check_room(where, len(images), (*fit.size, *images[0].shape[2:]) if images else ())
+        height, width = fit.size
+        check_room(where, len(images), (height, width * (1 + side_by_side), *images[0].shape[2:]) if images else ())
     images = [fitted(where, image, fit, side_by_side) for image in images]
     if not images:
         raise none_readable(where)
