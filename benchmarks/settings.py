@@ -119,7 +119,7 @@ def main():
         if arguments.fast:
             compare(Comparison(comparison.title, {"vae": (128, 64)}, dict(list(comparison.settings.items())[:2])), 1)
             continue
-        rounds = 9
+        rounds = 7
         records.record(f"bench-{name}", compare(comparison, rounds), title=comparison.title,
                        command=f"python -m benchmarks.settings --only {name}", seeds=[0], budget={"rounds": rounds},
                        data={"name": "random", "image_shape": SHAPE},

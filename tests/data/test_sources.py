@@ -127,18 +127,22 @@ def test_a_class_called_train(tmp_path, capsys):
         path = tmp_path / other
         path.parent.mkdir(parents=True)
         shutil.copy(tmp_path / "car" / "0.png", path)
-        one_line(["train and (if any) validation and test", "all hold their images directly", "received images in bus, car"],
+        one_line(["train and (if any) validation and test", "all hold their images directly", "found images in bus, car"],
                  load, tmp_path)
         shutil.rmtree(tmp_path / pathlib.Path(other).parts[0])
         write_images(tmp_path / "train", 20)
     shutil.rmtree(tmp_path / "train")
     write_images(tmp_path / "train" / "fast", 20)
-    one_line(["train and (if any) validation and test", "received images in bus, car, train"], load, tmp_path)
+    one_line(["train and (if any) validation and test", "found images in bus, car, train"], load, tmp_path)
+    # One other folder may be anything, such as masks.
+    write_images(tmp_path / "two" / "train", 20)
+    write_images(tmp_path / "two" / "masks", 20)
+    one_line(["found images in masks, train"], load, tmp_path / "two")
     # An empty test is a split, too, and train alone one to train on.
     (tmp_path / "alone" / "test").mkdir(parents=True)
     write_images(tmp_path / "alone" / "train", 20)
     write_images(tmp_path / "alone" / "bus", 20)
-    one_line(["received images in bus, test, train"], load, tmp_path / "alone")
+    one_line(["found images in bus, test, train"], load, tmp_path / "alone")
 
 
 def test_images_that_lie_too_deep_are_told(tmp_path, capsys):

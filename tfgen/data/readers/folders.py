@@ -94,14 +94,14 @@ def class_files(folder):
 
 
 def _all_are_classes(splits):
-    """Whether the subfolder train is a class (a vehicle) as those beside it: there is no other split, and all hold their
-    images directly.
+    """Whether the subfolder train is a class (a vehicle) as those beside it: there are two others or more, none is another
+    split, and all hold their images directly.
 
     Args:
         splits: {subfolder: its split or None}.
     """
     names = {sub.name.lower() for sub in splits}
-    return (len(splits) > 1 and [sub.name.lower() for sub, split in splits.items() if split] == ["train"]
+    return (len(splits) > 2 and [sub.name.lower() for sub, split in splits.items() if split] == ["train"]
             and not names & _HELD_OUT
             and all(images_in(sub) and not any(map(holds_images, subfolders(sub))) for sub in splits))
 
@@ -118,8 +118,8 @@ def _roots(folder):
     roots = {split: sub for sub, split in splits.items() if split}
     if len(roots) != len(splits) or "train" not in roots:
         raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, or classes, of "
-                        "which one is train if all hold their images directly and no other is called as a split, received "
-                        f"images in {', '.join(sub.name for sub in splits)}: rename or move them")
+                        "which one is train if two or more are beside it, all hold their images directly and no other is "
+                        f"called as a split, found images in {', '.join(sub.name for sub in splits)}: rename or move them")
     if found := images_in(folder):
         raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
                         f"{len(found)} directly: move them to one or the other")
