@@ -64,6 +64,18 @@ def test_receptive_field_is_the_papers(depth, field):
     assert tuple(np.ptp(touched, axis=0) + 1) == (field, field)
 
 
+@pytest.mark.parametrize("side", [12, 13])
+def test_convolutions_of_critics_see_one_pixel_of_padding(side):
+    critic = translation.patchgan((side, side, 1), None, 2, 1, norm=None)
+    x = np.random.default_rng(0).random((2, side, side, 1), "float32")
+    wanted = 2.0 * x - 1.0
+    kernels, biases = critic.trainable_variables[::2], critic.trainable_variables[1::2]
+    for kernel, bias, stride in zip(kernels, biases, (2, 1, 1), strict=True):
+        wanted = tf.nn.conv2d(tf.pad(wanted, [[0, 0], [1, 1], [1, 1], [0, 0]]), kernel, stride, "VALID") + bias
+        wanted = tf.nn.leaky_relu(wanted, 0.2) if wanted.shape[-1] > 1 else wanted
+    np.testing.assert_allclose(critic(x), wanted, rtol=1e-4, atol=1e-7)
+
+
 def test_critic_refuses_images_too_small_for_its_depth():
     with pytest.raises(ValueError, match="at least 24 pixels"):
         translation.patchgan((20, 20, 1), depth=3)
