@@ -49,8 +49,7 @@ COMPARISONS = {
     "onednn": Comparison(
         "Training speed with oneDNN's kernels and without, one thread",
         {"autoencoder": (128, 64), "vae": (128, 16), "gan": (64, 32), "dcgan": (64, 10), "wgan_gp": (64, 10),
-         "vqvae": (64, 16), "pixelcnn": (16, 8), "glow": (16, 2), "maf": (64, 16),
-         "edm": (16, 4)},
+         "vqvae": (64, 16), "pixelcnn": (16, 8)},
         {label: pools(1, 1) | {"TF_ENABLE_ONEDNN_OPTS": value} for label, value in (("off", "0"), ("on", "1"))}),
 }
 

@@ -424,7 +424,7 @@ HEADLINES = {
     "bench-onednn": Headline(
         "oneDNN's kernels, one thread",
         "training speed with oneDNN's kernels over TensorFlow's own; above 1, oneDNN's are faster",
-        {name: f"over_usual {name} on" for name in ("vae", "gan", "dcgan", "wgan_gp", "edm")},
+        {name: f"over_usual {name} on" for name in ("vae", "gan", "dcgan", "wgan_gp", "pixelcnn")},
         grids=(Grid("recipe, oneDNN", {"images per s": "images_per_s {}", "with / without": "over_usual {}"}),)),
     "profiles": Headline(
         "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher "
