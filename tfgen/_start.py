@@ -79,7 +79,11 @@ def libraries():
             import tensorflow as tf
 
             # The first look for devices is what prints.
-            tf.config.list_physical_devices()
+            only_cpus = all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+        # With oneDNN's kernels, TensorFlow's rewriter that joins a convolution and its activation fails on graphs that also
+        # want what lies between, and says so on standard error; nothing is faster with it on a CPU.
+        if only_cpus and "remapping" not in tf.config.optimizer.get_experimental_options():
+            tf.config.optimizer.set_experimental_options({"remapping": False})
         if COMMAND:
             tf.get_logger().setLevel("ERROR")
         try:

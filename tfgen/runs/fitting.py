@@ -1,6 +1,5 @@
 """The one `fit`: a recipe's model on a data set. Runs, trials of a search and trainings for a budget call it."""
 
-import contextlib
 import math
 
 import keras
@@ -31,21 +30,6 @@ def shared(strategy, stream, parts=1):
         experimental_replication_mode=tf.distribute.InputReplicationMode.PER_REPLICA)
     one_process = isinstance(strategy, tf.distribute.MirroredStrategy)
     return strategy.distribute_datasets_from_function(of_process, each if one_process else None)
-
-
-@contextlib.contextmanager
-def unfused():
-    """Switches off TensorFlow's rewriter that joins a convolution and what follows it.
-
-    It fails on critics whose first activation has a gradient, and says so on standard error; steps of `vae`, `dcgan` and
-    `pix2pix` take as long without it.
-    """
-    usual = tf.config.optimizer.get_experimental_options().get("remapping", True)
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({"remapping": usual})
 
 
 class Part(keras.callbacks.CallbackList):
@@ -105,9 +89,8 @@ def fit(model, dataset, recipe, batch_size, epochs, seed=0, done=0, steps=None, 
                             steps=rest)
         batches = shared(strategy, lambda portion, done=done: dataset.train(
             rows, seed, view, done, model.augmentation, order, portion=portion), model.batches_per_step * model.accumulate)
-        with unfused():
-            history = model.fit(batches, epochs=last, initial_epoch=done // steps, steps_per_epoch=rest,
-                                validation_data=validation, callbacks=watching, verbose=verbose, shuffle=False)
+        history = model.fit(batches, epochs=last, initial_epoch=done // steps, steps_per_epoch=rest,
+                            validation_data=validation, callbacks=watching, verbose=verbose, shuffle=False)
         if model.stop_training:
             break
         done = last * steps
