@@ -97,7 +97,7 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         try:
             further = regime.further(out, settings)
         except BaseException:
-            (out / "run.json").unlink()
+            (out / "run.json").unlink(missing_ok=True)
             raise
         return run(out, settings, recipe, dataset, model, step=0, verbose=verbose, further=further)
 
