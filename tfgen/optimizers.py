@@ -1,4 +1,4 @@
-"""Optimizers that Keras lacks."""
+"""Optimizers that Keras lacks, and what one wrapped in a loss scale is."""
 
 import math
 
@@ -14,6 +14,11 @@ QUINTIC, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 # the default of GPUs, to as much as the result.
 ANEW = 2
 LEAST_SIDE = 16
+
+
+def inner(optimizer):
+    """The optimizer that updates, with the rate and the clipping: the one within a `LossScaleOptimizer`, or itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def orthogonalised(matrix):

@@ -8,7 +8,7 @@ import pytest
 from helpers import pixels, write_images
 
 from tfgen import data, files
-from tfgen.cli import inputs
+from tfgen.cli import inputs, known_classes
 from tfgen.errors import UserError
 
 
@@ -21,16 +21,16 @@ def model(names, label=True, high=3):
 @pytest.mark.parametrize("names, given, expected", [
     (("1", "2", "4"), [4, 1], [2, 0]), ((), [3, 1], [3, 1]), (("cat", "dog"), [1, 0], [1, 0])])
 def test_labels_of_arrays_are_the_models_unless_its_classes_are_other_numbers(names, given, expected):
-    labels, class_names = inputs.numbered("a.npz", np.array(given), (), model(names))
+    labels, class_names = known_classes.numbered("a.npz", np.array(given), (), model(names))
     assert labels.tolist() == expected and class_names == (names or ("0", "1", "2", "3"))
-    assert inputs.numbered("a.npz", None, (), model(names))[0] is None
+    assert known_classes.numbered("a.npz", None, (), model(names))[0] is None
 
 
 def test_a_class_that_the_model_does_not_know():
     with pytest.raises(UserError, match="expected the classes 1, 2, 4 in a.npz, received '3'"):
-        inputs.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4")))
+        known_classes.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4")))
     # They are shown by their own names where the model takes no labels.
-    labels, class_names = inputs.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4"), label=False))
+    labels, class_names = known_classes.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4"), label=False))
     assert labels.tolist() == [4, 3] and class_names == ()
 
 
@@ -65,7 +65,7 @@ def test_a_legend_is_of_classes_wherever_the_images_are_from(tmp_path, monkeypat
     live.image_shape = (8, 8, 1)
     digits = data.load("digits")
     _, labels, class_names, *_ = inputs.images_of(tmp_path, live, "digits", 50)
-    assert class_names == digits.spec.class_names and labels.tolist() == digits.labels("validation")[:50].tolist()
+    assert class_names == digits.spec.class_names and labels.tolist() == digits.labels("test")[:50].tolist()
     shown = {}
     monkeypatch.setattr(inputs.latent, "plot_codes", lambda live, x, labels, path, **about: shown.update(about))
     request = inputs.Request(None, None, live, {"out": tmp_path / "x.png"}, labels=labels, class_names=class_names)

@@ -153,6 +153,15 @@ def test_clipping_reaches_the_training_and_its_files(digits, tmp_path):
     assert runs.open_run(tmp_path / "run")[0].optimizer.global_clipnorm == 0.25
 
 
+def test_clipping_and_schedules_reach_the_optimizer_within_a_loss_scale():
+    """The outer one has neither a clipping nor a rate of its own."""
+    model = recipes.find("autoencoder").model(data.load("digits").spec, **tiny_values("autoencoder"))
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0)))
+    inner = Regime(clip_norm=0.5, schedule="cosine", warmup=2).compiled(model, 10).optimizer.inner_optimizer
+    np.testing.assert_allclose(inner._clip_gradients([tf.constant([3.0, 4.0])])[0], [0.3, 0.4], rtol=1e-6)
+    assert float(inner.learning_rate) == 0.0 and end_of(model) == 10
+
+
 @pytest.mark.rotating
 def test_further_callbacks(digits, tmp_path, monkeypatch):
     (tmp_path / "trackers_of_the_test.py").write_text(

@@ -11,6 +11,7 @@ import sys
 import keras
 import tensorflow as tf
 
+from tfgen import optimizers
 from tfgen.errors import UserError, note, require
 from tfgen.runs import checkpoints
 from tfgen.runs.folder import load_model
@@ -108,7 +109,8 @@ class Regime:
                                                             "scheduled, received one without: leave it out")
             players = {self.scheduled: players[self.scheduled]}
         for player, name in players.items():
-            if self.shapes and (optimizer := getattr(model, name, None)) is not None:
+            if self.shapes and hasattr(model, name):
+                optimizer = optimizers.inner(getattr(model, name))
                 # A critic's optimizer counts its own updates.
                 updates = model.batches_per_step if player == "critic" else 1
                 optimizer.learning_rate = Shaped(rate_of(optimizer), self.schedule, updates * self.warmup, updates * steps)
@@ -123,7 +125,7 @@ class Regime:
         model.accumulate = self.accumulate
         for name in ("optimizer", "critic_optimizer"):
             if self.clip_norm is not None and hasattr(model, name):
-                getattr(model, name).global_clipnorm = self.clip_norm
+                optimizers.inner(getattr(model, name)).global_clipnorm = self.clip_norm
         return model
 
     def finished(self, model):
@@ -173,7 +175,7 @@ def rate_of(optimizer):
 def end_of(model):
     """The training step at which the schedules of a `Regime` end in a model, or 0 if it has none."""
     for name, updates in (("optimizer", 1), ("critic_optimizer", model.batches_per_step)):
-        rate = getattr(getattr(model, name, None), "_learning_rate", None)
+        rate = getattr(optimizers.inner(getattr(model, name, None)), "_learning_rate", None)
         if isinstance(rate, Shaped):
             return rate.steps // updates
     return 0

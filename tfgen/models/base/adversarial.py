@@ -5,6 +5,7 @@ import functools
 import keras
 import tensorflow as tf
 
+from tfgen import optimizers
 from tfgen.errors import require
 from tfgen.models.base import distribution
 from tfgen.models.base.generative import GenerativeModel, batch_images, layer_losses, unpack_keras_batch
@@ -90,8 +91,7 @@ class AdversarialModel(GenerativeModel):
         """
         optimizer = keras.optimizers.get(optimizer)
         config = optimizer.get_config()
-        # Of the one that a loss scale has inside.
-        rates = getattr(optimizer, "inner_optimizer", optimizer).get_config()
+        rates = optimizers.inner(optimizer).get_config()
         require(critic_optimizer is not None or self.critic_steps == 1
                 or not (isinstance(rates["learning_rate"], dict) or rates.get("starts")),
                 f"the critic makes {self.critic_steps} updates per step and expects a schedule of its own, received one for "

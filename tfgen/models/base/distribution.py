@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen import optimizers
 from tfgen.errors import require
 
 
@@ -25,9 +26,7 @@ def prepare(model):
             layer.synchronized = several
     for name in ("optimizer", "critic_optimizer"):
         if several and hasattr(model, name):
-            optimizer = getattr(model, name)
-            # That within one that scales losses.
-            getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = list
+            optimizers.inner(getattr(model, name))._all_reduce_sum_gradients = list
 
 
 def run(model, step, data):
