@@ -37,6 +37,9 @@ TITLES = {"fit": "fit", "fit_16": "fit, steps_per_execution=16", "bare": "bare t
           "wide_convolution": "as many operations, in a convolution",
           "float32": "fit, float32", "bfloat16": "fit, bfloat16",
           "sample": "the verb sample", "ours": "tfgen.losses.Contractive", "naive": "batch_jacobian",
+          "transposed": "transposed convolution, 4x4", "depth_3x3": "the same as a 3x3 convolution, depth_to_space",
+          "depth_2x2": "2x2 convolution, depth_to_space", "ending": "tfgen.layers.LeakyReLU",
+          "keras_rectifier": "keras.layers.LeakyReLU",
           "incremental": "incremental sampler", "naive_sampler": "the network once per pixel"}
 
 

@@ -1,12 +1,23 @@
 """The benchmarks of training speed: one job per system, checked against its peers before anything is timed."""
 
 import functools
+import operator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import codes, diffusion, explicit_jobs, gan_loops, keras_loop, penalties, precision, translation_loops
+from benchmarks import (
+    codes,
+    diffusion,
+    explicit_jobs,
+    gan_loops,
+    keras_loop,
+    layers,
+    penalties,
+    precision,
+    translation_loops,
+)
 from benchmarks.job import SHAPE, Job, fit_beside, passes
 from benchmarks.limits import limits
 from tfgen import data, noise, recipes
@@ -184,4 +195,5 @@ def jobs(fast):
             f"Contractive penalty, forward and backward, {kind.replace('_', ' ')} encoder, 64 latents",
             functools.partial(penalties.variants, kind, batch_size=batch_size, steps=steps // 2), batch_size, steps // 2,
             {"naive": 5.0}, unit="steps_per_s", ours=("ours",))
-    return found | explicit_jobs.jobs(fast) | codes.jobs(fast) | precision.jobs(fast) | diffusion.jobs(fast)
+    return functools.reduce(operator.or_, (kind.jobs(fast) for kind in (layers, explicit_jobs, codes, precision, diffusion)),
+                            found)

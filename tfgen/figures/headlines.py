@@ -53,7 +53,10 @@ class Headline:
 VARIANTS = {"fit": "tfgen, `fit`", "fit_16": "tfgen, `fit` with `steps_per_execution=16`", "bare": "bare TensorFlow loop",
             "example": "step of Keras' public example", "torch": "PyTorch, default layout",
             "torch_channels_last": "PyTorch, channels_last", "ours": "tfgen, `penalties.Contractive`",
-            "naive": "`batch_jacobian`", "torch_fused": "PyTorch, channels_last, fused Adam",
+            "naive": "`batch_jacobian`", "transposed": "transposed convolution, 4x4",
+            "depth_3x3": "the same as a 3x3 convolution and `depth_to_space`",
+            "depth_2x2": "2x2 convolution and `depth_to_space`", "ending": "`tfgen.layers.LeakyReLU`",
+            "keras_rectifier": "`keras.layers.LeakyReLU`", "torch_fused": "PyTorch, channels_last, fused Adam",
             "torch_compiled": "PyTorch, `torch.compile`", "torch_autocast": "PyTorch, autocast",
             "torch_autocast_compiled": "PyTorch, autocast, `torch.compile`", "jax": "JAX, `jit`",
             "matrix_product": "as many operations, in matrix products",
@@ -468,6 +471,17 @@ HEADLINES = {
         targets={"speed": "streamed_over_held", "memory": "<=peak_resident_gb"}),
     "bench-sampling-gated-pixelcnn": sampling("gated PixelCNN 7x64"),
     "bench-sampling-image-transformer": sampling("causal transformer 4x128"),
+    "bench-doubling": Headline(
+        "Doubling a grid: 7x7x128 to 14x14x64, forward and backward", "passes (64 images each) per s of wall time, one "
+        "thread; higher is better", {VARIANTS["transposed"]: "transposed_steps_per_s"},
+        {VARIANTS[name]: f"{name}_steps_per_s" for name in ("depth_3x3", "depth_2x2")},
+        grids=(Grid("layers", {"passes per s": "{}_steps_per_s", "transposed / layers": "transposed_over_{}"}, VARIANTS),)),
+    "bench-rectifier": Headline(
+        "Penalty on a critic's gradient: DCGAN's critic, 28x28x1", "gradients of the penalty (64 images each) per s of wall "
+        "time, one thread; higher is better", {VARIANTS["ending"]: "ending_steps_per_s"},
+        {VARIANTS["keras_rectifier"]: "keras_rectifier_steps_per_s"},
+        grids=(Grid("rectifier", {"gradients per s": "{}_steps_per_s", "tfgen / rectifier": "ending_over_{}"}, VARIANTS),),
+        targets={"keras_rectifier": "ending_over_keras_rectifier"}),
     "bench-contractive-one-layer": penalty("one-layer"),
     "bench-contractive-deep": penalty("deep"),
 }
