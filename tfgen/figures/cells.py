@@ -111,8 +111,8 @@ def budget(made):
         said["CPU"] = f"{span(minutes)} CPU minutes per training"
     if not any("CPU" in unit for unit in said) and "wall_minutes" in spent:
         said["wall"] = f"{span([spent['wall_minutes']])} minutes of wall time in all"
-    seeds = seeds_of(made)
-    return ", ".join([*(said.values() or ["not recorded"]), *([f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"] if seeds else [])])
+    parts, seeds = list(said.values()), seeds_of(made)
+    return ", ".join([*(parts or ["not recorded"]), *([f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"] if seeds else [])])
 
 
 def under(key, tree):
