@@ -9,6 +9,7 @@ import typer
 
 from tfgen import data, recipes, runs
 from tfgen.cli.app import app
+from tfgen.figures import headlines
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -76,12 +77,14 @@ def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def recipes_as_before():
-    """A page adds a recipe, which no other test expects."""
-    before = dict(recipes.RECIPES)
+def as_before():
+    """Pages add a recipe and a figure, which no other test expects."""
+    tables = recipes.RECIPES, headlines.HEADLINES
+    before = [dict(table) for table in tables]
     yield
-    recipes.RECIPES.clear()
-    recipes.RECIPES.update(before)
+    for table, own in zip(tables, before):
+        table.clear()
+        table.update(own)
 
 
 def test_pages_whose_python_runs_elsewhere_have_some():
