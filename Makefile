@@ -50,6 +50,7 @@ lint: venv
 bench: venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.bench --cores 2 --only bench-vae bench-dcgan bench-wgan-gp
 results: venv
 	$(BIN)/tfgen results
 # The site of docs/ and of the docstrings, in site/.

@@ -103,7 +103,7 @@ def run(fast=False, cores=1, only=()):
         cores: that the process has, for the records.
         only: names of the benchmarks to run; none: all.
     """
-    about = {"command": "make bench", "seeds": [0],
+    about = {"seeds": [0],
              "published": "none; ratios within one run: medians over rounds, with ranges",
              "peer": {name: metadata.version(name) if module else None
                       for name, module in (("torch", torch), ("jax", jax), ("normflows", normflows),
@@ -115,24 +115,25 @@ def run(fast=False, cores=1, only=()):
     for name, job in jobs(fast).items():
         if only and name not in only:
             continue
-        variants = job.make()
+        variants, marks = job.make(), job.marks | (job.shared if cores > 1 else {})
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         wall, cpu = job.clock(variants, 1 if fast else job.rounds, job.limit)
         counted = job.steps * (job.batch_size if job.unit == "images_per_s" else 1)
         values = summary(wall, cpu, counted, job.ours, job.unit)
-        show(f"{job.title} ({name})", values, list(variants), job.ours, job.unit, job.marks)
+        show(f"{job.title} ({name})", values, list(variants), job.ours, job.unit, marks)
         rates = computed(variants, wall, job.ours)
         if rates:
             print("  GFLOP/s: " + ", ".join(f"{key.removesuffix('_gflop_per_s')} {rate['median']:.0f}"
                                             for key, rate in rates.items()), flush=True)
         made[name] = flat(values | rates)
         if not fast:
+            command = f"python -m benchmarks.bench --only {name}" + f" --cores {cores}" * (cores > 1)
             name = f"{name}-{cores}-cores" if cores > 1 else name
             rounds = len(next(iter(wall.values())))
-            records.record(name, flat(values | rates), title=job.title,
+            records.record(name, flat(values | rates), title=job.title, command=command,
                            budget={"rounds": rounds, "steps_a_round": job.steps},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
-                           machine=machine.described(threads=cores, load_before=load), marks=job.marks, **about)
+                           machine=machine.described(threads=cores, load_before=load), marks=marks, **about)
     return made
 
 

@@ -24,6 +24,7 @@ class Job:
         limit: seconds after which no further round begins.
         rounds: most rounds.
         clock: function (variants, rounds, limit) -> (wall, cpu), as `timing.interleave`.
+        shared: the marks that differ on several cores.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Job:
     limit: float = 100.0
     rounds: int = 11
     clock: Callable = timing.interleave
+    shared: dict = dataclasses.field(default_factory=dict)
 
 
 def passes(images, rows):

@@ -165,18 +165,19 @@ def jobs(fast):
                     "jax": 1.0}, {}
     for recipe in ("vae", "denoising"):
         found[f"bench-{recipe}"] = Job(f"Training speed of {recipe}", functools.partial(training, recipe, steps, batch_size),
-                                       batch_size, steps, marks)
-    for recipe in ("dcgan", "wgan_gp"):
+                                       batch_size, steps, marks, shared={"torch": 1.2})
+    for recipe, eager in (("dcgan", 1.5), ("wgan_gp", 1.3)):
         found[f"bench-{recipe.replace('_', '-')}"] = Job(
             f"Training speed of {recipe}", functools.partial(adversarial, recipe, gan_steps, gan_batch,
                                                              **TINY.get(recipe, {}) if fast else {}),
-            gan_batch, gan_steps, marks)
+            gan_batch, gan_steps, marks | {"example": 1.0, "torch": eager})
     marks = {"bare": 0.97, "torch": 1.0, "torch_channels_last": 1.0}
     for recipe, usual, values in (("pix2pix", 8, {"filters": 32}), ("cyclegan", 4, {"filters": 16, "total_steps": 0})):
         for side in (32,) if fast else (32, 64):
             size, batch, taken = (16, 2, 1) if fast else (side, usual * 32 // side, 48)
             make = functools.partial(translation, recipe, size, taken, batch, TINY[recipe] if fast else values)
-            found[f"bench-{recipe}-{side}"] = Job(f"Training speed of {recipe}, {side}x{side}", make, batch, taken, marks,
+            found[f"bench-{recipe}-{side}"] = Job(f"Training speed of {recipe}, {side}x{side}", make, batch, taken,
+                                                  marks | ({"torch": 1.2} if size == 64 else {}),
                                                   (size, size, 3), limit=60.0)
     for kind in penalties.ENCODERS:
         found[f"bench-contractive-{kind.replace('_', '-')}"] = Job(

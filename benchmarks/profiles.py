@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from benchmarks import machine
 from benchmarks.bench import confine
 from benchmarks.job import SHAPE
 from tfgen import data, recipes
@@ -25,7 +26,7 @@ RECIPES = {
     "pix2pix": ({"filters": 32}, 8, {"pairs": "edges"}),
     "cyclegan": ({"filters": 16, "total_steps": 0}, 4, {"domains": ("0", "1")}),
     "realnvp": ({}, 16, {}), "gated_pixelcnn": ({}, 16, {"levels": 16}), "vqvae": ({"codebook_size": 256}, 64, {}),
-    "edm": ({"filters": 32}, 32, {}), "stylegan": ({"filters": 16}, 32, {}),
+    "edm": ({"filters": 32}, 32, {}), "denoising": ({}, 128, {}), "stylegan": ({"filters": 16}, 32, {}),
     "pixelcnnpp": ({"filters": 16, "blocks": 1}, 8, {})}
 # The first kind that a part of whose name an operation has.
 KINDS = {
@@ -80,12 +81,17 @@ def step_of(recipe, values, batch_size, options):
     return lambda: step(batch)
 
 
-def profile(recipe, steps=10):
-    """{"kinds": {kind: share}, "operations": {type: share}, the six longest} of a recipe's step."""
+def warm(recipe):
+    """The step of a recipe, run some times."""
     run = step_of(recipe, *RECIPES[recipe])
     for _ in range(3):
         run()
-    found = operations(run, steps)
+    return run
+
+
+def profile(recipe, steps=10):
+    """{"kinds": {kind: share}, "operations": {type: share}, the six longest} of a recipe's step."""
+    found = operations(warm(recipe), steps)
     total, kinds = sum(found.values()), collections.Counter()
     for name, milliseconds in found.items():
         kinds[kind_of(name)] += milliseconds / total
@@ -110,7 +116,8 @@ def main():
                        title="Shares of a training step's time by kind of operation, one core",
                        command="python -m benchmarks.profiles", seeds=[0], table=table,
                        budget={recipe: {"settings": values, "batch_size": rows} for recipe, (values, rows, _) in
-                               RECIPES.items()}, data={"name": "random", "image_shape": SHAPE}, published="none")
+                               RECIPES.items()}, data={"name": "random", "image_shape": SHAPE}, published="none",
+                       machine=machine.described(threads=1))
     return table
 
 

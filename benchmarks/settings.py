@@ -8,8 +8,6 @@ a time.
 import argparse
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 import time
 
@@ -72,21 +70,7 @@ def work(recipe, rows, batches):
 def measure(recipe, rows, batches, settings, rounds):
     """{label of a setting: [images per second of each round]} of a recipe."""
     command = [sys.executable, "-m", "benchmarks.settings", "--worker", recipe, str(rows), str(batches)]
-    workers = {label: subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables)
-               for label, variables in settings.items()}
-    found = {label: [] for label in settings}
-    try:
-        for index in range(rounds):
-            for label in list(settings)[::-1] if index % 2 else settings:
-                workers[label].stdin.write("\n")
-                workers[label].stdin.flush()
-                found[label].append(float(workers[label].stdout.readline()))
-    finally:
-        for worker in workers.values():
-            worker.stdin.close()
-            worker.wait()
-    return found
+    return timing.in_turns({label: (command, variables) for label, variables in settings.items()}, rounds)
 
 
 def compare(comparison, rounds):

@@ -1,6 +1,9 @@
 """Interleaved timing: on a busy machine only what was measured side by side can be compared."""
 
+import json
+import os
 import statistics
+import subprocess
 import time
 
 
@@ -51,6 +54,31 @@ def once_between(variants, repetitions, limit=float("inf")):
     found.append(interleave({name: variants[name] for name in others}, halves[1]))
     return tuple({name: first[name] + second[name] for name in others} | {slow: [seconds] * repetitions}
                  for first, second, seconds in zip(*found, taken, strict=True))
+
+
+def in_turns(commands, rounds):
+    """{label: [what it answered in each round]} of processes that work one at a time.
+
+    Args:
+        commands: {label: (command line, environment variables)}; each answers a line of JSON for every line of its standard
+            input.
+        rounds: number of them, >= 1; the order turns round every other time.
+    """
+    workers = {label: subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables)
+               for label, (command, variables) in commands.items()}
+    found = {label: [] for label in commands}
+    try:
+        for index in range(rounds):
+            for label in list(commands)[::-1] if index % 2 else commands:
+                workers[label].stdin.write("\n")
+                workers[label].stdin.flush()
+                found[label].append(json.loads(workers[label].stdout.readline()))
+    finally:
+        for worker in workers.values():
+            worker.stdin.close()
+            worker.wait()
+    return found
 
 
 def spread(numbers):

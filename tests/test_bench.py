@@ -212,6 +212,20 @@ def test_settings_are_measured_in_turns(name):
     assert {f"images_per_s vae {label}" for label in labels} < set(values)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("measured", ["tfgen", "torch", "operations"])
+def test_cores_are_measured_in_turns(measured):
+    from benchmarks import scaling
+
+    if measured == "torch":
+        pytest.importorskip("torch")
+    found = scaling.measure("dcgan", measured, 1, cores=(1,))[1][0]
+    if measured == "operations":
+        assert max(found, key=found.get) == "convolutions" and set(found) <= set(headlines.KINDS_OF_OPERATIONS)
+    else:
+        assert found > 0
+
+
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (.[bench])")
 @pytest.mark.parametrize("recipe", ["vae", "denoising"])
 def test_check_finds_a_loss_in_jax_that_differs(recipe, monkeypatch):

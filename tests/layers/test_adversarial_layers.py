@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import layers
+from tfgen.losses.penalties import input_gradient
 from tfgen.networks import resnet
 
 
@@ -29,6 +30,33 @@ def test_minibatch_deviation_of_equal_images_has_a_gradient(dtype):
         made = layers.MinibatchStdDev(dtype=f"mixed_{dtype}")(x)
     gradient = tape.gradient(made, x)
     assert made.dtype == dtype and gradient.dtype == dtype and np.isfinite(tf.cast(gradient, "float32")).all()
+
+
+def test_zeros_of_a_leaky_rectifier_do_not_go_back_through_the_layers():
+    """A penalty's gradient is that of Keras' layer, from fewer convolutions."""
+    images, found = np.random.default_rng(0).random((4, 8, 8, 1), np.float32), {}
+    for rectifier in (keras.layers.LeakyReLU, layers.LeakyReLU):
+        keras.utils.set_random_seed(0)
+        critic = keras.Sequential([keras.Input((8, 8, 1))])
+        for _ in range(2):
+            critic.add(keras.layers.Conv2D(3, 3, strides=2))
+            critic.add(rectifier(0.2))
+        critic.add(keras.layers.Flatten())
+        critic.add(keras.layers.Dense(1))
+
+        @tf.function(autograph=False)
+        def gradients(x, critic=critic):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = tf.reduce_sum(critic(x)) + tf.reduce_sum(tf.square(input_gradient(critic, x)))
+            return tape.gradient(loss, [x, *critic.trainable_variables])
+
+        operations = [node.op for node in gradients.get_concrete_function(tf.constant(images)).graph.as_graph_def().node]
+        found[rectifier] = gradients(tf.constant(images)), sum(name.startswith("Conv2D") for name in operations)
+    (theirs, many), (ours, few) = found.values()
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert few < many and np.abs(ours[0]).max() > 0.01
 
 
 def test_identical_images_have_no_deviation():

@@ -83,6 +83,18 @@ def test_heun_of_every_kind_of_levels(levels, width):
     assert float(back[0, 0]) == pytest.approx(width * math.hypot(width, rise[1]) / math.hypot(width, rise[0]), rel=0.1)
 
 
+@pytest.mark.parametrize("levels", [LinearBetas(1000), CosineBetas(1000)], ids=lambda levels: type(levels).__name__)
+def test_few_steps_of_dpm_on_a_chain(levels):
+    """The step to the least level is several times as wide as the one before, too far to extrapolate to."""
+    found = {(name, steps): drawn(denoising.SAMPLERS[name], steps, rows=200, levels=levels)
+             for name, steps in (("ddim", 1000), ("ddim", 8), ("dpm", 8))}
+
+    def error(name):
+        return np.sqrt(np.mean(np.square(found[name, 8] - found["ddim", 1000])))
+
+    assert error("dpm") < 0.9 * error("ddim")
+
+
 @pytest.mark.parametrize("name", ["heun", "ddim"])
 def test_a_step_made_again_starts_with_noise(name):
     """The last one, too, which ends at 0: at each visit the images are as noisy as the network is told."""

@@ -84,7 +84,7 @@ def speed(title, cores="one core"):
         grids=(Grid("variant", {"images per s": "{}_images_per_s", "`fit` / variant": "fit_over_{}",
                                 "`fit` with 16 steps per execution / variant": "fit_16_over_{}",
                                 "GFLOP per s": "{}_gflop_per_s"}, VARIANTS),),
-        targets={name: f"fit*_over_{name}" for name in ("bare", *PEERS)})
+        targets={name: f"fit*_over_{name}" for name in ("bare", "example", *PEERS)})
 
 
 def precision(title):
@@ -426,6 +426,15 @@ HEADLINES = {
         "training speed with oneDNN's kernels over TensorFlow's own; above 1, oneDNN's are faster",
         {name: f"over_usual {name} on" for name in ("vae", "gan", "dcgan", "wgan_gp", "pixelcnn")},
         grids=(Grid("recipe, oneDNN", {"images per s": "images_per_s {}", "with / without": "over_usual {}"}),)),
+    "scaling": Headline(
+        "Two cores over one", "training speed on two cores over that on one, `fit` with 16 steps per execution; higher is "
+        "better", {name: f"scaling {name}, tfgen" for name in ("vae", "dcgan", "wgan_gp")},
+        {f"{name}, PyTorch, channels_last": f"scaling {name}, torch" for name in ("vae", "dcgan", "wgan_gp")},
+        grids=(Grid("recipe, library", {"images per s, one core": "images_per_s {}, 1",
+                                        "two cores": "images_per_s {}, 2", "two / one": "scaling {}"}),
+               Grid("recipe, kind of operation", {"ms per step, one core": "ms {}, 1", "two cores": "ms {}, 2",
+                                                  "one / two": "kind {}"})),
+        targets={f"scaling {name}, tfgen": f"scaling {name}, tfgen" for name in ("vae", "dcgan")}),
     "profiles": Headline(
         "Where the time of a training step goes, one core", "share of the operations' time that convolutions take; higher "
         "is better", {name: f"{name} convolutions" for name in ("vae", "dcgan", "wgan_gp", "edm")},

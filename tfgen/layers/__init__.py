@@ -25,6 +25,7 @@ from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positio
 from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling
 from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.layers.group_norm import GroupNorm
+from tfgen.layers.leaky_relu import LeakyReLU
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
 from tfgen.layers.quantizer import VectorQuantizer, perplexity
 from tfgen.layers.reparameterised import (
@@ -47,9 +48,9 @@ __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequenci
            "CriticAugmentation", "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout",
            "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians",
            "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling", "FusedBatchNorm", "Gate", "GaussianCorruption",
-           "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense",
-           "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
-           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "Sine",
-           "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D", "SquaredError",
-           "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
-           "depends_on_batch", "perplexity", "positional_encoding"]
+           "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels",
+           "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling",
+           "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale",
+           "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D",
+           "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D",
+           "ZeroConv2D", "depends_on_batch", "perplexity", "positional_encoding"]

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from tfgen.layers import Conv2DTranspose, SpectralConv2D, SpectralDense
+from tfgen.layers import Conv2DTranspose, LeakyReLU, SpectralConv2D, SpectralDense
 from tfgen.networks.blocks import NORMS, small_normal, to_unit
 from tfgen.networks.conditioning import image_and_label, latent_and_label
 from tfgen.networks.grids import check_levels, crop_to, sizes, widths
@@ -104,5 +104,5 @@ def _halved(image_shape, filters, norm, spectral=False, num_classes=None, constr
     for level, width in enumerate(widths(filters, check_levels(image_shape))):
         x = conv(width, 4, strides=2, padding="same", kernel_initializer=start(), **bounds)(x)
         x = NORMS[norm](constraint)(x) if norm and level else x
-        x = layers.LeakyReLU(0.2)(x)
+        x = LeakyReLU(0.2)(x)
     return inputs, layers.Flatten()(x), lambda units: dense(units, kernel_initializer=start(), **bounds)

@@ -25,7 +25,8 @@ def image_transformer(image_shape, parameters, levels=256, units=512, blocks=12,
     earlier channels of the pixel itself.
 
     For a softmax, the paper makes each colour value an element of the sequence, 3 H W in all; here an element is a pixel,
-    whatever the likelihood, and block lengths count pixels. Positions have the paper's learned embeddings, not its sines.
+    whatever the likelihood, and block lengths count pixels. Positions have the paper's learned embeddings, not its sines;
+    those of levels are not multiplied by the root of the width, as the authors' are.
 
     Args:
         image_shape: (H, W, C).

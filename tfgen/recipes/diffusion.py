@@ -69,7 +69,7 @@ def ddpm(hp, spec):
     channels = spec.image_shape[-1]
     unet = network(hp, spec, 0.1, outputs=channels if mix is not None else 2 * channels)
     model = DiscreteDiffusion(unet, levels(hp.Int("noise_levels", 21, 4000, default=1000)), prediction(), mix, clip=True,
-                              **sampling(hp))
+                              grey_levels=spec.levels, **sampling(hp))
     return compiled(model, hp, 2e-4)
 
 

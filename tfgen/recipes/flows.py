@@ -153,12 +153,13 @@ def glow(hp, spec):
 def maf(hp, spec):
     """Masked autoregressive flow (Papamakarios et al., 2017): MADEs in alternating orders, batch normalisation between.
 
+    Pixels pass a logit, of colour images within (0.05, 0.95), as in the authors' code for CIFAR-10.
     On vectors, the log scales of all steps together are within (-25, 25), which the paper's are not: rows some standard
     deviations from the training data would have a density of NaN.
     """
     units = [hp.Int("units", 4, 4096, default=1024)] * hp.Int("hidden_layers", 1, 4, default=2)
     decay = hp.Float("weight_decay", 0.0, 1e-2, default=1e-6)
-    first, dequantisation = continuous(spec, Logit(1e-6))
+    first, dequantisation = continuous(spec, Logit(1e-6 if spec.image_shape[-1] == 1 else 0.05))
     parts = [*first, Flatten()]
     steps = hp.Int("flow_steps", 1, 20, default=5)
     for index in range(steps):

@@ -96,11 +96,12 @@ def corrected(point, straight=False):
 
 def dpm(point):
     """DPM-Solver++(2M) (Lu et al., 2022, algorithm 2): Euler's step to the clean image extrapolated from this step and the
-    one before, linearly in -ln sigma; the first step and one to 0 are Euler's."""
-    clean, inner = point.estimate.clean, (point.before > point.now) & (point.after > 0) & (point.after < point.now)
-    width = tf.math.log(ratio(point.now, point.after))
-    last = tf.math.log(ratio(point.before, point.now))
-    weight = tf.where(inner, 0.5 * width / tf.where(inner, last, 1.0), 0.0)
+    one before, linearly in -ln sigma. The first step, one to 0 and one more than twice as wide as the one before, such as
+    that to the least level of a chain, are Euler's: there the extrapolation is worse than the estimate."""
+    inner = (point.before > point.now) & (point.after > 0) & (point.after < point.now)
+    width, last = (tf.math.log(ratio(*ends)) for ends in ((point.now, point.after), (point.before, point.now)))
+    weight = tf.where(inner & (width <= 2.0 * last), 0.5 * width / tf.where(inner, last, 1.0), 0.0)
+    clean = point.estimate.clean
     clean = clean + weight * (clean - point.past)
     return clean + ratio(point.after, point.now) * (point.x - clean)
 

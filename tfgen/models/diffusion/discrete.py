@@ -27,7 +27,7 @@ class DiscreteDiffusion(Diffusion):
         -log P(x_0) <= L_T + sum_{t = 2 ... T} L_{t-1} + L_0,    L_T = KL(N(x_0, sigma_T^2) || N(0, 1 + sigma_T^2)),
         L_{t-1} = E KL(q(x_s | x_t, x_0) || p(x_s | x_t)),    L_0 = -E log of the mass of p(x_0 | x_1) on x_0's grey level,
 
-    of 256 grey levels, whose ends have the tails. v_t lies between q's variance and the chain's, see
+    of `grey_levels`, whose ends have the tails. v_t lies between q's variance and the chain's, see
     `denoising.ancestral_log_variance`.
 
     Args:
@@ -36,21 +36,24 @@ class DiscreteDiffusion(Diffusion):
         mix: the log-variance of all steps, from 0, that of q, to 1, the chain's; None: learned, of each pixel (Nichol &
             Dhariwal, 2021, equation 15). Training then adds `bound_weight` times the bound, whose gradient does not reach D.
         bound_weight: of the bound in bits per value, >= 0 (the authors' lambda, equation 16).
+        grey_levels: number n of those that the data have, k / (n - 1) for k = 0 ... n - 1, >= 2.
         others: as for `Diffusion`.
 
     Also reported, with a learned variance: `bound`, an estimate of the bound from one term, in bits per value.
     """
 
-    def __init__(self, network, levels, parametrisation, mix=1.0, bound_weight=0.001, **kwargs):
+    def __init__(self, network, levels, parametrisation, mix=1.0, bound_weight=0.001, grey_levels=256, **kwargs):
         require(isinstance(levels, DiscreteLevels),
                 f"DiscreteDiffusion expects levels of a chain, such as LinearBetas(), received {type(levels).__name__}")
         require(mix is None or 0 <= mix <= 1, f"mix expects a value in [0, 1], or None to learn it, received {mix}")
+        require(grey_levels >= 2, f"grey_levels expects a number of at least 2, received {grey_levels}")
         # Before the checks and trackers that they decide.
         object.__setattr__(self, "loss_names", () if mix is not None else ("bound",))
         object.__setattr__(self, "outputs_per_value", 1 if mix is not None else 2)
         super().__init__(network=network, levels=levels, parametrisation=parametrisation, **kwargs)
         self.mix = mix
         self.bound_weight = bound_weight
+        self.grey_levels = grey_levels
 
     @property
     def bits_offset(self):
@@ -79,7 +82,7 @@ class DiscreteDiffusion(Diffusion):
         log_var = least + estimate.mix * (ancestral_log_variance(now, after, 1.0) - least)
         log_var = log_var if self.mix is None else tf.where(first, floor, log_var)
         kl = sum_pixels(gaussian_kl(mean, least, ours, log_var))
-        return tf.where(index == 0, -sum_pixels(log_mass_of_level(x, ours, log_var)), kl)
+        return tf.where(index == 0, -sum_pixels(log_mass_of_level(x, ours, log_var, self.grey_levels)), kl)
 
     def last_term(self, x):
         """L_T in nats: (B,)."""
@@ -105,7 +108,7 @@ class DiscreteDiffusion(Diffusion):
         are functions of the image.
 
         Args:
-            x: images (B, H, W, C) in [0, 1], on 256 grey levels.
+            x: images (B, H, W, C) in [0, 1], on `grey_levels`.
             terms: an int or int (B,), 1 ... T; None: 50, or T if that is less.
 
         Returns:
@@ -137,8 +140,8 @@ class DiscreteDiffusion(Diffusion):
         return super().verb_options(name)
 
 
-def log_mass_of_level(x, mean, log_var):
-    """log of N(mean, exp(log_var))'s mass on the grey level of x, of 256 in [-1, 1], the ends with the tails.
+def log_mass_of_level(x, mean, log_var, grey_levels=256):
+    """log of N(mean, exp(log_var))'s mass on the grey level of x, of so many in [-1, 1], the ends with the tails.
 
     Log-masses are held to at least -27.6, as the authors do.
     """
@@ -147,10 +150,10 @@ def log_mass_of_level(x, mean, log_var):
         return 0.5 * tf.math.erfc(-math.sqrt(0.5) * tf.exp(-0.5 * log_var) * (end - mean))
 
     # On the side of the mean where masses are small, so that their difference keeps its digits.
-    first, last = x < -0.999, x > 0.999
+    half = 1.0 / (grey_levels - 1)
+    first, last = x < half - 1.0, x > 1.0 - half
     side = tf.where(x < mean, 1.0, -1.0)
     x, mean = side * x, side * mean
-    half = 1.0 / 255.0
     mass = tf.where(first | last, 0.0, below(x + half) - below(x - half))
     mass = tf.where(first, tf.where(side > 0, below(x + half), 1.0 - below(x - half)), mass)
     mass = tf.where(last, tf.where(side > 0, 1.0 - below(x - half), below(x + half)), mass)
