@@ -68,7 +68,6 @@ SETTINGS = {
     "began": {"filters": 16, "convolutions": 1, "code_dim": 32, "generator": "dcgan", "beta_1": 0.5, "gain": 0.05,
               "diversity": 1.0, "learning_rate": 1e-3, "critic_learning_rate": 5e-4},
     "ebgan": SMALL | {"critic_learning_rate": 2e-4},
-    # Faster generators forget the latent: one image per class after 20 minutes at 5e-4.
     "sagan": {"filters": 16, "learning_rate": 2e-4, "critic_learning_rate": 1e-3},
     "biggan": {"filters": 12, "critic_steps": 1, "learning_rate": 1e-3, "critic_learning_rate": 2e-3},
     "progan": {"filters": 12, "latent_dim": 64, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},

@@ -108,7 +108,7 @@ def main(
     assert all(map(math.isfinite, values.values())), "a training diverged; try fewer epochs or another seed"
     if not fast:
         records.record("kl_weight_sweep", values, title=f"VAE with a 2-D latent on {source}: negative cross-entropy bound "
-                       "by weight of the KL term, nats an image", command="python apps/kl_weight_sweep.py", budget=budget,
+                       "by weight of the KL term, nats per image", command="python apps/kl_weight_sweep.py", budget=budget,
                        seeds=[seed], data={"name": source, "sizes": dataset.spec.sizes}, table=table, picture=out.name,
                        published="none for this network, latent and likelihood")
     print(f"wrote {out}")

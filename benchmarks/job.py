@@ -17,7 +17,7 @@ class Job:
 
     Attributes:
         make: function without arguments that checks and gives {variant: function without arguments}.
-        batch_size, steps: images a step takes; steps, or batches, a round.
+        batch_size, steps: images per step; steps, or batches, per round.
         marks: {peer: how many times as fast ours is to be}.
         unit: what is counted: images or steps.
         ours: the variants that are ours.

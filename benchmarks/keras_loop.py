@@ -17,7 +17,7 @@ def denoising_loss(model, x, epsilon):
 
 
 def cross_entropy(logits, x):
-    """Of Bernoulli pixels, nats an image: (B,)."""
+    """Of Bernoulli pixels, nats per image: (B,)."""
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits), axis=(1, 2, 3))
 
 

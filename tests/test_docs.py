@@ -1,14 +1,21 @@
-"""The site of docs/: every page has its place, and the Python of every page runs."""
+"""The site of docs/: every page has its place, the Python of every page runs, and what its commands name exists."""
 
+import ast
 import pathlib
 import re
+import sys
+import types
 
+import keras
 import numpy as np
 import pytest
 import typer
+from helpers import write_images
 
-from tfgen import data, recipes, runs
+import tfgen
+from tfgen import catalogue, data, losses, networks, recipes, runs
 from tfgen.cli.app import app
+from tfgen.figures import headlines
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -16,13 +23,6 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHORTER = [*((re.compile(rf"\b{name}=[\d_]+"), f"{name}={number}") for name, number in (
     ("epochs", 1), ("steps_per_epoch", 2), ("filters", 4), ("factor", "4, steps=2"))), (re.compile("1024"), "32"),
            (re.compile("fpr=0.02"), "fpr=0.05")]
-# {page: why its blocks do not run here, and what does}
-ELSEWHERE = {
-    "design.md": "sketches with names left out; tests/recipes hold the recipes",
-    "edge.md": "needs onnxruntime and an export: tests/serving/test_edge.py",
-    "searches.md": "a search of 20 trials: tests/runs/test_searching.py",
-    "serving.md": "needs a server: tests/serving/test_server.py",
-    "training.md": "needs wandb and mlflow; run by hand, the mechanism in tests/runs"}
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if BLOCK.search(path.read_text("utf-8")))
 
 
@@ -30,7 +30,7 @@ def digits(**options):
     return data.load("digits", **options)
 
 
-def anomaly():
+def anomaly(request):
     ones = digits(normal="1")
     model = runs.train("ae_anomaly", ones, "runs/sandals", epochs=1, values={"filters": 4}, batch_size=64)
     images = ones.images("test")[:6].astype("float32") / 255
@@ -39,53 +39,158 @@ def anomaly():
             "live": Live(model)}
 
 
-def upscaling():
+def upscaling(request):
     model = recipes.find("vae").model(digits().spec, filters=4, latent_dim=4)
     originals = digits().images("test")[:2].astype("float32") / 255
     return {"model": model, "originals": originals, "low": originals.reshape(2, 2, 4, 2, 4, 1).mean((2, 4))}
 
 
-def denoising():
+def denoising(request):
     from tfgen.samplers.noise_levels import KarrasLevels
     return {"my_denoiser": lambda x, sigma: x / (1 + sigma**2), "noise": np.ones((2, 4, 4, 1), "float32"),
             "levels": KarrasLevels()}
 
 
-def tables():
+def tables(request):
     rng = np.random.default_rng(0)
     np.save("rows.npy", rng.normal(size=(300, 4)))
     return {"values": rng.normal(size=(900, 2)), "labels": rng.integers(0, 2, 900)}
 
 
-# {page: what its blocks are given}
-GIVEN = {"anomaly.md": anomaly, "diffusion.md": denoising, "super_resolution.md": upscaling, "vectors.md": tables,
-         "fields.md": lambda: {"array": np.random.default_rng(0).uniform(size=(16, 16, 1))}}
+def signal(request):
+    return {"array": np.random.default_rng(0).uniform(size=(16, 16, 1))}
+
+
+def folders(request):
+    """Folders of few images in place of Fashion-MNIST and of a category of MVTec AD."""
+    for part in ("train", "validation", "test"):
+        for name in ("Sandal", "T-shirt", "Ankle boot"):
+            write_images(pathlib.Path("clothes", part, name), 4, (28, 28))
+    for part in ("train/good", "test/good", "test/broken_large"):
+        write_images(pathlib.Path("mvtec/bottle", part), 10, (64, 64))
+    write_images(pathlib.Path("mvtec/bottle/ground_truth/broken_large"), 10, (64, 64))
+    return {INSTEAD: {"fashion_mnist": "clothes"}}
+
+
+def names(request):
+    """What sketches of the design leave out."""
+    players = networks.dcgan.generator((8, 8, 1), 4, filters=4), networks.dcgan.critic((8, 8, 1), filters=4)
+    return {"GAN": tfgen.GAN, "Hinge": losses.Hinge, "Wasserstein": losses.Wasserstein, "dcgan": networks.dcgan,
+            "GradientPenalty": losses.GradientPenalty, "Adam": keras.optimizers.Adam, "recipe": recipes.recipe,
+            "generator": players[0], "critic": players[1]}
+
+
+def module(request, name, **content):
+    """A module in place of one that is not installed."""
+    made = types.ModuleType(name)
+    vars(made).update(content)
+    request.getfixturevalue("monkeypatch").setitem(sys.modules, name, made)
+    return made
+
+
+def session(request):
+    """ONNX Runtime that looks at what it is given; tests/serving/test_edge.py runs the graphs themselves."""
+    class Session:
+        def __init__(self, path):
+            assert path == "edge/vae/sample.onnx"
+
+        def run(self, outputs, inputs):
+            words = inputs["seeds"]
+            assert outputs == ["images"] and words.dtype == np.int32 and (words[:, 0] == np.arange(16)).all()
+            return [np.zeros((len(words), 8, 8, 1), "float32")]
+
+    module(request, "onnxruntime", InferenceSession=Session)
+    return {}
+
+
+def searching(request):
+    return {INSTEAD: {"trials=20": "trials=1, epochs=1, steps=2, verbose=0",
+                      '"bernoulli"}': '"bernoulli", "filters": 4, "levels": 1, "latent_dim": 2, "cosine_decay": False}'}}
+
+
+def served(request):
+    """A server of one of the models that git keeps."""
+    pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not installed")
+    from tfgen.serving.server import Server
+    pathlib.Path("models").mkdir()
+    pathlib.Path("models/vae").symlink_to(ROOT / "saved_models" / "fashion_vae")
+    server = Server(pathlib.Path("models"), port=0, grpc_port=0).start()
+    request.addfinalizer(server.stop)
+    return {INSTEAD: {"127.0.0.1:8501": f"127.0.0.1:{server.port}"}}
+
+
+def trackers(request):
+    """Packages of trackers that keep what they are told."""
+    told = {}
+    module(request, "wandb", init=lambda **about: told.update(wandb=about))
+    module(request, "wandb.integration")
+    module(request, "wandb.integration.keras", WandbMetricsLogger=keras.callbacks.Callback)
+    module(request, "mlflow", start_run=lambda run_name: told.update(mlflow=run_name),
+           log_params=lambda values: told.update(values=values),
+           keras=types.SimpleNamespace(MlflowCallback=keras.callbacks.Callback))
+    return {"told": told}
+
+
+INSTEAD = "instead"
+# {page: function of a test's request, what its blocks are given; under INSTEAD, {words: others, which are executed}}
+GIVEN = {"anomaly.md": anomaly, "data.md": folders, "design.md": names, "diffusion.md": denoising, "edge.md": session,
+         "fields.md": signal, "searches.md": searching, "serving.md": served, "super_resolution.md": upscaling,
+         "training.md": trackers, "vectors.md": tables}
+
+
+def followed(space):
+    """A run tells both trackers of itself."""
+    for name in ("wandb", "mlflow"):
+        assert isinstance(space[name](pathlib.Path("runs/x"), {"hyperparameters": {"filters": 4}}), keras.callbacks.Callback)
+    assert space["told"]["wandb"]["id"] == space["told"]["mlflow"] == "x" and space["told"]["values"] == {"filters": 4}
+
+
+def paired(space):
+    assert (space["data"].spec.view, space["data"].spec.source_shape) == ("paired", (28, 28, 1))
+    assert space["images"].shape[1:] == space["sources"].shape[1:] == (28, 28, 1)
+
+
+def built(space):
+    model = recipes.find("wgan_gp").model(digits().spec, latent_dim=16)
+    assert model.critic_steps == 5 and model.optimizer.beta_1 == 0.0
+
+
+def answered(space):
+    assert space["images"].shape == (3, 28, 28, 1) and len(space["outputs"]["latents"]) == 3
+
+
+# {page: what its names must be afterwards}
+AFTERWARDS = {"data.md": paired, "design.md": built, "serving.md": answered, "training.md": followed,
+              "edge.md": lambda space: space["images"][15],
+              "searches.md": lambda space: (pathlib.Path("runs/search/report.md").read_text(), space["best"]["filters"])}
 
 
 @pytest.mark.rotating
-@pytest.mark.parametrize("name", [page for page in PAGES if page not in ELSEWHERE] + ["../README.md"])
-def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [*PAGES, "../README.md"])
+def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
-    space = GIVEN.get(name, dict)()
-    for block in BLOCK.findall((ROOT / "docs" / name).read_text("utf-8")):
-        if "fashion_mnist" in block or "mvtec" in block:
-            pytest.skip("needs data sets that are prepared by hand")
+    space = GIVEN.get(name, lambda request: {})(request)
+    instead = space.pop(INSTEAD, {})
+    blocks = BLOCK.findall((ROOT / "docs" / name).read_text("utf-8"))
+    assert all(any(words in block for block in blocks) for words in instead)
+    for block in blocks:
         for pattern, short in SHORTER:
             block = pattern.sub(short, block)
+        for words, others in instead.items():
+            block = block.replace(words, others)
         exec(compile(block, name, "exec"), space)
+    AFTERWARDS.get(name, lambda space: None)(space)
 
 
 @pytest.fixture(autouse=True)
-def recipes_as_before():
-    """A page adds a recipe, which no other test expects."""
-    before = dict(recipes.RECIPES)
+def as_before():
+    """Pages add a recipe and a figure, which no other test expects."""
+    tables = recipes.RECIPES, headlines.HEADLINES
+    before = [dict(table) for table in tables]
     yield
-    recipes.RECIPES.clear()
-    recipes.RECIPES.update(before)
-
-
-def test_pages_whose_python_runs_elsewhere_have_some():
-    assert set(ELSEWHERE) <= set(PAGES)
+    for table, own in zip(tables, before):
+        table.clear()
+        table.update(own)
 
 
 def options_of(command, names):
@@ -102,18 +207,78 @@ def every_option(command):
     return set().union(*map(every_option, commands)) if commands else options_of(command, [])
 
 
-@pytest.mark.parametrize("page", ["data.md", "training.md", "searches.md", "verbs.md", "vectors.md"])
+COMMAND = re.compile(r"(?:^[ \t]*|[`/]|[&|\d] )tfgen ([^`#\n]*)", re.MULTILINE)
+SCRIPT = re.compile(r"python (?:-m (benchmarks)\.|(apps)/)(\w+)(?:\.py)?([^`#\n]*)")
+OPTION = re.compile(r"(?<!\S)--[a-z][a-z_-]*")
+# Those of other programs: TensorFlow Serving, XLA in its server, Docker.
+FOREIGN = {"--xla_gpu_compilation_enabled", "--xla_cpu_compilation_enabled", "--per_process_gpu_memory_fraction", "--gpus"}
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8").replace("\\\n", " ")
+         for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]}
+
+
+def options_of_script(path):
+    """Options of a script, which is read and not imported: arguments of a parser, or of a `main` that typer runs."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("add_argument", "Option"):
+            found |= {argument.value for argument in node.args
+                      if isinstance(argument, ast.Constant) and str(argument.value).startswith("--")}
+        if isinstance(node, ast.FunctionDef) and node.name == "main":
+            found |= {f"--{argument.arg.replace('_', '-')}" for argument in (*node.args.args, *node.args.kwonlyargs)}
+    return found
+
+
+SCRIPTS = {f"{folder}/{path.stem}": options_of_script(path)
+           for folder in ("apps", "benchmarks") for path in (ROOT / folder).glob("*.py")}
+
+
+def test_pages_have_commands():
+    wanted = {f"docs/{name}.md" for name in ("data", "training", "searches", "verbs", "vectors", "gans", "serving")}
+    assert wanted | {"README.md"} <= {page for page, text in TEXTS.items() if COMMAND.search(text)}
+    assert {"--fast", "--seeds", "--skips"} <= set.union(*SCRIPTS.values()) and "--only" in SCRIPTS["benchmarks/bench"]
+
+
+@pytest.mark.parametrize("page", TEXTS)
 def test_the_options_of_a_page_exist(page):
     """Those of a line of a command are that command's; those in the text, of any command."""
-    root, text = typer.main.get_command(app), (ROOT / "docs" / page).read_text("utf-8")
-    lines = re.findall(r"(?:^|`)tfgen ([^`#\n]*)", text.replace("\\\n", " "), re.MULTILINE)
-    for line in lines:
+    root, text = typer.main.get_command(app), TEXTS[page]
+    for line in COMMAND.findall(text):
         words = line.split()
         known = options_of(root, words)
-        wrong = [word for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", line) if known is None or word not in known]
+        wrong = [word for word in OPTION.findall(line) if known is None or word not in known | {"--help"}]
         assert not wrong, f"tfgen {line}: no option {wrong}"
-    named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
-    assert lines and not named - every_option(root)
+    for *folders, script, line in SCRIPT.findall(text):
+        name = f"{''.join(folders)}/{script}"
+        assert name in SCRIPTS, f"there is no script {name}"
+        wrong = set(OPTION.findall(line)) - SCRIPTS[name]
+        assert not wrong, f"{name}{line}: no option {wrong}"
+    named = set(re.findall(r"`(--[a-z][a-z_-]*)", text))
+    assert not named - every_option(root) - FOREIGN - set.union(*SCRIPTS.values())
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_recipes_and_hyperparameters_of_a_page_exist(page):
+    """`tfgen train RECIPE` and `tune RECIPE` with `--set NAME=VALUE`."""
+    for line in COMMAND.findall(TEXTS[page]):
+        verb, *words = line.split() or [""]
+        if verb in ("train", "tune") and words and re.fullmatch("[a-z][a-z_0-9]*", words[0]):
+            assert words[0] in catalogue.names(), line
+            wrong = set(re.findall(r"--set (\w+)=", line)) - set(catalogue.hyperparameters(words[0]))
+            assert not wrong, f"tfgen {line}: no hyperparameter {wrong}"
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_links_of_a_page_lead_somewhere(page):
+    """Files of the repository, and headings of pages."""
+    prose = re.sub(r"^```.*?^```|^    .*?$|`[^`\n]*`(?!\])", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
+    for target, _, place in re.findall(r"\]\(((?!https?:|mailto:)[^)#\s]*)(#([^)]*))?\)", prose):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), f"{page}: {target}"
+        if place and path.suffix == ".md":
+            text = path.read_text("utf-8")
+            titles = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in
+                      re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+            assert place in titles or f'<a id="{place}"' in text, f"{page}: {target}#{place}"
 
 
 def test_every_page_has_its_place_in_the_site():

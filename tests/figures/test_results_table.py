@@ -53,7 +53,7 @@ def test_each_committed_record_has_a_line_and_its_details(request):
 def test_a_record_has_a_headline_and_shows_all_its_values(made):
     assert made["name"] in headlines.HEADLINES
     values, headline = cells.values_of(made), headlines.of(made)
-    ours = table.picked(headline.ours, values, headline.best)
+    ours = table.picked(headline.ours, values, headline.best, made["values"])
     # A `*` that takes one class' figure for a mean over classes would be called by its index.
     assert ours and not any("[" in line for line in ours)
     # A benchmark states marks of peers that it does not have, too.
@@ -83,6 +83,27 @@ def test_absent_keys_and_fields_do_no_harm(name):
         row = table.line_of({"name": name, "values": values})
         assert len(row) == len(table.COLUMNS) and all(row)
         assert list(details.section_of({"name": name, "values": values}))
+
+
+def test_a_reference_among_the_rows_is_not_the_best_recipe():
+    """Rows of a table may be of training or test images, whose distance is below any recipe's."""
+    made = {"name": "gan_zoo", "values": {"frechet_distance cgan": 6.5, "frechet_distance cgan, std": 0.5,
+                                          "frechet_distance gan": 50.5, "floor": 0.6},
+            "table": [{"recipe": "cgan", "frechet_distance": 6.5}, {"recipe": "gan", "frechet_distance": 50.5},
+                      {"recipe": "training images", "frechet_distance": 0.6}]}
+    assert table.line_of(made)[2:4] == ("best recipe, cgan: 6.50 ± 0.50", "gan (Goodfellow et al., 2014): 50.50")
+
+
+@pytest.mark.parametrize("budget, minutes, text", [
+    ({"cpu_minutes_each": 20.0}, (12.06, 49.63), "20 CPU minutes per network planned, 12.1 to 49.6 taken"),
+    ({"cpu_minutes": 20.0}, (17.63,), "20 CPU minutes per training planned, 17.6 taken"),
+    ({"cpu_minutes_each": 5.0}, (5.0, 5.01), "5 CPU minutes per network"),
+    ({}, (1.0, 2.0), "1 to 2 CPU minutes per training"),
+    ({"steps_at_most": 1500}, (), "1500 steps per training at most"),
+    ({"wall_minutes": 3.0}, (), "3 minutes of wall time in all")])
+def test_a_budget_has_what_was_planned_and_what_was_taken(budget, minutes, text):
+    values = {f"cpu_minutes model {index}": taken for index, taken in enumerate(minutes)}
+    assert cells.budget({"values": values, "budget": budget, "seeds": [0]}) == f"{text}, 1 seed"
 
 
 def test_surfaces_over_two_seeds():

@@ -23,7 +23,7 @@ def test_minibatch_deviation_is_that_of_groups():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_minibatch_deviation_of_equal_images_has_a_gradient(dtype):
-    """Black borders: in float16 1e-8 is 0, and the gradient of the root of 0 was no number."""
+    """Black borders: in float16 1e-8 is 0, and the gradient of the root of 0 was NaN."""
     x = tf.zeros((4, 2, 2, 3), dtype)
     with tf.GradientTape() as tape:
         tape.watch(x)

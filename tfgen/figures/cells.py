@@ -7,8 +7,8 @@ from tfgen.figures import headlines
 
 # {field of a budget: its unit}; of two with one unit the first counts.
 BUDGET = {"epochs": "epochs", "pre-training epochs": "epochs of pre-training", "steps": "steps per training",
-          "fine-tuning steps": "steps of fine-tuning", "sampler_steps": "steps per sample", "rounds": "rounds",
-          "steps_a_round": "steps per round",
+          "steps_at_most": "steps per training at most", "fine-tuning steps": "steps of fine-tuning",
+          "sampler_steps": "steps per sample", "rounds": "rounds", "steps_a_round": "steps per round",
           "cpu_minutes_a_training": "CPU minutes per training", "cpu_minutes": "CPU minutes per training",
           "cpu_minutes_each": "CPU minutes per network", "cpu_seconds_a_training": "CPU seconds per training"}
 
@@ -99,16 +99,19 @@ def span(numbers):
 def budget(made):
     """What the trainings of a record took, in words."""
     spent, said = made.get("budget", {}), {}
+    minutes = [value for key, value in values_of(made).items() if key.startswith("cpu_minutes ")]
     for key, unit in BUDGET.items():
         numbers = list(under(key, spent))
-        if numbers:
-            said.setdefault(unit, span(numbers))
-    if not any("CPU" in unit for unit in said):
-        minutes = [value for key, value in values_of(made).items() if key.startswith("cpu_minutes ")]
-        said |= {"CPU minutes per training": span(minutes)} if minutes else {}
+        if numbers and unit not in said:
+            # A budget is planned; the rows of a table say what each training took.
+            planned = len(numbers) == 1 and "CPU minutes" in unit
+            off = planned and any(abs(taken / numbers[0] - 1) > 0.05 for taken in minutes)
+            said[unit] = f"{span(numbers)} {unit}" + (f" planned, {span(minutes)} taken" if off else "")
+    if not any("CPU" in unit for unit in said) and minutes:
+        said["CPU"] = f"{span(minutes)} CPU minutes per training"
     if not any("CPU" in unit for unit in said) and "wall_minutes" in spent:
-        said["minutes of wall time in all"] = span([spent["wall_minutes"]])
-    parts, seeds = [f"{numbers} {unit}" for unit, numbers in said.items()], seeds_of(made)
+        said["wall"] = f"{span([spent['wall_minutes']])} minutes of wall time in all"
+    parts, seeds = list(said.values()), seeds_of(made)
     return ", ".join([*(parts or ["not recorded"]), *([f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"] if seeds else [])])
 
 

@@ -105,6 +105,6 @@ def measure_denoising(out, epochs=5):
             "published": "none for this noise on these images; a Gaussian blur is the baseline"}
 
 
-FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihood (discretised logistic), nats an image",
+FIGURES = {"vae": Figure("VAE on Fashion-MNIST: bounds on the test log-likelihood (discretised logistic), nats per image",
                          measure_vae),
            "denoising": Figure("Denoising autoencoder on Fashion-MNIST: PSNR on noisy test images", measure_denoising)}

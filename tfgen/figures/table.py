@@ -17,20 +17,26 @@ per figure, and each title links to the details: further values, settings, seeds
   or median and range over the rounds of a benchmark. A value with neither is of one seed.
 - **Compared with** has the published value or baselines, measured in the same way unless marked as published; "none" where
   there is neither, with the reason in the details.
-- CPU minutes are CPU time of the process, all its threads added up.
+- CPU minutes are CPU time of the process, all its threads added up. A budget is planned before a training, as time or as the
+  steps that take it; where the time spent differs by more than a twentieth, the line has both.
+
+[docs/figures.md](docs/figures.md) explains the columns, what may be compared, and how to make a figure again or add one.
 """
 COLUMNS = ("Figure", "Measure", "Value", "Compared with", "Budget", "Command")
 
 
-def picked(entries, values, best):
-    """["label: value", …] of a headline's values, without those that the record lacks."""
+def picked(entries, values, best, own):
+    """["label: value", …] of a headline's values, without those that the record lacks.
+
+    own: the record's `values`; a `*` looks among them alone, as the rows of a table may be references (training images).
+    """
     found = []
     for label, keys in entries.items():
         keys = [keys] if isinstance(keys, str) else list(keys)
         for at, key in enumerate(keys):
             if "*" in key:
                 matches = {got: match[1] for got in without_spread(values)
-                           if (match := re.fullmatch(re.escape(key).replace(r"\*", "(.*)"), got))}
+                           if got in own and (match := re.fullmatch(re.escape(key).replace(r"\*", "(.*)"), got))}
                 keys[at] = best(matches, key=values.get) if matches else key
                 label = label.replace("*", matches.get(keys[at], "*"))
         if any(key in values for key in keys):
@@ -42,7 +48,7 @@ def picked(entries, values, best):
 def line_of(made):
     """The cells of a record's line, as in COLUMNS."""
     values, headline = values_of(made), headlines.of(made)
-    ours, beside = (picked(entries, values, headline.best) for entries in (headline.ours, headline.beside))
+    ours, beside = (picked(entries, values, headline.best, made["values"]) for entries in (headline.ours, headline.beside))
     beside += [f"published: {published(made)[0]}"] if published(made)[0] else []
     ours = ours or [f"{key}: {cell(key, values)}" for key in list(made["values"])[:1]] or ["none"]
     ours += [f"[a target missed](#{made['name']})"] if any(missed(made)) else []

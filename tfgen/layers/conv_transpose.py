@@ -46,10 +46,10 @@ def planes(x, kernel):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras' layer of this name; kernels of 4x4 with stride 2 and at most four filters train in half of the time.
+    """Keras' layer of this name; kernels of 4x4 with stride 2 and at most four filters train by a product of matrices.
 
-    oneDNN's kernels have blocks of channels: a last layer of one channel took a fifth of a small VAE's step. In inference,
-    and so in exports, it is Keras' operation.
+    oneDNN's kernels compute channels in blocks, most of which a layer of one channel leaves empty. In inference, and so in
+    exports, it is Keras' operation.
     """
 
     def call(self, x, training=None):
