@@ -2,6 +2,7 @@
 
     python apps/gan_zoo.py --recipes dcgan           # trains one, 20 minutes; may be repeated
     python apps/gan_zoo.py                           # trains those that are missing or off, draws and records all
+    python apps/gan_zoo.py --recipes dcgan --like sagan   # with as many steps as sagan has, for why that is behind
     python apps/gan_zoo.py --fast                    # digits, seconds
 
 Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that gan_paces.py
@@ -85,7 +86,8 @@ COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "mo
 ALIKE = ("asked_minutes", "batch_size", "checksum", "n_fake")
 # What is asked of the table: recipes that come closer to the data than REFERENCE, and labels right of conditional ones.
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
-STEPS_EACH = "it has {} steps, {} has {}; the cause was not isolated"
+STEPS_EACH = "it has {} steps, {} has {}"
+AS_LONG = "{} has {:.1f} after as many"
 CEILING = "the classifier itself agrees with {:.3f} of the labels of test images"
 
 
@@ -146,18 +148,22 @@ def shown(value):
     return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def train(jobs, dataset, minutes, folder, again, fast):
+def train(jobs, dataset, minutes, folder, again, fast, like=None):
     """Trains (recipe, seed) that are missing in `folder`, each in a process of its own, whose memory is its alone.
 
     So are figures of other settings or budgets. One that fails leaves no figures, and the others go on.
+
+    Args:
+        like: a recipe whose number of steps all have, in place of their own; for one job.
     """
     for name, seed in jobs:
-        steps = steps_of(name, minutes, fast)
+        steps = steps_of(like or name, minutes, fast)
         if not again and stands(folder / f"{name}-{seed}.json", steps, dataset):
             continue
         if fast or len(jobs) == 1:
             # The classifier stays with the figures: another machine would train one that rounds differently.
-            measure(name, seed, dataset, steps, minutes, *((32, folder, 200) if fast else (64, folder, 10_000, folder)))
+            cache = folder.parent if like else folder
+            measure(name, seed, dataset, steps, minutes, *((32, folder, 200) if fast else (64, folder, 10_000, cache)))
         else:
             subprocess.run([sys.executable, __file__, "--recipes", name, "--seed", str(seed), "--minutes", str(minutes),
                             "--folder", str(folder), *(["--again"] if again else [])], check=False)
@@ -229,19 +235,29 @@ def mean_of(rows, folder):
                               "first_validation_distance": rows[0]["validation_distance"]}
 
 
-def asked(rows, agreed, least):
+def likened(folder):
+    """{recipe: the row of REFERENCE with its number of steps} of those that were trained."""
+    paths = {name: folder / f"like-{name}" / f"{REFERENCE}-{SEEDS[0]}.json" for name in CLOSER}
+    return {name: files.read_json(path) for name, path in paths.items() if path.exists()}
+
+
+def asked(rows, agreed, least, as_long):
     """Values, marks and reasons of missed marks of the record of `rows`.
 
     Args:
         agreed: share of test labels that the classifier agrees with.
         least: Fréchet distance of training images from test images.
+        as_long: see `likened`.
     """
     reference = rows[REFERENCE]
     values = {f"frechet_distance {name}": row["frechet_distance"] for name, row in rows.items()}
     values |= {f"frechet_distance {name}, std": float(np.std(row["frechet_distances"], ddof=1))
                for name, row in rows.items() if row["seeds"] > 1}
     values |= {f"margin {name}": reference["frechet_distance"] - rows[name]["frechet_distance"] for name in CLOSER}
-    missed = {f"margin {name}": STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]) for name in CLOSER}
+    values |= {f"frechet_distance {REFERENCE} with the steps of {name}": row["frechet_distance"]
+               for name, row in as_long.items()}
+    missed = {f"margin {name}": "; ".join([STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]), *(
+        AS_LONG.format(REFERENCE, as_long[name]["frechet_distance"]) for _ in range(name in as_long))]) for name in CLOSER}
     missed |= {f"label_agreement {name}": CEILING.format(agreed) for name, row in rows.items()
                if row["label_agreement"] is not None}
     return {"values": values | {"floor": least}, "missed": missed,
@@ -271,6 +287,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option("--recipes", help="recipe to train; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help=f"seed of the training, 0 to 9; those of the table are {SEEDS}")] = SEEDS[0],
     minutes: Annotated[float, typer.Option(help="CPU minutes of training for each recipe")] = MINUTES,
+    like: Annotated[str | None, typer.Option(help="recipe whose number of steps the one recipe is given")] = None,
     folder: Annotated[pathlib.Path, typer.Option(help="where figures and samples are kept")] = ROWS,
     again: Annotated[bool, typer.Option("--again", help="train recipes that were trained before, too")] = False,
     fast: Annotated[bool, typer.Option(help="digits and a second each; no record is written")] = False,
@@ -281,6 +298,12 @@ def main(
         recipes.find(name)
     source, minutes = ("digits", 0.01) if fast else ("fashion_mnist", minutes)
     dataset = data.load(source)
+    if like:
+        recipes.find(like)
+        require(only is not None and len(only) == 1, f"--like {like} expects one recipe, received {only or 'all'}")
+        folder /= f"like-{like}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return train([(only[0], seed)], dataset, minutes, folder, again, fast, like)
     train([(name, seed) for name in only or zoo()], dataset, minutes, folder, again, fast)
     if only:
         return rows_of(folder, dataset, minutes, fast)
@@ -298,7 +321,7 @@ def main(
         extractor = features.classifier(dataset, cache=folder)
         agreed = float(np.mean(extractor.classes(stores.floats(dataset.images("test"))) == dataset.labels("test")))
         least = floor(dataset, extractor)
-        found = asked(rows, agreed, least["frechet_distance"])
+        found = asked(rows, agreed, least["frechet_distance"], likened(folder))
         records.record(
             "gan_zoo", found.pop("values"),
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split; "
@@ -308,8 +331,11 @@ def main(
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             # Of real images: what a model like the data would reach, and what the classifier agrees with of labels.
-            table=[*rows.values(), {"recipe": "training images", **least},
-                   {"recipe": "test images", "label_agreement": agreed}], picture=picture.name,
+            # The common pace: trainings were made on machines of different speeds.
+            table=[*(row | {"steps_per_cpu_s": pace(name)} for name, row in rows.items()),
+                   {"recipe": "training images", **least},
+                   {"recipe": "test images", "label_agreement": agreed}],
+            picture=picture.name,
             published="none: distances over a classifier of the data compare only with each other")
     print(f"wrote {picture}")
     return rows
