@@ -8,7 +8,7 @@ OUT ?= runs/demo-$(RECIPE)-$(DATA)
 BIN = .venv/bin
 OLDEST = vae or dcgan or cyclegan or ae_anomaly or progan
 
-.PHONY: venv demo test test-all oldest lint bench results catalogue docs models torture
+.PHONY: venv demo test test-all test-extras oldest lint bench results catalogue docs models torture
 venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,12 @@ test: venv
 test-all: venv
 	$(BIN)/python -m pytest -n 2 --ignore tests/test_conformance.py
 	$(BIN)/python -m pytest -n 2 tests/test_conformance.py
+# What needs further packages: metrics beside their reference implementations, the notebooks, the site.
+test-extras: venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[reference,notebooks,docs]'
+	$(BIN)/python -m pytest tests/metrics/test_references.py
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
+	$(BIN)/mkdocs build --strict
 # The oldest versions that pyproject.toml allows: the command line, and a recipe of each kind.
 oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest tests/cli tests/test_seeds.py tests/test_disks.py
