@@ -98,12 +98,16 @@ def conditional_diffusion(hp, spec):
 
 @recipe(family="diffusion", paper="arXiv:2105.05233", view="labelled", objective=FRECHET)
 def guided_diffusion(hp, spec):
-    """Classifier guidance (Dhariwal & Nichol, 2021): a classifier of noisy images steers an unconditional EDM."""
+    """Classifier guidance (Dhariwal & Nichol, 2021): a classifier of noisy images steers an unconditional EDM.
+
+    At a weight of 1, Bayes' rule, few samples are of the class asked for; the authors take 10 for unconditional models. The
+    classifier shares the denoiser's rate and has no weight decay, unlike theirs.
+    """
     number = classes(spec, "guided_diffusion", "edm")
     unet = network(hp, spec, 0.13)
     filters, grids = hp.Int("classifier_filters", 2, 512, default=32), max(1, min(3, min(spec.image_shape[:2]) // 7))
     classifier = diffusion_unet.classifier(spec.image_shape, number, filters, [1] + [2] * (grids - 1))
-    model = GuidedDiffusion(unet, *karras(hp), classifier, guidance=hp.Float("guidance", 0.0, 20.0, default=1.0),
+    model = GuidedDiffusion(unet, *karras(hp), classifier, guidance=hp.Float("guidance", 0.0, 20.0, default=4.0),
                             **sampling(hp))
     return compiled(model, hp, 1e-3)
 
