@@ -7,7 +7,6 @@ on one is done by one thread.
 
 import argparse
 import collections
-import json
 import statistics
 import sys
 import time
@@ -51,19 +50,24 @@ def work(measured, recipe, cores):
     rows, batches = RECIPES[recipe]
     if measured == "operations":
         step = profiles.warm(recipe)
-    else:
-        run = trainer(measured, recipe, rows, batches)
+        return timing.answering(lambda: by_kind(profiles.operations(step, 10)))
+    run = trainer(measured, recipe, rows, batches)
+    run()
+
+    def rate():
+        start = time.perf_counter()
         run()
-    for _ in iter(sys.stdin.readline, ""):
-        if measured == "operations":
-            answer = collections.Counter()
-            for name, milliseconds in profiles.operations(step, 10).items():
-                answer[profiles.kind_of(name)] += milliseconds
-        else:
-            start = time.perf_counter()
-            run()
-            answer = rows * batches / (time.perf_counter() - start)
-        print(json.dumps(answer), flush=True)
+        return rows * batches / (time.perf_counter() - start)
+
+    return timing.answering(rate)
+
+
+def by_kind(operations):
+    """{kind of operation: milliseconds} of {operation: milliseconds}."""
+    found = collections.Counter()
+    for name, milliseconds in operations.items():
+        found[profiles.kind_of(name)] += milliseconds
+    return found
 
 
 def measure(recipe, measured, rounds, cores=CORES):

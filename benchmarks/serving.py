@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -181,8 +182,9 @@ def serving(folder, threads=0, *options):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
-            url, address = re.search(r"(http://\S+)/v1/models/NAME, gRPC (\S+)", line).groups()
-            yield process, url, address
+            if (found := re.search(r"(http://\S+)/v1/models/NAME, gRPC (\S+)", line)) is None:
+                raise Failure(f"expected the addresses of `{shlex.join(command)}`, received {line!r}: run it to see why")
+            yield process, *found.groups()
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0, f"the server ended with {process.returncode}"
         finally:

@@ -7,7 +7,6 @@ a time.
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 
@@ -61,10 +60,13 @@ def work(recipe, rows, batches):
     images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
     dataset = passes(images, rows * taken)
     model.fit(dataset, verbose=0)
-    for _ in iter(sys.stdin.readline, ""):
+
+    def rate():
         start = time.perf_counter()
         model.fit(dataset, verbose=0)
-        print(json.dumps(len(images) / (time.perf_counter() - start)), flush=True)
+        return len(images) / (time.perf_counter() - start)
+
+    timing.answering(rate)
 
 
 def measure(recipe, rows, batches, settings, rounds):

@@ -1,10 +1,15 @@
 """Interleaved timing: on a busy machine only what was measured side by side can be compared."""
 
+import contextlib
 import json
 import os
+import shlex
 import statistics
 import subprocess
+import sys
 import time
+
+from tfgen.errors import Failure
 
 
 def interleave(variants, repetitions, limit=float("inf")):
@@ -56,28 +61,50 @@ def once_between(variants, repetitions, limit=float("inf")):
                  for first, second, seconds in zip(*found, taken, strict=True))
 
 
+def answering(work):
+    """A worker of `in_turns`, once it is warm: says so, and answers each line of standard input with `work()` as JSON."""
+    print(json.dumps("warm"), flush=True)
+    for _ in iter(sys.stdin.readline, ""):
+        print(json.dumps(work()), flush=True)
+
+
+def answer_of(worker):
+    """The next answer of a process; raises a `Failure` of one line if it has ended."""
+    if not (line := worker.stdout.readline()):
+        raise Failure(f"expected an answer of `{shlex.join(worker.args)}`, received none: it ended with code "
+                      f"{worker.wait()}, run it to see why")
+    return json.loads(line)
+
+
 def in_turns(commands, rounds):
-    """{label: [what it answered in each round]} of processes that work one at a time.
+    """{label: [what it answered in each round]} of processes that work one at a time, once all are warm.
 
     Args:
-        commands: {label: (command line, environment variables)}; each answers a line of JSON for every line of its standard
-            input.
+        commands: {label: (command line, environment variables)}; each ends with `answering`.
         rounds: number of them, >= 1; the order turns round every other time.
+
+    Raises:
+        Failure: if a process ends.
     """
     workers = {label: subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=subprocess.DEVNULL, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables)
                for label, (command, variables) in commands.items()}
     found = {label: [] for label in commands}
     try:
+        for worker in workers.values():
+            answer_of(worker)
         for index in range(rounds):
             for label in list(commands)[::-1] if index % 2 else commands:
-                workers[label].stdin.write("\n")
-                workers[label].stdin.flush()
-                found[label].append(json.loads(workers[label].stdout.readline()))
+                with contextlib.suppress(BrokenPipeError):
+                    workers[label].stdin.write("\n")
+                    workers[label].stdin.flush()
+                found[label].append(answer_of(workers[label]))
     finally:
         for worker in workers.values():
-            worker.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                worker.stdin.close()
             worker.wait()
+            worker.stdout.close()
     return found
 
 

@@ -1,13 +1,16 @@
 import dataclasses
 import importlib.util
+import io
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 import tfgen
-from benchmarks import bench, jobs, timing
+from benchmarks import bench, jobs, machine, timing
 from tfgen import data, networks, recipes
+from tfgen.errors import Failure
 from tfgen.figures import headlines
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
@@ -198,6 +201,48 @@ def test_a_profile_names_the_operations_of_a_step():
     assert any("Conv2D" in name for name in found["operations"])
     # Its table in RESULTS.md has a column for each.
     assert set(headlines.KINDS_OF_OPERATIONS) == {*profiles.KINDS, profiles.REST}
+
+
+def worker(log, name, warming=0.0, works=""):
+    """A command line as those of the benchmarks, without their imports."""
+    return [sys.executable, "-c", f"import sys, time; time.sleep({warming}); log = open({str(log)!r}, 'ab', buffering=0); "
+            f"log.write(b'warm {name} '); print(1, flush=True); "
+            f"[({works or 0}, log.write(b'{name} '), print('[2]', flush=True)) for _ in iter(sys.stdin.readline, '')]"]
+
+
+def test_rounds_begin_when_all_workers_are_warm(tmp_path):
+    commands = {name: (worker(tmp_path / "log", name, warming), {}) for name, warming in (("a", 0.0), ("b", 0.5))}
+    assert timing.in_turns(commands, 2) == {"a": [[2], [2]], "b": [[2], [2]]}
+    assert (tmp_path / "log").read_text() == "warm a warm b a b b a "
+
+
+def test_a_worker_that_dies_is_said_in_one_line(tmp_path):
+    for command in (["false", "1"], worker(tmp_path / "log", "a", works="sys.exit(1)")):
+        with pytest.raises(Failure, match=f"^expected an answer of `{command[0]} .*`, received none: it ended with code 1"
+                                          ", run it to see why$"):
+            timing.in_turns({"a": (command, {})}, 2)
+
+
+def test_a_worker_answers_every_line_once_it_is_warm(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
+    timing.answering(lambda: {"a": 1.5})
+    assert capsys.readouterr().out == '"warm"\n{"a": 1.5}\n{"a": 1.5}\n'
+
+
+def test_the_widest_instructions_of_the_processor(monkeypatch):
+    opened = []
+
+    def found(lines):
+        monkeypatch.setattr("builtins.open", lambda path: opened.append(path) or io.StringIO(lines))
+        instructions = machine.instructions()
+        monkeypatch.undo()
+        return instructions
+
+    assert found("processor : 0\nflags : fpu avx2 avx512f\nflags : amx_tile\n") == "AVX-512"
+    assert found("flags : avx2 avx512f avx512_vnni\n") == "AVX512-VNNI" and found("flags : avx2\n") == "AVX2"
+    assert found("flags : fpu\n") == found("Features : neon\n") == found("") == "unknown"
+    assert set(opened) == {"/proc/cpuinfo"}
+    assert machine.described(rows=3).keys() == {"device", "cores", "instructions", "rows"}
 
 
 @pytest.mark.slow

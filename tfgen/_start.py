@@ -79,7 +79,7 @@ def libraries():
             import tensorflow as tf
 
             # The first look for devices is what prints.
-            only_cpus = all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+            only_cpus = all(device.device_type == "CPU" for device in tf.config.get_visible_devices())
         # With oneDNN's kernels, TensorFlow's rewriter that joins a convolution and its activation fails on graphs that also
         # want what lies between, and says so on standard error; on a CPU neither trainings nor samples were faster with it.
         if only_cpus and "remapping" not in tf.config.optimizer.get_experimental_options():

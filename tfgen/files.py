@@ -176,6 +176,22 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+@contextlib.contextmanager
+def kept(path):
+    """Puts a file back as it was, or removes one that was not there, if the block fails."""
+    path = pathlib.Path(path)
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            with written_aside(path) as aside:
+                aside.write_bytes(before)
+        raise
+
+
 def read_json(path):
     """Reads a JSON file.
 

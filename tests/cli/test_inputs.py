@@ -9,41 +9,66 @@ from helpers import pixels, write_images
 
 from tfgen import data, files
 from tfgen.cli import inputs, known_classes
+from tfgen.data.classes import title_of
 from tfgen.errors import UserError
+from tfgen.verbs import Option
 
 
 def model(names, label=True, high=3):
-    option = {"label": types.SimpleNamespace(high=high)} if label else {}
-    return types.SimpleNamespace(class_names=names, options={"sample": option}, vectors=False, image_shape=(6, 6, 1),
-                                 resize="stretch")
+    option = {"label": Option("int64", None, 0, high, "class")} if label else {}
+    return types.SimpleNamespace(class_names=names, options={"sample": option, "score": {}}, vectors=False,
+                                 image_shape=(6, 6, 1), resize="stretch")
+
+
+def numbered(labels, live, verb="sample", class_names=()):
+    labels = None if labels is None else np.array(labels)
+    return known_classes.numbered("a.npz", labels, class_names, live, live.options[verb].get("label"))
 
 
 @pytest.mark.parametrize("names, given, expected", [
-    (("1", "2", "4"), [4, 1], [2, 0]), ((), [3, 1], [3, 1]), (("cat", "dog"), [1, 0], [1, 0])])
+    (("1", "2", "4"), [4, 1], [2, 0]), ((), [3, 1], [3, 1]), (("cat", "dog", "cow", "hen"), [1, 0], [1, 0])])
 def test_labels_of_arrays_are_the_models_unless_its_classes_are_other_numbers(names, given, expected):
-    labels, class_names = known_classes.numbered("a.npz", np.array(given), (), model(names))
-    assert labels.tolist() == expected and class_names == (names or ("0", "1", "2", "3"))
-    assert known_classes.numbered("a.npz", None, (), model(names))[0] is None
+    labels, class_names = numbered(given, model(names))
+    assert labels.tolist() == expected and class_names == names
+    assert numbered(None, model(names)) == (None, ())
 
 
-def test_a_class_that_the_model_does_not_know():
-    with pytest.raises(UserError, match="expected the classes 1, 2, 4 in a.npz, received '3'"):
-        known_classes.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4")))
-    # They are shown by their own names where the model takes no labels.
-    labels, class_names = known_classes.numbered("a.npz", np.array([4, 3]), (), model(("1", "2", "4"), label=False))
-    assert labels.tolist() == [4, 3] and class_names == ()
+@pytest.mark.parametrize("names, given, classes", [
+    (("1", "2", "4"), 3, "1, 2, 4"), ((), 4, "0 to 3"), ((), -1, "0 to 3"), (("cat", "dog", "cow", "hen"), 4, "0 to 3")])
+def test_a_class_that_the_model_does_not_know(names, given, classes):
+    with pytest.raises(UserError, match=f"expected the classes {classes} in a.npz, received '{given}'"):
+        numbered([given, given], model(names))
+    # They are shown by their own names where the verb takes no labels, whether others take some or not.
+    for label, verb in ((False, "sample"), (True, "score")):
+        labels, class_names = numbered([given, given], model(names, label), verb)
+        assert labels.tolist() == [given, given] and class_names == ()
+
+
+def test_classes_of_a_server_that_does_not_tell_how_many_there_are(tmp_path):
+    """All of their names would fill any memory."""
+    live = model(())
+    live.options["sample"]["label"] = Option("int64", None, -2**63, 2**63 - 1, "")
+    assert numbered([2**63 - 1, 7], live)[0].tolist() == [2**63 - 1, 7]
+    assert numbered([0, 1], live, class_names=("10", "0"))[0].tolist() == [10, 0]
+    for name in ("cat", "01", "-1", "1.0", "²", "9" * 5000, str(2**63)):
+        with pytest.raises(UserError, match=f"expected the classes 0 to {2**63 - 1} in a.npz, received"):
+            numbered([0], live, class_names=(name,))
+    for name in ("2", "11"):
+        write_images(tmp_path / name, 1)
+    x, labels, *_ = inputs.images_of(None, live, str(tmp_path), None, verb="sample")
+    assert len(x) == 2 and labels.tolist() == [11, 2]
 
 
 @pytest.mark.parametrize("label", [True, False])
 def test_folders_named_by_the_numbers_of_a_model_whose_classes_have_no_names(tmp_path, label):
     for name in ("10", "3", "7"):
         write_images(tmp_path / name, 2)
-    _, labels, class_names, paths, _ = inputs.images_of(None, model((), label, high=10), str(tmp_path), None)
-    assert [class_names[place] for place in labels] == [pathlib.Path(path).parent.name for path in paths]
+    _, labels, class_names, paths, _ = inputs.images_of(None, model((), label, high=10), str(tmp_path), None, verb="sample")
+    assert [title_of(place, class_names) for place in labels] == [pathlib.Path(path).parent.name for path in paths]
     if label:
         assert labels.tolist() == [10, 10, 3, 3, 7, 7]
         write_images(tmp_path / "11", 2)
-        assert inputs.images_of(None, model((), high=10), str(tmp_path), None)[1:3] == (None, ())
+        assert inputs.images_of(None, model((), high=10), str(tmp_path), None, verb="sample")[1:3] == (None, ())
 
 
 def test_a_legend_is_of_classes_wherever_the_images_are_from(tmp_path, monkeypatch):

@@ -8,11 +8,13 @@ import re
 import runpy
 import subprocess
 import sys
+import types
 
 import pytest
+import tensorflow as tf
 from cases import tiny_values
 
-from tfgen import catalogue, recipes
+from tfgen import _start, catalogue, recipes
 from tfgen.verbs import VERBS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -180,6 +182,20 @@ for name in ("tfgen", "script.py"):
 def test_convolutions_take_onednn_unless_the_user_says_otherwise(machine, given, wanted, monkeypatch):
     name = "TF_ENABLE_ONEDNN_OPTS"
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(name, given or "")  # so that it is put back, whether it was set or not
+    if given is None:
+        monkeypatch.delenv(name)
     runpy.run_path(str(ROOT / "tfgen" / "_start.py"))
     assert os.environ.get(name) == wanted
+
+
+@pytest.mark.parametrize("visible, remapping", [(["CPU"], False), (["CPU", "GPU"], None)])
+def test_remapping_is_off_where_only_cpus_are_visible(visible, remapping, monkeypatch):
+    """A program may hide its GPUs."""
+    options, devices = {}, [types.SimpleNamespace(device_type=kind) for kind in ("CPU", "GPU")]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *kind: devices)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda *kind: devices[:len(visible)])
+    monkeypatch.setattr(tf.config.optimizer, "get_experimental_options", lambda: {})
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", options.update)
+    _start.libraries.__wrapped__()
+    assert options.get("remapping") == remapping

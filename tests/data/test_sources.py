@@ -145,6 +145,16 @@ def test_a_class_called_train(tmp_path, capsys):
     one_line(["found images in bus, test, train"], load, tmp_path / "alone")
 
 
+@pytest.mark.parametrize("others", [
+    ("test1", "test2"), ("train_masks", "images"), ("val_small", "extra"), ("Devset", "more"),
+    ("evaluation", "more"), ("holdout2", "more"), ("image_labels", "more")])
+def test_splits_and_masks_by_other_names_are_no_classes_beside_train(tmp_path, others):
+    """Their images would be trained on."""
+    for name in ("train", *others):
+        write_images(tmp_path / name, 2)
+    one_line(["no other is named like a split, masks or labels, found images in", others[0]], load, tmp_path)
+
+
 def test_images_that_lie_too_deep_are_told(tmp_path, capsys):
     """A folder of which all do is refused, as a class would be missing."""
     known = write_images(tmp_path / "set" / "a", 12)

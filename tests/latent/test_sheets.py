@@ -1,5 +1,7 @@
 """Sheets of samples: what stands where."""
 
+import types
+
 import numpy as np
 import pytest
 from cases import tiny
@@ -41,6 +43,15 @@ def test_a_sweep_has_values_that_the_option_takes(option, values):
     made = sheets.sweep_values(option)
     np.testing.assert_allclose(made, values)
     assert (made.dtype.kind == "i") == (option.dtype == "int64")
+
+
+def test_a_range_that_a_server_does_not_tell_is_not_gone_through():
+    for option in (Option("int64", None, -2**63, 2**63 - 1, ""), Option("float32", None, -np.inf, np.inf, "")):
+        live = types.SimpleNamespace(options={"sample": {"label": option}})
+        with pytest.raises(UserError, match="does not tell it: draw one class with --label N"):
+            sheets.classes(live)
+        with pytest.raises(UserError, match="received 'label' of a server that does not tell it"):
+            sheets.sweep(live, "label", np.arange(2))
 
 
 def test_class_rows_share_their_columns_seeds():

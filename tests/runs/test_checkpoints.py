@@ -197,6 +197,16 @@ def test_what_has_changed_is_said_and_refused(run, capsys):
         assert "-> 9.9" in capsys.readouterr().err
 
 
+def test_other_kernels_are_a_change_unless_the_checkpoint_is_of_before(digits):
+    """oneDNN's round otherwise."""
+    now = runs.folder.determined({})
+    kernels = now["TF_ENABLE_ONEDNN_OPTS"]
+    other = str(1 - int(kernels))
+    for kept, found in ((now, []), ({"versions": now["versions"]}, []),
+                        (now | {"TF_ENABLE_ONEDNN_OPTS": other}, [f"TF_ENABLE_ONEDNN_OPTS {other} -> {kernels}"])):
+        assert runs.folder.changes(kept, {}, digits) == found
+
+
 def renamed(path, to, names):
     """A copy of a checkpoint, its variables renamed by a function of (name, place)."""
     with zipfile.ZipFile(path) as had, zipfile.ZipFile(to, "w") as has, np.load(

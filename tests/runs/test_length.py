@@ -1,6 +1,7 @@
 """The length of a run: where stages and schedules end."""
 
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -63,27 +64,61 @@ def test_a_recipe_may_have_its_papers_batch_size():
     assert recipes.find("cyclegan").batch_size == 1 and recipes.find("vae").batch_size == 128
 
 
+@pytest.fixture
+def planned():
+    """(settings, recipe, dataset, model) of a run of four epochs of two steps."""
+    dataset, recipe = data.load("digits", normal=0), recipes.find("ae_anomaly")
+    settings = {"hyperparameters": tiny_values("ae_anomaly") | {"total_steps": 8}, "batch_size": 64, "epochs": 4}
+    return settings, recipe, dataset, recipe.model(dataset.spec, **settings["hyperparameters"])
+
+
+def test_schedules_are_stretched_only_when_asked(planned, capsys):
+    settings, *about, model = planned
+    with pytest.raises(ValueError, match="the schedules of run end with step 8, 5 epochs with step 10: add --extend"):
+        resuming.lengthened("run", dict(settings), *about, model, 6, 5, extend=False)
+    assert resuming.lengthened("run", settings, *about, model, 4, 3, extend=False) is model
+    assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err
+    before = checkpoints.state(model)
+    keras.utils.set_random_seed(0)
+    stretched = resuming.lengthened("run", settings, *about, model, 4, 5, extend=True)
+    assert settings["hyperparameters"]["total_steps"] == 10 and settings["epochs"] == 5
+    for ours, theirs in zip(checkpoints.state(stretched), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_schedules_of_what_has_been_made_stay(planned, capsys):
+    settings, *about, model = planned
+    for step, epochs, told in ((8, 3, "4 epochs, more than 3"), (4, 2, "2 epochs, as asked"),
+                               (5, 2, "2 epochs and a part of the next, more than 2")):
+        assert resuming.lengthened("run", settings, *about, model, step, epochs, extend=True) is model
+        assert settings["hyperparameters"]["total_steps"] == 8 and settings["epochs"] == step // 2
+        assert f"run has made {told}, and is not trained further" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept, stretched, back", [
+    (8, None, False), (8, 0, False), (None, 0, False), (4, None, True), (8, 16, True), (4, 16, True), (None, 16, True)])
+def test_a_run_killed_while_it_was_stretched_forgets_it(kept, stretched, back):
+    """Else a later resume for more epochs would stretch without being asked."""
+    settings = {"hyperparameters": {"total_steps": 8}} | ({} if stretched is None else {"stretched": stretched})
+    record, model = kept and {"hyperparameters": {"total_steps": kept}}, types.SimpleNamespace(batches_per_step=1)
+    assert resuming.put_back(settings, record, model) == back
+    assert settings["hyperparameters"]["total_steps"] == (kept or 8)
+    assert not resuming.put_back(settings, record, model)
+
+
 @pytest.mark.rotating
-def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path, capsys):
+def test_a_run_is_not_resumed_beyond_its_schedules_unless_asked(tmp_path):
     dataset, out = data.load("digits", normal=0), tmp_path / "run"
     values = tiny_values("ae_anomaly") | {"total_steps": 4}
-    model = runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
-    before, settings = checkpoints.state(model), runs.read(out)
+    runs.train("ae_anomaly", dataset, out, 2, values, batch_size=64, verbose=0)
+    settings = runs.read(out)
     with pytest.raises(ValueError, match="end with step 4, 4 epochs with step 8: add --extend"):
         runs.resume(out, epochs=4, verbose=0)
     assert runs.read(out) == settings
-    keras.utils.set_random_seed(0)
-    stretched = resuming.lengthened(out, settings, recipes.find("ae_anomaly"), dataset, model, 4, extend=True)
-    for ours, theirs in zip(checkpoints.state(stretched), before, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert float(stretched.optimizer.learning_rate) > 0.0
     model = runs.resume(out, epochs=4, verbose=0, extend=True)
     assert int(model.optimizer.iterations) == 8 and float(model.optimizer.learning_rate) == 0.0
     assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
     # What has been made stays as it was planned.
-    assert int(runs.resume(out, epochs=3, extend=True, verbose=0).optimizer.iterations) == 8
-    assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4
-    assert "has made 4 epochs, more than 3, and is not trained further" in capsys.readouterr().err
-    # What a shorter run leaves out of its schedules is said.
-    assert resuming.lengthened(out, runs.read(out), recipes.find("ae_anomaly"), dataset, model, 3, extend=False) is model
-    assert "end with step 8, 3 epochs with step 6: what comes later in them is left out" in capsys.readouterr().err
+    for epochs in (3, 4):
+        assert int(runs.resume(out, epochs=epochs, extend=True, verbose=0).optimizer.iterations) == 8
+        assert runs.read(out)["hyperparameters"]["total_steps"] == 8 and runs.read(out)["epochs"] == 4

@@ -162,8 +162,9 @@ def test_clipping_and_schedules_reach_the_optimizer_within_a_loss_scale():
     assert float(inner.learning_rate) == 0.0 and end_of(model) == 10
 
 
-@pytest.mark.rotating
-def test_further_callbacks(digits, tmp_path, monkeypatch):
+@pytest.fixture
+def trackers(tmp_path, monkeypatch):
+    """Functions of callbacks in modules of the current folder."""
     (tmp_path / "trackers_of_the_test.py").write_text(
         "import keras\nseen = []\n\n\ndef track(out, settings):\n    assert (out / 'run.json').exists()\n"
         "    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(\n"
@@ -171,19 +172,35 @@ def test_further_callbacks(digits, tmp_path, monkeypatch):
         "def offline(out, settings):\n    raise RuntimeError('no\\nserver')\n")
     (tmp_path / "broken_of_the_test.py").write_text("def track(:\n")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.rotating
+def test_further_callbacks(digits, tmp_path, trackers):
     train(digits, tmp_path / "run", epochs=1, regime=Regime(callbacks=("trackers_of_the_test:track",)))
     runs.resume(tmp_path / "run", epochs=2, verbose=0)
     import trackers_of_the_test
 
     assert [row[:3] for row in trackers_of_the_test.seen] == [("run", "autoencoder", 0), ("run", "autoencoder", 1)]
     assert "val_loss" in trackers_of_the_test.seen[0][3]
+
+
+def test_further_callbacks_that_are_none(tmp_path, trackers):
     for text in ("nosuchmodule:track", "trackers_of_the_test:nosuch", "trackers_of_the_test", "broken_of_the_test:track"):
-        one_line([text, "MODULE:FUNCTION"], train, digits, tmp_path / "none", regime=Regime(callbacks=(text,)))
-        assert not (tmp_path / "none").exists()
-    for name, words in (("nothing", "expected Keras callbacks from trackers_of_the_test:nothing, received 3"),
-                        ("offline", "a callback from trackers_of_the_test:offline, received RuntimeError: no server")):
-        one_line([words], train, digits, tmp_path / "three", regime=Regime(callbacks=(f"trackers_of_the_test:{name}",)))
-        assert not list((tmp_path / "three").iterdir())
+        one_line([text, "MODULE:FUNCTION"], Regime(callbacks=(text,)).check, None, None)
+
+
+@pytest.mark.parametrize("name, words", [
+    ("nothing", "expected Keras callbacks from trackers_of_the_test:nothing, received 3"),
+    ("offline", "a callback from trackers_of_the_test:offline, received RuntimeError: no server")])
+def test_a_refused_callback_leaves_the_folder_as_it_was(digits, tmp_path, trackers, name, words):
+    """A run that was killed before its first checkpoint can go on with its run.json."""
+    for folder, files in (("new", {}), ("killed", {"run.json": b'{"recipe": "vae"}\n'})):
+        out = tmp_path / folder
+        out.mkdir()
+        for file, content in files.items():
+            (out / file).write_bytes(content)
+        one_line([words], train, digits, out, regime=Regime(callbacks=(f"trackers_of_the_test:{name}",)))
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == files
 
 
 @pytest.mark.rotating

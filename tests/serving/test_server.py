@@ -13,6 +13,7 @@ pytest.importorskip("tfgen.serving.rest", reason="the extra 'serving' is not ins
 
 from benchmarks import serving  # noqa: E402
 from tfgen.errors import Failure, UserError  # noqa: E402
+from tfgen.latent import sheets  # noqa: E402
 from tfgen.serving import Client, listening  # noqa: E402
 from tfgen.serving.batching import Batching  # noqa: E402
 from tfgen.serving.server import Server  # noqa: E402
@@ -57,6 +58,10 @@ def test_client(server, stored, scheme, monkeypatch):
     if scheme != "http":
         with pytest.raises(UserError, match="expects option 'label', whose default it does not tell"):
             client("sample", np.arange(3))
+        with pytest.raises(UserError, match="received a server that does not tell it"):
+            sheets.classes(client)
+        with pytest.raises(UserError, match="expects option 'label'"):
+            client("sample", np.arange(3), label=None)
     else:
         np.testing.assert_allclose(client("sample", np.arange(3)), stored("sample", np.arange(3)), rtol=1e-4, atol=1e-5)
     with pytest.raises(UserError, match="refused the request .*expects shape"):

@@ -65,7 +65,7 @@ class Request:
         return self.inputs[kinds.index("images")] if "images" in kinds else None
 
 
-def images_of(path, live, images, count, split="test"):
+def images_of(path, live, images, count, split="test", verb=None):
     """Images for a model: (float32 images, labels or None, names of their classes or (), names or None, [one line per
     unreadable file]).
 
@@ -75,7 +75,9 @@ def images_of(path, live, images, count, split="test"):
             test split is used (all images without splits); None uses `split` of the model's own data.
         count: maximum number of images; None uses all.
         split: split of the model's own data.
+        verb: name of the verb that is asked, whose option `label` the labels are for; None for one that takes none.
     """
+    option = live.options.get(verb, {}).get("label")
     if images is None:
         about = opening.record_of(live, path)
         dataset = opening.data_of(about)
@@ -87,26 +89,26 @@ def images_of(path, live, images, count, split="test"):
     place = pathlib.Path(os.path.expanduser(images))
     known = images in [name for name, *_ in data.available()]  # a name takes precedence over a path, as in `load`
     if live.vectors and not known:
-        return *vectors_of(place, live, opening.record_of(live, path), count), None, []
+        return *vectors_of(place, live, opening.record_of(live, path), count, option), None, []
     arrays = paths.read_arrays(place) if place.exists() and not known else None
     if arrays is None and not known and (place.is_dir() or folders.is_file(place)):
         x, files_read, unreadable = folders.read(live, place, count)
-        return x, *matched(*folders.labels_of(files_read, place), live), list(map(str, files_read)), unreadable
+        return x, *matched(*folders.labels_of(files_read, place), live, option), list(map(str, files_read)), unreadable
     if arrays:
         x, labels = arrays.get("test", arrays["train"])
-        labels, class_names = numbered(place, labels, (), live)
+        labels, class_names = numbered(place, labels, (), live, option)
         x, labels = x[:count].astype("float32") / 255.0, None if labels is None else labels[:count]
     else:
         dataset = data.load(images)
         x, labels = drawing.examples(dataset, count, "test")
         # A model whose classes have no names knows those of named data by their numbers.
-        labels, class_names = matched(labels, dataset.spec.class_names if live.class_names else (), live)
+        labels, class_names = matched(labels, dataset.spec.class_names if live.class_names else (), live, option)
     if x.shape[1:] != tuple(live.image_shape):
         raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
     return x, labels, class_names, None, []
 
 
-def vectors_of(place, live, record, count):
+def vectors_of(place, live, record, count, option):
     """(float32 rows, labels or None, names of their classes or ()) of a table for a model of vectors, or windows of it as in
     the model's data.
 
@@ -115,10 +117,11 @@ def vectors_of(place, live, record, count):
         live: verbs of the model.
         record: of its run or export, or {}.
         count: maximum number of rows; None uses all.
+        option: as for `known_classes.matched`.
     """
     shape, source, spec = tuple(live.image_shape), record.get("data", {}), record.get("spec", {})
     values, labels, class_names = tables.rows_of(place, source.get("label"), tuple(spec.get("columns", ())), shape[-1])
-    labels, class_names = numbered(place, labels, class_names, live)
+    labels, class_names = numbered(place, labels, class_names, live, option)
     if len(shape) == 2 and values.ndim < 3:
         values = values[:, None] if values.ndim == 1 else values
         if values.shape[1:] == shape[1:] and len(values) >= shape[0]:
@@ -139,7 +142,7 @@ def read_images(request, field):
     everything = given["images"] and not (given["out"].suffix.lower() == ".png" and verb.output.kind in COUNTS)
     count = given["n"] or (None if everything else COUNTS.get(verb.output.kind, 1000))
     x, request.labels, request.class_names, request.names, request.unreadable = images_of(
-        request.model, request.live, given["images"], count)
+        request.model, request.live, given["images"], count, verb=verb.name)
     return x
 
 

@@ -48,17 +48,17 @@ def title_of(label, class_names):
     return class_names[label] if class_names else str(label)
 
 
-def places_of(labels, class_names, known):
-    """The places of the classes of labels (N,) among the names `known`, int64 (N,), or None if one is not there.
+def places_of(labels, class_names, place_of):
+    """The places of the classes of labels (N,), int64 (N,), or None if one has none.
 
     Args:
         labels: int64 (N,).
         class_names: one name per class; if empty, the numbers are the names.
-        known: names.
+        place_of: function name -> place, or None.
     """
     found, index = np.unique(labels, return_inverse=True)
-    names = [title_of(label, class_names) for label in found]
-    return np.array([known.index(name) for name in names], np.int64)[index] if set(names) <= set(known) else None
+    places = [place_of(title_of(label, class_names)) for label in found]
+    return None if None in places else np.array(places, np.int64)[index]
 
 
 def class_of(name, wanted, class_names, classes):

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen import latent
 from tfgen.distributions import priors
-from tfgen.errors import UserError, did_you_mean
+from tfgen.errors import UserError, did_you_mean, require
 from tfgen.seeds import of_samples
 from tfgen.verbs import Text
 
@@ -48,7 +48,7 @@ def sweep(live, option, seeds, values=None, **options):
         **options: other options of `sample`, one value each.
 
     Raises:
-        UserError: for an option that the model's `sample` does not have.
+        UserError: for an option that the model's `sample` does not have, or without values one whose range is not known.
     """
     known = live.options.get("sample", {})
     if option not in known:
@@ -56,6 +56,9 @@ def sweep(live, option, seeds, values=None, **options):
                         f"it has {', '.join(known) or 'none'}")
     if values is None and isinstance(known[option], Text):
         raise UserError(f"a sweep expects an option with a range of numbers, '{option}' is a text: give values")
+    if values is None and not known[option].told:
+        raise UserError(f"a sweep expects an option with a known range, received '{option}' of a server that does not tell "
+                        "it: give values, or the run or SavedModel")
     values = sweep_values(known[option]) if values is None else np.asarray(values)
     columns = [live("sample", np.asarray(seeds), **options, **{option: value}) for value in values]
     return np.stack(columns, axis=1)
@@ -77,11 +80,13 @@ def classes(live, columns=8, seed=0, **options):
     """Samples with one row per class; all images of a column share a seed.
 
     Raises:
-        UserError: for a model that is not conditional.
+        UserError: for a model that is not conditional, or a server that does not tell how many classes there are.
     """
     about = live.options.get("sample", {}).get("label")
     if about is None:
         raise UserError("class rows expect a conditional model; this one's samples take no label")
+    require(about.told, "class rows expect a known number of classes, received a server that does not tell it: draw one "
+                        "class with --label N, or give the run or SavedModel")
     labels = np.arange(about.low, about.high + 1)
     seeds = np.tile(of_samples(seed, columns), len(labels))
     return _rows(live("sample", seeds, label=np.repeat(labels, columns), **options), len(labels))

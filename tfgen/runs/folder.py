@@ -8,6 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port  # whether oneDNN's kernels are on is in no public module
 
 from tfgen import data, files
 from tfgen._version import __version__
@@ -57,10 +58,13 @@ LIBRARIES = ("tfgen", "tensorflow", "keras", "numpy")
 
 
 def determined(settings):
-    """The settings that determine a training, and the versions of the libraries, as a checkpoint keeps them."""
+    """The settings that determine a training, versions of libraries and whether oneDNN's kernels are on, as a checkpoint
+    keeps them."""
     regime = settings.get("regime", {})
     return {key: settings[key] for key in DETERMINING if key in settings} | {
-        "regime": {key: regime[key] for key in OF_REGIME if key in regime}, "versions": library_versions()}
+        "regime": {key: regime[key] for key in OF_REGIME if key in regime}, "versions": library_versions(),
+        # By the variable that switches them, for other kernels round otherwise.
+        "TF_ENABLE_ONEDNN_OPTS": str(int(_pywrap_util_port.IsMklEnabled()))}
 
 
 def changes(kept, settings, dataset):

@@ -62,21 +62,11 @@ def _resume(out, epochs, verbose, extend, force, strategy):
         checkpoints.restore(model, path)
     else:
         model = started(settings, recipe, dataset, strategy)
-    planned, end = kept.get("run", {}).get("hyperparameters", {}).get(STEPS), end_of(model)
-    if (planned != settings["hyperparameters"].get(STEPS) and "run" in kept) or settings.get("stretched", end) != end:
-        # It was killed between being stretched and its next checkpoint.
+    if put_back(settings, kept.get("run"), model):
         extend, epochs = True, epochs or settings["epochs"]
-        if planned is not None:
-            settings["hyperparameters"][STEPS] = planned
     if epochs is not None:
         check_positive(epochs=epochs)
-        # Who asks for more epochs of a run that patience has ended wants them.
-        settings["patient_since"] = done = step // dataset.steps(settings["batch_size"] * model.batches_per_step)
-        if epochs < done:
-            note(f"{out} has made {done} epochs, more than {epochs}, and is not trained further")
-            settings["epochs"] = done
-        else:
-            model = lengthened(out, settings, recipe, dataset, model, epochs, extend)
+        model = lengthened(out, settings, recipe, dataset, model, step, epochs, extend)
     regime = Regime(**settings.get("regime", {}))
     regime.prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])
@@ -112,8 +102,37 @@ def born(settings, recipe, dataset):
     return regime.compiled(model, length(dataset, settings["batch_size"], settings["epochs"])(model.batches_per_step))
 
 
-def lengthened(out, settings, recipe, dataset, model, epochs, extend):
-    """The model of a run with a new total number of epochs; updates `settings`. Arguments and errors as for `resume`."""
+def put_back(settings, kept, model):
+    """Whether a run was killed between being stretched and its next checkpoint; its schedules are then those of the
+    checkpoint again.
+
+    Args:
+        settings: of the run, which are updated.
+        kept: `folder.determined` of the checkpoint, or None.
+        model: of the checkpoint.
+    """
+    planned, end = (kept or {}).get("hyperparameters", {}).get(STEPS), end_of(model)
+    if (kept is None or planned == settings["hyperparameters"].get(STEPS)) and settings.get("stretched", end) == end:
+        return False
+    settings.pop("stretched", None)
+    if planned is not None:
+        settings["hyperparameters"][STEPS] = planned
+    return True
+
+
+def lengthened(out, settings, recipe, dataset, model, step, epochs, extend):
+    """The model of a run, at a step, with a new total number of epochs; updates `settings`. Arguments and errors as for
+    `resume`."""
+    steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
+    # Who asks for more epochs of a run that patience has ended wants them.
+    settings["patient_since"] = done = step // steps
+    if step >= epochs * steps:
+        # Its schedules stay those that it was trained with.
+        begun, asked = " and a part of the next" * (step % steps > 0), step == epochs * steps
+        note(f"{out} has made {done} epochs{begun}, {'as asked' if asked else f'more than {epochs}'}, and is not trained "
+             "further")
+        settings["epochs"] = done
+        return model
     end = length(dataset, settings["batch_size"], epochs)(model.batches_per_step)
     planned = settings["hyperparameters"].get(STEPS, 0) or end_of(model)
     settings["epochs"] = epochs

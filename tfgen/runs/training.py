@@ -93,12 +93,9 @@ def train(recipe, dataset, out, epochs=20, values=None, batch_size=None, seed=0,
         check_free(out)
         files.sweep(out)
         # Before callbacks, which may want it.
-        files.write_json(out / "run.json", settings)
-        try:
+        with files.kept(out / "run.json"):
+            files.write_json(out / "run.json", settings)
             further = regime.further(out, settings)
-        except BaseException:
-            (out / "run.json").unlink(missing_ok=True)
-            raise
         return run(out, settings, recipe, dataset, model, step=0, verbose=verbose, further=further)
 
 

@@ -11,7 +11,7 @@ from tfgen import verbs
 from tfgen.errors import UserError
 from tfgen.serving.saved_model import Exported
 from tfgen.serving.transports import TOKEN, Grpc, Rest
-from tfgen.verbs.table import Option, Text
+from tfgen.verbs.table import Option, Text, ends_of
 
 # Bytes of the inputs and outputs of one request, so that servers accept it.
 LARGEST = 2**22
@@ -60,7 +60,7 @@ class Client(Exported):
 
     def outputs(self, name, *inputs, batch_size=128, **options):
         """As `Verbs.outputs`; options whose defaults the server does not tell must be given."""
-        if missing := [key for key in self.untold.get(name, ()) if key not in options]:
+        if missing := [key for key in self.untold.get(name, ()) if options.get(key) is None]:
             raise UserError(f"'{name}' on this server expects option '{missing[0]}', whose default it does not tell, "
                             f"received none: give it, as by --option {missing[0]}=VALUE")
         row = sum(np.asarray(rows)[:1].nbytes for rows in inputs) + self._output_bytes(name)
@@ -113,5 +113,4 @@ def _unknown(dtype):
     """An `Option` or `Text` of which only the dtype is known."""
     if dtype.kind == "O":
         return AnyText((), 0, (), "")
-    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-np.inf, np.inf)
-    return Option(dtype.name, None, low, high, "")
+    return Option(dtype.name, None, *ends_of(dtype), "")

@@ -6,6 +6,8 @@ Imports no TensorFlow, so that the command line can build its commands and their
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from tfgen.errors import UserError, did_you_mean
 
 
@@ -98,6 +100,12 @@ class Verb:
         return f"{self.name}({', '.join(field.name for field in self.inputs)})"
 
 
+def ends_of(dtype):
+    """The lowest and the highest number of a dtype."""
+    integers = np.issubdtype(dtype, np.integer)
+    return (np.iinfo(dtype).min, np.iinfo(dtype).max) if integers else (-np.inf, np.inf)
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
     """An optional input of a verb: one value per row, shape (B,).
@@ -114,6 +122,11 @@ class Option:
     low: float | int
     high: float | int
     help: str
+
+    @property
+    def told(self):
+        """Whether its range is known: all numbers of the dtype stand for one that a server does not tell."""
+        return (self.low, self.high) != ends_of(self.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

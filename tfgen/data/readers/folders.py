@@ -16,8 +16,8 @@ from tfgen.errors import UserError, note
 
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
            "valid": "validation", "val": "validation"}
-# Subfolders that no reader of splits knows, but that are no class beside train.
-_HELD_OUT = {"dev", "eval", "evaluation", "holdout", "unlabeled", "unlabelled"}
+# Names of subfolders that are no class beside train, whether they are a split that is read or not.
+_NO_CLASS = re.compile("^(train|test|val|dev|eval|holdout)|mask|label")
 
 
 def once(paths):
@@ -94,15 +94,10 @@ def class_files(folder):
 
 
 def _all_are_classes(splits):
-    """Whether the subfolder train is a class (a vehicle) as those beside it: there are two others or more, none is another
-    split, and all hold their images directly.
-
-    Args:
-        splits: {subfolder: its split or None}.
-    """
-    names = {sub.name.lower() for sub in splits}
-    return (len(splits) > 2 and [sub.name.lower() for sub, split in splits.items() if split] == ["train"]
-            and not names & _HELD_OUT
+    """Whether the subfolder train is a class (a vehicle) as those beside it: there are two others or more, none is named
+    like a split, masks or labels, and all hold their images directly."""
+    names = [sub.name.lower() for sub in splits]
+    return (len(names) > 2 and [name for name in names if _NO_CLASS.search(name)] == ["train"]
             and all(images_in(sub) and not any(map(holds_images, subfolders(sub))) for sub in splits))
 
 
@@ -119,7 +114,8 @@ def _roots(folder):
     if len(roots) != len(splits) or "train" not in roots:
         raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, or classes, of "
                         "which one is train if two or more are beside it, all hold their images directly and no other is "
-                        f"called as a split, found images in {', '.join(sub.name for sub in splits)}: rename or move them")
+                        "named like a split, masks or labels, found images in "
+                        f"{', '.join(sub.name for sub in splits)}: rename or move them")
     if found := images_in(folder):
         raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
                         f"{len(found)} directly: move them to one or the other")
@@ -271,8 +267,8 @@ def classes_of(folder, reader):
 
     Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels. Where
     there is a subfolder train, the others are splits, too, unless it is a class: it and the others hold their images
-    directly, and none is called as another split. One channel if all images are grey, else three. Hidden files, other files,
-    subfolders without images and duplicate links are ignored.
+    directly, and no other is named like a split, masks or labels. One channel if all images are grey, else three. Hidden
+    files, other files, subfolders without images and duplicate links are ignored.
 
     Args:
         folder: path.
