@@ -87,7 +87,7 @@ ALIKE = ("asked_minutes", "batch_size", "checksum", "n_fake")
 # What is asked of the table: recipes that come closer to the data than REFERENCE, and labels right of conditional ones.
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
 STEPS_EACH = "it has {} steps, {} has {}"
-AS_LONG = "{} has {:.1f} after as many"
+AS_LONG = "{} has {:.1f} after {}"
 CEILING = "the classifier itself agrees with {:.3f} of the labels of test images"
 
 
@@ -158,6 +158,8 @@ def train(jobs, dataset, minutes, folder, again, fast, like=None):
     """
     for name, seed in jobs:
         steps = steps_of(like or name, minutes, fast)
+        if like and (row := folder.parent / f"{like}-{SEEDS[0]}.json").exists():
+            steps = files.read_json(row)["steps"]
         if not again and stands(folder / f"{name}-{seed}.json", steps, dataset):
             continue
         if fast or len(jobs) == 1:
@@ -235,10 +237,16 @@ def mean_of(rows, folder):
                               "first_validation_distance": rows[0]["validation_distance"]}
 
 
-def likened(folder):
-    """{recipe: the row of REFERENCE with its number of steps} of those that were trained."""
+def likened(rows, folder, dataset):
+    """{recipe: the row of REFERENCE with about its number of steps} of those that were trained.
+
+    Raises:
+        UserError: for rows of another classifier or number of samples.
+    """
     paths = {name: folder / f"like-{name}" / f"{REFERENCE}-{SEEDS[0]}.json" for name in CLOSER}
-    return {name: files.read_json(path) for name, path in paths.items() if path.exists()}
+    found = {name: files.read_json(path) for name, path in paths.items() if stands(path, rows[name]["steps"], dataset)}
+    check([rows[REFERENCE], *found.values()], folder, ALIKE)
+    return found
 
 
 def asked(rows, agreed, least, as_long):
@@ -254,10 +262,10 @@ def asked(rows, agreed, least, as_long):
     values |= {f"frechet_distance {name}, std": float(np.std(row["frechet_distances"], ddof=1))
                for name, row in rows.items() if row["seeds"] > 1}
     values |= {f"margin {name}": reference["frechet_distance"] - rows[name]["frechet_distance"] for name in CLOSER}
-    values |= {f"frechet_distance {REFERENCE} with the steps of {name}": row["frechet_distance"]
-               for name, row in as_long.items()}
-    missed = {f"margin {name}": "; ".join([STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]), *(
-        AS_LONG.format(REFERENCE, as_long[name]["frechet_distance"]) for _ in range(name in as_long))]) for name in CLOSER}
+    values |= {f"{REFERENCE} like {name}": row["frechet_distance"] for name, row in as_long.items()}
+    missed = {f"margin {name}": STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]) for name in CLOSER}
+    for name, row in as_long.items():
+        missed[f"margin {name}"] += "; " + AS_LONG.format(REFERENCE, row["frechet_distance"], row["steps"])
     missed |= {f"label_agreement {name}": CEILING.format(agreed) for name, row in rows.items()
                if row["label_agreement"] is not None}
     return {"values": values | {"floor": least}, "missed": missed,
@@ -299,8 +307,9 @@ def main(
     source, minutes = ("digits", 0.01) if fast else ("fashion_mnist", minutes)
     dataset = data.load(source)
     if like:
-        recipes.find(like)
-        require(only is not None and len(only) == 1, f"--like {like} expects one recipe, received {only or 'all'}")
+        require(like in zoo(), f"--like expects a GAN recipe, received '{like}': give one of the table")
+        require(only is not None and len(only) == 1, f"--like {like} expects one recipe, received "
+                                                     f"{', '.join(only or ['none'])}: give --recipes once")
         folder /= f"like-{like}"
         folder.mkdir(parents=True, exist_ok=True)
         return train([(only[0], seed)], dataset, minutes, folder, again, fast, like)
@@ -321,7 +330,7 @@ def main(
         extractor = features.classifier(dataset, cache=folder)
         agreed = float(np.mean(extractor.classes(stores.floats(dataset.images("test"))) == dataset.labels("test")))
         least = floor(dataset, extractor)
-        found = asked(rows, agreed, least["frechet_distance"], likened(folder))
+        found = asked(rows, agreed, least["frechet_distance"], likened(rows, folder, dataset))
         records.record(
             "gan_zoo", found.pop("values"),
             title=f"GAN recipes on {source}, {minutes:g} CPU minutes each: Fréchet classifier distance, test split; "

@@ -71,7 +71,8 @@ def function(network):
     """
     def apply(weights, x):
         for layer, own in zip(network.layers, weights, strict=True):
-            x = LAYERS[type(layer)](layer, x, own)
+            compute = next(LAYERS[kind] for kind in type(layer).__mro__ if kind in LAYERS)
+            x = compute(layer, x, own)
         return x
 
     return apply, [[jnp.asarray(w.numpy()) for w in layer.trainable_weights] for layer in network.layers]

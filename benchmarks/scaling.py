@@ -1,117 +1,75 @@
-"""Training speed on two cores over that on one, in tfgen and in PyTorch, and which operations share their work.
+"""What replicas of each recipe exchange in a training step: the table of docs/scaling.md.
 
-`python -m benchmarks.scaling` starts a process for each recipe, library and number of cores, which train in turns, one at a
-time; others profile tfgen's steps. It writes `results/scaling.json`. A kind of operation that takes as long on two cores as
-on one is done by one thread.
+`python -m benchmarks.scaling` builds every recipe with its default hyperparameters for labelled images of 28x28 pixels and
+writes the table. Nothing is trained: the times follow from the bytes.
 """
 
-import argparse
-import collections
-import statistics
-import sys
-import time
+import dataclasses
+import math
+import pathlib
 
-import keras
-import numpy as np
+from tfgen import catalogue, recipes
+from tfgen.data import DataSpec
 
-from benchmarks import machine, profiles, timing
-from benchmarks.bench import confine
-from benchmarks.job import SHAPE, passes
-from tfgen import data, recipes
-from tfgen.figures import records
-
-# {recipe: (batch size, batches a pass)}
-RECIPES = {"vae": (128, 64), "dcgan": (64, 20), "wgan_gp": (64, 20)}
-LIBRARIES = ("tfgen", "torch")
-CORES, MARK = (1, 2), 1.7
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "scaling.md"
+MARK = "<!-- the table: python -m benchmarks.scaling -->"
+SPEC = DataSpec("images", (28, 28, 1), 10, {"train": 54000, "validation": 6000, "test": 10000})
+# {network: bytes per s}
+NETWORKS = {"10 Gbit/s": 1.25e9, "100 Gbit/s": 12.5e9}
+EFFICIENCY = 0.9
 
 
-def trainer(library, recipe, rows, batches):
-    """A function without arguments that trains for a pass over random images; PyTorch in the layout channels_last."""
-    keras.utils.set_random_seed(0)
-    model = recipes.find(recipe).model(data.DataSpec("random", SHAPE))
-    images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
-    if library == "torch":
-        from benchmarks import torch_gan, torch_loop
-
-        if recipe in torch_loop.LOSSES:
-            return torch_loop.trainer(recipe, model, images, rows, 1e-3, channels_last=True)
-        return torch_gan.Twin(recipe, model, channels_last=True).trainer(images, rows)
-    taken = getattr(model, "batches_per_step", 1)
-    model.steps_per_execution = min(16, batches // taken)
-    dataset = passes(images, rows * taken)
-    return lambda: model.fit(dataset, verbose=0)
+def spec_of(view):
+    """Images as a view takes them."""
+    if view in ("paired", "unpaired"):
+        return dataclasses.replace(SPEC, num_classes=None, view=view, source_shape=SPEC.image_shape)
+    return catalogue.spec_for(view, SPEC)
 
 
-def work(measured, recipe, cores):
-    """Answers each line of standard input: with the images per second of a pass by a library, or with {kind of operation:
-    milliseconds per training step} ("operations")."""
-    confine(cores)
-    rows, batches = RECIPES[recipe]
-    if measured == "operations":
-        step = profiles.warm(recipe)
-        return timing.answering(lambda: by_kind(profiles.operations(step, 10)))
-    run = trainer(measured, recipe, rows, batches)
-    run()
-
-    def rate():
-        start = time.perf_counter()
-        run()
-        return rows * batches / (time.perf_counter() - start)
-
-    return timing.answering(rate)
+def size(variables):
+    """Bytes of the gradients of variables, float32."""
+    return 4 * sum(math.prod(variable.shape) for variable in variables)
 
 
-def by_kind(operations):
-    """{kind of operation: milliseconds} of {operation: milliseconds}."""
-    found = collections.Counter()
-    for name, milliseconds in operations.items():
-        found[profiles.kind_of(name)] += milliseconds
-    return found
+def exchanged(model):
+    """Bytes whose sums the replicas of a model form in a training step, of its dearest stage."""
+    if not hasattr(model, "stages"):
+        return exchanged_now(model)
+    found = []
+    for stage in range(model.stages):
+        object.__setattr__(model, "_stage", stage)
+        found.append(exchanged_now(model))
+    return max(found)
 
 
-def measure(recipe, measured, rounds, cores=CORES):
-    """{number of cores: [answer of each round]} of `work`."""
-    command = [sys.executable, "-m", "benchmarks.scaling", "--worker", measured, recipe]
-    return timing.in_turns({count: ([*command, str(count)], {}) for count in cores}, rounds)
+def exchanged_now(model):
+    if hasattr(model, "critic_optimizer"):
+        return size(model.generator_variables) + model.critic_steps * size(model.critic_variables)
+    return size(model.step_variables)
 
 
-def compare(recipe, rounds):
-    """{quantity: number}: speeds by library, their ratios within a round, and milliseconds by kind of operation."""
-    values = {}
-    for library in LIBRARIES:
-        one, two = measure(recipe, library, rounds).values()
-        ratio = timing.spread(b / a for a, b in zip(one, two, strict=True))
-        values |= {f"scaling {recipe}, {library}{end}": ratio[part]
-                   for part, end in (("median", ""), ("min", "_min"), ("max", "_max"))}
-        values |= {f"images_per_s {recipe}, {library}, {count}": timing.spread(rates)["median"]
-                   for count, rates in zip(CORES, (one, two))}
-        print(f"{recipe:10}{library:8}{ratio['median']:.2f} ({ratio['min']:.2f} … {ratio['max']:.2f})", flush=True)
-    one, two = measure(recipe, "operations", max(1, rounds // 3)).values()
-    for kind in one[0]:
-        alone, shared = (statistics.median(answer.get(kind, 0.0) for answer in answers) for answers in (one, two))
-        values |= {f"ms {recipe}, {kind}, 1": round(alone, 3), f"ms {recipe}, {kind}, 2": round(shared, 3),
-                   f"kind {recipe}, {kind}": round(alone / shared, 2) if shared else None}
-        print(f"{'':10}{kind:26}{alone:9.2f} ms{shared:9.2f} ms", flush=True)
-    return values
+def milliseconds(amount, rate):
+    """Time of a ring all-reduce of many replicas: each sends and receives twice the bytes."""
+    return 2e3 * amount / rate
+
+
+def table(rows):
+    """Markdown of rows (recipe, bytes), the largest first."""
+    lines = [f"| recipe | MB per step | {' | '.join(f'ms at {name}' for name in NETWORKS)} | "
+             f"{' | '.join(f'ms of computation for {EFFICIENCY:g} at {name}' for name in NETWORKS)} |",
+             "|---|" + "---|" * (1 + 2 * len(NETWORKS))]
+    for name, amount in sorted(rows, key=lambda row: -row[1]):
+        times = [milliseconds(amount, rate) for rate in NETWORKS.values()]
+        needed = [EFFICIENCY / (1 - EFFICIENCY) * time for time in times]
+        cells = [f"{time:.0f}" if time >= 10 else f"{time:.2g}" for time in [*times, *needed]]
+        lines.append(f"| `{name}` | {amount / 1e6:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        return work(*arguments.worker[:2], int(arguments.worker[2]))
-    rounds, values = 11, {}
-    for recipe in arguments.only:
-        values |= compare(recipe, rounds)
-    if set(arguments.only) == set(RECIPES):
-        records.record("scaling", values, title="Training speed on two cores over one", seeds=[0],
-                       command="python -m benchmarks.scaling", budget={"rounds": rounds, "batches_a_pass": {
-                           recipe: batches for recipe, (_, batches) in RECIPES.items()}},
-                       data={"name": "random", "image_shape": SHAPE}, machine=machine.described(), published="none",
-                       marks={f"scaling {recipe}, tfgen": MARK for recipe in ("vae", "dcgan")})
+    rows = [(name, exchanged(recipe.model(spec_of(recipe.view)))) for name, recipe in sorted(recipes.RECIPES.items())]
+    PAGE.write_text(PAGE.read_text("utf-8").partition(MARK)[0] + f"{MARK}\n\n{table(rows)}\n", "utf-8")
+    print(f"wrote the table of {len(rows)} recipes in {PAGE}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks import machine, timing
 from benchmarks.job import SHAPE, passes
 from tfgen import data, recipes
+from tfgen.errors import Failure
 from tfgen.figures import records
 
 
@@ -112,4 +113,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failure as error:
+        sys.exit(f"error: {error}")

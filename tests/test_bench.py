@@ -261,15 +261,26 @@ def test_settings_are_measured_in_turns(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("measured", ["tfgen", "torch", "operations"])
 def test_cores_are_measured_in_turns(measured):
-    from benchmarks import scaling
+    from benchmarks import cores
 
     if measured == "torch":
         pytest.importorskip("torch")
-    found = scaling.measure("dcgan", measured, 1, cores=(1,))[1][0]
+    found = cores.measure("dcgan", measured, 1, cores=(1,))[1][0]
     if measured == "operations":
         assert max(found, key=found.get) == "convolutions" and set(found) <= set(headlines.KINDS_OF_OPERATIONS)
     else:
         assert found > 0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (.[bench])")
+def test_a_critic_in_jax():
+    from benchmarks import jax_loop
+    from tfgen.networks import dcgan
+
+    critic = dcgan.critic((8, 8, 1), filters=2, norm="layer")
+    x = np.random.default_rng(0).random((3, 8, 8, 1), np.float32)
+    apply, weights = jax_loop.function(critic)
+    np.testing.assert_allclose(apply(weights, x), critic(x), atol=1e-5)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (.[bench])")

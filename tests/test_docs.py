@@ -182,6 +182,12 @@ def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch, request):
     AFTERWARDS.get(name, lambda space: None)(space)
 
 
+def test_tables_of_pages_name_the_benchmark_that_makes_them():
+    for page in (ROOT / "docs").glob("*.md"):
+        for mark, module in re.findall(r"(<!-- .*python -m benchmarks\.(\w+).* -->)", page.read_text("utf-8")):
+            assert mark in (ROOT / "benchmarks" / f"{module}.py").read_text("utf-8"), (page.name, mark)
+
+
 @pytest.fixture(autouse=True)
 def as_before():
     """Pages add a recipe and a figure, which no other test expects."""

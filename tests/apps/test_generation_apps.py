@@ -68,7 +68,7 @@ def test_gan_zoo(app, tmp_path):
     digits = data.load("digits")
     least = app("gan_zoo").floor(digits, features.classifier(digits), 200)["frechet_distance"]
     assert 0 < least < min(row["frechet_distance"] for row in rows.values())
-    with pytest.raises(UserError, match="--like sagan expects one recipe, received"):
+    with pytest.raises(UserError, match="--like sagan expects one recipe, received dcgan, gan: give --recipes once"):
         app("gan_zoo").main(fast=True, folder=tmp_path, only=["dcgan", "gan"], like="sagan")
     with pytest.raises(UserError, match=r"--seed expects an integer in 0 ... 9, received 10"):
         app("gan_zoo").main(fast=True, folder=tmp_path, seed=10)
@@ -105,11 +105,18 @@ def test_gan_zoo_draws_what_is_there(app, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "CLOSER", [best])
     # Where it stands after as many steps as one that is behind.
     (tmp_path / f"like-{best}").mkdir()
-    files.write_json(tmp_path / f"like-{best}" / f"{last}-0.json", {"frechet_distance": 12.34})
-    about = zoo.asked(rows, 0.9, 0.5, zoo.likened(tmp_path))
-    assert about["missed"][f"margin {best}"] == f"it has 20 steps, {last} has 20; {last} has 12.3 after as many"
+    alike, digits = files.read_json(tmp_path / f"{last}-0.json") | {"frechet_distance": 12.34}, data.load("digits")
+    for other in ({"steps": 30}, {}):
+        files.write_json(tmp_path / f"like-{best}" / f"{last}-0.json", alike | other)
+        about = zoo.asked(rows, 0.9, 0.5, zoo.likened(rows, tmp_path, digits))
+        # Only one of as many steps counts.
+        assert about["missed"][f"margin {best}"] == f"it has 20 steps, {last} has 20" + (
+            "" if other else f"; {last} has 12.3 after 20")
+    files.write_json(tmp_path / f"like-{best}" / f"{last}-0.json", alike | {"checksum": "another"})
+    with pytest.raises(UserError, match="expected one value of checksum"):
+        zoo.likened(rows, tmp_path, digits)
     found = about["values"]
-    assert found["floor"] == 0.5 and found[f"frechet_distance {last} with the steps of {best}"] == 12.34
+    assert found["floor"] == 0.5 and found[f"{last} like {best}"] == 12.34
     assert found[f"frechet_distance {best}, std"] == pytest.approx(np.std(rows[best]["frechet_distances"]) * 1.5**0.5)
     assert found[f"margin {best}"] == rows[last]["frechet_distance"] - rows[best]["frechet_distance"]
     # Further seeds of one that is no longer among the best do not count: rows of one seed compare with each other.

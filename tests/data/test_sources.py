@@ -155,6 +155,12 @@ def test_splits_and_masks_by_other_names_are_no_classes_beside_train(tmp_path, o
     one_line(["no other is named like a split, masks or labels, found images in", others[0]], load, tmp_path)
 
 
+def test_classes_whose_names_begin_like_a_split(tmp_path):
+    for name in ("train", "trainer", "valley", "device"):
+        write_images(tmp_path / name, 12)
+    assert load(tmp_path).spec.class_names == ("device", "train", "trainer", "valley")
+
+
 def test_images_that_lie_too_deep_are_told(tmp_path, capsys):
     """A folder of which all do is refused, as a class would be missing."""
     known = write_images(tmp_path / "set" / "a", 12)

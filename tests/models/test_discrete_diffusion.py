@@ -10,7 +10,8 @@ import scipy.stats
 import tensorflow as tf
 from cases import images, level_network
 
-from tfgen import noise
+from tfgen import noise, recipes
+from tfgen.data import DataSpec
 from tfgen.models.diffusion import DiscreteDiffusion, Epsilon, Preconditioned
 from tfgen.models.diffusion.discrete import log_mass_of_level
 from tfgen.samplers.denoising import Estimate
@@ -56,6 +57,11 @@ def test_the_bound_term_by_term(mix):
         total -= [reference_term(model, *row, index, c) for *row, c in zip(inside, noised, clean)]
     found = Live(model)("log_prob", x, terms=30)
     np.testing.assert_allclose(found, total, rtol=2e-3)
+
+
+def test_levels_of_the_data_reach_the_bound():
+    spec = DataSpec("digits", (8, 8, 1), levels=16)
+    assert recipes.find("ddpm").model(spec, filters=4, residual_blocks=1).grey_levels == 16
 
 
 @pytest.mark.parametrize("grey_levels", [2, 16, 256])

@@ -34,6 +34,12 @@ def test_schedules_end_with_a_training_of_known_length():
     assert nice.model_for(1000, DIGITS, SMALL)[1] == SMALL
 
 
+@pytest.mark.parametrize("channels, margin", [(1, 1e-6), (3, 0.05)])
+def test_maf_has_the_authors_logit(channels, margin):
+    model = recipes.find("maf").model(DataSpec("images", (4, 4, channels)), units=4, hidden_layers=1, flow_steps=1)
+    assert model.bijector.bijectors[0].alpha == margin
+
+
 def test_levels_of_the_data_reach_the_dequantisation():
     assert recipes.find("nice").model(DIGITS, **SMALL).dequantisation.levels == 16
 

@@ -101,8 +101,9 @@ def images_of(path, live, images, count, split="test", verb=None):
     else:
         dataset = data.load(images)
         x, labels = drawing.examples(dataset, count, "test")
-        # A model whose classes have no names knows those of named data by their numbers.
-        labels, class_names = matched(labels, dataset.spec.class_names if live.class_names else (), live, option)
+        # A model that takes labels and whose classes have no names knows those of named data by their numbers.
+        names = dataset.spec.class_names if live.class_names or option is None else ()
+        labels, class_names = matched(labels, names, live, option)
     if x.shape[1:] != tuple(live.image_shape):
         raise UserError(f"expected images of {tuple(live.image_shape)}, {images} has {x.shape[1:]}")
     return x, labels, class_names, None, []

@@ -75,8 +75,8 @@ def train(context: typer.Context,
           resume: Annotated[pathlib.Path | None, typer.Option(help="Run folder to continue.")] = None,
           extend: Annotated[bool, typer.Option("--extend", help="With --resume and --epochs: stretch schedules and stages "
                                                "to the new end.")] = False,
-          force: Annotated[bool, typer.Option("--force", help="With --resume: go on although settings, data or versions of "
-                                              "libraries have changed.")] = False,
+          force: Annotated[bool, typer.Option("--force", help="With --resume: go on although settings, data, versions of "
+                                              "libraries or oneDNN's kernels have changed.")] = False,
           start: Annotated[pathlib.Path | None, typer.Option(
               "--from", help="A run of the same recipe, whose hyperparameters and weights this one begins with.")] = None,
           patience: Annotated[int | None, typer.Option(

@@ -277,6 +277,8 @@ HEADLINES = {
             "steps": "steps {}", "CPU minutes": "cpu_minutes {}", "steps per CPU second": "steps_per_cpu_s {}",
             "peak memory, MiB": "peak_memory_mib {}", "parameters": "parameters {}"}),),
         labels={"floor": "distance of as many training images"}
+        | {f"dcgan like {name}": f"distance of dcgan after about as many steps as {name} has"
+           for name in ("sagan", "stylegan")}
         | {f"margin {name}": f"distance of dcgan less that of {name}"
            for name in ("biggan", "sagan", "sngan", "stylegan", "wgan_gp")},
         targets={"margin": "margin *", "labels": "label_agreement *gan"}),
@@ -429,7 +431,7 @@ HEADLINES = {
         "training speed with oneDNN's kernels over TensorFlow's own; above 1, oneDNN's are faster",
         {name: f"over_usual {name} on" for name in ("vae", "gan", "dcgan", "wgan_gp", "pixelcnn")},
         grids=(Grid("recipe, oneDNN", {"images per s": "images_per_s {}", "with / without": "over_usual {}"}),)),
-    "scaling": Headline(
+    "bench-cores": Headline(
         "Two cores over one", "training speed on two cores over that on one, `fit` with 16 steps per execution; higher is "
         "better", {name: f"scaling {name}, tfgen" for name in ("vae", "dcgan", "wgan_gp")},
         {f"{name}, PyTorch, channels_last": f"scaling {name}, torch" for name in ("vae", "dcgan", "wgan_gp")},

@@ -1,4 +1,4 @@
-"""The leaky rectifier of critics that have a penalty on their gradient."""
+"""The leaky rectifier of `networks.dcgan`, for penalties on a critic's gradient."""
 
 import keras
 import tensorflow as tf

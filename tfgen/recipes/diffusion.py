@@ -100,8 +100,8 @@ def conditional_diffusion(hp, spec):
 def guided_diffusion(hp, spec):
     """Classifier guidance (Dhariwal & Nichol, 2021): a classifier of noisy images steers an unconditional EDM.
 
-    At a weight of 1, Bayes' rule, few samples are of the class asked for; the authors take 10 for unconditional models. The
-    classifier shares the denoiser's rate and has no weight decay, unlike theirs.
+    At a weight of 1, Bayes' rule, the authors' samples did not match their classes (section 4.3); they take 10 for
+    unconditional models. The classifier here shares the denoiser's rate and has no weight decay.
     """
     number = classes(spec, "guided_diffusion", "edm")
     unet = network(hp, spec, 0.13)

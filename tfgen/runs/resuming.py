@@ -25,7 +25,7 @@ def resume(out, epochs=None, verbose="auto", extend=False, force=False, strategy
         verbose: as in `fit`.
         extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
             rescaled schedules.
-        force: go on although settings, data or versions of libraries have changed since the checkpoint.
+        force: go on although settings, data, versions of libraries or oneDNN's kernels have changed since the checkpoint.
         strategy: as for `train`; with another number of replicas, sums are rounded otherwise from there on.
 
     Raises:

@@ -17,7 +17,7 @@ from tfgen.errors import UserError, note
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
            "valid": "validation", "val": "validation"}
 # Names of subfolders that are no class beside train, whether they are a split that is read or not.
-_NO_CLASS = re.compile("^(train|test|val|dev|eval|holdout)|mask|label")
+_NO_CLASS = re.compile("^(train|test|val|dev|eval|holdout)(ing|id|idation|uation|set)?([^a-z]|$)|mask|label")
 
 
 def once(paths):

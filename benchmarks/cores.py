@@ -1,0 +1,133 @@
+"""Training speed on two cores over that on one, in tfgen and in PyTorch, and which operations share their work.
+
+`python -m benchmarks.cores` starts a process for each recipe, library and number of cores, which train in turns, one at a
+time; others profile tfgen's steps. It writes `results/bench-cores.json`. A kind of operation that takes as long on two cores
+as on one is done by one thread.
+"""
+
+import argparse
+import collections
+import statistics
+import sys
+import time
+
+import keras
+import numpy as np
+
+from benchmarks import machine, profiles, timing
+from benchmarks.bench import confine
+from benchmarks.job import SHAPE, passes
+from tfgen import data, recipes
+from tfgen.errors import Failure
+from tfgen.figures import records
+
+# {recipe: (batch size, batches a pass)}
+RECIPES = {"vae": (128, 64), "dcgan": (64, 20), "wgan_gp": (64, 20)}
+LIBRARIES = ("tfgen", "torch")
+CORES, MARK = (1, 2), 1.7
+
+
+def trainer(library, recipe, rows, batches):
+    """A function without arguments that trains for a pass over random images; PyTorch in the layout channels_last."""
+    keras.utils.set_random_seed(0)
+    model = recipes.find(recipe).model(data.DataSpec("random", SHAPE))
+    images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
+    if library == "torch":
+        from benchmarks import torch_gan, torch_loop
+
+        if recipe in torch_loop.LOSSES:
+            return torch_loop.trainer(recipe, model, images, rows, 1e-3, channels_last=True)
+        return torch_gan.Twin(recipe, model, channels_last=True).trainer(images, rows)
+    taken = getattr(model, "batches_per_step", 1)
+    model.steps_per_execution = min(16, batches // taken)
+    dataset = passes(images, rows * taken)
+    return lambda: model.fit(dataset, verbose=0)
+
+
+def work(measured, recipe, cores):
+    """Answers each line of standard input: with the images per second of a pass by a library, or with {kind of operation:
+    milliseconds per training step} ("operations")."""
+    confine(cores)
+    rows, batches = RECIPES[recipe]
+    if measured == "operations":
+        step = profiles.warm(recipe)
+        return timing.answering(lambda: by_kind(profiles.operations(step, 10)))
+    run = trainer(measured, recipe, rows, batches)
+    run()
+
+    def rate():
+        start = time.perf_counter()
+        run()
+        return rows * batches / (time.perf_counter() - start)
+
+    return timing.answering(rate)
+
+
+def by_kind(operations):
+    """{kind of operation: milliseconds} of {operation: milliseconds}."""
+    found = collections.Counter()
+    for name, milliseconds in operations.items():
+        found[profiles.kind_of(name)] += milliseconds
+    return found
+
+
+def measure(recipe, measured, rounds, cores=CORES):
+    """{number of cores: [answer of each round]} of `work`."""
+    command = [sys.executable, "-m", "benchmarks.cores", "--worker", measured, recipe]
+    return timing.in_turns({count: ([*command, str(count)], {}) for count in cores}, rounds)
+
+
+def compare(recipe, rounds):
+    """{quantity: number}: speeds by library, their ratios within a round, and milliseconds by kind of operation."""
+    values = {}
+    for library in LIBRARIES:
+        one, two = measure(recipe, library, rounds).values()
+        ratio = timing.spread(b / a for a, b in zip(one, two, strict=True))
+        values |= {f"scaling {recipe}, {library}{end}": ratio[part]
+                   for part, end in (("median", ""), ("min", "_min"), ("max", "_max"))}
+        values |= {f"images_per_s {recipe}, {library}, {count}": timing.spread(rates)["median"]
+                   for count, rates in zip(CORES, (one, two))}
+        print(f"{recipe:10}{library:8}{ratio['median']:.2f} ({ratio['min']:.2f} … {ratio['max']:.2f})", flush=True)
+    one, two = measure(recipe, "operations", max(1, rounds // 3)).values()
+    for kind in one[0]:
+        alone, shared = (statistics.median(answer.get(kind, 0.0) for answer in answers) for answers in (one, two))
+        values |= {f"ms {recipe}, {kind}, 1": round(alone, 3), f"ms {recipe}, {kind}, 2": round(shared, 3)}
+        values |= {f"kind {recipe}, {kind}": round(alone / shared, 2)} if shared else {}
+        print(f"{'':10}{kind:26}{alone:9.2f} ms{shared:9.2f} ms", flush=True)
+    return values
+
+
+def reason(recipe, values):
+    """Why a recipe gains less than MARK by a second core: the kinds of operations that gain least, the longest first."""
+    kinds = [(values[f"ms {recipe}, {kind}, 2"], kind, gain) for key, gain in values.items()
+             for prefix, kind in [key.split(", ", 1)] if prefix == f"kind {recipe}" and gain < MARK]
+    total = sum(value for key, value in values.items() if key.startswith(f"ms {recipe}, ") and key.endswith(", 2"))
+    return "of its operations' time on two cores, " + ", ".join(
+        f"{ms / total:.0%} is in {kind}, {gain:.2f} times as fast as on one" for ms, kind, gain in sorted(kinds)[::-1]
+        if ms > 0.03 * total)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return work(*arguments.worker[:2], int(arguments.worker[2]))
+    rounds, values = 11, {}
+    for recipe in arguments.only:
+        values |= compare(recipe, rounds)
+    if set(arguments.only) == set(RECIPES):
+        records.record("bench-cores", values, title="Training speed on two cores over one", seeds=[0],
+                       command="python -m benchmarks.cores", budget={"rounds": rounds, "batches_a_pass": {
+                           recipe: batches for recipe, (_, batches) in RECIPES.items()}},
+                       data={"name": "random", "image_shape": SHAPE}, machine=machine.described(), published="none",
+                       marks={f"scaling {recipe}, tfgen": MARK for recipe in ("vae", "dcgan")},
+                       missed={f"scaling {recipe}, tfgen": reason(recipe, values) for recipe in RECIPES})
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as error:
+        sys.exit(f"error: {error}")
