@@ -51,8 +51,8 @@ from tfgen.verbs.live import Live  # noqa: E402
 FPR = 0.05
 # (settings that differ from the recipe's, steps).
 DETECTORS = {
-    "draem": ({"filters": 16, "levels": 3, "norm": "none", "flip": True, "learning_rate": 2e-3}, 8000),
-    "region_anomaly": ({"filters": 16, "critic_layers": 2, "learning_rate": 1e-3}, 700),
+    "draem": ({"filters": 16, "levels": 2, "norm": "none", "flip": True, "learning_rate": 2e-3}, 2000),
+    "region_anomaly": ({"filters": 16, "critic_layers": 2, "learning_rate": 1e-3}, 300),
     "ae_anomaly": ({"filters": 16, "latent_dim": 128}, 1000),
     "padim": ({"shared": True, "features": 1024, "network_share": 0.05}, 300),
 }
@@ -222,7 +222,7 @@ def main(
     part: Annotated[Literal["test", "selection"], typer.Option(help="what is measured; only test is recorded")] = "test",
     only: Annotated[str, typer.Option(help="detectors, commas between")] = ",".join(DETECTORS),
     textures: Annotated[str, typer.Option(help="textures, commas between")] = ",".join(surfaces.FOREIGN),
-    seeds: Annotated[int, typer.Option(help="how often cells, crops and defects are drawn and networks trained")] = 3,
+    seeds: Annotated[int, typer.Option(help="how often cells, crops and defects are drawn and networks trained")] = 2,
     folder: Annotated[pathlib.Path, typer.Option(help="of images and what was seen")] = pathlib.Path("runs/surface_cells"),
     out: Annotated[pathlib.Path | None, typer.Option(help="folder of pictures/; only results/ gets a record")] = None,
     fast: Annotated[bool, typer.Option(help="one texture and a few steps; no record is written")] = False,
