@@ -228,7 +228,7 @@ def main(
     fast: Annotated[bool, typer.Option(help="one texture and a few steps; no record is written")] = False,
 ):
     """Draws the defects, trains, measures and draws what is found; returns {texture: {method: [figures of each seed]}}."""
-    counts = (24, 20, 8, 4) if fast else COUNTS
+    counts = (96, 20, 8, 4) if fast else COUNTS
     seeds, textures = (1, ["brick"]) if fast else (seeds, textures.split(","))
     out = out or (pathlib.Path("runs/surface_inspection") if fast else records.RESULTS)
     methods = [*BASELINES, *only.split(",")]
