@@ -74,3 +74,31 @@ def test_what_is_refused(scores, fpr, match):
     with pytest.raises(UserError, match=re.escape(match)) as error:
         thresholds.threshold(scores, fpr)
     assert "\n" not in str(error.value)
+
+
+def test_rank_is_the_conformal_one():
+    """The k-th largest of n is the n + 1 - k-th smallest, ceil((n + 1) (1 - P))."""
+    assert thresholds.rank(48, 0.05) == 2 and 48 + 1 - 2 == np.ceil(49 * 0.95) == 47
+    assert thresholds.rank(36, 0.05) == 1 and 36 + 1 - 1 == np.ceil(37 * 0.95) == 36
+
+
+def test_observed_rates_by_hand():
+    """Of one held-out and two new scores each order is as likely: 0, 1 or 2 of the new are above, with 1/3 each."""
+    assert thresholds.observed(1, 2, 0.5, level=0.3) == (0.5, 0.5, 0.5)
+    assert thresholds.observed(1, 2, 0.5, level=0.4) == (0.5, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("n, m, fpr", [(48, 48, 0.05), (36, 48, 0.05), (20, 7, 0.25)])
+def test_observed_rates_are_those_of_cells_assigned_at_random(n, m, fpr):
+    """Scores that depend on each other, divided at random: quantiles of the number above the threshold."""
+    generator, k = np.random.default_rng(0), thresholds.rank(n, fpr)
+    scores = np.cumsum(np.random.default_rng(1).standard_normal(n + m))
+    divided = generator.permuted(np.tile(scores, (20_000, 1)), axis=1)
+    limits = np.sort(divided[:, :n], axis=1)[:, n - k]
+    assert limits[0] == thresholds.threshold(divided[0, :n], fpr)
+    rates = np.mean(divided[:, n:] > limits[:, None], axis=1)
+    mean, low, high = thresholds.observed(n, m, fpr)
+    assert mean == k / (n + 1) and abs(np.mean(rates) - mean) < 4 * np.std(rates) / np.sqrt(len(rates))
+    assert np.mean(rates < low) < 0.028 and np.mean(rates > high) < 0.028
+    # The nearest that leave out no more.
+    assert np.mean(rates <= low) > 0.022 and np.mean(rates >= high) > 0.022

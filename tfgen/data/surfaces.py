@@ -1,7 +1,8 @@
 """Synthetic surface defects: crops of photographs of brick, grass and gravel with drawn defects, in MVTec AD's layout.
 
-Needs scikit-image, which ships the three 512x512 photographs. Each is divided into stripes, so that crops of different
-splits share no pixel; crops of one split may overlap.
+Needs scikit-image, which ships the three 512x512 photographs. Three stripes of each are for training, where crops may
+overlap. The rest is divided into cells that do not overlap and are assigned to the other parts at random, so that these are
+exchangeable, however light and perspective change across the photograph.
 """
 
 import functools
@@ -9,11 +10,16 @@ import functools
 import numpy as np
 
 from tfgen import pictures
-from tfgen.errors import UserError
+from tfgen.errors import UserError, require
 
-PHOTOGRAPH_PIXELS, CROP_PIXELS = 512, 64
-STRIPES = {"train": ((0, 64), (192, 320), (448, 512)), "validation": ((64, 128), (384, 448)),
-           "test": ((128, 192), (320, 384))}
+PHOTOGRAPH_PIXELS, CROP_PIXELS = 512, 32
+# Columns of the training crops.
+TRAINING = ((0, 64), (192, 320), (448, 512))
+# (top, left) of the cells, in the columns between.
+CELLS = [(top, left) for top in range(0, PHOTOGRAPH_PIXELS, CROP_PIXELS) for left in range(0, PHOTOGRAPH_PIXELS, CROP_PIXELS)
+         if not any(low <= left < high for low, high in TRAINING)]
+# Numbers of cells by which settings are chosen, of which thresholds are, and on which detectors are measured.
+PARTS = {"selection": 32, "calibration": 48, "test": 48}
 # Textures of pasted pieces: they must be visible on the background.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 ROW, COLUMN = np.mgrid[:CROP_PIXELS, :CROP_PIXELS].astype(float)
@@ -33,11 +39,30 @@ def photograph(texture):
     return getattr(samples, texture)() / 255.0
 
 
-def crop(texture, part, random):
-    """A random crop (CROP_PIXELS, CROP_PIXELS) of a photograph from the stripes of split `part`."""
-    low, high = STRIPES[part][random.integers(len(STRIPES[part]))]
-    top, left = random.integers(0, PHOTOGRAPH_PIXELS - CROP_PIXELS + 1), random.integers(low, high - CROP_PIXELS + 1)
+def cells(part, seed):
+    """(top, left) of the cells of a part, int (N, 2), in random order.
+
+    A seed divides the cells that are not of selection at random between calibration and test. Those of selection are random,
+    too, but the same for every seed, so that what is chosen by them, with whatever seed, has seen no test cell of any.
+    """
+    places, chosen = np.random.default_rng(0).permutation(CELLS), PARTS["selection"]
+    if part == "selection":
+        return places[:chosen]
+    others = np.random.default_rng([seed, 1]).permutation(places[chosen:])
+    return others[:PARTS["calibration"]] if part == "calibration" else others[PARTS["calibration"]:]
+
+
+def cell(texture, place):
+    """The crop (CROP_PIXELS, CROP_PIXELS) of a photograph whose top and left are `place`."""
+    top, left = place
     return photograph(texture)[top:top + CROP_PIXELS, left:left + CROP_PIXELS]
+
+
+def crop(texture, random):
+    """A random crop for training."""
+    low, high = TRAINING[random.integers(len(TRAINING))]
+    return cell(texture, (random.integers(0, PHOTOGRAPH_PIXELS - CROP_PIXELS + 1),
+                          random.integers(low, high - CROP_PIXELS + 1)))
 
 
 def turned(image, texture, random):
@@ -46,36 +71,36 @@ def turned(image, texture, random):
     return np.rot90(image, quarter)[::random.choice((-1, 1)), ::random.choice((-1, 1))]
 
 
-def scratch(image, texture, part, random):
-    """Draws a curved scratch, 28 to 46 pixels long and 2 to 4 wide, nearly white or black; returns (image, mask)."""
+def scratch(image, foreign, random):
+    """Draws a curved scratch, 14 to 23 pixels long and 1.5 to 2.5 wide, nearly white or black; returns (image, mask)."""
     while True:
-        start, angle, length = random.uniform(4, CROP_PIXELS - 4, 2), random.uniform(0, 2 * np.pi), random.uniform(28, 46)
+        start, angle, length = random.uniform(2, CROP_PIXELS - 2, 2), random.uniform(0, 2 * np.pi), random.uniform(14, 23)
         along = np.array([np.sin(angle), np.cos(angle)])
-        if np.all(np.abs(start + length * along - CROP_PIXELS / 2) < CROP_PIXELS / 2 - 4):
+        if np.all(np.abs(start + length * along - CROP_PIXELS / 2) < CROP_PIXELS / 2 - 2):
             break
-    bend = random.uniform(-8, 8) * along[::-1] * (1, -1)
+    bend = random.uniform(-4, 4) * along[::-1] * (1, -1)
     t = np.linspace(0, 1, 200)[:, None]
     points = start + t * length * along + 2 * t * (1 - t) * bend
     away = np.min(np.hypot(ROW[..., None] - points[:, 0], COLUMN[..., None] - points[:, 1]), axis=-1)
-    cover = np.clip(random.uniform(1.5, 2.2) - away, 0, 1)
+    cover = np.clip(random.uniform(1.0, 1.5) - away, 0, 1)
     return image + random.uniform(0.75, 0.95) * cover * (random.choice((0.0, 1.0)) - image), cover > 0.25
 
 
-def stain(image, texture, part, random):
-    """Draws a soft-edged blotch of radius 7 to 12 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
-    (row, column), radius = random.uniform(14, CROP_PIXELS - 14, 2), random.uniform(7, 12)
+def stain(image, foreign, random):
+    """Draws a soft-edged blotch of radius 3.5 to 6 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
+    (row, column), radius = random.uniform(7, CROP_PIXELS - 7, 2), random.uniform(3.5, 6)
     angle = np.arctan2(ROW - row, COLUMN - column)
     radius *= 1 + sum(random.uniform(-0.2, 0.2) * np.cos(k * angle + random.uniform(0, 2 * np.pi)) for k in (2, 3))
-    cover = 1 / (1 + np.exp((np.hypot(ROW - row, COLUMN - column) - radius) / 1.2))
+    cover = 1 / (1 + np.exp((np.hypot(ROW - row, COLUMN - column) - radius) / 0.6))
     return image + random.uniform(0.6, 0.8) * cover * (random.choice((0.05, 0.9)) - image), cover > 0.25
 
 
-def paste(image, texture, part, random):
-    """Pastes a piece of another texture with sides of 14 to 24 pixels and changed brightness; returns (image, mask)."""
-    height, width = random.integers(14, 25, 2)
-    top, left = random.integers(3, CROP_PIXELS - height - 3), random.integers(3, CROP_PIXELS - width - 3)
+def paste(image, foreign, random):
+    """Pastes a piece of `foreign` with sides of 7 to 12 pixels and changed brightness; returns (image, mask)."""
+    height, width = random.integers(7, 13, 2)
+    top, left = random.integers(2, CROP_PIXELS - height - 1), random.integers(2, CROP_PIXELS - width - 1)
     at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((CROP_PIXELS, CROP_PIXELS), bool), image.copy()
-    image[at] = random.choice((0.6, 1.6)) * crop(random.choice(FOREIGN[texture]), part, random)[:height, :width]
+    image[at] = random.choice((0.6, 1.6)) * foreign[:height, :width]
     mask[at] = True
     return image, mask
 
@@ -83,29 +108,57 @@ def paste(image, texture, part, random):
 DEFECTS = {"scratch": scratch, "stain": stain, "paste": paste}
 
 
+def defective(kind, image, foreign, random):
+    """(image with a defect, mask): drawn again until it is seen whole, with none of its pixels at the crop's border.
+
+    Args:
+        kind: of `DEFECTS`.
+        image: (CROP_PIXELS, CROP_PIXELS) in [0, 1].
+        foreign: a crop of another texture, of which a piece may be pasted.
+        random: NumPy generator.
+    """
+    while True:
+        made, mask = DEFECTS[kind](image, foreign, random)
+        if not mask[[0, -1]].any() and not mask[:, [0, -1]].any():
+            return made, mask
+
+
 def write(folder, texture, part, seed, counts):
     """Writes the data set of a texture in MVTec AD's layout, unless it exists.
+
+    Its validation split has cells of the part `calibration`; its test split those of `part`, as they are, and drawn from
+    without replacement for each kind of defect.
 
     Args:
         folder: output folder; use one per texture, part and seed.
         texture: `brick`, `grass` or `gravel`.
-        part: `validation` or `test`: the stripes of the test crops. Training and validation crops use their own stripes.
-        seed: seed of crops and defects.
-        counts: numbers of normal crops in train, validation and test, and of crops per kind of defect.
+        part: `selection` or `test`: the cells of the test split, and those that pasted pieces are of.
+        seed: seed of the cells' parts, crops and defects.
+        counts: numbers of images in train, validation and normal test, and of images per kind of defect.
+
+    Raises:
+        UserError: more images than cells.
     """
-    random, last = np.random.default_rng(seed), f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask"
-    if (folder / f"{last}.png").exists():
+    most = PARTS["calibration"], PARTS[part], PARTS[part]
+    require(all(count <= cells for count, cells in zip(counts[1:], most, strict=True)),
+            f"expected at most {most} images in validation, normal test and per defect, received {tuple(counts[1:])}: no "
+            "cell is to be in a split twice")
+    random = np.random.default_rng([seed, 2 + list(PARTS).index(part)])
+    if (folder / f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask.png").exists():
         return
 
     def save(name, image):
         pictures.save_image(folder / f"{name}.png", np.clip(image, 0, 1))
 
-    for split, source, count in zip(("train", "validation", "test"), ("train", "validation", part), counts):
-        for index in range(count):
-            image = crop(texture, source, random)
-            save(f"{split}/good/{index:04}", turned(image, texture, random) if split == "train" else image)
-    for kind, draw in DEFECTS.items():
-        for index in range(counts[3]):
-            image, mask = draw(crop(texture, part, random), texture, part, random)
+    own = cells(part, seed)
+    for index in range(counts[0]):
+        save(f"train/good/{index:04}", turned(crop(texture, random), texture, random))
+    for split, places in (("validation", cells("calibration", seed)[:counts[1]]), ("test", own[:counts[2]])):
+        for index, place in enumerate(places):
+            save(f"{split}/good/{index:04}", cell(texture, place))
+    for kind in DEFECTS:
+        for index, place in enumerate(random.permutation(own)[:counts[3]]):
+            foreign = cell(random.choice(FOREIGN[texture]), random.choice(own))
+            image, mask = defective(kind, cell(texture, place), foreign, random)
             save(f"test/{kind}/{index:04}", image)
             save(f"ground_truth/{kind}/{index:04}_mask", mask.astype(float))
