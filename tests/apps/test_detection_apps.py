@@ -49,7 +49,7 @@ def test_the_record_of_surfaces_keeps_networks_of_the_same_settings(app, tmp_pat
         method = re.sub("(, std|_min|_max)$", "", key).rpartition(", ")[2]
         assert kept["values"].get(key) == (value if method in kept["steps"] else None)
     # Crops of another size, or otherwise divided, are not to be compared.
-    files.write_json(tmp_path / "surface_inspection.json", record | {"data": record["data"] | {"side": 64}})
+    files.write_json(tmp_path / "surface_inspection.json", record | {"data": record["data"] | {"side": 32}})
     assert not surface.kept(["region_anomaly"], 2)["table"]
 
 

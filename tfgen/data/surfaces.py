@@ -1,6 +1,6 @@
 """Synthetic surface defects: crops of photographs of brick, grass and gravel with drawn defects, in MVTec AD's layout.
 
-Needs scikit-image, which ships the three 512x512 photographs. Three stripes of each are for training, where crops may
+Needs scikit-image, which ships the three 512x512 photographs. Two stripes of each are for training, where crops may
 overlap. The rest is divided into cells that do not overlap and are assigned to the other parts at random, so that these are
 exchangeable, however light and perspective change across the photograph.
 """
@@ -12,14 +12,14 @@ import numpy as np
 from tfgen import pictures
 from tfgen.errors import UserError, require
 
-PHOTOGRAPH_PIXELS, CROP_PIXELS = 512, 32
+PHOTOGRAPH_PIXELS, CROP_PIXELS = 512, 64
 # Columns of the training crops.
-TRAINING = ((0, 64), (192, 320), (448, 512))
+TRAINING = ((64, 128), (384, 448))
 # (top, left) of the cells, in the columns between.
 CELLS = [(top, left) for top in range(0, PHOTOGRAPH_PIXELS, CROP_PIXELS) for left in range(0, PHOTOGRAPH_PIXELS, CROP_PIXELS)
          if not any(low <= left < high for low, high in TRAINING)]
 # Numbers of cells by which settings are chosen, of which thresholds are, and on which detectors are measured.
-PARTS = {"selection": 32, "calibration": 48, "test": 48}
+PARTS = {"selection": 6, "calibration": 26, "test": 16}
 # Textures of pasted pieces: they must be visible on the background.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 ROW, COLUMN = np.mgrid[:CROP_PIXELS, :CROP_PIXELS].astype(float)
@@ -72,33 +72,33 @@ def turned(image, texture, random):
 
 
 def scratch(image, foreign, random):
-    """Draws a curved scratch, 14 to 23 pixels long and 1.5 to 2.5 wide, nearly white or black; returns (image, mask)."""
+    """Draws a curved scratch, 28 to 46 pixels long and 2 to 4 wide, nearly white or black; returns (image, mask)."""
     while True:
-        start, angle, length = random.uniform(2, CROP_PIXELS - 2, 2), random.uniform(0, 2 * np.pi), random.uniform(14, 23)
+        start, angle, length = random.uniform(4, CROP_PIXELS - 4, 2), random.uniform(0, 2 * np.pi), random.uniform(28, 46)
         along = np.array([np.sin(angle), np.cos(angle)])
-        if np.all(np.abs(start + length * along - CROP_PIXELS / 2) < CROP_PIXELS / 2 - 2):
+        if np.all(np.abs(start + length * along - CROP_PIXELS / 2) < CROP_PIXELS / 2 - 4):
             break
-    bend = random.uniform(-4, 4) * along[::-1] * (1, -1)
+    bend = random.uniform(-8, 8) * along[::-1] * (1, -1)
     t = np.linspace(0, 1, 200)[:, None]
     points = start + t * length * along + 2 * t * (1 - t) * bend
     away = np.min(np.hypot(ROW[..., None] - points[:, 0], COLUMN[..., None] - points[:, 1]), axis=-1)
-    cover = np.clip(random.uniform(1.0, 1.5) - away, 0, 1)
+    cover = np.clip(random.uniform(1.5, 2.2) - away, 0, 1)
     return image + random.uniform(0.75, 0.95) * cover * (random.choice((0.0, 1.0)) - image), cover > 0.25
 
 
 def stain(image, foreign, random):
-    """Draws a soft-edged blotch of radius 3.5 to 6 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
-    (row, column), radius = random.uniform(7, CROP_PIXELS - 7, 2), random.uniform(3.5, 6)
+    """Draws a soft-edged blotch of radius 7 to 12 pixels that darkens or brightens by 60 to 80 %; returns (image, mask)."""
+    (row, column), radius = random.uniform(14, CROP_PIXELS - 14, 2), random.uniform(7, 12)
     angle = np.arctan2(ROW - row, COLUMN - column)
     radius *= 1 + sum(random.uniform(-0.2, 0.2) * np.cos(k * angle + random.uniform(0, 2 * np.pi)) for k in (2, 3))
-    cover = 1 / (1 + np.exp((np.hypot(ROW - row, COLUMN - column) - radius) / 0.6))
+    cover = 1 / (1 + np.exp((np.hypot(ROW - row, COLUMN - column) - radius) / 1.2))
     return image + random.uniform(0.6, 0.8) * cover * (random.choice((0.05, 0.9)) - image), cover > 0.25
 
 
 def paste(image, foreign, random):
-    """Pastes a piece of `foreign` with sides of 7 to 12 pixels and changed brightness; returns (image, mask)."""
-    height, width = random.integers(7, 13, 2)
-    top, left = random.integers(2, CROP_PIXELS - height - 1), random.integers(2, CROP_PIXELS - width - 1)
+    """Pastes a piece of `foreign` with sides of 14 to 24 pixels and changed brightness; returns (image, mask)."""
+    height, width = random.integers(14, 25, 2)
+    top, left = random.integers(3, CROP_PIXELS - height - 3), random.integers(3, CROP_PIXELS - width - 3)
     at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((CROP_PIXELS, CROP_PIXELS), bool), image.copy()
     image[at] = random.choice((0.6, 1.6)) * foreign[:height, :width]
     mask[at] = True
@@ -126,8 +126,8 @@ def defective(kind, image, foreign, random):
 def write(folder, texture, part, seed, counts):
     """Writes the data set of a texture in MVTec AD's layout, unless it exists.
 
-    Its validation split has cells of the part `calibration`; its test split those of `part`, as they are, and drawn from
-    without replacement for each kind of defect.
+    Its validation split has cells of the part `calibration`; its test split those of `part`, as they are, and with each kind
+    of defect, all of them once before any twice.
 
     Args:
         folder: output folder; use one per texture, part and seed.
@@ -137,12 +137,12 @@ def write(folder, texture, part, seed, counts):
         counts: numbers of images in train, validation and normal test, and of images per kind of defect.
 
     Raises:
-        UserError: more images than cells.
+        UserError: more normal images than cells.
     """
-    most = PARTS["calibration"], PARTS[part], PARTS[part]
-    require(all(count <= cells for count, cells in zip(counts[1:], most, strict=True)),
-            f"expected at most {most} images in validation, normal test and per defect, received {tuple(counts[1:])}: no "
-            "cell is to be in a split twice")
+    most = PARTS["calibration"], PARTS[part]
+    require(all(count <= cells for count, cells in zip(counts[1:3], most, strict=True)),
+            f"expected at most {most} images in validation and normal test, received {tuple(counts[1:3])}: no cell is to be "
+            "in a split twice")
     random = np.random.default_rng([seed, 2 + list(PARTS).index(part)])
     if (folder / f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask.png").exists():
         return
@@ -157,7 +157,8 @@ def write(folder, texture, part, seed, counts):
         for index, place in enumerate(places):
             save(f"{split}/good/{index:04}", cell(texture, place))
     for kind in DEFECTS:
-        for index, place in enumerate(random.permutation(own)[:counts[3]]):
+        places = [place for _ in range(0, counts[3], len(own)) for place in random.permutation(own)]
+        for index, place in enumerate(places[:counts[3]]):
             foreign = cell(random.choice(FOREIGN[texture]), random.choice(own))
             image, mask = defective(kind, cell(texture, place), foreign, random)
             save(f"test/{kind}/{index:04}", image)
