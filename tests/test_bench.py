@@ -14,9 +14,10 @@ from tfgen.errors import Failure
 from tfgen.figures import headlines
 
 FAST = ["bench-vae", "bench-denoising", "bench-dcgan", "bench-wgan-gp", "bench-pix2pix-32", "bench-cyclegan-32",
-        "bench-contractive-one-layer", "bench-contractive-deep", "bench-realnvp", "bench-gated-pixelcnn",
+        "bench-contractive-one-layer", "bench-contractive-deep", "bench-doubling", "bench-rectifier", "bench-realnvp",
+        "bench-gated-pixelcnn",
         "bench-sampling-gated-pixelcnn", "bench-sampling-image-transformer", "bench-vqvae", "bench-bfloat16-vae",
-        "bench-edm", "bench-doubling", "bench-rectifier"]
+        "bench-edm"]
 RATIOS = {"contractive": "ours_over_naive", "sampling": "incremental_over_naive_sampler",
           "bfloat16": "bfloat16_over_float32", "doubling": "transposed_over_depth_2x2",
           "rectifier": "ending_over_keras_rectifier"}
