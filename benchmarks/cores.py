@@ -88,7 +88,7 @@ def compare(recipe, rounds):
         values |= {f"images_per_s {recipe}, {library}, {count}": timing.spread(rates)["median"]
                    for count, rates in zip(CORES, (one, two))}
         print(f"{recipe:10}{library:8}{ratio['median']:.2f} ({ratio['min']:.2f} … {ratio['max']:.2f})", flush=True)
-    one, two = measure(recipe, "operations", max(1, rounds // 3)).values()
+    one, two = measure(recipe, "operations", rounds).values()
     for kind in one[0]:
         alone, shared = (statistics.median(answer.get(kind, 0.0) for answer in answers) for answers in (one, two))
         values |= {f"ms {recipe}, {kind}, 1": round(alone, 3), f"ms {recipe}, {kind}, 2": round(shared, 3)}
@@ -114,7 +114,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.worker:
         return work(*arguments.worker[:2], int(arguments.worker[2]))
-    rounds, values = 11, {}
+    rounds, values = 5, {}
     for recipe in arguments.only:
         values |= compare(recipe, rounds)
     if set(arguments.only) == set(RECIPES):
