@@ -85,8 +85,8 @@ def test_heun_of_every_kind_of_levels(levels, width):
 
 @pytest.mark.parametrize("levels", [LinearBetas(1000), CosineBetas(1000)], ids=lambda levels: type(levels).__name__)
 def test_few_steps_of_dpm_on_a_chain(levels):
-    """The step to the least level is several times as wide as the one before, too far to extrapolate to. By hand, of N(0, 1):
-    x(0) = x(sigma) / sqrt(1 + sigma^2); with that extrapolation the error was over Euler's."""
+    """The step to the least level is several times as wide as the one before, too far to extrapolate to. By hand, of
+    N(0, 1): x(0) = x(sigma) / sqrt(1 + sigma^2); with that extrapolation the error was over Euler's."""
     def error(name):
         way = levels.way(tf.constant([8]))
         made = denoising.integrate(lambda x, sigma: Estimate(x / (1.0 + sigma**2)), tf.fill((1, 1), way(0)[0]), way, 8,
