@@ -1,8 +1,8 @@
 """Training speed on two cores over that on one, in tfgen and in PyTorch, and which operations share their work.
 
 `python -m benchmarks.cores` starts a process for each recipe, library and number of cores, which train in turns, one at a
-time; others profile tfgen's steps. It writes `results/bench-cores.json`. A kind of operation that takes as long on two cores
-as on one is done by one thread.
+time; others profile tfgen's steps. It writes `results/bench-cores.json`. Times of a kind of operation are added up over
+threads: where the sum is as large on two cores as on one, its operations are not divided, and gain only beside others.
 """
 
 import argparse
@@ -98,13 +98,11 @@ def compare(recipe, rounds):
 
 
 def reason(recipe, values):
-    """Why a recipe gains less than MARK by a second core: the kinds of operations that gain least, the longest first."""
-    kinds = [(values[f"ms {recipe}, {kind}, 2"], kind, gain) for key, gain in values.items()
-             for prefix, kind in [key.split(", ", 1)] if prefix == f"kind {recipe}" and gain < MARK]
-    total = sum(value for key, value in values.items() if key.startswith(f"ms {recipe}, ") and key.endswith(", 2"))
-    return "of its operations' time on two cores, " + ", ".join(
-        f"{ms / total:.0%} is in {kind}, {gain:.2f} times as fast as on one" for ms, kind, gain in sorted(kinds)[::-1]
-        if ms > 0.03 * total)
+    """What is known of why a recipe gains less than MARK by a second core: its longest kinds of operations."""
+    kinds = sorted(((alone, key.removeprefix(f"ms {recipe}, ").removesuffix(", 1")) for key, alone in values.items()
+                    if key.startswith(f"ms {recipe}, ") and key.endswith(", 1")), reverse=True)
+    return "few of its operations are divided; added up over threads, on one core and on two, " + ", ".join(
+        f"{kind} take {alone:.3g} and {values[f'ms {recipe}, {kind}, 2']:.3g} ms a step" for alone, kind in kinds[:3])
 
 
 def main():
