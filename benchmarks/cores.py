@@ -6,23 +6,19 @@ threads: where the sum is as large on two cores as on one, its operations are no
 """
 
 import argparse
-import collections
 import statistics
 import sys
-import time
 
 import keras
-import numpy as np
 
 from benchmarks import machine, profiles, timing
 from benchmarks.bench import confine
-from benchmarks.job import SHAPE, passes
+from benchmarks.job import SHAPE, fitting, random_images
+from benchmarks.settings import CONVOLUTIONAL
 from tfgen import data, recipes
 from tfgen.errors import Failure
 from tfgen.figures import records
 
-# {recipe: (batch size, batches a pass)}
-RECIPES = {"vae": (128, 64), "dcgan": (64, 20), "wgan_gp": (64, 20)}
 LIBRARIES = ("tfgen", "torch")
 CORES, MARK = (1, 2), 1.7
 
@@ -30,45 +26,25 @@ CORES, MARK = (1, 2), 1.7
 def trainer(library, recipe, rows, batches):
     """A function without arguments that trains for a pass over random images; PyTorch in the layout channels_last."""
     keras.utils.set_random_seed(0)
-    model = recipes.find(recipe).model(data.DataSpec("random", SHAPE))
-    images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
-    if library == "torch":
-        from benchmarks import torch_gan, torch_loop
+    model, images = recipes.find(recipe).model(data.DataSpec("random", SHAPE)), random_images(rows, batches)
+    if library == "tfgen":
+        return fitting(model, images, rows)
+    from benchmarks import torch_gan, torch_loop
 
-        if recipe in torch_loop.LOSSES:
-            return torch_loop.trainer(recipe, model, images, rows, 1e-3, channels_last=True)
-        return torch_gan.Twin(recipe, model, channels_last=True).trainer(images, rows)
-    taken = getattr(model, "batches_per_step", 1)
-    model.steps_per_execution = min(16, batches // taken)
-    dataset = passes(images, rows * taken)
-    return lambda: model.fit(dataset, verbose=0)
+    if recipe in torch_loop.LOSSES:
+        return torch_loop.trainer(recipe, model, images, rows, 1e-3, channels_last=True)
+    return torch_gan.Twin(recipe, model, channels_last=True).trainer(images, rows)
 
 
 def work(measured, recipe, cores):
     """Answers each line of standard input: with the images per second of a pass by a library, or with {kind of operation:
     milliseconds per training step} ("operations")."""
     confine(cores)
-    rows, batches = RECIPES[recipe]
     if measured == "operations":
         step = profiles.warm(recipe)
-        return timing.answering(lambda: by_kind(profiles.operations(step, 10)))
-    run = trainer(measured, recipe, rows, batches)
-    run()
-
-    def rate():
-        start = time.perf_counter()
-        run()
-        return rows * batches / (time.perf_counter() - start)
-
-    return timing.answering(rate)
-
-
-def by_kind(operations):
-    """{kind of operation: milliseconds} of {operation: milliseconds}."""
-    found = collections.Counter()
-    for name, milliseconds in operations.items():
-        found[profiles.kind_of(name)] += milliseconds
-    return found
+        return timing.answering(lambda: profiles.by_kind(profiles.operations(step, 10)))
+    rows, batches = CONVOLUTIONAL[recipe]
+    return timing.rates(trainer(measured, recipe, rows, batches), rows * batches)
 
 
 def measure(recipe, measured, rounds, cores=CORES):
@@ -107,7 +83,7 @@ def reason(recipe, values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--only", nargs="*", default=list(CONVOLUTIONAL), choices=list(CONVOLUTIONAL))
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -115,13 +91,13 @@ def main():
     rounds, values = 5, {}
     for recipe in arguments.only:
         values |= compare(recipe, rounds)
-    if set(arguments.only) == set(RECIPES):
+    if set(arguments.only) == set(CONVOLUTIONAL):
         records.record("bench-cores", values, title="Training speed on two cores over one", seeds=[0],
                        command="python -m benchmarks.cores", budget={"rounds": rounds, "batches_a_pass": {
-                           recipe: batches for recipe, (_, batches) in RECIPES.items()}},
+                           recipe: batches for recipe, (_, batches) in CONVOLUTIONAL.items()}},
                        data={"name": "random", "image_shape": SHAPE}, machine=machine.described(), published="none",
                        marks={f"scaling {recipe}, tfgen": MARK for recipe in ("vae", "dcgan")},
-                       missed={f"scaling {recipe}, tfgen": reason(recipe, values) for recipe in RECIPES})
+                       missed={f"scaling {recipe}, tfgen": reason(recipe, values) for recipe in CONVOLUTIONAL})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
@@ -44,6 +45,24 @@ class Job:
 def passes(images, rows):
     """A data set of batches of images, an array (N, …) or a tuple of such."""
     return untuned(tf.data.Dataset.from_tensor_slices(images).batch(rows, drop_remainder=True).prefetch(2))
+
+
+def random_images(rows, batches):
+    """Images of a pass, float32 (rows * batches, *SHAPE)."""
+    return np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
+
+
+def fitting(model, images, rows):
+    """A function without arguments that trains a model for a pass over images, as `tfgen train` does.
+
+    Args:
+        images: array (N, …).
+        rows: images of a batch, of which a step takes one for each of the critic's updates.
+    """
+    taken = getattr(model, "batches_per_step", 1)
+    model.steps_per_execution = min(16, len(images) // (rows * taken))
+    dataset = passes(images, rows * taken)
+    return lambda: model.fit(dataset, verbose=0)
 
 
 def fit_beside(make, first, images, rows, bare, twins, **others):

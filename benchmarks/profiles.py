@@ -48,6 +48,14 @@ def kind_of(operation):
     return next((kind for kind, parts in KINDS.items() if any(part in operation for part in parts)), REST)
 
 
+def by_kind(found):
+    """{kind: sum} of {type of operation: number}, the largest first."""
+    kinds = collections.Counter()
+    for name, number in found.items():
+        kinds[kind_of(name)] += number
+    return dict(kinds.most_common())
+
+
 def operations(run, steps):
     """{type: milliseconds per step} of what `run()` computes, called `steps` times."""
     found = collections.Counter()
@@ -92,10 +100,8 @@ def warm(recipe):
 def profile(recipe, steps=10):
     """{"kinds": {kind: share}, "operations": {type: share}, the six longest} of a recipe's step."""
     found = operations(warm(recipe), steps)
-    total, kinds = sum(found.values()), collections.Counter()
-    for name, milliseconds in found.items():
-        kinds[kind_of(name)] += milliseconds / total
-    return {"kinds": {kind: round(share, 4) for kind, share in kinds.most_common()},
+    total = sum(found.values())
+    return {"kinds": {kind: round(milliseconds / total, 4) for kind, milliseconds in by_kind(found).items()},
             "operations": {name: round(found[name] / total, 4) for name in list(found)[:6]}}
 
 

@@ -8,13 +8,11 @@ a time.
 import argparse
 import dataclasses
 import sys
-import time
 
 import keras
-import numpy as np
 
 from benchmarks import machine, timing
-from benchmarks.job import SHAPE, passes
+from benchmarks.job import SHAPE, fitting, random_images
 from tfgen import data, recipes
 from tfgen.errors import Failure
 from tfgen.figures import records
@@ -56,18 +54,7 @@ def work(recipe, rows, batches):
     """Trains for a pass at each line of standard input, and answers with the images per second."""
     keras.utils.set_random_seed(0)
     model = recipes.find(recipe).model(data.DataSpec("random", SHAPE))
-    taken = getattr(model, "batches_per_step", 1)
-    model.steps_per_execution = min(16, batches // taken)
-    images = np.random.default_rng(0).random((rows * batches, *SHAPE), np.float32)
-    dataset = passes(images, rows * taken)
-    model.fit(dataset, verbose=0)
-
-    def rate():
-        start = time.perf_counter()
-        model.fit(dataset, verbose=0)
-        return len(images) / (time.perf_counter() - start)
-
-    timing.answering(rate)
+    timing.rates(fitting(model, random_images(rows, batches), rows), rows * batches)
 
 
 def measure(recipe, rows, batches, settings, rounds):

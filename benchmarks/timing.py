@@ -68,6 +68,18 @@ def answering(work):
         print(json.dumps(work()), flush=True)
 
 
+def rates(run, counted):
+    """Calls a function once and answers as a worker of `in_turns`: with `counted` per second of each further call."""
+    run()
+
+    def rate():
+        start = time.perf_counter()
+        run()
+        return counted / (time.perf_counter() - start)
+
+    answering(rate)
+
+
 def answer_of(worker):
     """The next answer of a process; raises a `Failure` of one line if it has ended."""
     if not (line := worker.stdout.readline()):
