@@ -31,10 +31,12 @@ test: venv
 test-all: venv
 	$(BIN)/python -m pytest -n 2 --ignore tests/test_conformance.py
 	$(BIN)/python -m pytest -n 2 tests/test_conformance.py
-# What needs further packages: metrics beside their reference implementations, the notebooks, the site.
+# What needs further packages: metrics and models beside implementations of others, the notebooks, the site. Of torch-mimicry's
+# dependencies none but PyTorch is for its networks; the others are for its data, metrics and tests.
 test-extras: venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[reference,notebooks,docs]'
-	$(BIN)/python -m pytest tests/metrics/test_references.py
+	$(BIN)/pip install -q -c constraints.txt --no-deps torch-mimicry
+	$(BIN)/python -m pytest tests/metrics/test_references.py tests/references tests/samplers/test_denoising.py
 	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
 	$(BIN)/mkdocs build --strict
 # The oldest versions that pyproject.toml allows: the command line, and a recipe of each kind.

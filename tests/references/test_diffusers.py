@@ -67,5 +67,5 @@ def test_steps_on_straight_paths(torch, diffusers, name, kind):
     # Ours are divided by 1 - t.
     found = denoising.integrate(denoise, tf.constant(start) / (1.0 - times[0]), way, steps, denoising.SAMPLERS[name],
                                 straight=levels.straight)
-    np.testing.assert_allclose(found, x, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found, x, rtol=1e-4, atol=1e-4)
     assert np.ptp(found) > 0.5

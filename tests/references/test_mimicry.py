@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from twins import MISSING, assign, channels_first, moved, outputs_first
+from twins import assign, channels_first, moved, outputs_first
 
 from tfgen import layers, losses, networks
 from tfgen.optimizers import Adam
@@ -22,7 +22,7 @@ def mimicry(torch, monkeypatch):
     whose wheel fails beside a CPU build of PyTorch.
     """
     if importlib.util.find_spec("torch_mimicry") is None:
-        pytest.skip(MISSING)
+        pytest.skip("torch-mimicry is not installed, as `make test-extras` does without its dependencies")
     for name in ("torchvision", "torch_mimicry.datasets", "torch_mimicry.metrics", "torch_mimicry.training"):
         monkeypatch.setitem(sys.modules, name, mock.MagicMock())
     return importlib.import_module
@@ -189,7 +189,8 @@ def projection(torch, mimicry, channels, widths, classes):
 def test_a_projection_critic_with_attention_and_a_step(torch, mimicry):
     """Residual blocks, attention, projection of the label: scores, hinge loss, gradients, Adam's step.
 
-    The vector u of the table of classes has a value per class there and one per feature here: both start at singular vectors.
+    The vector u of the table of classes has a value per class there and one per feature here: both start at
+    singular vectors.
     """
     shape, classes, filters, rows, rng = (16, 16, 3), 5, 16, 4, np.random.default_rng(0)
     critic = networks.resnet.critic(shape, classes, filters)

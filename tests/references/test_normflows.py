@@ -157,7 +157,8 @@ class Step:
         for weight, twin in ((self.conv.permutation, self.their_conv.P), (self.conv.sign, self.their_conv.sign_S)):
             assign(torch, twin, weight)
         pair(self.conv.log_s, (self.their_conv.log_S, same))
-        pair(self.conv.lower_upper, (self.their_conv.L, lambda x: np.tril(x, -1)), (self.their_conv.U, lambda x: np.triu(x, 1)))
+        pair(self.conv.lower_upper, (self.their_conv.L, lambda x: np.tril(x, -1)),
+             (self.their_conv.U, lambda x: np.triu(x, 1)))
         for conv, twin in zip(convs[:2], (parts[0], parts[3]), strict=True):
             pair(conv._kernel, (twin.weight, outputs_first))
         assert isinstance(convs[2], ZeroConv2D)
