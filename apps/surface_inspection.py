@@ -114,9 +114,10 @@ def train(method, dataset, seed, fast):
     return look, calibration.held_out(model, dataset)[1], cost
 
 
-def seen(path, method, places, seed, fast):
-    """{"maps held_out", "rest held_out", "maps selection", …} of a training, and its budget; kept in a file."""
-    about = {"settings": list(DETECTORS.get(method, ())), "fast": fast}
+def seen(path, method, places, seed, fast, counts):
+    """{"maps held_out", "rest held_out", "maps selection", …} of a training, and its budget; kept in a file, which is not
+    taken for other settings or data."""
+    about = {"settings": list(DETECTORS.get(method, ())), "fast": fast, "data": described(counts)}
     if path.exists() and files.read_json(path)["about"] == about:
         return dict(np.load(path.with_suffix(".npz"))), files.read_json(path)["budget"]
     sets = {part: data.load(str(place)) for part, place in places.items()}
@@ -249,7 +250,7 @@ def main(
         sets[texture, seed] = {name: data.load(str(place)) for name, place in places.items()}
         for method in methods:
             stored = folder / "seen" / f"{method.replace(' ', '_')}-{texture}-{seed}{'-fast' * fast}.json"
-            sights[texture, seed, method], budget = seen(stored, method, places, seed, fast)
+            sights[texture, seed, method], budget = seen(stored, method, places, seed, fast, counts)
             costs.append({"texture": texture, "method": method, "seed": seed, **budget})
             print(f"{texture:8}{method:18}seed {seed}  {budget['cpu_minutes']} CPU minutes", flush=True)
     chosen, tried, table, drawn = {}, {}, {texture: {} for texture in textures}, {}

@@ -69,6 +69,30 @@ def test_rates_of_surfaces_by_hand(app):
     assert binom.sf(5, 96, found["pooled fpr, a_min"]) == pytest.approx(0.025)
 
 
+def test_surface_inspection_looks_anew_at_other_data(app, tmp_path, monkeypatch):
+    """What the baselines have seen, which have no settings, is not taken for the cells of another division."""
+    surface, trained = app("surface_inspection"), []
+
+    class Images:
+        def images(self, split):
+            return np.zeros((2, 4, 4, 1), "uint8")
+
+    def train(method, dataset, seed, fast):
+        trained.append(method)
+        return (lambda x: (np.full(x.shape[:3], len(trained), "float32"), np.zeros(len(x)))), Images().images("test"), {}
+
+    monkeypatch.setattr(surface, "train", train)
+    monkeypatch.setattr(surface.data, "load", lambda place: Images())
+
+    def look(counts):
+        found, _ = surface.seen(tmp_path / "one.json", "local statistics", {"test": "here"}, 0, False, counts)
+        return found["maps test"][0, 0, 0]
+
+    assert [look(surface.COUNTS), look(surface.COUNTS), look((8, 8, 8, 8))] == [1, 1, 2]
+    monkeypatch.setitem(surface.surfaces.PARTS, "selection", 12)
+    assert look((8, 8, 8, 8)) == 3 and len(trained) == 3
+
+
 def test_surface_neighbours_are_far_from_what_is_unusual(app):
     random = np.random.default_rng(0)
     train = random.uniform(0.4, 0.6, (8, 32, 32, 1)).astype("float32")

@@ -103,6 +103,11 @@ def test_a_folder_is_written_once_and_is_a_function_of_its_seed(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*.png")}
     surfaces.write(tmp_path / "a", "brick", "test", 1, (6, 6, 2, 1))
     assert {path: path.stat().st_mtime_ns for path in before} == before
+    # Images of other numbers are neither kept nor mixed with new ones.
+    with pytest.raises(UserError, match="expected at most .*'train/good': 4.* found .*'train/good': 6.*: remove the folder"):
+        surfaces.write(tmp_path / "a", "brick", "test", 1, (4, 6, 2, 1))
+    surfaces.write(tmp_path / "a", "brick", "test", 1, (7, 6, 2, 1))
+    assert load(str(tmp_path / "a")).spec.sizes == {"train": 7, "validation": 6, "test": 5}
 
 
 def test_without_scikit_image_says_what_to_install(monkeypatch):

@@ -137,14 +137,20 @@ def write(folder, texture, part, seed, counts):
         counts: numbers of images in train, validation and normal test, and of images per kind of defect.
 
     Raises:
-        UserError: more normal images than cells.
+        UserError: more normal images than cells; a folder with more images than `counts`, which were written for others.
     """
     most = PARTS["calibration"], PARTS[part]
     require(all(count <= cells for count, cells in zip(counts[1:3], most, strict=True)),
             f"expected at most {most} images in validation and normal test, received {tuple(counts[1:3])}: no cell is to be "
             "in a split twice")
     random = np.random.default_rng([seed, 2 + list(PARTS).index(part)])
-    if (folder / f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask.png").exists():
+    wanted = dict(zip(("train/good", "validation/good", "test/good"), counts)) | dict.fromkeys(
+        (f"test/{kind}" for kind in DEFECTS), counts[3])
+    there = {name: len(list((folder / name).glob("*.png"))) for name in wanted}
+    require(all(there[name] <= count for name, count in wanted.items()),
+            f"expected at most {wanted} images in {folder}, found {there}, which were written for other numbers: remove the "
+            "folder or give another")
+    if there == wanted and (folder / f"ground_truth/{list(DEFECTS)[-1]}/{counts[3] - 1:04}_mask.png").exists():
         return
 
     def save(name, image):
