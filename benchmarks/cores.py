@@ -2,7 +2,9 @@
 
 `python -m benchmarks.cores` starts a process for each recipe, library and number of cores, which train in turns, one at a
 time; others profile tfgen's steps. It writes `results/bench-cores.json`. Times of a kind of operation are added up over
-threads: where the sum is as large on two cores as on one, its operations are not divided, and gain only beside others.
+threads: where the sum is as large on two cores as on one, its operations gain only by running beside others, be they divided
+or not, for of two divided ones at once each has one core's time. Which they are, the pools of threads tell: with operations
+one at a time, all gain is of divided ones (`python -m benchmarks.settings --only threads`, "2 1" over "1 1").
 """
 
 import argparse
@@ -77,7 +79,7 @@ def reason(recipe, values):
     """What is known of why a recipe gains less than MARK by a second core: its longest kinds of operations."""
     kinds = sorted(((alone, key.removeprefix(f"ms {recipe}, ").removesuffix(", 1")) for key, alone in values.items()
                     if key.startswith(f"ms {recipe}, ") and key.endswith(", 1")), reverse=True)
-    return "few of its operations are divided; added up over threads, on one core and on two, " + ", ".join(
+    return "added up over threads, on one core and on two, " + ", ".join(
         f"{kind} take {alone:.3g} and {values[f'ms {recipe}, {kind}, 2']:.3g} ms a step" for alone, kind in kinds[:3])
 
 
