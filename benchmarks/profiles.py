@@ -28,6 +28,7 @@ RECIPES = {
     "realnvp": ({}, 16, {}), "gated_pixelcnn": ({}, 16, {"levels": 16}), "vqvae": ({"codebook_size": 256}, 64, {}),
     "edm": ({"filters": 32}, 32, {}), "denoising": ({}, 128, {}), "stylegan": ({"filters": 16}, 32, {}),
     "pixelcnnpp": ({"filters": 16, "blocks": 1}, 8, {})}
+REST = "element by element"
 # The first kind that a part of whose name an operation has.
 KINDS = {
     "convolutions": ("Conv2D", "DepthwiseConv"), "matrix products": ("MatMul", "Einsum"),
@@ -36,15 +37,18 @@ KINDS = {
                                 "SpaceToDepth", "Gather", "Resize", "Pool"),
     "sums and means": ("Sum", "Mean", "AddN", "BiasAddGrad", "Max", "ArgM"),
     "variables": ("Assign", "ReadVariable", "ResourceApply")}
+# Whose names have a part of another kind's: the larger of two values, not that of many.
+ALONE = ("Maximum",)
 # Random images, of two classes.
 ROWS = 1000
-REST = "element by element"
 # Events that contain others.
 OUTER = ("train_step", "Execute", "Run", "Process", "PartitionedCall", "While", "If", "FunctionRun", "__inference")
 
 
 def kind_of(operation):
     """The kind of an operation's type."""
+    if operation in ALONE:
+        return REST
     return next((kind for kind, parts in KINDS.items() if any(part in operation for part in parts)), REST)
 
 

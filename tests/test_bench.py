@@ -259,6 +259,15 @@ def test_settings_are_measured_in_turns(name):
     assert {f"images_per_s vae {label}" for label in labels} < set(values)
 
 
+def test_kinds_of_operations_by_their_names():
+    """Reductions are sums and means, arithmetic of two arrays is not; what is added up is added up once."""
+    from benchmarks import profiles
+
+    found = profiles.by_kind({"Conv2DBackpropFilterWithBias": 4.0, "Conv2D": 1.0, "Max": 1.5, "ArgMax": 0.5, "Maximum": 2.0,
+                              "MaxPool": 0.25, "Mul": 1.0})
+    assert found == {"convolutions": 5.0, profiles.REST: 3.0, "sums and means": 2.0, "slices, padding, layout": 0.25}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("measured", ["tfgen", "torch", "operations"])
 def test_cores_are_measured_in_turns(measured):
