@@ -27,6 +27,7 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfgen.evaluation import extractor_training  # noqa: E402
+from tfgen.pictures import plots  # noqa: E402
 from tfgen.serving import native  # noqa: E402
 
 # Two devices for the tests of several replicas; before TensorFlow begins.
@@ -95,6 +96,16 @@ def short_extractors(request):
         if not request.node.get_closest_marker("slow"):
             patch.setattr(extractor_training, "default_epochs", lambda dataset, task: 1)
         yield usual
+
+
+@pytest.fixture(autouse=True)
+def figures_without_layout(request):
+    """Figures of runs, commands and apps are asked for, not looked at: they are drawn where matplotlib puts their parts.
+    Tests of pictures have the users' layout."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name not in ("pictures", "figures") and not request.node.get_closest_marker("slow"):
+            patch.setattr(plots, "LAYOUT", None)
+        yield
 
 
 @pytest.fixture(scope="session")
