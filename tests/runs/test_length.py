@@ -102,8 +102,9 @@ def test_a_recipe_that_has_changed_does_not_replace_a_model_unsaid(planned, caps
     """Stretching builds the model anew; another version of tfgen need not have another number."""
     settings, recipe, dataset, model = planned
     heavier = changed(recipe, lambda model: setattr(model, "code_weight", 3.0))
-    with pytest.raises(ValueError, match="to build the model of run anew, found .*code_weight 1.0 -> 3.0, for the recipe has "
-                                         "changed: extend it with the version of tfgen .* or go on with --force") as caught:
+    with pytest.raises(ValueError, match="to build the model of run anew, found .*code_weight 1.0 -> 3.0, for the recipe "
+                                         "has changed: extend it with the version of tfgen .* or go on with --force"
+                       ) as caught:
         resuming.lengthened("run", copy.deepcopy(settings), heavier, dataset, model, 4, 5, extend=True)
     assert "\n" not in str(caught.value)
     made = resuming.lengthened("run", copy.deepcopy(settings), heavier, dataset, model, 4, 5, extend=True, force=True)

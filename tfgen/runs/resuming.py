@@ -184,8 +184,8 @@ def check_same(out, model, stretched, length_alone, force):
         return
     told = f"found {', '.join(told[:3])}" + (f" and {len(told) - 3} more" if len(told) > 3 else "")
     if not force or shapes[0] != shapes[1]:
-        raise UserError(f"expected the recipe to build the model of {out} anew, {told}, for the recipe has changed: extend it "
-                        "with the version of tfgen that began it, " + (
+        raise UserError(f"expected the recipe to build the model of {out} anew, {told}, for the recipe has changed: extend "
+                        "it with the version of tfgen that began it, " + (
                             "or go on with --force" if shapes[0] == shapes[1] else "or train a new run"))
     note(f"{told} in the model of {out}, for the recipe has changed since")
 

@@ -121,8 +121,8 @@ def _roots(folder):
         raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
                         f"{len(found)} directly: move them to one or the other")
     if empty := [sub.name for sub in subs if sub not in splits]:
-        note(f"passed over: {', '.join(empty)} of {str(folder)!r}, without images: beside train, the splits are validation and "
-             "test")
+        note(f"passed over: {', '.join(empty)} of {str(folder)!r}, without images: beside train, the splits are validation "
+             "and test")
     return roots
 
 
