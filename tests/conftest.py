@@ -17,9 +17,10 @@ TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(da
 PARTS = 10
 # Arguments of tests that take turns by their values.
 NAMES = ("name", "recipe", "trained", "tuner", "case")
-# Feature extractors of the tests stay out of the user's cache; one a process.
-os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
-atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
+# Feature extractors of the tests stay out of the user's cache; workers share those of short trainings.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
+    atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
 
 
 def pytest_configure(config):

@@ -16,6 +16,9 @@ from tfgen.serving import native
 # Two devices for the tests of several replicas; before TensorFlow begins.
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
                                            [tf.config.LogicalDeviceConfiguration()] * 2)
+# Figures of runs, commands and apps are asked for, not looked at: they are drawn where matplotlib puts their parts. Here, as
+# fixtures of modules come before those of each test.
+LAYOUT, plots.LAYOUT = plots.LAYOUT, None
 # {recipe: family}
 FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
 
@@ -60,12 +63,11 @@ def short_extractors(request):
 
 
 @pytest.fixture(autouse=True)
-def figures_without_layout(request):
-    """Figures of runs, commands and apps are asked for, not looked at: they are drawn where matplotlib puts their parts.
-    Tests of pictures have the users' layout."""
+def layout_of_pictures(request):
+    """The users' layout of figures in tests of pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.path.parent.name not in ("pictures", "figures") and not request.node.get_closest_marker("slow"):
-            patch.setattr(plots, "LAYOUT", None)
+        if request.path.parent.name in ("pictures", "figures") or request.node.get_closest_marker("slow"):
+            patch.setattr(plots, "LAYOUT", LAYOUT)
         yield
 
 
