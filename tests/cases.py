@@ -1,5 +1,7 @@
 """The conformance suite's cases: every recipe, with values that keep its networks tiny."""
 
+import tfgen.catalogue  # noqa: F401, I001  # before Keras: it chooses TensorFlow's kernels
+
 import dataclasses
 import functools
 import hashlib
