@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfgen.evaluation import extractor_training
 from tfgen.pictures import plots
+from tfgen.runs import drawing, running
 from tfgen.serving import native
 
 # Two devices for the tests of several replicas; before TensorFlow begins.
@@ -69,6 +70,15 @@ def layout_of_pictures(request):
         if request.path.parent.name in ("pictures", "figures") or request.node.get_closest_marker("slow"):
             patch.setattr(plots, "LAYOUT", LAYOUT)
         yield
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Trainings of a test end without curves, pictures of codes and figures, two fifths of a short one, at which it does not
+    look."""
+    monkeypatch.setattr(plots, "curves", lambda *_: None)
+    monkeypatch.setattr(drawing, "draw_codes", lambda *_, **__: {})
+    monkeypatch.setattr(running, "measured", lambda *_, **__: {})
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_is_passed_over(run, capsys, harm):
 
 
 @shares_a_run
-def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys):
+def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys, unmeasured):
     """Without a checksum in its name and without the states of random generators."""
     path = checkpoints.all_of(run)[0]
     old = run / "checkpoints" / "step-000000010.keras"
@@ -296,7 +296,7 @@ def test_killed_while_the_best_epoch_is_saved(digits, tmp_path, monkeypatch, aft
 
 
 @shares_a_run
-def test_a_training_that_goes_on_leaves_no_older_model(run):
+def test_a_training_that_goes_on_leaves_no_older_model(run, unmeasured):
     """Of an ended or interrupted training, which would be taken for the run's although its checkpoints are newer."""
     (run / "model.keras").write_bytes(b"old")
     with pytest.MonkeyPatch.context() as patch:
