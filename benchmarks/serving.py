@@ -36,6 +36,7 @@ from tfgen.serving import Client, export, saved_model
 from tfgen.serving.transports import TOKEN
 
 BATCH = 32  # rows of the direct calls
+LOAD = pathlib.Path(__file__).with_name("serving_load.py")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +117,8 @@ def request_of(case, url, inputs):
 
 def load(case, host, port, request, seconds):
     """Runs the clients of a case; returns what `serving_load` prints, and "rows_per_s"; raises a `Failure` if one fails."""
-    command = [sys.executable, "-m", "benchmarks.serving_load", "grpc" if case.kind == "grpc" else "http", host, str(port),
+    # By its path: a module of the package `benchmarks` would import tfgen, and so TensorFlow, first.
+    command = [sys.executable, "-P", str(LOAD), "grpc" if case.kind == "grpc" else "http", host, str(port),
                str(case.clients), str(seconds)]
     ended = subprocess.run(command, input=request, capture_output=True, check=False)
     if ended.returncode:

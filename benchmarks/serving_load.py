@@ -1,9 +1,9 @@
 """Load on a model server, from a process of its own: closed loops of clients that each send one request after another.
 
-`python -m benchmarks.serving_load KIND HOST PORT CLIENTS SECONDS` reads a request from standard input (`http`: all its
+`python -P benchmarks/serving_load.py KIND HOST PORT CLIENTS SECONDS` reads a request from standard input (`http`: all its
 bytes; `grpc`: a serialised PredictRequest, sent with the token of TFGEN_TOKEN) and prints {"latencies": [seconds],
-"seconds", "failed": number, "first": what the first failure was} as JSON. It imports neither TensorFlow nor tfgen, so that
-it starts at once and takes little of the machine.
+"seconds", "failed": number, "first": what the first failure was} as JSON. Run by its path it imports neither TensorFlow nor
+tfgen, so that it starts at once and takes little of the machine.
 """
 
 import asyncio

@@ -31,6 +31,7 @@ import tensorflow as tf
 
 from tfgen import data, files, recipes, runs
 from tfgen.figures import records
+from tfgen.pictures import plots
 from tfgen.runs import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -74,6 +75,8 @@ def trained(name, out, pipe):
 
     # TensorFlow rewrites graphs for longer than these trainings take.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    # Pictures are compared, not looked at.
+    plots.LAYOUT = None
     recipe, told = recipes.find(name), runs.callbacks.StopOnNaN
     # The first of the callbacks also tells the steps.
     runs.callbacks.StopOnNaN = lambda: keras.callbacks.CallbackList([told(), Told(pipe)])

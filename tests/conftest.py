@@ -1,8 +1,10 @@
-"""One import of the library a process; few threads, so that two workers share two cores."""
+"""Options of the tests, and their environment: few threads, so that two workers share two cores.
+
+What imports the library is in process.py, which the process that only hands tests to workers leaves out: it takes seconds.
+"""
 
 import atexit
 import datetime
-import functools
 import os
 import shutil
 import tempfile
@@ -15,25 +17,16 @@ TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(da
 PARTS = 10
 # Arguments of tests that take turns by their values.
 NAMES = ("name", "recipe", "trained", "tuner", "case")
-# Feature extractors of the tests stay out of the user's cache; one a process.
-os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
-atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
+# Feature extractors of the tests stay out of the user's cache; workers share those of short trainings.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
+    atexit.register(shutil.rmtree, os.environ["TFGEN_CACHE"], ignore_errors=True)
 
-import tfgen.catalogue  # noqa: E402, F401, I001
 
-import keras  # noqa: E402
-import memory  # noqa: E402
-import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from tfgen.evaluation import extractor_training  # noqa: E402
-from tfgen.serving import native  # noqa: E402
-
-# Two devices for the tests of several replicas; before TensorFlow begins.
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
-                                           [tf.config.LogicalDeviceConfiguration()] * 2)
-# {recipe: family}
-FAMILIES = {row["name"]: row["family"] for row in tfgen.catalogue.rows()}
+def pytest_configure(config):
+    hands_out = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if not hands_out or config.option.collectonly:
+        config.pluginmanager.import_plugin("process")
 
 
 def pytest_addoption(parser):
@@ -56,82 +49,3 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left)
     gone = set(left)
     items[:] = [item for item in items if item not in gone]
-
-
-def pytest_sessionfinish():
-    memory.leave()
-
-
-def rewritten(request):
-    """Whether TensorFlow rewrites the graphs of a test as it does for users, see `fresh_state`."""
-    named = getattr(request.node, "callspec", None)
-    return "case" in request.fixturenames and not (named and FAMILIES.get(named.params.get("name")) == "diffusion")
-
-
-@pytest.fixture(autouse=True)
-def fresh_state(request):
-    """Every test starts from one seed and an empty Keras state, but those of one `case`, which restores its own state.
-
-    Clearing the state or seeding TensorFlow drops every compiled kernel, and with them the optimised graphs of traced
-    functions.
-
-    TensorFlow rewrites the graphs of each `case` as it does for users, but for those of U-Nets in loops, which take longest;
-    those of the other tests run a few times, as they were traced.
-    """
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten(request)})
-    if "case" not in request.fixturenames:
-        memory.collect_if_grown()
-        keras.backend.clear_session(free_memory=False)
-        keras.utils.set_random_seed(0)
-    yield
-
-
-@pytest.fixture(autouse=True)
-def short_extractors(request):
-    """Feature extractors whose training is given no length train for one epoch: what asks for them needs features, not good
-    ones, but for slow tests; tests of the extractors give a length. Gives the library's own function of the length."""
-    usual = extractor_training.default_epochs
-    with pytest.MonkeyPatch.context() as patch:
-        if not request.node.get_closest_marker("slow"):
-            patch.setattr(extractor_training, "default_epochs", lambda dataset, task: 1)
-        yield usual
-
-
-@pytest.fixture(scope="session")
-def cpp_process():
-    with native.Loader() as process:
-        yield process
-
-
-@pytest.fixture
-def loader(cpp_process, request):
-    """TensorFlow's C++ loader in a process of its own, one for all tests of this process; rewrites graphs as they do."""
-    config = tf.compat.v1.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = not rewritten(request)
-    cpp_process.config = config.SerializeToString()
-    return cpp_process
-
-
-@pytest.fixture
-def opened_once(monkeypatch):
-    """Commands of one test share what they open: a run or an export is loaded, and each of its verbs traced, once."""
-    from tfgen.cli import lazy
-
-    monkeypatch.setattr(lazy.opening, "open_verbs", functools.cache(lazy.opening.open_verbs))
-
-
-@pytest.fixture(name="tfgen")
-def command(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder; gives (exit code, output, errors)."""
-    from tfgen import cli
-
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["tfgen", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call

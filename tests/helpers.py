@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 @functools.cache
 def two_replicas():
-    """A strategy of the two logical devices of the tests, see conftest.py."""
+    """A strategy of the two logical devices of the tests, see process.py."""
     return mirrored(2)
 
 

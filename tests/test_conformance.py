@@ -13,7 +13,7 @@ import memory
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SPEC, VALUES, dataset, optimizers, same_starts, spec_of, start_of, tiny
+from cases import IN_STAGES, SPEC, VALUES, dataset, optimizers, same_starts, spec_of, start_of, tiny
 from helpers import two_replicas
 
 from tfgen import AdversarialModel, catalogue, errors, recipes, verbs
@@ -141,6 +141,7 @@ def test_recipe_describes_itself(case):
     assert recipe.summary.endswith(".") and recipe.paper and recipe.family
     assert recipe.objective[1] in ("min", "max")
     assert isinstance(case.model, AdversarialModel) == (case.name in ADVERSARIAL)
+    assert hasattr(case.model, "stage_at") == (case.name in IN_STAGES)
     assert ("sample" in verbs.verbs_of(case.model)) == (case.name in SAMPLERS)
 
 

@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import json
+import re
 
 import keras
 
@@ -47,6 +49,35 @@ def serializable(cls=None, *, inherit=False):
     if "from_config" not in vars(cls):
         cls.from_config = classmethod(from_config)
     return keras.saving.register_keras_serializable(package="tfgen")(cls)
+
+
+def described(model):
+    """The configuration of a model and its optimizers as JSON, without the numbers that Keras gives to names."""
+    parts = [model] + [getattr(model, name) for name in ("optimizer", "critic_optimizer")
+                       if getattr(model, name, None) is not None]
+    return _unnumbered(json.loads(json.dumps([keras.saving.serialize_keras_object(part) for part in parts])))
+
+
+def _unnumbered(config):
+    if isinstance(config, dict):
+        # A model that was not called yet has no shapes, and optimizers are described beside it.
+        return {_unnumbered(key): _unnumbered(value) for key, value in config.items()
+                if key not in ("build_config", "compile_config")}
+    if isinstance(config, list):
+        return [_unnumbered(value) for value in config]
+    return re.sub(r"_\d+$", "", config) if isinstance(config, str) else config
+
+
+def unlike(one, other, place=()):
+    """{place, a tuple of keys: (value in one, in the other)} of where two configurations of `described` differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted({*one, *other})
+        pairs = [(key, one.get(key), other.get(key)) for key in keys]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(key, *pair) for key, pair in enumerate(zip(one, other))]
+    else:
+        return {} if one == other else {place: (one, other)}
+    return {where: pair for key, *values in pairs for where, pair in unlike(*values, (*place, key)).items()}
 
 
 def networks_of(model):

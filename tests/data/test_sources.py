@@ -103,10 +103,13 @@ def test_splits_stay_splits_beside_folders_without_images(tmp_path, beside):
     one_line(["train and (if any) validation and test", "in Train, eval, test"], load, tmp_path)
 
 
-def test_classes_beside_folders_without_images(tmp_path):
+def test_classes_beside_folders_without_images(tmp_path, capsys):
     write_images(tmp_path / "train" / "cat", 20)
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "0.xml").write_text("a box")
     assert load(tmp_path).spec.class_names == ("cat",)
+    told = capsys.readouterr().err
+    assert told.startswith("passed over: annotations of ") and "without images" in told and told.count("\n") == 1
     write_images(tmp_path, 1)
     one_line(["subfolder train", "received 1 directly"], load, tmp_path)
     # Without a split to train on, they are names of classes.
@@ -147,12 +150,13 @@ def test_a_class_called_train(tmp_path, capsys):
 
 @pytest.mark.parametrize("others", [
     ("test1", "test2"), ("train_masks", "images"), ("val_small", "extra"), ("Devset", "more"),
-    ("evaluation", "more"), ("holdout2", "more"), ("image_labels", "more")])
+    ("evaluation", "more"), ("holdout2", "more"), ("image_labels", "more"), ("annotations", "images"),
+    ("SegmentationClass", "images"), ("ground_truth", "images"), ("bboxes", "images")])
 def test_splits_and_masks_by_other_names_are_no_classes_beside_train(tmp_path, others):
     """Their images would be trained on."""
     for name in ("train", *others):
         write_images(tmp_path / name, 2)
-    one_line(["no other is named like a split, masks or labels, found images in", others[0]], load, tmp_path)
+    one_line(["no other is named like a split, masks, labels or annotations, found images in", others[0]], load, tmp_path)
 
 
 def test_classes_whose_names_begin_like_a_split(tmp_path):

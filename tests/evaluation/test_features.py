@@ -61,11 +61,11 @@ def test_classifier_of_digits(digits, cache):
         extractor.perceptual_distance(images, images[:, ::2, ::2])
 
 
-def test_perceptual_distance_of_images_is_that_of_the_networks_feature_maps(digits, cache):
-    extractor = features.classifier(digits, epochs=EPOCHS, cache=cache)
+def test_perceptual_distance_of_images_is_that_of_the_networks_feature_maps(digits):
+    extractor = features.classifier(digits)
     ours, theirs = (digits.images("test")[part].astype(np.float32) / 255 for part in (slice(0, 5), slice(5, 10)))
     found = extractor.perceptual_distance(ours, theirs, batch_size=2)
-    network = extractor_training.load_or_train(digits, extractor_training.task_of(digits), epochs=EPOCHS, cache=cache)
+    network = extractor_training.load_or_train(digits, extractor_training.task_of(digits))
     maps = keras.Model(network.input, [layer.output for layer in network.layers if layer.name.startswith("relu")])
     assert len(maps.outputs) == 3
     wanted = 0.0

@@ -30,6 +30,20 @@ def test_curves_tolerates_gaps(tmp_path, history, size):
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
 
 
+def test_a_png_file_is_what_matplotlib_would_save(tmp_path):
+    """It is written in one drawing less."""
+    for name in ("ours", "theirs"):
+        figure = plots.new_figure(3.0, 2.0)
+        axes = figure.add_subplot()
+        axes.plot([1.0, 1000.0], label="one")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        if name == "ours":
+            plots.write_figure(tmp_path / "ours.png", figure)
+        else:
+            figure.savefig(tmp_path / "theirs.png", dpi=figure.dpi)
+    np.testing.assert_array_equal(pixels(tmp_path / "ours.png"), pixels(tmp_path / "theirs.png"))
+
+
 def test_numbered_quantities_share_a_panel():
     names = ["loss", "kl_1", "val_loss", "kl_2", "val_kl_1", "val_kl_2", "critic_1", "depth_2", "depth_3"]
     shown = plots.panels_of(dict.fromkeys(names))

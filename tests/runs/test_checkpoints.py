@@ -89,6 +89,10 @@ def test_generators_of_parts_that_are_no_layers():
     assert not checkpoints.generators(layers.MinibatchStdDev())
 
 
+# In one process, so that the run is trained once.
+shares_a_run = pytest.mark.xdist_group("run_of_three")
+
+
 @pytest.fixture(scope="module")
 def run_of_three(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
@@ -101,6 +105,7 @@ def run(run_of_three, tmp_path):
     return shutil.copytree(run_of_three, tmp_path / "run")
 
 
+@shares_a_run
 def test_the_last_ones_and_the_best_are_kept(run):
     history = runs.read_history(run)
     assert [checkpoints.step_of(path) for path in checkpoints.all_of(run)] == [10, 15]
@@ -139,6 +144,7 @@ def test_an_old_checkpoint_goes_after_the_name_of_a_new_one_is_on_the_disk(tmp_p
     assert done == [[path.name for path in paths]] and list(tmp_path.iterdir()) == paths[2:]
 
 
+@shares_a_run
 @pytest.mark.rotating
 @pytest.mark.parametrize("harm", ["truncated", "a bit"])
 def test_a_damaged_checkpoint_is_passed_over(run, capsys, harm):
@@ -160,7 +166,8 @@ def test_a_damaged_checkpoint_is_passed_over(run, capsys, harm):
     assert checkpoints.newest(run) == (None, 0)
 
 
-def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys):
+@shares_a_run
+def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys, unmeasured):
     """Without a checksum in its name and without the states of random generators."""
     path = checkpoints.all_of(run)[0]
     old = run / "checkpoints" / "step-000000010.keras"
@@ -176,6 +183,7 @@ def test_a_checkpoint_of_an_earlier_version_still_goes_on(run, capsys):
     assert "without the states of random generators" in capsys.readouterr().err
 
 
+@shares_a_run
 @pytest.mark.rotating
 def test_what_has_changed_is_said_and_refused(run, capsys):
     settings = runs.read(run)
@@ -218,6 +226,7 @@ def renamed(path, to, names):
     return to
 
 
+@shares_a_run
 def test_a_checkpoint_of_other_variables_is_refused(run):
     path = checkpoints.newest(run)[0]
     model = recipes.find("denoising").model(data.load("digits").spec, **tiny_values("denoising"))
@@ -231,6 +240,7 @@ def test_a_checkpoint_of_other_variables_is_refused(run):
         checkpoints.restore(model, other)
 
 
+@shares_a_run
 def test_a_checkpoint_without_names_is_read_by_the_order_of_its_variables(run):
     path = checkpoints.newest(run)[0]
     model, fresh = (runs.load_model(path) for _ in range(2))
@@ -240,6 +250,7 @@ def test_a_checkpoint_without_names_is_read_by_the_order_of_its_variables(run):
     assert any(variable.numpy().any() for variable in checkpoints.unsaved(fresh).values())
 
 
+@shares_a_run
 def test_killed_between_the_last_checkpoint_and_the_end(digits, tmp_path, run_of_three, monkeypatch):
     """The pictures of the last epoch, which no number of epochs between pictures divides, and what measures follow."""
     with monkeypatch.context() as patch:
@@ -284,7 +295,8 @@ def test_killed_while_the_best_epoch_is_saved(digits, tmp_path, monkeypatch, aft
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_training_that_goes_on_leaves_no_older_model(run):
+@shares_a_run
+def test_a_training_that_goes_on_leaves_no_older_model(run, unmeasured):
     """Of an ended or interrupted training, which would be taken for the run's although its checkpoints are newer."""
     (run / "model.keras").write_bytes(b"old")
     with pytest.MonkeyPatch.context() as patch:

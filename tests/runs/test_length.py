@@ -1,6 +1,8 @@
 """The length of a run: where stages and schedules end."""
 
+import copy
 import dataclasses
+import random
 import types
 
 import keras
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from cases import tiny_values
 
-from tfgen import data, recipes, runs
+from tfgen import data, recipes, runs, seeds
 from tfgen.runs import checkpoints, resuming
 
 
@@ -68,7 +70,8 @@ def test_a_recipe_may_have_its_papers_batch_size():
 def planned():
     """(settings, recipe, dataset, model) of a run of four epochs of two steps."""
     dataset, recipe = data.load("digits", normal=0), recipes.find("ae_anomaly")
-    settings = {"hyperparameters": tiny_values("ae_anomaly") | {"total_steps": 8}, "batch_size": 64, "epochs": 4}
+    settings = {"hyperparameters": tiny_values("ae_anomaly") | {"total_steps": 8}, "batch_size": 64, "epochs": 4,
+                "seed": 0}
     return settings, recipe, dataset, recipe.model(dataset.spec, **settings["hyperparameters"])
 
 
@@ -84,6 +87,43 @@ def test_schedules_are_stretched_only_when_asked(planned, capsys):
     assert settings["hyperparameters"]["total_steps"] == 10 and settings["epochs"] == 5
     for ours, theirs in zip(checkpoints.state(stretched), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def changed(recipe, change):
+    """A recipe of another version: a function changes the model that it builds."""
+    def build(hp, spec):
+        model = recipe.build(hp, spec)
+        return change(model) or model
+
+    return dataclasses.replace(recipe, build=build)
+
+
+def test_a_recipe_that_has_changed_does_not_replace_a_model_unsaid(planned, capsys):
+    """Stretching builds the model anew; another version of tfgen need not have another number."""
+    settings, recipe, dataset, model = planned
+    heavier = changed(recipe, lambda model: setattr(model, "code_weight", 3.0))
+    with pytest.raises(ValueError, match="to build the model of run anew, found .*code_weight 1.0 -> 3.0, for the recipe "
+                                         "has changed: extend it with the version of tfgen .* or go on with --force"
+                       ) as caught:
+        resuming.lengthened("run", copy.deepcopy(settings), heavier, dataset, model, 4, 5, extend=True)
+    assert "\n" not in str(caught.value)
+    made = resuming.lengthened("run", copy.deepcopy(settings), heavier, dataset, model, 4, 5, extend=True, force=True)
+    assert made.code_weight == 3.0 and "code_weight 1.0 -> 3.0 in the model of run" in capsys.readouterr().err
+    # Weights of other shapes cannot be those of the run.
+    wider = changed(recipe, lambda _: recipe.model(dataset.spec, **settings["hyperparameters"] | {"filters": 8}))
+    with pytest.raises(ValueError, match="the recipe has changed: .* or train a new run"):
+        resuming.lengthened("run", copy.deepcopy(settings), wider, dataset, model, 4, 5, extend=True, force=True)
+
+
+def test_what_a_recipe_draws_stays_when_a_run_is_stretched():
+    """The features that `padim` chooses are no weights."""
+    dataset, recipe = data.load("digits", normal=0), recipes.find("padim")
+    settings = {"hyperparameters": tiny_values("padim") | {"total_steps": 8}, "batch_size": 64, "epochs": 4, "seed": 5}
+    seeds.set_random(5)
+    model = recipe.model(dataset.spec, **settings["hyperparameters"])
+    random.seed(6)
+    stretched = resuming.lengthened("run", settings, recipe, dataset, model, 4, 8, extend=True)
+    assert stretched.chosen == model.chosen and stretched.network_steps == 2 * model.network_steps
 
 
 def test_schedules_of_what_has_been_made_stay(planned, capsys):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import optimizers, tiny, tiny_values
+from cases import IN_STAGES, optimizers, tiny, tiny_values
 from helpers import one_line
 
 from tfgen import data, recipes, runs
@@ -110,7 +110,7 @@ def test_what_is_judged_is_of_the_last_stage(tmp_path, monkeypatch):
 
 
 @pytest.mark.rotating
-@pytest.mark.parametrize("name", sorted(name for name in recipes.RECIPES if hasattr(tiny(name), "stage_at")))
+@pytest.mark.parametrize("name", IN_STAGES)
 def test_the_last_stage_begins_where_its_branch_does(name):
     model = tiny(name)
     begins = model.last_stage_begins(40)

@@ -261,7 +261,10 @@ def test_what_cannot_be_gone_on_with(digits, tmp_path, unbroken, tfgen):
     one_line(["without search.json"], searching.resume, tmp_path)
     settings = files.read_json(unbroken / "search.json")
     del settings["finished"]
+    kernels = settings["TF_ENABLE_ONEDNN_OPTS"]
+    other = {"TF_ENABLE_ONEDNN_OPTS": str(1 - int(kernels))}
     for change, told in (({"content": "other"}, "images or labels other ->"),
+                         (other, f"TF_ENABLE_ONEDNN_OPTS {1 - int(kernels)} -> {kernels}"),
                          ({"versions": settings["versions"] | {"keras": "1.0"}}, "keras 1.0 ->"),
                          ({"space": settings["space"] | {"depth": {}}}, "hyperparameter depth {} -> None")):
         files.write_json(tmp_path / "search.json", settings | change)
@@ -275,14 +278,17 @@ def test_what_cannot_be_gone_on_with(digits, tmp_path, unbroken, tfgen):
         assert code == 2 and told in err and err.count("\n") == 1, err
 
 
-def test_what_was_gone_on_with_by_force_is_what_workers_find(digits, tmp_path, unbroken, monkeypatch):
-    settings = files.read_json(unbroken / "search.json")
-    del settings["finished"]
+def test_what_was_gone_on_with_by_force_is_what_workers_find(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(searching, "_search", lambda *_: None)
+    search(digits, tmp_path)
+    settings = files.read_json(tmp_path / "search.json")
     files.write_json(tmp_path / "search.json", settings | {"content": "other", "versions": settings["versions"] | {
-        "keras": "1.0"}, "space": settings["space"] | {"depth": {}}})
+        "keras": "1.0"}, "space": settings["space"] | {"depth": {}}, "TF_ENABLE_ONEDNN_OPTS": "other"})
     searching.resume(tmp_path, workers=2, force=True)
-    searching.reopened(tmp_path, searching.read(tmp_path), force=False)
+    searching.reopened(tmp_path, found := searching.read(tmp_path), force=False)
+    assert found["TF_ENABLE_ONEDNN_OPTS"] == settings["TF_ENABLE_ONEDNN_OPTS"]
+    # Searches of before do not say.
+    searching.reopened(tmp_path, {key: value for key, value in found.items() if key != "TF_ENABLE_ONEDNN_OPTS"}, force=False)
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -77,7 +77,7 @@ def test_a_run_folder_holds_everything(digits, tmp_path):
     np.testing.assert_allclose(loaded.reconstruct(x), model.reconstruct(x), atol=1e-6)
 
 
-def test_a_seed_repeats_the_run(digits, tmp_path):
+def test_a_seed_repeats_the_run(digits, tmp_path, unmeasured):
     for name in ("a", "b"):
         train(digits, tmp_path / name, seed=4, epochs=1)
     train(digits, tmp_path / "c", seed=5, epochs=1)
@@ -86,7 +86,7 @@ def test_a_seed_repeats_the_run(digits, tmp_path):
 
 
 @shares_a_run
-def test_resume_goes_on_from_the_last_epoch(digits, run, capsys):
+def test_resume_goes_on_from_the_last_epoch(digits, run, capsys, unmeasured):
     (run / "model.keras").unlink()
     model = runs.resume(run, epochs=3, verbose=0)
     assert int(model.optimizer.iterations) == 3 * digits.steps(256)
@@ -106,7 +106,7 @@ def test_steps_per_execution_never_leave_the_epoch(digits, tmp_path, at_most, ta
 
 
 @shares_a_run
-def test_resume_drops_history_that_no_checkpoint_backs(run):
+def test_resume_drops_history_that_no_checkpoint_backs(run, unmeasured):
     with open(run / "history.csv", "a") as file:
         file.write("2" + ",0.5" * (len(runs.read_history(run)[0]) - 1) + "\n")
     runs.resume(run, epochs=2, verbose=0)
@@ -114,7 +114,7 @@ def test_resume_drops_history_that_no_checkpoint_backs(run):
     assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["loss"] != 0.5
 
 
-def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path):
+def test_ctrl_c_saves_and_resume_completes_the_epoch(digits, tmp_path, unmeasured):
     out = tmp_path / "run"
 
     class PressCtrlC(keras.callbacks.Callback):
@@ -205,7 +205,7 @@ def test_a_history_is_read_as_it_was_written(tmp_path):
 
 
 @shares_a_run
-def test_two_trainings_do_not_write_one_folder(digits, run, tmp_path):
+def test_two_trainings_do_not_write_one_folder(digits, run, tmp_path, unmeasured):
     from tfgen import files
 
     (run / "samples" / f"{files.ASIDE}half.png").write_text("half")

@@ -1,9 +1,12 @@
 """The embedded server and its clients: numpy in and out, commands, tokens, faults at the start."""
 
 import dataclasses
+import re
 import socket
+import subprocess
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -175,6 +178,17 @@ def test_ovmsclient(server, stored):
     assert client.get_model_metadata("cvae")["inputs"]["x"]["shape"] == [-1, 8, 8, 1]
 
 
+def test_the_load_of_the_benchmark_starts_without_tensorflow(monkeypatch):
+    """It shares the machine with the server that it measures."""
+    def with_its_modules(command, **about):
+        made = subprocess.run([command[0], "-X", "importtime", *command[1:]], **about)
+        imported = set(re.findall(r"\| +(\w+)", made.stderr.decode()))
+        assert "asyncio" in imported and not imported & {"tensorflow", "tfgen", "benchmarks"}
+        return made
+
+    monkeypatch.setattr(serving, "subprocess", types.SimpleNamespace(run=with_its_modules))
+    with pytest.raises(Failure, match="clients of 127.0.0.1:1 failed: (?s:.*)ConnectionRefused"):
+        serving.load(serving.CASES["rest_sample"], "127.0.0.1", 1, b"", 0.1)
 
 
 @pytest.mark.parametrize("name", ["rest_sample", "rest_npz_reconstruct", "grpc_reconstruct"])

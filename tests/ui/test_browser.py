@@ -6,13 +6,10 @@ import urllib.parse
 
 import pytest
 
-pytest.importorskip("gradio", reason="the extra 'ui' is not installed")
-from benchmarks.screenshots import CHROMIUM, FLAGS  # noqa: E402
-
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="the extra 'ui' is not installed"),
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="the extra 'ui-test' is not installed"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
 # Milliseconds: functions are traced when they are first called.
 PATIENCE = int(os.environ.get("TFGEN_PATIENCE", 60)) * 1000
@@ -34,6 +31,10 @@ def address(model_of):
 def chromium():
     from playwright.sync_api import sync_playwright
 
+    from benchmarks.screenshots import CHROMIUM, FLAGS
+
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

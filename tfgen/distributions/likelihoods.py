@@ -184,7 +184,9 @@ class DiscretisedLogistic(Likelihood):
     """A logistic integrated over each of n grey levels k / (n - 1) (Kingma et al., 2016; Salimans et al., 2017).
 
     log p(x) = log(F(x + h) - F(x - h)), F(t) = sigmoid((t - mean) / scale), h half a level, with the tails in
-    the first and the last level. The decoder gives mean and log scale (second half of its channels).
+    the first and the last level. The decoder gives mean and log scale (second half of its channels), softly bounded below
+    by -6: of 256 levels, the likeliest in between then has a probability of at most 0.38, 1.4 bits. Salimans et al. cut at
+    -7 on [-1, 1], which is -7.7 on [0, 1] and allows 0.97.
 
     Args:
         bits: bits per value, 1 to 16, for n = 2^bits levels.

@@ -14,6 +14,8 @@ from tfgen.files import written_aside
 from tfgen.pictures.images import INK, known_ending, printable
 
 TRAIN, VALIDATION = "#1f77b4", "#d95f02"
+# Matplotlib's, which takes about a third of the time of a figure.
+LAYOUT = "constrained"
 
 
 def curves(path, history):
@@ -181,7 +183,7 @@ def _marked(values):
 
 def new_figure(width, height):
     """A white figure of width x height inches at 110 dots per inch, independent of the user's matplotlib settings."""
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=110, layout=LAYOUT, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -191,4 +193,8 @@ def write_figure(path, figure):
     with written_aside(path) as aside, warnings.catch_warnings():
         # Characters missing in the font are drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", r"Glyph \d+|Matplotlib currently does not support", UserWarning)
-        figure.savefig(aside, dpi=figure.dpi)
+        if aside.suffix.lower() == ".png":
+            # To the pixel what `savefig` writes, which first draws once without writing.
+            figure.canvas.print_png(aside)
+        else:
+            figure.savefig(aside, dpi=figure.dpi)

@@ -86,7 +86,8 @@ def acgan(hp, spec):
 def infogan(hp, spec):
     """InfoGAN (Chen et al., 2016): part of the latent is a code that a linear head of the critic predicts.
 
-    The authors' head for MNIST has a hidden layer of 128 units.
+    The networks are those of `dcgan`. The authors' for MNIST have the same convolutions and further dense layers: of 1,024
+    units after the latent and before the score and the head, and of 128 in the head.
     """
     noise_dim, depth = hp.Int("latent_dim", 1, 1024, default=62), base_filters(hp)
     categories, codes = hp.Int("categories", 0, 100, default=10), hp.Int("codes", 0, 8, default=2)

@@ -57,14 +57,17 @@ OF_REGIME = ("accumulate", "clip_norm", "deterministic", "keep", "patience", "pr
 LIBRARIES = ("tfgen", "tensorflow", "keras", "numpy")
 
 
+def kernels():
+    """Whether oneDNN's kernels are on, which round otherwise than others: {the variable that switches them: "1" or "0"}."""
+    return {"TF_ENABLE_ONEDNN_OPTS": str(int(_pywrap_util_port.IsMklEnabled()))}
+
+
 def determined(settings):
     """The settings that determine a training, versions of libraries and whether oneDNN's kernels are on, as a checkpoint
     keeps them."""
     regime = settings.get("regime", {})
     return {key: settings[key] for key in DETERMINING if key in settings} | {
-        "regime": {key: regime[key] for key in OF_REGIME if key in regime}, "versions": library_versions(),
-        # By the variable that switches them, for other kernels round otherwise.
-        "TF_ENABLE_ONEDNN_OPTS": str(int(_pywrap_util_port.IsMklEnabled()))}
+        "regime": {key: regime[key] for key in OF_REGIME if key in regime}, "versions": library_versions(), **kernels()}
 
 
 def changes(kept, settings, dataset):

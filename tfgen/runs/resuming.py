@@ -1,5 +1,6 @@
 """Resumes a run: from its last intact checkpoint, or its beginning."""
 
+import copy
 import pathlib
 
 import keras
@@ -14,6 +15,7 @@ from tfgen.runs.folder import changes, intact, load_data, load_model, read
 from tfgen.runs.regime import Regime, end_of
 from tfgen.runs.running import follow, run
 from tfgen.runs.training import length, take
+from tfgen.serialization import described, unlike
 
 
 def resume(out, epochs=None, verbose="auto", extend=False, force=False, strategy=None):
@@ -25,13 +27,14 @@ def resume(out, epochs=None, verbose="auto", extend=False, force=False, strategy
         verbose: as in `fit`.
         extend: rescale schedules and stages to the new number of steps. Training continues at the current step of the
             rescaled schedules.
-        force: go on although settings, data, versions of libraries or oneDNN's kernels have changed since the checkpoint.
+        force: go on although settings, data, versions of libraries or oneDNN's kernels have changed since the checkpoint, or
+            `extend` would make another model of it, for the recipe has changed.
         strategy: as for `train`; with another number of replicas, sums are rounded otherwise from there on.
 
     Raises:
         Failure: if another process of the strategy is gone.
         UserError: if the folder holds no run, if another process is training it, if its schedules end before `epochs`
-            and `extend` is False, or for such a change without `force`.
+            and `extend` is False, or for such a change without `force`, or if weights of another shape would be extended.
     """
     out = pathlib.Path(out)
     strategy = strategy or tf.distribute.get_strategy()
@@ -66,7 +69,7 @@ def _resume(out, epochs, verbose, extend, force, strategy):
         extend, epochs = True, epochs or settings["epochs"]
     if epochs is not None:
         check_positive(epochs=epochs)
-        model = lengthened(out, settings, recipe, dataset, model, step, epochs, extend)
+        model = lengthened(out, settings, recipe, dataset, model, step, epochs, extend, force)
     regime = Regime(**settings.get("regime", {}))
     regime.prepared(model)
     strategies.check(strategy, dataset, model, settings["batch_size"])
@@ -120,9 +123,10 @@ def put_back(settings, kept, model):
     return True
 
 
-def lengthened(out, settings, recipe, dataset, model, step, epochs, extend):
+def lengthened(out, settings, recipe, dataset, model, step, epochs, extend, force=False):
     """The model of a run, at a step, with a new total number of epochs; updates `settings`. Arguments and errors as for
     `resume`."""
+    before = copy.deepcopy(settings)
     steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
     # Who asks for more epochs of a run that patience has ended wants them.
     settings["patient_since"] = done = step // steps
@@ -147,8 +151,45 @@ def lengthened(out, settings, recipe, dataset, model, step, epochs, extend):
     if STEPS in settings["hyperparameters"]:
         settings["hyperparameters"][STEPS] = end
     with model.distribute_strategy.scope():
+        # Choices that a recipe draws are those of the run.
+        seeds.set_random(settings["seed"])
         stretched = born(settings, recipe, dataset)
+        seeds.set_random(settings["seed"])
+        length_alone = unlike(described(born(before, recipe, dataset)), described(stretched))
+    check_same(out, model, stretched, length_alone, force)
     settings["stretched"] = end_of(stretched)
     for ours, theirs in zip(state(stretched), state(model), strict=True):
         ours.assign(theirs)
     return stretched
+
+
+def check_same(out, model, stretched, length_alone, force):
+    """Tells of what a recipe builds otherwise than when a run began, as another version of it may without another number.
+
+    Args:
+        model: of the run.
+        stretched: today's of a new length.
+        length_alone: places that another length changes, see `serialization.unlike`.
+        force: say it in a note.
+
+    Raises:
+        UserError: without `force`, or for variables of other shapes.
+    """
+    found = {place: pair for place, pair in unlike(described(model), described(stretched)).items()
+             if not any(place[:n] in length_alone for n in range(len(place) + 1))}
+    shapes = [[tuple(variable.shape) for variable in state(one)] for one in (model, stretched)]
+    told = [f"{'/'.join(map(str, place))} {shown(had)} -> {shown(has)}" for place, (had, has) in found.items()]
+    told = told or ["weights of other shapes"] * (shapes[0] != shapes[1])
+    if not told:
+        return
+    told = f"found {', '.join(told[:3])}" + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+    if not force or shapes[0] != shapes[1]:
+        raise UserError(f"expected the recipe to build the model of {out} anew, {told}, for the recipe has changed: extend "
+                        "it with the version of tfgen that began it, " + (
+                            "or go on with --force" if shapes[0] == shapes[1] else "or train a new run"))
+    note(f"{told} in the model of {out}, for the recipe has changed since")
+
+
+def shown(value):
+    """A part of a configuration as a word of a message."""
+    return str(value)[:40]

@@ -17,7 +17,8 @@ from tfgen.errors import UserError, note
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
            "valid": "validation", "val": "validation"}
 # Names of subfolders that are no class beside train, whether they are a split that is read or not.
-_NO_CLASS = re.compile("^(train|test|val|dev|eval|holdout)(ing|id|idation|uation|set)?([^a-z]|$)|mask|label")
+_NO_CLASS = re.compile("^(train|test|val|dev|eval|holdout)(ing|id|idation|uation|set)?([^a-z]|$)|"
+                       "mask|label|annot|segment|truth|bbox|bounding")
 
 
 def once(paths):
@@ -95,7 +96,7 @@ def class_files(folder):
 
 def _all_are_classes(splits):
     """Whether the subfolder train is a class (a vehicle) as those beside it: there are two others or more, none is named
-    like a split, masks or labels, and all hold their images directly."""
+    like a split, masks, labels or annotations, and all hold their images directly."""
     names = [sub.name.lower() for sub in splits]
     return (len(names) > 2 and [name for name in names if _NO_CLASS.search(name)] == ["train"]
             and all(images_in(sub) and not any(map(holds_images, subfolders(sub))) for sub in splits))
@@ -103,8 +104,8 @@ def _all_are_classes(splits):
 
 def _roots(folder):
     """{split: its subfolder} of a folder with a subfolder for training, else {'train': folder}."""
-    splits = {sub: _SPLITS.get(sub.name.lower()) for sub in subfolders(folder)}
-    splits = {sub: split for sub, split in splits.items() if split or holds_images(sub)}
+    subs = {sub: _SPLITS.get(sub.name.lower()) for sub in subfolders(folder)}
+    splits = {sub: split for sub, split in subs.items() if split or holds_images(sub)}
     if "train" not in splits.values() and (not splits or None in splits.values() or images_in(folder)):
         return {"train": folder}
     if _all_are_classes(splits):
@@ -114,11 +115,14 @@ def _roots(folder):
     if len(roots) != len(splits) or "train" not in roots:
         raise UserError(f"expected the subfolders train and (if any) validation and test in {str(folder)!r}, or classes, of "
                         "which one is train if two or more are beside it, all hold their images directly and no other is "
-                        "named like a split, masks or labels, found images in "
+                        "named like a split, masks, labels or annotations, found images in "
                         f"{', '.join(sub.name for sub in splits)}: rename or move them")
     if found := images_in(folder):
         raise UserError(f"expected images either directly in {str(folder)!r} or in its subfolder train, received "
                         f"{len(found)} directly: move them to one or the other")
+    if empty := [sub.name for sub in subs if sub not in splits]:
+        note(f"passed over: {', '.join(empty)} of {str(folder)!r}, without images: beside train, the splits are validation "
+             "and test")
     return roots
 
 
@@ -267,8 +271,8 @@ def classes_of(folder, reader):
 
     Layouts: class/*.png; train/class/*.png, optionally test/ and validation/; *.png or train/*.png without labels. Where
     there is a subfolder train, the others are splits, too, unless it is a class: it and the others hold their images
-    directly, and no other is named like a split, masks or labels. One channel if all images are grey, else three. Hidden
-    files, other files, subfolders without images and duplicate links are ignored.
+    directly, and no other is named like a split, masks, labels or annotations. One channel if all images are grey, else
+    three. Hidden files, other files and duplicate links are ignored, subfolders without images with a note.
 
     Args:
         folder: path.

@@ -18,7 +18,7 @@ from tfgen.disks import room_in
 from tfgen.errors import Failure, UserError, check_positive, note, require
 from tfgen.recipes.given import STEPS
 from tfgen.runs import checkpoints, resuming, training
-from tfgen.runs.folder import DETERMINING, changes, described, library_versions, load_data
+from tfgen.runs.folder import DETERMINING, changes, described, kernels, library_versions, load_data
 from tfgen.runs.quality import SampleQuality
 from tfgen.runs.tuning import oracles, report, workers
 from tfgen.runs.tuning.hypermodels import Trials
@@ -65,7 +65,7 @@ def search(recipe, dataset, out, trials=10, tuner="random", epochs=5, batch_size
     settings = described(recipe, dataset, dict(values or {})) | {
         "seed": seed, "order": ORDER, "epochs": epochs, "batch_size": batch_size, "content": dataset.digest(),
         "objective": list(recipe.objective), "tuner": tuner, "max_trials": trials, "steps": steps,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+        **kernels(), "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     # Rejects invalid arguments before anything is written.
     recipe.check_kind(dataset.spec)
     if recipe.objective[0] == SampleQuality.NAME and (reason := SampleQuality.unmeasurable(dataset)):
@@ -88,7 +88,7 @@ def resume(out, workers=1, listen=None, verbose=1, force=False):
     Args:
         out: folder of the search.
         workers, listen, verbose: as for `search`.
-        force: go on although data, search space or versions of libraries have changed.
+        force: go on although data, search space, versions of libraries or oneDNN's kernels have changed.
 
     Raises:
         UserError: for a folder without a search, one that has ended, or such a change without `force`.
@@ -104,7 +104,8 @@ def resume(out, workers=1, listen=None, verbose=1, force=False):
         model, space = reopened(out, settings, force)
         if force:
             # Workers compare with what the search goes on with.
-            settings |= {"versions": library_versions(), "content": model.dataset.digest(), "space": space_of(space)}
+            settings |= {"versions": library_versions(), "content": model.dataset.digest(), "space": space_of(space),
+                         **kernels()}
             files.write_json(out / "search.json", settings)
         return _search(out, settings, model, space, workers, listen, verbose, force)
 
@@ -113,7 +114,7 @@ def join(out, verbose=1):
     """Trains trials of a search of another process, as the environment of this one says, until none is left.
 
     Raises:
-        UserError: without that environment, a search in the folder, or its data and versions of libraries.
+        UserError: without that environment, a search in the folder, or its data, versions of libraries and kernels.
     """
     workers.check_environment()
     workers.follow_supervisor()
@@ -166,7 +167,8 @@ def reopened(out, settings, force):
     """(`Trials`, space) of a search from its settings; refuses what has changed since."""
     recipe, dataset = recipes.find(settings["recipe"]), load_data(settings)
     model, space = trials_of(settings, recipe, dataset)
-    kept = {key: settings[key] for key in DETERMINING} | {"versions": settings["versions"]}
+    # Searches of before do not say whether oneDNN's kernels were on.
+    kept = {key: settings[key] for key in (*DETERMINING, "versions", *kernels()) if key in settings}
     found = changes(kept, settings, dataset)
     now = space_of(space)
     found += [f"hyperparameter {name} {settings['space'].get(name)} -> {now.get(name)}"
