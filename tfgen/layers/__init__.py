@@ -50,9 +50,10 @@ __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequenci
            "CriticAugmentation", "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout",
            "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EqualisedHalvingConv2D", "EraseLattice",
            "EraseRegion", "FeatureGaussians", "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling",
-           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HalvingConv2D", "HorizontalConv", "ImagePool", "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels",
-           "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling",
-           "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale",
-           "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D",
-           "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D",
-           "ZeroConv2D", "depends_on_batch", "perplexity", "positional_encoding"]
+           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HalvingConv2D", "HorizontalConv", "ImagePool",
+           "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev",
+           "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
+           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "Sine",
+           "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D", "SquaredError",
+           "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
+           "depends_on_batch", "perplexity", "positional_encoding"]

@@ -255,7 +255,7 @@ def progan(hp, spec):
 
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
 def stylegan(hp, spec):
-    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; growing, mixing, noise, truncation.
+    """StyleGAN (Karras et al., 2019): a mapping network's styles modulate every layer; growth, mixing, noise, truncation.
 
     Both networks grow as those of `progan`, from the smallest grid on, of 4 to 7 pixels; the authors begin with 8x8 pixels.
     """
