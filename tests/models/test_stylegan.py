@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from cases import batch, tiny
+import tensorflow as tf
+from cases import batch, images, tiny
 
 from tfgen import networks, noise
 from tfgen.layers import SlowDense
 from tfgen.layers.doubling import double
-from tfgen.models import StyleGAN
+from tfgen.models import GAN, StyleGAN
 from tfgen.networks import style
 from tfgen.networks.grids import halve
 
@@ -175,3 +176,12 @@ def test_only_the_stage_moves():
     for _ in range(2):
         model.train_on_batch(batch("stylegan"))
     assert any(np.abs(old - v.numpy()).max() > 0 for old, v in zip(late_before, late))
+
+
+def test_the_penalty_is_of_the_gradient_at_full_size():
+    model = tiny("stylegan")
+    for step, x, factor in ((0, halve(images()), 0.25), (100, tf.constant(images()), 1.0)):
+        model.step.assign(step)
+        ours, of_the_stage = model.by_stage(lambda x=x: [owner.penalty_loss(model, x, x, None) for owner in (StyleGAN, GAN)])
+        assert of_the_stage > 0
+        np.testing.assert_allclose(ours, factor * of_the_stage, rtol=1e-4)
