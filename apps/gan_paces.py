@@ -23,7 +23,7 @@ from tfgen.runs import budget
 # Epochs whose median counts, after one that traces and one more.
 PACE = 8
 # Whose stages share a training's steps and differ in speed.
-STAGED = ("progan", "stackgan")
+STAGED = ("progan", "stylegan", "stackgan")
 
 
 class Pace(keras.callbacks.Callback):

@@ -26,7 +26,7 @@ RECIPES = {
     "pix2pix": ({"filters": 32}, 8, {"pairs": "edges"}),
     "cyclegan": ({"filters": 16, "total_steps": 0}, 4, {"domains": ("0", "1")}),
     "realnvp": ({}, 16, {}), "gated_pixelcnn": ({}, 16, {"levels": 16}), "vqvae": ({"codebook_size": 256}, 64, {}),
-    "edm": ({"filters": 32}, 32, {}), "denoising": ({}, 128, {}), "stylegan": ({"filters": 16}, 32, {}),
+    "edm": ({"filters": 32}, 32, {}), "denoising": ({}, 128, {}), "stylegan": ({"filters": 16, "stage_steps": 1}, 32, {}),
     "pixelcnnpp": ({"filters": 16, "blocks": 1}, 8, {})}
 REST = "element by element"
 # The first kind that a part of whose name an operation has.
@@ -94,9 +94,9 @@ def step_of(recipe, values, batch_size, options):
 
 
 def warm(recipe):
-    """The step of a recipe, run some times."""
+    """The step of a recipe, run some times; one that grows has then grown."""
     run = step_of(recipe, *RECIPES[recipe])
-    for _ in range(3):
+    for _ in range(5):
         run()
     return run
 

@@ -1,14 +1,17 @@
-"""Styles: adaptive normalisation, truncation, mixing, layer noise."""
+"""Styles: adaptive normalisation, truncation, mixing, layer noise, growth."""
 
 import keras
 import numpy as np
 import pytest
-from cases import batch, tiny
+import tensorflow as tf
+from cases import batch, images, tiny
 
 from tfgen import networks, noise
 from tfgen.layers import SlowDense
-from tfgen.models import StyleGAN
+from tfgen.layers.doubling import double
+from tfgen.models import GAN, StyleGAN
 from tfgen.networks import style
+from tfgen.networks.grids import halve
 
 
 @pytest.fixture
@@ -22,7 +25,8 @@ def test_adain_has_the_styles_mean_and_deviation():
     rng = np.random.default_rng(0)
     features, styles = rng.normal(3.0, 2.0, (2, 6, 5, 4)).astype("float32"), rng.normal(size=(2, 3)).astype("float32")
     y = layer([features, styles]).numpy()
-    gain, bias = (part.kernel.numpy() / np.sqrt(3) for part in layer.layers if hasattr(part, "gain"))
+    (kernel,) = (part.kernel.numpy() / np.sqrt(3) for part in layer.layers if hasattr(part, "gain"))
+    gain, bias = np.split(kernel, 2, axis=-1)
     np.testing.assert_allclose(y.mean((1, 2)), styles @ bias, atol=1e-5)
     np.testing.assert_allclose(y.std((1, 2)), np.abs(1 + styles @ gain), atol=1e-5)
 
@@ -91,19 +95,93 @@ def test_mixing_probability_and_mean_style(mixing):
 
 
 def test_validation_does_not_move_the_mean_style(model):
+    # Grown: the last stage, of which `generate` is outside of branches.
+    model.step.assign(100)
     made = model.generate(batch("stylegan"), training=False)
     np.testing.assert_array_equal(model.style_mean, 0)
     x = batch("stylegan")
     # Samples are clipped.
-    np.testing.assert_allclose(np.clip(made["image"][:2], 0, 1), model.sample(noise.seeds_of(x[:2])), atol=1e-5)
+    seeds = noise.seeds_of(model.images_and_labels(x)[0])
+    np.testing.assert_allclose(np.clip(made["image"][:2], 0, 1), model.sample(seeds[:2]), atol=1e-5)
     np.testing.assert_array_equal(made["image"], model.generate(x, training=False)["image"])
 
 
 def test_mismatches_are_named():
     critic = networks.style.critic((16, 16, 1), 2)
-    with pytest.raises(ValueError, match=r"makes images of \(8, 8, 1\), the critic takes \(16, 16, 1\)"):
-        StyleGAN(style.generator((8, 8, 1), 3, 3, 2, 1), critic)
+    with pytest.raises(ValueError, match=r"makes images of .*\(20, 20, 1\)\], the critic takes .*\(16, 16, 1\)"):
+        StyleGAN(style.generator((20, 20, 1), 3, 3, 2, 1), critic)
     with pytest.raises(ValueError, match="must have the layers mapping and synthesis"):
         StyleGAN(networks.dcgan.generator((16, 16, 1), 3, 2), critic)
     with pytest.raises(ValueError, match="mixing expects a probability"):
         StyleGAN(style.generator((16, 16, 1), 3, 3, 2, 1), critic, mixing=2.0)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 13, 3)])
+def test_images_fade_in_over_the_coarser_ones(shape):
+    generator, rng = style.generator(shape, 5, 6, 4, 2), np.random.default_rng(0)
+    z, *planes, _ = (rng.normal(size=(4, *one.shape[1:])).astype("float32") for one in generator.inputs)
+    none, half, whole = (generator([z, *planes, np.full((4, 1), a, "float32")])[-1].numpy() for a in (0.0, 0.5, 1.0))
+    coarse = generator([z, *planes, np.ones((4, 1), "float32")])[-2]
+    assert none.shape == (4, *shape)
+    np.testing.assert_allclose(none, double(coarse, shape[:2]), atol=1e-6)
+    np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-5)
+    assert np.abs(whole - none).max() > 1e-3
+
+
+def test_a_stage_is_a_part_of_the_generator():
+    generator, rng = style.generator((16, 16, 1), 5, 6, 4, 2), np.random.default_rng(0)
+    z, *planes, _ = (rng.normal(size=(2, *one.shape[1:])).astype("float32") for one in generator.inputs)
+    alpha, known = np.full((2, 1), 0.3, "float32"), {v.path for v in generator.trainable_variables}
+    counts = []
+    for stage, whole in enumerate(generator([z, *planes, alpha])):
+        part = style.of_stage(generator, stage)
+        assert len(part.inputs) == 2 * (stage + 1) + 2
+        np.testing.assert_allclose(part([z, *planes[:2 * (stage + 1)], alpha]), whole, atol=1e-5)
+        ours = {v.path for v in part.trainable_variables}
+        assert ours <= known and {v.path for v in part.get_layer("mapping").trainable_variables} <= ours
+        counts.append(len(ours))
+    # toRGB of the stage before the last fades out, that of the first is no longer there.
+    assert counts[0] < counts[1] < counts[2] == len(known) - 2
+
+
+def test_only_layers_of_the_stage_have_noise_and_are_mixed():
+    model = tiny("stylegan", mixing=1.0, stage_steps=10)
+    crossovers, mixed = [], model.mixed
+    object.__setattr__(model, "mixed", lambda first, second, crossover: (
+        crossovers.append(crossover.numpy()), mixed(first, second, crossover))[1])
+    made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
+    assert made.shape == (64, 4, 4, 1) and set(crossovers[0]) == {1.0}
+    assert [plane.shape[1:] for plane in model.by_stage(lambda: model.seeded_planes(np.arange(3)))] == [(4, 4, 1)] * 2
+    model.step.assign(10)
+    made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
+    assert made.shape == (64, 8, 8, 1) and set(crossovers[1]) == {1.0, 2.0, 3.0}
+
+
+def test_only_the_stage_moves():
+    model = tiny("stylegan", stage_steps=1)
+    model.compile(model.optimizer, model.critic_optimizer, run_eagerly=True)
+    parts = ((model.generator, model.generators[0]), (model.critic, model.critics[0]))
+    now = [part.trainable_variables for _, part in parts]
+    late = [v for (network, _), ours in zip(parts, now) for v in network.trainable_variables
+            if all(v is not w for w in ours)]
+    before, late_before = [v.numpy() for v in sum(now, [])], [v.numpy() for v in late]
+    assert late and model.train_on_batch(batch("stylegan"), return_dict=True)["stage"] == 0
+    for old, v in zip(late_before, late):
+        np.testing.assert_array_equal(old, v)
+    assert sum(np.abs(old - v.numpy()).max() > 0 for old, v in zip(before, sum(now, []))) >= 10
+    # Step 1 begins the fade: still the coarse image.
+    image = model.sample(np.arange(2)).numpy()
+    assert image.shape == (2, 8, 8, 1)
+    np.testing.assert_allclose(image, double(halve(image), (8, 8)), atol=1e-6)
+    for _ in range(2):
+        model.train_on_batch(batch("stylegan"))
+    assert any(np.abs(old - v.numpy()).max() > 0 for old, v in zip(late_before, late))
+
+
+def test_the_penalty_is_of_the_gradient_at_full_size():
+    model = tiny("stylegan")
+    for step, x, factor in ((0, halve(images()), 0.25), (100, tf.constant(images()), 1.0)):
+        model.step.assign(step)
+        ours, of_the_stage = model.by_stage(lambda x=x: [owner.penalty_loss(model, x, x, None) for owner in (StyleGAN, GAN)])
+        assert of_the_stage > 0
+        np.testing.assert_allclose(ours, factor * of_the_stage, rtol=1e-4)

@@ -10,6 +10,7 @@ from cases import SPEC, batch, tiny
 
 from tfgen import catalogue, layers, recipes
 from tfgen.distributions.priors import Uniform
+from tfgen.layers.doubling import double
 from tfgen.networks import energy, resnet, style
 from tfgen.networks.blocks import NORMS
 
@@ -160,13 +161,34 @@ def test_blur_is_a_binomial_filter():
 def test_the_critic_of_stylegan_blurs_before_each_halving():
     critic = style.critic((32, 32, 1), 2)
     names = [type(layer).__name__ for layer in critic.layers]
-    assert names.count("Blur") == names.count("AveragePooling2D") == 3
-    for place in (index for index, name in enumerate(names) if name == "Blur"):
-        assert names[place:place + 4] == ["Blur", "EqualisedConv2D", "AveragePooling2D", "LeakyReLU"]
+    assert names.count("Blur") == names.count("EqualisedHalvingConv2D") == 3
+    for blur in (layer for layer in critic.layers if isinstance(layer, layers.Blur)):
+        assert followers(blur, 2) == ["EqualisedHalvingConv2D", "LeakyReLU"]
+
+
+def test_the_generator_of_stylegan_blurs_after_each_doubling():
+    synthesis = style.synthesis((32, 32, 1), 4, 2)
+    doubling = [layer for layer in synthesis.layers if isinstance(layer, layers.EqualisedDoublingConv2D)]
+    assert [layer.grid for layer in doubling] == [(8, 8), (16, 16), (32, 32)]
+    assert all(followers(layer, 1) == ["Blur"] for layer in doubling)
+    # Nearest neighbours and a blur are linear interpolation, but at the border.
+    x = RNG.normal(size=(2, 5, 6, 3)).astype("float32")
+    made = layers.Blur()(double(x, (10, 12)))
+    np.testing.assert_allclose(made[:, 1:-1, 1:-1], tf.image.resize(x, (10, 12))[:, 1:-1, 1:-1], atol=1e-5)
+
+
+def followers(layer, count):
+    """The types of the operations behind a layer of a Functional model, each the only kind there."""
+    found = []
+    for _ in range(count):
+        (layer,) = {node.operation for node in layer._outbound_nodes}
+        found.append(type(layer).__name__)
+    return found
 
 
 @pytest.mark.parametrize("name, values", [
-    ("progan", {"critic_steps": 2}), ("stackgan", {}), ("fanogan", {"critic_steps": 2}), ("stacked", {"pretrain_steps": 4}),
+    ("progan", {"critic_steps": 2}), ("stylegan", {}), ("stackgan", {}), ("fanogan", {"critic_steps": 2}),
+    ("stacked", {"pretrain_steps": 4}),
     ("stacked", {"pretrain_steps": 0}), ("deep_svdd", {"pretrain_share": 0.5}), ("deep_svdd", {"pretrain_share": 0.0}),
     ("vqvae", {}), ("vqgan", {})])
 def test_optimizers_begin_anew_with_a_stage(name, values):
@@ -174,14 +196,14 @@ def test_optimizers_begin_anew_with_a_stage(name, values):
     stages = [int(model.stage_at(tf.constant(step))) for step in range(80)]
     changes = [step for step in range(1, 80) if stages[step] != stages[step - 1]]
     assert bool(changes) == (values not in ({"pretrain_steps": 0}, {"pretrain_share": 0.0}))
-    if name == "progan":
+    if name in ("progan", "stylegan"):
         # When a resolution has faded in, too.
         changes = sorted([*changes, *(step + model.stage_steps for step in changes)])
     if name == "vqgan":
         # The critic joins the autoencoder, whose Adam goes on.
         changes.remove(model.perceptual_steps + model.critic_start)
     assert model.optimizer.starts == changes
-    if name in ("progan", "stackgan", "fanogan"):
+    if name in ("progan", "stylegan", "stackgan", "fanogan"):
         assert model.critic_optimizer.starts == [model.critic_steps * step for step in changes]
 
 
@@ -198,7 +220,8 @@ def test_defaults_of_papers_and_their_codes():
     assert (model.information_weight, model.code_weight, model.noise_dim) == (1.0, 1.0, 62)
     assert isinstance(model.prior, Uniform) and model.critic.outputs[1].shape[-1] == 12
     assert of("biggan", filters=2).ema == 0.9999
-    assert of("progan", filters=2, latent_dim=4).stage_steps * 64 == 600_000
+    for name in ("progan", "stylegan"):
+        assert of(name, filters=2, latent_dim=4).stage_steps * 64 == 600_000
     # RMSProp's first step is 10 rates, v = 0.01 g^2, however small the gradient.
     optimizer, weight = of("wgan", filters=2).optimizer, keras.Variable(0.0)
     optimizer = type(optimizer).from_config(optimizer.get_config())

@@ -19,7 +19,7 @@ def digits():
     return data.load("digits")
 
 
-STAGED = {"progan": {"critic_steps": 2}, "stackgan": {}, "fanogan": {"critic_steps": 2}}
+STAGED = {"progan": {"critic_steps": 2}, "stylegan": {}, "stackgan": {}, "fanogan": {"critic_steps": 2}}
 
 
 def unmeasured(recipe):

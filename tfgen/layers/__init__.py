@@ -25,6 +25,7 @@ from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positio
 from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling
 from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.layers.group_norm import GroupNorm
+from tfgen.layers.halving import HalvingConv2D
 from tfgen.layers.leaky_relu import LeakyReLU
 from tfgen.layers.masked_dense import CausalDense, DenseFromImage, DenseToImage, MaskedDense
 from tfgen.layers.quantizer import VectorQuantizer, perplexity
@@ -32,6 +33,7 @@ from tfgen.layers.reparameterised import (
     EqualisedConv2D,
     EqualisedDense,
     EqualisedDoublingConv2D,
+    EqualisedHalvingConv2D,
     SpectralConv2D,
     SpectralDense,
     SpectralDoublingConv2D,
@@ -46,11 +48,12 @@ from tfgen.layers.translation import ImagePool, ReflectionPadding2D, SeededDropo
 __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequencies", "Blemishes", "Blur", "Captions",
            "CausalDense", "CausalLayer", "CausalSelfAttention", "Clip", "CodeDistance", "Conv2DTranspose", "Corruption",
            "CriticAugmentation", "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout",
-           "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EraseLattice", "EraseRegion", "FeatureGaussians",
-           "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling", "FusedBatchNorm", "Gate", "GaussianCorruption",
-           "GroupNorm", "HorizontalConv", "ImagePool", "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels",
-           "MaskedDense", "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling",
-           "PositionEmbedding", "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale",
-           "SeededDropout", "Sine", "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D",
-           "SquaredError", "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D",
-           "ZeroConv2D", "depends_on_batch", "perplexity", "positional_encoding"]
+           "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EqualisedHalvingConv2D", "EraseLattice",
+           "EraseRegion", "FeatureGaussians", "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling",
+           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HalvingConv2D", "HorizontalConv", "ImagePool",
+           "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev",
+           "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
+           "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "Sine",
+           "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D", "SquaredError",
+           "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",
+           "depends_on_batch", "perplexity", "positional_encoding"]

@@ -1,5 +1,6 @@
 """Group normalisation in one pass over the features."""
 
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
@@ -45,19 +46,24 @@ class GroupNorm(layers.Layer):
         groups: number of groups, a divisor of C.
         epsilon: added to the variance.
         constraint: of gamma and beta, a `keras.constraints.Constraint` or None.
+        learned: whether there are gamma and beta; else they are 1 and 0.
     """
 
-    def __init__(self, groups, epsilon=1e-5, constraint=None, **kwargs):
+    def __init__(self, groups, epsilon=1e-5, constraint=None, learned=True, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon
         self.constraint = constraint
+        self.learned = learned
 
     def build(self, x_shape, *modulation_shape):
         self.channels = x_shape[-1]
         self.places = x_shape[1] * x_shape[2]
-        self.gamma = self.add_weight((self.channels,), "ones", name="gamma", constraint=self.constraint)
-        self.beta = self.add_weight((self.channels,), "zeros", name="beta", constraint=self.constraint)
+        if self.learned:
+            self.gamma = self.add_weight((self.channels,), "ones", name="gamma", constraint=self.constraint)
+            self.beta = self.add_weight((self.channels,), "zeros", name="beta", constraint=self.constraint)
+        else:
+            self.gamma, self.beta = np.ones(self.channels), np.zeros(self.channels)
 
     def by_group(self, values):
         """(…, C) -> (…, groups, C / groups)."""

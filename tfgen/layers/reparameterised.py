@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.layers.doubling import DoublingConv2D
+from tfgen.layers.halving import HalvingConv2D
 
 
 class _Reparameterised:
@@ -169,6 +170,16 @@ class EqualisedConv2D(_Equalised, keras.layers.Conv2D):
     Args:
         gain: factor of the kernel; sqrt(2) before a ReLU.
         *arguments, **options: as for `Conv2D`.
+    """
+
+
+@register
+class EqualisedHalvingConv2D(_Equalised, HalvingConv2D):
+    """`HalvingConv2D` with an equalised learning rate.
+
+    Args:
+        gain: factor of the kernel; sqrt(2) before a ReLU.
+        *arguments, **options: as for `HalvingConv2D`.
     """
 
 

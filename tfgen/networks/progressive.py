@@ -53,13 +53,25 @@ def generator(image_shape, latent_dim, filters=64):
     x = EqualisedDense(math.prod(grids[0]) * channels[0], gain=math.sqrt(2.0) / 4)(PixelNorm()(z))
     x = layers.Reshape((*grids[0], channels[0]))(x)
     x = chain(x, [layers.LeakyReLU(0.2), PixelNorm(), *conv(channels[0]), PixelNorm()])
-    image = EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
-    outputs = [to_unit(image)]
+    coarse, output = to_image(x, image_shape[-1])
+    outputs = [output]
     for grid, width in zip(grids[1:], channels[1:]):
         x = chain(x, [*conv(width, grid=grid), PixelNorm(), *conv(width), PixelNorm()])
-        coarse, image = image, EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)
-        outputs.append(to_unit(fade(double(coarse, grid), image, share)))
+        coarse, output = to_image(x, image_shape[-1], coarse, share)
+        outputs.append(output)
     return keras.Model([z, alpha], outputs, name="generator")
+
+
+def to_image(x, channels, coarse=None, share=None):
+    """(toRGB_s(h_s), image of stage s around [0, 1]) of its features h_s (B, h, w, C).
+
+    Args:
+        channels: of the images.
+        coarse: toRGB_{s-1}(h_{s-1}), over which that of this stage fades in; None: it is the first.
+        share: alpha, (B, 1, 1, 1).
+    """
+    fine = EqualisedConv2D(channels, 1, gain=1.0)(x)
+    return fine, to_unit(fine if coarse is None else fade(double(coarse, x.shape[1:3]), fine, share))
 
 
 def critic(image_shape, filters=64):
@@ -78,7 +90,20 @@ def critic(image_shape, filters=64):
     Raises:
         UserError: for images too small to be halved.
     """
-    grids, from_image, blocks = critic_layers(image_shape, filters)
+    return growing_critic(image_shape, filters, lambda width, below: [*conv(width), *conv(below), halve])
+
+
+def growing_critic(image_shape, filters, block):
+    """A critic as `critic` has it.
+
+    Args:
+        image_shape, filters: as for `critic`.
+        block: function (width of this grid, width of the next smaller one) -> layers from one to the other.
+    """
+    levels = check_levels(image_shape)
+    grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
+    blocks = [last_block(channels[0]), *(block(width, below) for below, width in zip(channels, channels[1:]))]
+    from_image = [conv(width, 1) for width in channels]
     images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]
     alpha = keras.Input((1,), name="alpha")
     share = layers.Reshape((1, 1, 1))(alpha)
@@ -86,20 +111,11 @@ def critic(image_shape, filters=64):
     for stage, image in enumerate(images):
         x = chain(from_unit(image), from_image[stage])
         if stage:
-            x = fade(chain(from_unit(halve(image)), from_image[stage - 1]), halve(chain(x, blocks[stage])), share)
-        for block in range(stage - 1, 0, -1):
-            x = halve(chain(x, blocks[block]))
+            x = fade(chain(from_unit(halve(image)), from_image[stage - 1]), chain(x, blocks[stage]), share)
+        for lower in range(stage - 1, 0, -1):
+            x = chain(x, blocks[lower])
         scores.append(chain(x, blocks[0]))
     return keras.Model([*images, alpha], scores, name="critic")
-
-
-def critic_layers(image_shape, filters):
-    """(grids, fromRGB layers, block layers) of a critic, the smallest grid first; block 0 ends in the score."""
-    levels = check_levels(image_shape)
-    channels = channels_of(filters, levels)
-    blocks = [last_block(channels[0])]
-    blocks += [[*conv(channels[s]), *conv(channels[s - 1])] for s in range(1, levels + 1)]
-    return sizes(image_shape, levels), [conv(width, 1) for width in channels], blocks
 
 
 def last_block(width):

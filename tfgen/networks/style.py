@@ -3,10 +3,19 @@
 import keras
 from keras import layers
 
-from tfgen.layers import Blur, EqualisedConv2D, EqualisedDense, Learned, PixelNorm, SlowDense
-from tfgen.networks.blocks import from_unit, to_unit
-from tfgen.networks.grids import check_levels, crop_to, sizes
-from tfgen.networks.progressive import chain, channels_of, conv, last_block
+from tfgen.layers import (
+    Blur,
+    EqualisedConv2D,
+    EqualisedDense,
+    EqualisedDoublingConv2D,
+    EqualisedHalvingConv2D,
+    GroupNorm,
+    Learned,
+    PixelNorm,
+    SlowDense,
+)
+from tfgen.networks.grids import check_levels, sizes
+from tfgen.networks.progressive import channels_of, conv, growing_critic, to_image
 
 
 def mapping(latent_dim, width=512, depth=8):
@@ -36,15 +45,16 @@ def adain(x, w):
         x: features (B, h, w, C).
         w: (B, width).
     """
-    gain, bias = (layers.Reshape((1, 1, x.shape[-1]))(EqualisedDense(x.shape[-1], gain=1.0)(w)) for _ in range(2))
-    return layers.GroupNormalization(-1, epsilon=1e-8, center=False, scale=False)(x) * (1.0 + gain) + bias
+    style = EqualisedDense(2 * x.shape[-1], gain=1.0)(w)
+    return GroupNorm(x.shape[-1], epsilon=1e-8, learned=False)(x, style)
 
 
 def synthesis(image_shape, width=512, filters=64):
-    """[styles, noise per layer] -> images: two layers per resolution, starting from a learned constant.
+    """[styles, noise per layer, alpha] -> one image per resolution: two layers each, starting from a learned constant.
 
     A layer is a convolution (except the first), noise with a learned scale per channel (initially zero), leaky
-    ReLU and `adain` by its style. Grids are doubled by linear interpolation.
+    ReLU and `adain` by its style. The first convolution of a larger grid has features doubled by nearest neighbours, and a
+    blur behind it. Images fade in as those of `progressive.generator`.
 
     Args:
         image_shape: (H, W, C), each side at least 8.
@@ -52,64 +62,79 @@ def synthesis(image_shape, width=512, filters=64):
         filters: channels at full size, doubled at each smaller grid up to 512.
 
     Returns:
-        A Functional model, [(B, layers, width), (B, h, w, 1), …] -> (B, H, W, C), linear around [0, 1].
+        A Functional model, [(B, layers, width), (B, h, w, 1), …, (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)], linear around
+        [0, 1].
 
     Raises:
         UserError: for images too small for two resolutions.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
-    styles = keras.Input((2 * len(grids), width), name="styles")
+    styles, alpha = keras.Input((2 * len(grids), width), name="styles"), keras.Input((1,), name="alpha")
     noises = [keras.Input((*grids[layer // 2], 1), name=f"noise_{layer}") for layer in range(2 * len(grids))]
-    x = Learned((*grids[0], channels[0]))(styles)
+    share = layers.Reshape((1, 1, 1))(alpha)
+    x, image, outputs = Learned((*grids[0], channels[0]))(styles), None, []
     for layer, noise in enumerate(noises):
-        if layer and layer % 2 == 0:
-            x = crop_to(layers.UpSampling2D(interpolation="bilinear")(x), grids[layer // 2])
-        if layer:
-            x = EqualisedConv2D(channels[layer // 2], 3, padding="same")(x)
+        stage, second = divmod(layer, 2)
+        if second:
+            x = EqualisedConv2D(channels[stage], 3, padding="same")(x)
+        elif stage:
+            x = Blur()(EqualisedDoublingConv2D(channels[stage], 3, grids[stage])(x))
         # A 1x1 convolution of one plane is a scale for each channel.
         x = x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer="zeros")(noise)
         x = adain(layers.LeakyReLU(0.2)(x), styles[:, layer])
-    return keras.Model([styles, *noises], to_unit(EqualisedConv2D(image_shape[-1], 1, gain=1.0)(x)), name="synthesis")
+        if second:
+            image, output = to_image(x, image_shape[-1], image, share)
+            outputs.append(output)
+    return keras.Model([styles, *noises, alpha], outputs, name="synthesis")
 
 
 def generator(image_shape, latent_dim, width=512, filters=64, depth=8):
-    """[latents, noise per layer] -> images: `mapping`, whose w is the style of all layers, then `synthesis`.
+    """[latents, noise per layer, alpha] -> one image per resolution: `mapping`, whose w is the style of all layers, then
+    `synthesis`.
 
     Args: as for `mapping` and `synthesis`; the network has layers of these names.
 
     Returns:
-        A Functional model, [(B, latent_dim), (B, h, w, 1), …] -> (B, H, W, C).
+        A Functional model, [(B, latent_dim), (B, h, w, 1), …, (B, 1)] -> [(B, h, w, C), …, (B, H, W, C)].
     """
-    paint = synthesis(image_shape, width, filters)
-    styles, *noises = paint.inputs
-    z = keras.Input((latent_dim,), name="z")
-    planes = [keras.Input(noise.shape[1:], name=noise.name) for noise in noises]
-    w = layers.RepeatVector(styles.shape[1])(mapping(latent_dim, width, depth)(z))
-    return keras.Model([z, *planes], paint([w, *planes]), name="generator")
+    return compose(mapping(latent_dim, width, depth), synthesis(image_shape, width, filters))
+
+
+def compose(maps, paints):
+    """The generator of a mapping and a synthesis network: w is the style of all layers."""
+    styles, *others = paints.inputs
+    z = keras.Input(maps.inputs[0].shape[1:], name="z")
+    others = [keras.Input(other.shape[1:], name=other.name) for other in others]
+    return keras.Model([z, *others], paints([layers.RepeatVector(styles.shape[1])(maps(z)), *others]), name="generator")
+
+
+def of_stage(generator, stage):
+    """The generator of the images of one stage alone, counted from 0: a part of a `generator`, which shares its layers.
+
+    It takes the noise of its layers alone.
+    """
+    paints = generator.get_layer("synthesis")
+    styles, *noises, alpha = paints.inputs
+    inputs = [styles, *noises[:2 * (stage + 1)], alpha]
+    return compose(generator.get_layer("mapping"), keras.Model(inputs, paints.outputs[stage], name="synthesis"))
 
 
 def critic(image_shape, filters=64):
-    """Images -> scores: per resolution a convolution, a blur, a convolution, means of 2x2 places and a leaky ReLU.
+    """[images per resolution, alpha] -> one score per resolution, as `progressive.critic`, whose blocks blur.
 
-    Blurred before they are halved, features do not alias, so that the generator has no pattern of the grid's period to gain
-    by (authors' code, `D_basic`). The last block has the minibatch standard deviation.
+    A block is a convolution, a blur, a convolution, means of 2x2 places and a leaky ReLU. Blurred before they are halved,
+    features do not alias, so that the generator has no pattern of the grid's period to gain by (authors' code, `D_basic`).
 
     Args:
         image_shape: (H, W, C), each side at least 8.
         filters: channels at full size, doubled at each smaller grid up to 512.
 
     Returns:
-        A Functional model, (B, H, W, C) in [0, 1] -> (B, 1).
+        A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
 
     Raises:
         UserError: for images too small to be halved.
     """
-    levels = check_levels(image_shape)
-    channels = channels_of(filters, levels)
-    image = keras.Input(image_shape, name="x")
-    x = chain(from_unit(image), conv(channels[-1], 1))
-    for level in range(levels, 0, -1):
-        x = chain(x, [*conv(channels[level]), Blur(), EqualisedConv2D(channels[level - 1], 3, padding="same"),
-                      layers.AveragePooling2D(2, padding="same"), layers.LeakyReLU(0.2)])
-    return keras.Model(image, chain(x, last_block(channels[0])), name="critic")
+    return growing_critic(image_shape, filters, lambda width, below: [
+        *conv(width), Blur(), EqualisedHalvingConv2D(below, 3), layers.LeakyReLU(0.2)])

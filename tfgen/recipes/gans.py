@@ -230,40 +230,47 @@ def aae(hp, spec):
 
 # Systems that draw coarse before fine: growing, a style for each resolution, stacked.
 
+def growing(hp, stages, critic_steps=1):
+    """(steps of a phase, those at which both optimizers begin anew) of networks that grow by `stages` resolutions."""
+    # The first stage takes one phase, each later one two; the last stage is stable for one more.
+    phases = 2 * stages
+    # The authors' phases have 600,000 images, which is 9,375 batches of 64.
+    phase = phase_steps(hp, "stage_steps", phases, 9375, critic_steps)
+    # The authors' codes reset both optimizers when a resolution begins to fade in, and when it is there.
+    return phase, [phase * index for index in range(1, phases - 1)]
+
+
 @recipe(family="gan", paper="arXiv:1710.10196", objective=OBJECTIVE)
 def progan(hp, spec):
     """ProGAN (Karras et al., 2018): both networks grow by resolutions that fade in."""
     width, depth = latent_dim(hp, 512), base_filters(hp)
     critic_steps, objective = hp.Int("critic_steps", 1, 10, default=1), Wasserstein(drift=0.001)
     generator = networks.progressive.generator(spec.image_shape, width, depth)
-    # The first stage takes one phase, each later one two; the last stage is stable for one more.
-    phases = 2 * len(generator.outputs)
-    # The authors' phases have 600,000 images, which is 9,375 batches of 64.
-    phase = phase_steps(hp, "stage_steps", phases, 9375, critic_steps)
+    phase, starts = growing(hp, len(generator.outputs), critic_steps)
     model = ProGAN(generator, networks.progressive.critic(spec.image_shape, depth), phase,
                    penalties=[gradient_penalty(hp)], critic_steps=critic_steps,
                    ema=average(hp, 0.999),
                    objective=objective, critic_augmentation=critic_augmentation(hp, objective))
-    # The authors' code resets both optimizers when a resolution begins to fade in, and when it is there.
-    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=[phase * index for index in range(1, phases - 1)]))
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=starts))
 
 
 @recipe(family="gan", paper="arXiv:1812.04948", objective=OBJECTIVE)
 def stylegan(hp, spec):
-    """StyleGAN (Karras et al., 2019): styles from a mapping network modulate every layer; mixing, noise, truncation.
+    """StyleGAN (Karras et al., 2019): a mapping network's styles modulate every layer; growth, mixing, noise, truncation.
 
-    All layers train from the first step on, at full size; the authors grow them as `progan` does.
+    Both networks grow as those of `progan`, from the smallest grid on, of 4 to 7 pixels; the authors begin with 8x8 pixels.
     """
     width, depth = latent_dim(hp, 512), base_filters(hp)
     layers = hp.Int("mapping_layers", 1, 16, default=8)
-    model = StyleGAN(networks.style.generator(spec.image_shape, width, width, depth, layers),
-                     networks.style.critic(spec.image_shape, depth), hp.Float("mixing", 0.0, 1.0, default=0.9),
-                     objective=NonSaturating(),
+    generator = networks.style.generator(spec.image_shape, width, width, depth, layers)
+    phase, starts = growing(hp, len(generator.outputs))
+    model = StyleGAN(generator, networks.style.critic(spec.image_shape, depth), phase,
+                     hp.Float("mixing", 0.0, 1.0, default=0.9), objective=NonSaturating(),
                      penalties=[R1(hp.Float("penalty_weight", 1e-3, 100.0, default=10.0, sampling="log"), SPAN)],
                      # The authors' half-life of 10,000 images, at 64 a batch.
                      ema=average(hp, 0.9956),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
-    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99))
+    return players(model, hp, 1e-3, optimizer=adam(0.0, 0.99, starts=starts))
 
 
 @recipe(family="gan", paper="arXiv:1612.03242", view="labelled", objective=OBJECTIVE)

@@ -146,12 +146,14 @@ class GAN(AdversarialModel):
         losses = {"critic_real": self.objective.reading(real[0]), "critic_fake": self.objective.reading(fake[0])}
         loss = self.objective.critic(real[0], fake[0]) + self.critic_head_loss(real[1:], fake[1:], label, made)
         if training:
-            for penalty in self.penalties:
-                loss += penalty(lambda images: self.judge(images, label, training)[0], x, image)
-            loss += self.distance_from_past(self.critic)
+            loss += self.penalty_loss(x, image, label) + self.distance_from_past(self.critic)
         if self.critic_augmentation is not None:
             losses |= self.critic_augmentation.watch(real[0], self.objective, training)
         return losses | {"critic_loss": loss}
+
+    def penalty_loss(self, real, fake, label):
+        """Sum of the penalties on the critic, of images as it sees them, in training."""
+        return sum(penalty(lambda images: self.judge(images, label, True)[0], real, fake) for penalty in self.penalties)
 
     def generator_losses(self, batch, made, training):
         label = self.images_and_labels(batch)[1]

@@ -38,10 +38,14 @@ class ProGAN(StagedGAN):
 
     def check(self, generator, critic, num_classes):
         super().check(generator, critic, num_classes)
-        require(not num_classes, f"ProGAN takes no condition, received num_classes={num_classes}")
-        for network, wanted in ((generator, 2), (critic, len(generator.outputs) + 1)):
+        require(not num_classes, f"{type(self).__name__} takes no condition, received num_classes={num_classes}")
+        for network, wanted in ((generator, self.inputs_of(generator)), (critic, len(generator.outputs) + 1)):
             require(len(network.inputs) == wanted, f"the {network.name} must take {wanted} inputs, alpha the last, "
                                                    f"it takes {len(network.inputs)}")
+
+    def inputs_of(self, generator):
+        """How many inputs a generator must have: latents and alpha."""
+        return 2
 
     def split(self, generator):
         return [keras.Model(generator.inputs, image) for image in generator.outputs]

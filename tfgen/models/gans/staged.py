@@ -86,6 +86,10 @@ class StagedGAN(Stages, GAN):
 
     def reduced(self, x):
         """Real images (B, H, W, C) at the stage's resolution."""
+        return self.halved(x)
+
+    def halved(self, x):
+        """Images (B, H, W, C) at the stage's resolution: means of neighbours."""
         for _ in range(self.stage, self.stages - 1):
             x = halve(x)
         return x
