@@ -57,6 +57,16 @@ def test_gan_failure_modes(app, tmp_path):
     assert not list(tmp_path.glob("*.json"))
 
 
+def test_dcgan_to_sngan(app):
+    made = app("dcgan_to_sngan")
+    rows = made.main(seeds=1, fast=True)
+    assert [row["arm"] for row in rows] == list(made.ARMS) and all(row["distance"] > 0 for row in rows)
+    # From one arm to the next a single thing changes.
+    arms = [vars(arm) | {"objective": type(arm.objective)} for arm in made.ARMS.values()]
+    assert [[key for key in one if one[key] != other[key]] for one, other in zip(arms, arms[1:])] == [
+        ["norm"], ["spectral"], ["objective"], ["decays"]]
+
+
 def test_gan_zoo(app, tmp_path):
     rows = app("gan_zoo").main(fast=True, folder=tmp_path, only=["acgan", "aae"])
     assert set(rows) == {"acgan", "aae"} and Image.open(tmp_path / "acgan-0.png").size == (16 * 8, 8)

@@ -282,6 +282,11 @@ HEADLINES = {
         | {f"margin {name}": f"distance of dcgan less that of {name}"
            for name in ("biggan", "sagan", "sngan", "stylegan", "wgan_gp")},
         targets={"margin": "margin *", "labels": "label_agreement *gan"}),
+    "dcgan_to_sngan": Headline(
+        "From dcgan to sngan, Fashion-MNIST",
+        "Fréchet distance over a classifier's features, 5,000 samples, validation split; lower is better",
+        {"decaying rates: sngan": "distance decaying rates: sngan"}, {"dcgan": "distance dcgan"},
+        grids=(Grid("one change after another", {"Fréchet distance": "distance {}"}),)),
     "images_from_codes": Headline(
         "Images from codes, Fashion-MNIST", "Fréchet distance over a classifier's features, test split; lower is better",
         {name: f"frechet_distance {name}" for name in ("vqvae", "vqgan")},
