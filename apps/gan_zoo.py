@@ -87,7 +87,7 @@ ALIKE = ("asked_minutes", "batch_size", "checksum", "n_fake")
 # What is asked of the table: recipes that come closer to the data than REFERENCE, and labels right of conditional ones.
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
 # What isolated the cause of a missed mark.
-CAUSES = {"sngan": "dcgan without batch normalisation in the critic is as far behind, see dcgan_to_sngan"}
+CAUSES = {"sngan": ["dcgan without batch normalisation in the critic is as far behind, see dcgan_to_sngan"]}
 STEPS_EACH = "it has {} steps, {} has {}"
 AS_LONG = "{} has {:.1f} after {}"
 CEILING = "the classifier itself agrees with {:.3f} of the labels of test images"
@@ -265,11 +265,10 @@ def asked(rows, agreed, least, as_long):
                for name, row in rows.items() if row["seeds"] > 1}
     values |= {f"margin {name}": reference["frechet_distance"] - rows[name]["frechet_distance"] for name in CLOSER}
     values |= {f"{REFERENCE} like {name}": row["frechet_distance"] for name, row in as_long.items()}
-    missed = {f"margin {name}": STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]) for name in CLOSER}
+    missed = {f"margin {name}": "; ".join([STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]),
+                                           *CAUSES.get(name, [])]) for name in CLOSER}
     for name, row in as_long.items():
         missed[f"margin {name}"] += "; " + AS_LONG.format(REFERENCE, row["frechet_distance"], row["steps"])
-    for name, cause in CAUSES.items():
-        missed[f"margin {name}"] += f"; {cause}"
     missed |= {f"label_agreement {name}": CEILING.format(agreed) for name, row in rows.items()
                if row["label_agreement"] is not None}
     return {"values": values | {"floor": least}, "missed": missed,
