@@ -32,7 +32,8 @@ OWN = {"vqvae2": {"filters": 8}, "infogan": {"filters": 16}}
 VALUES = {row["name"]: row["hyperparameters"] for row in catalogue.rows()}
 
 # Recipes whose models have stages, by name, so that collection builds none; tests/test_conformance.py holds them to these.
-IN_STAGES = ("dalle", "deep_svdd", "fanogan", "padim", "progan", "stacked", "stackgan", "vqgan", "vqvae", "vqvae2")
+IN_STAGES = ("dalle", "deep_svdd", "fanogan", "padim", "progan", "stacked", "stackgan", "stylegan", "vqgan", "vqvae",
+             "vqvae2")
 
 # Options of `tfgen train` for a small autoencoder or VAE.
 SMALL = ["--set", "latent_dim=3", "--set", "filters=4", "--set", "levels=1", "--batch-size", "256", "--quiet"]
