@@ -46,7 +46,8 @@ def adain(x, w):
         w: (B, width).
     """
     style = EqualisedDense(2 * x.shape[-1], gain=1.0)(w)
-    return GroupNorm(x.shape[-1], epsilon=1e-8, learned=False)(x, style)
+    # In float32: maps of the learned constant hardly vary, so that x / std x and mean x / std x are large and nearly equal.
+    return GroupNorm(x.shape[-1], epsilon=1e-8, learned=False, dtype="float32")(x, style)
 
 
 def synthesis(image_shape, width=512, filters=64):
@@ -73,16 +74,18 @@ def synthesis(image_shape, width=512, filters=64):
     styles, alpha = keras.Input((2 * len(grids), width), name="styles"), keras.Input((1,), name="alpha")
     noises = [keras.Input((*grids[layer // 2], 1), name=f"noise_{layer}") for layer in range(2 * len(grids))]
     share = layers.Reshape((1, 1, 1))(alpha)
-    x, image, outputs = Learned((*grids[0], channels[0]))(styles), None, []
+    # The constant in float32: beside it, the noise of the first steps is less than bfloat16 tells apart.
+    x, image, outputs = Learned((*grids[0], channels[0]), dtype="float32")(styles), None, []
     for layer, noise in enumerate(noises):
         stage, second = divmod(layer, 2)
+        exact = {} if layer else {"dtype": "float32"}
         if second:
             x = EqualisedConv2D(channels[stage], 3, padding="same")(x)
         elif stage:
             x = Blur()(EqualisedDoublingConv2D(channels[stage], 3, grids[stage])(x))
         # A 1x1 convolution of one plane is a scale for each channel.
-        x = x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer="zeros")(noise)
-        x = adain(layers.LeakyReLU(0.2)(x), styles[:, layer])
+        x = x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer="zeros", **exact)(noise)
+        x = adain(layers.LeakyReLU(0.2, **exact)(x), styles[:, layer])
         if second:
             image, output = to_image(x, image_shape[-1], image, share)
             outputs.append(output)
