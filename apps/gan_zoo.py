@@ -86,8 +86,8 @@ COLUMNS = ("frechet_distance", "precision", "recall", "density", "coverage", "mo
 ALIKE = ("asked_minutes", "batch_size", "checksum", "n_fake")
 # What is asked of the table: recipes that come closer to the data than REFERENCE, and labels right of conditional ones.
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
-# What isolated the cause of a missed mark.
-CAUSES = {"sngan": ["dcgan without batch normalisation in the critic is as far behind, see dcgan_to_sngan"]}
+# What is known of a recipe that is behind, but for its steps.
+CAUSES = {"sngan": ["dcgan is behind, too, without batch normalisation in its critic, see dcgan_to_sngan"]}
 STEPS_EACH = "it has {} steps, {} has {}"
 AS_LONG = "{} has {:.1f} after {}"
 CEILING = "the classifier itself agrees with {:.3f} of the labels of test images"
