@@ -23,11 +23,11 @@ demo: venv
 	$(BIN)/tfgen export $(OUT) --to saved_models/$(RECIPE)
 	@echo "look at the pictures in $(OUT); the SavedModel is in saved_models/$(RECIPE)"
 
-# Of what takes turns, a tenth each day. In two parts: processes that hold the graphs of all tests would outgrow 24 GB.
+# Of what takes turns, a tenth each day.
 test: venv
-	$(BIN)/python -m pytest -n 2 --rotate --ignore tests/test_conformance.py
-	$(BIN)/python -m pytest -n 2 --rotate tests/test_conformance.py
-# Without turns; slow tests, real training, come with `-m slow`.
+	$(BIN)/python -m pytest -n 2 --rotate
+# Without turns; slow tests, real training, come with `-m slow`. In two parts: processes that hold the graphs of all tests would
+# outgrow 24 GB.
 test-all: venv
 	$(BIN)/python -m pytest -n 2 --ignore tests/test_conformance.py
 	$(BIN)/python -m pytest -n 2 tests/test_conformance.py

@@ -17,6 +17,9 @@ TODAY = int(os.environ.setdefault("TFGEN_TEST_DAY", str(datetime.datetime.now(da
 PARTS = 10
 # Arguments of tests that take turns by their values.
 NAMES = ("name", "recipe", "trained", "tuner", "case")
+# Turns that take longest, each on another day: networks in loops or stages, coupling layers, pairs of networks.
+LONGEST = ("conditional_diffusion", "cyclegan", "ddpm", "edm", "flow_matching", "guided_diffusion", "progan", "realnvp",
+           "stylegan", "vqgan")
 # Feature extractors of the tests stay out of the user's cache; workers share those of short trainings.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["TFGEN_CACHE"] = tempfile.mkdtemp(prefix="tfgen-tests-")
@@ -44,7 +47,8 @@ def pytest_collection_modifyitems(config, items):
     if not config.getoption("--rotate"):
         return
     marked = [item for item in items if item.get_closest_marker("rotating")]
-    turns = {turn: place % PARTS for place, turn in enumerate(sorted(set(map(turn_of, marked))))}
+    order = sorted(set(map(turn_of, marked)), key=lambda turn: (turn not in LONGEST, turn))
+    turns = {turn: place % PARTS for place, turn in enumerate(order)}
     left = [item for item in marked if turns[turn_of(item)] != TODAY % PARTS]
     config.hook.pytest_deselected(items=left)
     gone = set(left)

@@ -94,7 +94,7 @@ def case(name):
 def each(names):
     """A test for each recipe; the tests of one recipe run together in one process, and so share its traces.
 
-    `make test` tests a quarter of the recipes each day, `make test-all` all.
+    `make test` tests a tenth of the recipes each day, `make test-all` all.
     """
     groups = [pytest.param(name, marks=[pytest.mark.xdist_group(name), pytest.mark.rotating]) for name in names]
     return pytest.mark.parametrize("name", groups, scope="module")

@@ -50,6 +50,11 @@ def threefry(key, counter):
     return x0, x1
 
 
+# Its 150 operations are traced once per process, not in each graph that draws noise.
+_threefry = tf.function(lambda low, high, word, position: threefry((low, high), (word, position)), autograph=False,
+                        input_signature=[tf.TensorSpec(None, tf.uint32)] * 4)
+
+
 def fresh(seeds):
     """Replaces negative seeds by random ones, different in each call and process, but within a function that XLA compiles:
     its random numbers begin alike in every process."""
@@ -70,7 +75,10 @@ def _bits(seeds, count, use):
     high = tf.cast(tf.bitwise.right_shift(seeds, tf.constant(32, tf.int64)), tf.uint32)[:, None]
     position = tf.cast(tf.range(count), tf.uint32)[None, :]
     word = tf.zeros_like(position) + tf.cast(use, tf.uint32)
-    return threefry((low, high), (word, position))
+    words = _threefry(low, high, word, position)
+    for one in words:
+        one.set_shape((*seeds.shape, count))
+    return words
 
 
 def _top_bits(seeds, count, use):

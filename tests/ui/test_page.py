@@ -20,9 +20,14 @@ pytestmark = [
 
 
 class Module(lazy.Lazy):
-    """A module that is not imported when pytest asks what in this one are tests."""
+    """A module that is not imported when pytest asks what in this one are tests and fixtures."""
 
     __test__ = False
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return super().__getattr__(name)
 
 
 gr, *modules = map(Module, ("gradio", *(f"tfgen.ui.{name}" for name in (
