@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.layers import FourierFeatures, FullPrecisionDense
+from tfgen.layers import FourierFeatures, FullPrecisionDense, FullPrecisionSoftmax, SpectralDense
 from tfgen.networks.mlp import standardised
 from tfgen.runs.regime import Regime
 from tfgen.serialization import computing_in
@@ -34,3 +34,28 @@ def test_few_coordinates_are_not_multiplied_as_matrices(build):
     np.testing.assert_allclose(layer(x), wanted, atol=1e-5)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 3))).graph
     assert "MatMul" not in {operation.type for operation in graph.get_operations()}
+
+
+def test_weights_of_a_sum_are_rounded_once():
+    scores = tf.cast(np.random.default_rng(0).normal(0.0, 2.0, (64, 400)), tf.bfloat16)
+    made = FullPrecisionSoftmax(dtype="mixed_bfloat16")(scores)
+    exact = np.exp(scores.numpy().astype(float))
+    exact /= exact.sum(-1, keepdims=True)
+    assert made.dtype == tf.bfloat16
+    np.testing.assert_allclose(made.numpy().astype(float), exact, rtol=2**-8)
+
+
+def test_a_spectral_kernel_has_its_norm_in_half_precision():
+    """The power iteration's vectors have 400 values, whose norm half precision does not resolve."""
+    layer = SpectralDense(400, dtype="mixed_bfloat16")
+    x = tf.zeros((1, 300), tf.bfloat16)
+    layer(x)
+    # Few singular values, so that the iteration has converged.
+    rng = np.random.default_rng(0)
+    layer._kernel.assign(rng.normal(size=(300, 2)) @ (np.diag([3.0, 1.0]) @ rng.normal(size=(2, 400))))
+    for _ in range(20):
+        layer(x, training=True)
+    assert np.linalg.norm(layer.u) == pytest.approx(1.0, abs=1e-5)
+    rounded = tf.cast(tf.cast(layer._kernel, tf.bfloat16), tf.float32)
+    norm = np.linalg.svd(layer.effective(rounded, False), compute_uv=False)[0]
+    assert norm == pytest.approx(1.0, abs=1e-4)

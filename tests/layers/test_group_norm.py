@@ -27,6 +27,23 @@ def test_group_norm_is_that_of_keras_with_its_gradients():
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-4)
 
 
+def test_half_precision_keeps_what_varies_little():
+    """Values and gradient of gamma, of groups whose mean is ten standard deviations; beside float64 of the same features."""
+    x = tf.cast(RNG.normal(10.0, 1.0, (2, 12, 12, 8)), tf.bfloat16)
+    layer = GroupNorm(1, dtype="mixed_bfloat16")
+    layer.build(x.shape)
+    weights = tf.cast(RNG.normal(size=x.shape), tf.bfloat16)
+    with tf.GradientTape() as tape:
+        made = layer(x)
+        loss = tf.reduce_sum(tf.cast(made, tf.float32) * tf.cast(weights, tf.float32))
+    exact = x.numpy().astype(float)
+    exact = (exact - exact.mean((1, 2, 3), keepdims=True)) / np.sqrt(exact.var((1, 2, 3), keepdims=True) + 1e-5)
+    assert made.dtype == tf.bfloat16
+    np.testing.assert_allclose(made.numpy().astype(float), exact, rtol=2**-8, atol=1e-3)
+    wanted = (exact * weights.numpy().astype(float)).sum((0, 1, 2))
+    np.testing.assert_allclose(tape.gradient(loss, layer.gamma), wanted, rtol=0.01, atol=0.05)
+
+
 @pytest.mark.parametrize("layer", [GroupNorm(2), PixelNorm()], ids=["group", "pixel"])
 def test_an_image_is_normalised_alike_at_each_place_of_a_batch(layer):
     """To the bit: TensorFlow's `rsqrt` rounds the last few of a tensor's values otherwise than those before."""

@@ -12,6 +12,7 @@ from cases import tiny_values
 
 from tfgen import data, recipes, runs, seeds
 from tfgen.runs import checkpoints, resuming
+from tfgen.runs.regime import end_of
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,30 @@ def test_a_recipe_that_has_changed_does_not_replace_a_model_unsaid(planned, caps
     wider = changed(recipe, lambda _: recipe.model(dataset.spec, **settings["hyperparameters"] | {"filters": 8}))
     with pytest.raises(ValueError, match="the recipe has changed: .* or train a new run"):
         resuming.lengthened("run", copy.deepcopy(settings), wider, dataset, model, 4, 5, extend=True, force=True)
+
+
+def test_another_rule_of_the_length_is_a_change(planned):
+    """Of a recipe whose rates of today end elsewhere than with the training."""
+    settings, recipe, dataset, model = planned
+
+    def later(made):
+        rate = made.optimizer._learning_rate
+        made.optimizer.learning_rate = rate.from_config(rate.get_config() | {"decay_steps": 3 * rate.decay_steps})
+
+    with pytest.raises(ValueError, match="decay_steps 8 -> 24, for the recipe has changed"):
+        resuming.lengthened("run", settings, changed(recipe, later), dataset, model, 4, 5, extend=True)
+
+
+@pytest.mark.parametrize("epochs, asked, known", [(2, 4, 4), (10, 5, 5)])
+def test_the_length_of_a_regimes_schedule_is_no_change(digits, epochs, asked, known):
+    """A run killed while it was stretched, or told to end early, has the new number of epochs already."""
+    recipe, steps = recipes.find("autoencoder"), digits.steps(512)
+    settings = {"hyperparameters": tiny_values("autoencoder"), "batch_size": 512, "epochs": epochs, "seed": 0,
+                "regime": {"schedule": "cosine"}}
+    model = resuming.born(settings, recipe, digits)
+    settings["epochs"] = known
+    assert end_of(model) == epochs * steps
+    assert end_of(resuming.lengthened("run", settings, recipe, digits, model, steps, asked, extend=True)) == asked * steps
 
 
 def test_what_a_recipe_draws_stays_when_a_run_is_stretched():

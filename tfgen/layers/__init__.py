@@ -22,7 +22,7 @@ from tfgen.layers.differences import CodeDistance, RunningMean, SquaredError, St
 from tfgen.layers.doubling import DoublingConv2D
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.fourier import AxisFrequencies, FourierFeatures, Sine, positional_encoding
-from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling
+from tfgen.layers.full_precision import FullPrecisionDense, FullPrecisionRescaling, FullPrecisionSoftmax
 from tfgen.layers.gaussians import FeatureGaussians
 from tfgen.layers.group_norm import GroupNorm
 from tfgen.layers.halving import HalvingConv2D
@@ -50,9 +50,9 @@ __all__ = ["AdaptiveAugmentation", "AllowedTokens", "AppendOnes", "AxisFrequenci
            "CriticAugmentation", "DenseFromImage", "DenseToImage", "DiffAugment", "DoublingConv2D", "Dropout",
            "EqualisedConv2D", "EqualisedDense", "EqualisedDoublingConv2D", "EqualisedHalvingConv2D", "EraseLattice",
            "EraseRegion", "FeatureGaussians", "FourierFeatures", "FullPrecisionDense", "FullPrecisionRescaling",
-           "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HalvingConv2D", "HorizontalConv", "ImagePool",
-           "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense", "MinibatchStdDev",
-           "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
+           "FullPrecisionSoftmax", "FusedBatchNorm", "Gate", "GaussianCorruption", "GroupNorm", "HalvingConv2D",
+           "HorizontalConv", "ImagePool", "Jitter", "LeakyReLU", "Learned", "LevelEmbedding", "MaskPixels", "MaskedDense",
+           "MinibatchStdDev", "OffDiagonalOrthogonality", "PixelNorm", "PixelShift", "PixelUpsampling", "PositionEmbedding",
            "ReflectionPadding2D", "Rotation", "RowLSTM", "RunningMean", "SaltAndPepper", "Scale", "SeededDropout", "Sine",
            "Sinusoids", "SlowDense", "SpectralConv2D", "SpectralDense", "SpectralDoublingConv2D", "SquaredError",
            "StandardisedError", "VectorQuantizer", "VerticalConv", "VerticalUpsampling", "WeightNormConv2D", "ZeroConv2D",

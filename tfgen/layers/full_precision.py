@@ -1,4 +1,4 @@
-"""Layers that compute in full precision, whatever the policy: of coordinates, and of rows in their own units.
+"""Layers that compute in full precision, whatever the policy: of coordinates, of rows in their own units, of sums' weights.
 
 Half precision has 8 bits: it makes one number of neighbouring coordinates, and of rows that are far from 0. TensorFlow gives
 matrix products on NVIDIA's GPUs 10 bits (TF32), unless it is told otherwise, so that few coordinates are multiplied one by
@@ -43,3 +43,11 @@ class FullPrecisionRescaling(keras.layers.Rescaling):
 
     def __init__(self, scale, offset=0.0, *, dtype=None, **kwargs):
         super().__init__(scale, offset, dtype=keras.config.dtype_policy().variable_dtype, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class FullPrecisionSoftmax(keras.layers.Softmax):
+    """`keras.layers.Softmax` computed in float32 and rounded once: in bfloat16, weights of a sum are off by up to 3 %."""
+
+    def call(self, inputs, mask=None):
+        return ops.cast(super().call(at_least_float32(inputs), mask), inputs.dtype)

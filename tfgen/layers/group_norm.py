@@ -40,7 +40,8 @@ class GroupNorm(layers.Layer):
 
     mean and variance of each image over the places and channels of a group. All of these are numbers per image and channel,
     so that the features are read twice and written once; Keras' own layer has several passes more. The variance is the mean
-    square less the squared mean, which float32 resolves for means of up to a hundred standard deviations.
+    square less the squared mean, which float32, in which all is computed, resolves for means of up to a hundred standard
+    deviations.
 
     Args:
         groups: number of groups, a divisor of C.
@@ -71,9 +72,8 @@ class GroupNorm(layers.Layer):
 
     def call(self, x, modulation=None):
         """modulation: (B, 2 C), scale and shift of each image, or None."""
-        flat = ops.reshape(x, (-1, self.places, self.channels))
-        mean, square = (tf.reduce_mean(self.by_group(of_channels), -1, keepdims=True)
-                        for of_channels in moments(ops.cast(flat, "float32")))
+        flat = ops.cast(ops.reshape(x, (-1, self.places, self.channels)), "float32")
+        mean, square = (tf.reduce_mean(self.by_group(of_channels), -1, keepdims=True) for of_channels in moments(flat))
         # A reciprocal of a root, as what `rsqrt` rounds to depends on an image's place in the batch.
         inverse = 1.0 / tf.sqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)  # (B, groups, 1)
         factor = self.by_group(ops.cast(self.gamma, "float32")) * inverse
@@ -83,7 +83,8 @@ class GroupNorm(layers.Layer):
             scale, shift = tf.split(ops.cast(modulation, "float32"), 2, axis=-1)
             scale += 1.0
             factor, offset = factor * scale, offset * scale + shift
-        return ops.reshape(affine(flat, ops.cast(factor, x.dtype), ops.cast(offset, x.dtype)), (-1, *x.shape[1:]))
+        # Factor and offset nearly cancel where means are far from 0.
+        return ops.cast(ops.reshape(affine(flat, factor, offset), (-1, *x.shape[1:])), x.dtype)
 
     def compute_output_shape(self, x_shape, *modulation_shape):
         return x_shape

@@ -7,11 +7,12 @@ import tensorflow as tf
 from keras import ops
 
 from tfgen.layers.doubling import DoublingConv2D
+from tfgen.layers.full_precision import at_least_float32
 from tfgen.layers.halving import HalvingConv2D
 
 
 class _Reparameterised:
-    """Mixin for Keras layers with a kernel: replaces the kernel by `effective(kernel, training)`."""
+    """Mixin for Keras layers with a kernel: replaces the kernel by `effective(kernel, training)`, of a kernel in float32."""
 
     _in_use = None
 
@@ -20,8 +21,10 @@ class _Reparameterised:
         return super().kernel if self._in_use is None else self._in_use
 
     def call(self, inputs, training=False):
+        kernel = super().kernel
+        effective = ops.cast(self.effective(at_least_float32(kernel), training), kernel.dtype)
         # A plain attribute: Keras must not track the tensor.
-        object.__setattr__(self, "_in_use", self.effective(super().kernel, training))
+        object.__setattr__(self, "_in_use", effective)
         try:
             return super().call(inputs)
         finally:
@@ -43,7 +46,7 @@ class _Spectral(_Reparameterised):
     def effective(self, kernel, training):
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
         held = tf.stop_gradient(ops.convert_to_tensor(matrix))
-        u = _unit(tf.convert_to_tensor(self.u))
+        u = _unit(ops.cast(self.u, kernel.dtype))
         # v = W u / |W u|, then u = W^T v / |W^T v|.
         v = _unit(ops.matmul(u, ops.transpose(held)))
         if training:

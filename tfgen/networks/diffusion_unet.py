@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import require
-from tfgen.layers import DoublingConv2D, Dropout, GroupNorm, Sinusoids
+from tfgen.layers import DoublingConv2D, Dropout, FullPrecisionSoftmax, GroupNorm, Sinusoids
 from tfgen.networks.conditioning import label_input
 from tfgen.networks.grids import crop_to, sizes, to_patches, unpack
 
@@ -51,7 +51,7 @@ def attention(x, heads):
 
     query, key, value = (by_head() for _ in range(3))
     # (B, heads, places, places); plain products are faster here than the einsums of dot_product_attention.
-    weights = layers.Softmax()((query * (channels // heads)**-0.5) @ ops.swapaxes(key, -1, -2))
+    weights = FullPrecisionSoftmax()((query * (channels // heads)**-0.5) @ ops.swapaxes(key, -1, -2))
     made = weights @ value
     rows = ops.reshape(made if heads == 1 else ops.transpose(made, (0, 2, 1, 3)), (-1, channels))
     made = layers.Dense(channels, kernel_initializer="zeros")(rows)

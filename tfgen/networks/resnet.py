@@ -6,7 +6,14 @@ import keras
 from keras import layers, ops
 
 from tfgen.errors import UserError
-from tfgen.layers import OffDiagonalOrthogonality, Scale, SpectralConv2D, SpectralDense, SpectralDoublingConv2D
+from tfgen.layers import (
+    FullPrecisionSoftmax,
+    OffDiagonalOrthogonality,
+    Scale,
+    SpectralConv2D,
+    SpectralDense,
+    SpectralDoublingConv2D,
+)
 from tfgen.layers.doubling import double
 from tfgen.networks.blocks import from_unit, to_unit
 from tfgen.networks.conditioning import label_input
@@ -30,7 +37,7 @@ def attention(x, **kernel):
         y = layers.MaxPooling2D(2, padding="same")(y) if pool else y
         return layers.Reshape((-1, filters))(y)
 
-    weights = layers.Softmax()(ops.matmul(places(narrow, False), ops.transpose(places(narrow, True), (0, 2, 1))))
+    weights = FullPrecisionSoftmax()(ops.matmul(places(narrow, False), ops.transpose(places(narrow, True), (0, 2, 1))))
     y = layers.Reshape((height, width, middle))(ops.matmul(weights, places(middle, True)))
     return x + Scale()(conv(channels)(y))
 

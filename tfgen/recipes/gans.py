@@ -284,7 +284,7 @@ def stackgan(hp, spec):
     condition = hp.Int("condition_dim", 1, 1024, default=128)
     model = StackGAN(networks.stackgan.generator(spec.image_shape, width, count, depth, condition),
                      networks.stackgan.critic(spec.image_shape, count, depth), count, first,
-                     hp.Float("kl_weight", 0.0, 100.0, default=2 / condition),
+                     hp.Float("kl_weight", 0.0, 100.0, default=2 / 128),
                      ema=average(hp), objective=NonSaturating(),
                      critic_augmentation=critic_augmentation(hp, NonSaturating()))
     return players(model, hp, 2e-4, optimizer=adam(starts=[first]))

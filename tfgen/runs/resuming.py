@@ -1,6 +1,5 @@
 """Resumes a run: from its last intact checkpoint, or its beginning."""
 
-import copy
 import pathlib
 
 import keras
@@ -97,12 +96,13 @@ def started(settings, recipe, dataset, strategy):
     return model
 
 
-def born(settings, recipe, dataset):
-    """A new model of a run."""
+def born(settings, recipe, dataset, steps=None):
+    """A new model of a run, whose rates end with a step; None: its last."""
     regime = Regime(**settings.get("regime", {}))
     with regime.building():
         model = recipe.model(dataset.spec, **settings["hyperparameters"])
-    return regime.compiled(model, length(dataset, settings["batch_size"], settings["epochs"])(model.batches_per_step))
+    whole = length(dataset, settings["batch_size"], settings["epochs"])
+    return regime.compiled(model, steps or whole(model.batches_per_step))
 
 
 def put_back(settings, kept, model):
@@ -126,7 +126,6 @@ def put_back(settings, kept, model):
 def lengthened(out, settings, recipe, dataset, model, step, epochs, extend, force=False):
     """The model of a run, at a step, with a new total number of epochs; updates `settings`. Arguments and errors as for
     `resume`."""
-    before = copy.deepcopy(settings)
     steps = dataset.steps(settings["batch_size"] * model.batches_per_step)
     # Who asks for more epochs of a run that patience has ended wants them.
     settings["patient_since"] = done = step // steps
@@ -148,36 +147,33 @@ def lengthened(out, settings, recipe, dataset, model, step, epochs, extend, forc
             raise UserError(f"{told}: add --extend (extend=True) to stretch them, or train a new run of that length")
         note(f"{told}: what comes later in them is left out; --extend fits them to the new end")
         return model
-    if STEPS in settings["hyperparameters"]:
-        settings["hyperparameters"][STEPS] = end
     with model.distribute_strategy.scope():
         # Choices that a recipe draws are those of the run.
         seeds.set_random(settings["seed"])
-        stretched = born(settings, recipe, dataset)
+        check_same(out, model, born(settings, recipe, dataset, end_of(model)), force)
+        if STEPS in settings["hyperparameters"]:
+            settings["hyperparameters"][STEPS] = end
         seeds.set_random(settings["seed"])
-        length_alone = unlike(described(born(before, recipe, dataset)), described(stretched))
-    check_same(out, model, stretched, length_alone, force)
+        stretched = born(settings, recipe, dataset)
     settings["stretched"] = end_of(stretched)
     for ours, theirs in zip(state(stretched), state(model), strict=True):
         ours.assign(theirs)
     return stretched
 
 
-def check_same(out, model, stretched, length_alone, force):
+def check_same(out, model, again, force):
     """Tells of what a recipe builds otherwise than when a run began, as another version of it may without another number.
 
     Args:
         model: of the run.
-        stretched: today's of a new length.
-        length_alone: places that another length changes, see `serialization.unlike`.
+        again: today's of its length.
         force: say it in a note.
 
     Raises:
         UserError: without `force`, or for variables of other shapes.
     """
-    found = {place: pair for place, pair in unlike(described(model), described(stretched)).items()
-             if not any(place[:n] in length_alone for n in range(len(place) + 1))}
-    shapes = [[tuple(variable.shape) for variable in state(one)] for one in (model, stretched)]
+    found = unlike(described(model), described(again))
+    shapes = [[tuple(variable.shape) for variable in state(one)] for one in (model, again)]
     told = [f"{'/'.join(map(str, place))} {shown(had)} -> {shown(has)}" for place, (had, has) in found.items()]
     told = told or ["weights of other shapes"] * (shapes[0] != shapes[1])
     if not told:
