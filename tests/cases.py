@@ -18,7 +18,7 @@ from tfgen.data import DataSpec
 SPEC = DataSpec("cases", (8, 8, 1), 3, {"train": 16, "validation": 8, "test": 8})
 TINY = {"units": 8, "latent_dim": 3, "filters": 4, "levels": 1, "importance_samples": 3, "categories": 3,
         "codes": 2, "code_dim": 3, "critic_steps": 1, "clip": 1.0, "stage_steps": 5, "stage_one_steps": 5,
-        "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
+        "style_dim": 4, "mapping_layers": 2, "blocks": 1, "pool_size": 20, "total_steps": 40,
         "pretrain_share": 0.25, "head_filters": 4, "head_units": 4, "hidden_units": 8, "block_length": 10, "memory": 7,
         "warmup_steps": 1, "components": 2, "flow_steps": 2, "hidden_layers": 1, "couplings": 1, "residual_blocks": 1,
         "codebook_size": 8, "residual_filters": 2, "prior_filters": 4, "prior_blocks": 1,

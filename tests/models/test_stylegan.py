@@ -42,6 +42,15 @@ def test_slow_dense_starts_at_unit_scale_and_moves_slowly():
         SlowDense(3, rate=0)
 
 
+@pytest.mark.parametrize("width, depth", [(64, 8), (512, 8), (512, 2)])
+def test_random_layers_leave_styles_few_directions(width, depth):
+    """The covariance's participation ratio, (sum of eigenvalues)^2 / sum of squares, is about width / (depth + 1)."""
+    z = np.random.default_rng(0).normal(size=(4000, width)).astype("float32")
+    w = style.mapping(width, width, depth).predict_on_batch(z)
+    covariance = np.cov(w.T)
+    assert np.trace(covariance) ** 2 / np.sum(covariance ** 2) == pytest.approx(width / (depth + 1), rel=0.3)
+
+
 def test_mapping_ignores_the_latents_length(model):
     z = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
     np.testing.assert_allclose(model.styles(z), model.styles(7.0 * z), rtol=1e-4, atol=1e-6)
@@ -49,7 +58,7 @@ def test_mapping_ignores_the_latents_length(model):
 
 def test_truncation(model):
     seeds = np.arange(4)
-    model.style_mean.assign([0.5, -1.0, 2.0])
+    model.style_mean.assign([0.5, -1.0, 2.0, 0.0])
     # Layer noise has no weight at the start.
     mean = model.sample(seeds, np.zeros(4, "float32")).numpy()
     np.testing.assert_allclose(mean, np.broadcast_to(mean[:1], mean.shape), atol=1e-6)

@@ -221,7 +221,10 @@ def test_defaults_of_papers_and_their_codes():
     assert isinstance(model.prior, Uniform) and model.critic.outputs[1].shape[-1] == 12
     assert of("biggan", filters=2).ema == 0.9999
     for name in ("progan", "stylegan"):
-        assert of(name, filters=2, latent_dim=4).stage_steps * 64 == 600_000
+        model = of(name, filters=2, latent_dim=4)
+        assert model.stage_steps * 64 == 600_000
+    # Of stylegan: the mapping's width is not that of latents.
+    assert {layer.units for layer in model.generator.get_layer("mapping").layers if hasattr(layer, "units")} == {512}
     # RMSProp's first step is 10 rates, v = 0.01 g^2, however small the gradient.
     optimizer, weight = of("wgan", filters=2).optimizer, keras.Variable(0.0)
     optimizer = type(optimizer).from_config(optimizer.get_config())

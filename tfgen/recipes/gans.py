@@ -261,8 +261,10 @@ def stylegan(hp, spec):
     Both networks grow as those of `progan`, from the smallest grid on, of 4 to 7 pixels; the authors begin with 8x8 pixels.
     """
     width, depth = latent_dim(hp, 512), base_filters(hp)
-    layers = hp.Int("mapping_layers", 1, 16, default=8)
-    generator = networks.style.generator(spec.image_shape, width, width, depth, layers)
+    # Behind k layers that the mapping's slow rate leaves about as they began, styles vary in about style_dim / (k + 1)
+    # directions.
+    style, layers = hp.Int("style_dim", 1, 4096, default=512), hp.Int("mapping_layers", 1, 16, default=8)
+    generator = networks.style.generator(spec.image_shape, width, style, depth, layers)
     phase, starts = growing(hp, len(generator.outputs))
     model = StyleGAN(generator, networks.style.critic(spec.image_shape, depth), phase,
                      hp.Float("mixing", 0.0, 1.0, default=0.9), objective=NonSaturating(),
