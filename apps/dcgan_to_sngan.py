@@ -3,7 +3,7 @@
     python apps/dcgan_to_sngan.py             # Fashion-MNIST, about half a CPU hour a seed on one core
     python apps/dcgan_to_sngan.py --fast      # digits, seconds
 
-Networks, rates and the latent's width are those of `dcgan` in gan_zoo.py; `sngan` has 128 latents there, and half the rates.
+Networks, rates and the latent's width are those of `dcgan` in gan_zoo.py; `sngan` has 128 latents there.
 The Fréchet distance, over a classifier's features, is that from validation images, as settings are chosen by it.
 """
 

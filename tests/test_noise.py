@@ -16,6 +16,14 @@ def test_threefry_known_answers():
         assert tuple(int(m) for m in made) == wanted
 
 
+def test_graphs_that_draw_share_one_trace_of_the_cipher():
+    graphs = [tf.function(lambda seeds, size=size: noise.uniform(seeds, (size,))).get_concrete_function(
+        tf.TensorSpec((None,), tf.int64)).graph for size in (3, 8)]
+    ciphers = [{op.get_attr("f").name for op in graph.get_operations() if op.type == "PartitionedCall"} for graph in graphs]
+    assert ciphers[0] == ciphers[1] and len(ciphers[0]) == 1
+    assert not any(op.type == "BitwiseXor" for graph in graphs for op in graph.get_operations())
+
+
 def test_distributions():
     seeds = np.arange(2000)
     assert scipy.stats.kstest(noise.normal(seeds, (5, 5)).numpy().ravel(), "norm").pvalue > 1e-3

@@ -22,7 +22,8 @@ def test_from_training_to_a_served_model(tfgen, opened_once):
     assert a.shape == b.shape and np.abs(a - b).max() <= 1
     assert tfgen("sample", "run", "--n", 16, "--seed", 2, "--out", "c.png")[0] == 0
     assert np.abs(a - np.asarray(Image.open("c.png")).astype(int)).max() > 1
-    for model in ("run", "served", "served/1"):
+    assert tfgen("encode", "served/1", "--n", 3, "--out", "of_a_version.npy")[0] == 0
+    for model in ("run", "served"):
         assert tfgen("reconstruct", model, "--n", 5, "--out", "r.npy")[0] == 0
         assert np.load("r.npy").shape == (5, 8, 8, 1)
         assert tfgen("encode", model, "--n", 30, "--out", "codes.npy")[0] == 0
@@ -30,10 +31,10 @@ def test_from_training_to_a_served_model(tfgen, opened_once):
         for out in ("decoded.npy", "decoded.png"):
             assert tfgen("decode", model, "--latents", "codes.npy", "--out", out)[0] == 0
         assert np.load("decoded.npy").shape == (30, 8, 8, 1) and Image.open("decoded.png").size[0] > 64
-        code, out, _ = tfgen("log_prob", model, "--n", 7, "--option", "k=2", "--out", f"{pathlib.Path(model).name}.csv")
+        code, out, _ = tfgen("log_prob", model, "--n", 7, "--option", "k=2", "--out", f"{model}.csv")
         # Of a Bernoulli on grey levels.
         assert code == 0 and ": 7 values" in out and "mean negative_cross_entropy_bound -" in out
-    rows = [pathlib.Path(f"{name}.csv").read_text().splitlines() for name in ("run", "1")]
+    rows = [pathlib.Path(f"{name}.csv").read_text().splitlines() for name in ("run", "served")]
     assert rows[0][0] == rows[1][0] == "image,negative_cross_entropy_bound"
     assert [row.split(",")[0] for row in rows[0][1:]] == list("0123456")
     values = [[float(row.split(",")[1]) for row in one[1:]] for one in rows]
