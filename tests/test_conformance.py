@@ -383,10 +383,11 @@ def test_a_sample_depends_on_its_seed_alone(case):
     live = case.live
     options = {"label": 1} if "label" in live.options["sample"] else {}
     whole = live("sample", np.array([7, 8, 7, 9]), **options)
-    np.testing.assert_array_equal(whole[0], whole[2])
-    assert np.abs(whole[0] - whole[1]).max() > 1e-6
     # At levels of noise of 80, the numbers of a diffusion model are rounded to 4e-6.
     tolerance = 1e-5 if recipes.find(case.name).family == "diffusion" else 1e-6
+    # oneDNN's matrix products round rows from the seventh on otherwise; guidance by labels has two rows per image.
+    np.testing.assert_allclose(whole[0], whole[2], rtol=0, atol=tolerance if "guidance" in live.options["sample"] else 0)
+    assert np.abs(whole[0] - whole[1]).max() > 1e-6
     np.testing.assert_allclose(live("sample", np.array([9]), **options)[0], whole[3], atol=tolerance)
     fresh = live("sample", np.array([-1, -1]), **options)
     assert np.abs(fresh[0] - fresh[1]).max() > 1e-6
