@@ -1,12 +1,14 @@
 """Styles: adaptive normalisation, truncation, mixing, layer noise, growth."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import batch, images, tiny
+from cases import SPEC, batch, images, tiny, tiny_values
 
-from tfgen import networks, noise
+from tfgen import networks, noise, recipes
 from tfgen.layers import SlowDense
 from tfgen.layers.doubling import double
 from tfgen.models import GAN, StyleGAN
@@ -125,7 +127,7 @@ def test_mismatches_are_named():
         StyleGAN(style.generator((16, 16, 1), 3, 3, 2, 1), critic, mixing=2.0)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 13, 3)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 13, 3), (30, 33, 2)])
 def test_images_fade_in_over_the_coarser_ones(shape):
     generator, rng = style.generator(shape, 5, 6, 4, 2), np.random.default_rng(0)
     z, *planes, _ = (rng.normal(size=(4, *one.shape[1:])).astype("float32") for one in generator.inputs)
@@ -138,14 +140,15 @@ def test_images_fade_in_over_the_coarser_ones(shape):
 
 
 def test_a_stage_is_a_part_of_the_generator():
-    generator, rng = style.generator((16, 16, 1), 5, 6, 4, 2), np.random.default_rng(0)
+    generator, rng = style.generator((32, 32, 1), 5, 6, 4, 2), np.random.default_rng(0)
     z, *planes, _ = (rng.normal(size=(2, *one.shape[1:])).astype("float32") for one in generator.inputs)
     alpha, known = np.full((2, 1), 0.3, "float32"), {v.path for v in generator.trainable_variables}
     counts = []
     for stage, whole in enumerate(generator([z, *planes, alpha])):
         part = style.of_stage(generator, stage)
-        assert len(part.inputs) == 2 * (stage + 1) + 2
-        np.testing.assert_allclose(part([z, *planes[:2 * (stage + 1)], alpha]), whole, atol=1e-5)
+        layers = 2 * (stage + 2)
+        assert len(part.inputs) == layers + 2 and whole.shape[1] == 8 * 2**stage
+        np.testing.assert_allclose(part([z, *planes[:layers], alpha]), whole, atol=1e-5)
         ours = {v.path for v in part.trainable_variables}
         assert ours <= known and {v.path for v in part.get_layer("mapping").trainable_variables} <= ours
         counts.append(len(ours))
@@ -164,6 +167,22 @@ def test_only_layers_of_the_stage_have_noise_and_are_mixed():
     model.step.assign(10)
     made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
     assert made.shape == (64, 8, 8, 1) and set(crossovers[1]) == {1.0, 2.0, 3.0}
+
+
+def test_training_begins_with_the_four_layers_of_two_grids():
+    spec = dataclasses.replace(SPEC, image_shape=(16, 16, 1))
+    model = recipes.find("stylegan").model(spec, **tiny_values("stylegan") | {"mixing": 1.0, "stage_steps": 10})
+    assert model.grids == [(8, 8), (16, 16)] and model.optimizer.starts == [10, 20]
+    crossovers, mixed = [], model.mixed
+    object.__setattr__(model, "mixed", lambda first, second, crossover: (
+        crossovers.append(crossover.numpy()), mixed(first, second, crossover))[1])
+    x = np.random.default_rng(0).uniform(size=(64, 16, 16, 1)).astype("float32")
+    assert model.by_stage(lambda: model.generate(x, training=True)["image"]).shape == (64, 8, 8, 1)
+    assert set(crossovers[0]) == {1.0, 2.0, 3.0}
+    assert [plane.shape[1] for plane in model.by_stage(lambda: model.seeded_planes(np.arange(3)))] == [4, 4, 8, 8]
+    # At alpha 0 the critic of a stage is that of the one before, of halved images.
+    x, none = tf.constant(x), tf.zeros((64, 1))
+    np.testing.assert_allclose(model.critics[1]([x, none]), model.critics[0]([halve(x), none]), atol=1e-5)
 
 
 def test_only_the_stage_moves():

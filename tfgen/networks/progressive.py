@@ -93,29 +93,30 @@ def critic(image_shape, filters=64):
     return growing_critic(image_shape, filters, lambda width, below: [*conv(width), *conv(below), halve])
 
 
-def growing_critic(image_shape, filters, block):
+def growing_critic(image_shape, filters, block, first=0):
     """A critic as `critic` has it.
 
     Args:
         image_shape, filters: as for `critic`.
         block: function (width of this grid, width of the next smaller one) -> layers from one to the other.
+        first: the grid of the smallest images, counted from the smallest grid.
     """
     levels = check_levels(image_shape)
     grids, channels = sizes(image_shape, levels), channels_of(filters, levels)
     blocks = [last_block(channels[0]), *(block(width, below) for below, width in zip(channels, channels[1:]))]
-    from_image = [conv(width, 1) for width in channels]
-    images = [keras.Input((*grid, image_shape[-1]), name=f"x_{stage}") for stage, grid in enumerate(grids)]
+    from_image = {grid: conv(width, 1) for grid, width in enumerate(channels) if grid >= first}
+    images = {grid: keras.Input((*grids[grid], image_shape[-1]), name=f"x_{grid}") for grid in from_image}
     alpha = keras.Input((1,), name="alpha")
     share = layers.Reshape((1, 1, 1))(alpha)
     scores = []
-    for stage, image in enumerate(images):
-        x = chain(from_unit(image), from_image[stage])
-        if stage:
-            x = fade(chain(from_unit(halve(image)), from_image[stage - 1]), chain(x, blocks[stage]), share)
-        for lower in range(stage - 1, 0, -1):
+    for top, image in images.items():
+        x = chain(from_unit(image), [*from_image[top], *blocks[top]])
+        if top > first:
+            x = fade(chain(from_unit(halve(image)), from_image[top - 1]), x, share)
+        for lower in range(top - 1, -1, -1):
             x = chain(x, blocks[lower])
-        scores.append(chain(x, blocks[0]))
-    return keras.Model([*images, alpha], scores, name="critic")
+        scores.append(x)
+    return keras.Model([*images.values(), alpha], scores, name="critic")
 
 
 def last_block(width):

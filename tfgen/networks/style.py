@@ -50,8 +50,16 @@ def adain(x, w):
     return GroupNorm(x.shape[-1], epsilon=1e-8, learned=False, dtype="float32")(x, style)
 
 
+def first_of(levels):
+    """The grid of the smallest images, counted from the smallest grid: the second, as the authors' code begins with images
+    of 8x8 pixels and four layers; the first if there are but two.
+    """
+    return min(1, levels - 1)
+
+
 def synthesis(image_shape, width=512, filters=64):
-    """[styles, noise per layer, alpha] -> one image per resolution: two layers each, starting from a learned constant.
+    """[styles, noise per layer, alpha] -> one image per resolution from that of `first_of` on: two layers for each grid,
+    starting from a learned constant.
 
     A layer is a convolution (except the first), noise with a learned scale per channel (initially zero), leaky
     ReLU and `adain` by its style. The first convolution of a larger grid has features doubled by nearest neighbours, and a
@@ -86,7 +94,7 @@ def synthesis(image_shape, width=512, filters=64):
         # A 1x1 convolution of one plane is a scale for each channel.
         x = x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer="zeros", **exact)(noise)
         x = adain(layers.LeakyReLU(0.2, **exact)(x), styles[:, layer])
-        if second:
+        if second and stage >= first_of(levels):
             image, output = to_image(x, image_shape[-1], image, share)
             outputs.append(output)
     return keras.Model([styles, *noises, alpha], outputs, name="synthesis")
@@ -119,7 +127,7 @@ def of_stage(generator, stage):
     """
     paints = generator.get_layer("synthesis")
     styles, *noises, alpha = paints.inputs
-    inputs = [styles, *noises[:2 * (stage + 1)], alpha]
+    inputs = [styles, *noises[:len(noises) - 2 * (len(paints.outputs) - 1 - stage)], alpha]
     return compose(generator.get_layer("mapping"), keras.Model(inputs, paints.outputs[stage], name="synthesis"))
 
 
@@ -134,10 +142,10 @@ def critic(image_shape, filters=64):
         filters: channels at full size, doubled at each smaller grid up to 512.
 
     Returns:
-        A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …].
+        A Functional model, [(B, h, w, C), …, (B, H, W, C), (B, 1)] -> [(B, 1), …], of images as `synthesis` makes.
 
     Raises:
         UserError: for images too small to be halved.
     """
     return growing_critic(image_shape, filters, lambda width, below: [
-        *conv(width), Blur(), EqualisedHalvingConv2D(below, 3), layers.LeakyReLU(0.2)])
+        *conv(width), Blur(), EqualisedHalvingConv2D(below, 3), layers.LeakyReLU(0.2)], first_of(check_levels(image_shape)))

@@ -258,7 +258,8 @@ def progan(hp, spec):
 def stylegan(hp, spec):
     """StyleGAN (Karras et al., 2019): a mapping network's styles modulate every layer; growth, mixing, noise, truncation.
 
-    Both networks grow as those of `progan`, from the smallest grid on, of 4 to 7 pixels; the authors begin with 8x8 pixels.
+    Both networks grow as those of `progan`, but from their second grid on, of 8 to 14 pixels, if they have three, as the
+    authors begin with 8x8 pixels.
     """
     width, depth = latent_dim(hp, 512), base_filters(hp)
     # Behind k layers that the mapping's slow rate leaves about as they began, styles vary in about style_dim / (k + 1)

@@ -65,7 +65,8 @@ class StyleGAN(ProGAN):
     @property
     def planes(self):
         """Shapes (h, w, 1) of the noise of the stage's layers."""
-        return self.layers_of_noise[:2 * (self.stage + 1)]
+        # A later stage has two layers more.
+        return self.layers_of_noise[:len(self.layers_of_noise) - 2 * (self.stages - 1 - self.stage)]
 
     def styles(self, z, training=False):
         """Latents (B, d) -> w (B, width)."""
