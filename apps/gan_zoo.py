@@ -53,9 +53,7 @@ PACES = ROWS / "paces.json"
 QUICK = {"learning_rate": 1e-3}
 # In place of five critic steps (Heusel et al., 2017).
 TWO_RATES = {"critic_steps": 1, "learning_rate": 3e-4, "critic_learning_rate": 1e-3}
-BOTH_QUICK = {"learning_rate": 5e-4, "critic_learning_rate": 5e-4}
 SMALL = {"filters": 32}
-STYLES = {"latent_dim": 64, "learning_rate": 6e-3, "critic_learning_rate": 6e-3}
 SETTINGS = {
     # The authors' critic has 1,200 linear units a layer, and a dropout of 0.5 and, of its inputs, 0.2.
     "gan": {"learning_rate": 1e-3, "critic_learning_rate": 1e-3, "dropout": 0.3, "input_dropout": 0.0},
@@ -63,7 +61,8 @@ SETTINGS = {
     # Both players gain by images that are easily classified, and the generator forgets the latent.
     "acgan": SMALL | {"fake_weight": 0.0, "generator_weight": 0.1},
     "wgan": SMALL | {"learning_rate": 1.5e-3, "critic_learning_rate": 1.5e-4},
-    "wgan_gp": SMALL | TWO_RATES, "lipschitz_gan": SMALL | TWO_RATES, "sngan": SMALL | BOTH_QUICK,
+    "wgan_gp": SMALL | TWO_RATES, "lipschitz_gan": SMALL | TWO_RATES,
+    "sngan": SMALL | {"learning_rate": 1e-3, "critic_learning_rate": 1e-3},
     # The ratio that pays for images as rich as the data's: at 0.5, dark ones without detail do. A generator like the
     # critic's decoder draws smooth images, one trained with Adam's usual beta_1 few kinds.
     "began": {"filters": 16, "convolutions": 1, "code_dim": 32, "generator": "dcgan", "beta_1": 0.5, "gain": 0.05,
@@ -72,8 +71,11 @@ SETTINGS = {
     "sagan": {"filters": 16, "learning_rate": 2e-4, "critic_learning_rate": 1e-3},
     "biggan": {"filters": 12, "critic_steps": 1, "learning_rate": 1e-3, "critic_learning_rate": 2e-3},
     "progan": {"filters": 12, "latent_dim": 64, "learning_rate": 5e-3, "critic_learning_rate": 5e-3},
-    "stylegan": STYLES | {"filters": 12},
-    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16}}
+    # With 8 layers and 64 values, styles vary in 8 directions, as they began.
+    "stylegan": {"filters": 12, "latent_dim": 128, "style_dim": 128, "mapping_layers": 2, "learning_rate": 6e-3,
+                 "critic_learning_rate": 6e-3},
+    # With the authors' 2 / 128, more labels are right, at a larger distance.
+    "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "kl_weight": 2 / 16}}
 # What the recipes of CLOSER are asked to be ahead of.
 REFERENCE = "dcgan"
 # Steps in an epoch of `train_for_budget`.
