@@ -74,7 +74,7 @@ SETTINGS = {
     # With 8 layers and 64 values, styles vary in 8 directions, as they began.
     "stylegan": {"filters": 12, "latent_dim": 128, "style_dim": 128, "mapping_layers": 2, "learning_rate": 6e-3,
                  "critic_learning_rate": 6e-3},
-    # With the authors' 2 / 128, more labels are right, at a larger distance.
+    # The authors' weight is 2 / 128.
     "stackgan": {"filters": 16, "latent_dim": 64, "condition_dim": 16, "kl_weight": 2 / 16}}
 # What the recipes of CLOSER are asked to be ahead of.
 REFERENCE = "dcgan"

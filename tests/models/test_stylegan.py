@@ -156,11 +156,17 @@ def test_a_stage_is_a_part_of_the_generator():
     assert counts[0] < counts[1] < counts[2] == len(known) - 2
 
 
+def crossovers_of(model):
+    """A list to which the model adds the crossovers of each batch that it mixes."""
+    found, mixed = [], model.mixed
+    object.__setattr__(model, "mixed", lambda first, second, crossover: (
+        found.append(crossover.numpy()), mixed(first, second, crossover))[1])
+    return found
+
+
 def test_only_layers_of_the_stage_have_noise_and_are_mixed():
     model = tiny("stylegan", mixing=1.0, stage_steps=10)
-    crossovers, mixed = [], model.mixed
-    object.__setattr__(model, "mixed", lambda first, second, crossover: (
-        crossovers.append(crossover.numpy()), mixed(first, second, crossover))[1])
+    crossovers = crossovers_of(model)
     made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
     assert made.shape == (64, 4, 4, 1) and set(crossovers[0]) == {1.0}
     assert [plane.shape[1:] for plane in model.by_stage(lambda: model.seeded_planes(np.arange(3)))] == [(4, 4, 1)] * 2
@@ -173,9 +179,7 @@ def test_training_begins_with_the_four_layers_of_two_grids():
     spec = dataclasses.replace(SPEC, image_shape=(16, 16, 1))
     model = recipes.find("stylegan").model(spec, **tiny_values("stylegan") | {"mixing": 1.0, "stage_steps": 10})
     assert model.grids == [(8, 8), (16, 16)] and model.optimizer.starts == [10, 20]
-    crossovers, mixed = [], model.mixed
-    object.__setattr__(model, "mixed", lambda first, second, crossover: (
-        crossovers.append(crossover.numpy()), mixed(first, second, crossover))[1])
+    crossovers = crossovers_of(model)
     x = np.random.default_rng(0).uniform(size=(64, 16, 16, 1)).astype("float32")
     assert model.by_stage(lambda: model.generate(x, training=True)["image"]).shape == (64, 8, 8, 1)
     assert set(crossovers[0]) == {1.0, 2.0, 3.0}

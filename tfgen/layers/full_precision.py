@@ -47,7 +47,7 @@ class FullPrecisionRescaling(keras.layers.Rescaling):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class FullPrecisionSoftmax(keras.layers.Softmax):
-    """`keras.layers.Softmax` computed in float32 and rounded once: in bfloat16, weights of a sum are off by up to 3 %."""
+    """`keras.layers.Softmax` computed in float32 and rounded once: bfloat16 rounds each exponential and their sum."""
 
     def call(self, inputs, mask=None):
         return ops.cast(super().call(at_least_float32(inputs), mask), inputs.dtype)

@@ -65,8 +65,8 @@ class StyleGAN(ProGAN):
     @property
     def planes(self):
         """Shapes (h, w, 1) of the noise of the stage's layers."""
-        # A later stage has two layers more.
-        return self.layers_of_noise[:len(self.layers_of_noise) - 2 * (self.stages - 1 - self.stage)]
+        # Its generator also takes latents and alpha.
+        return self.layers_of_noise[:len(self.generators[self.stage].inputs) - 2]
 
     def styles(self, z, training=False):
         """Latents (B, d) -> w (B, width)."""
