@@ -271,8 +271,9 @@ def asked(rows, agreed, least, as_long):
                                            *CAUSES.get(name, [])]) for name in CLOSER}
     for name, row in as_long.items():
         missed[f"margin {name}"] += "; " + AS_LONG.format(REFERENCE, row["frechet_distance"], row["steps"])
+    missed = {name: reason for name, reason in missed.items() if values[name] < 0}
     missed |= {f"label_agreement {name}": CEILING.format(agreed) for name, row in rows.items()
-               if row["label_agreement"] is not None}
+               if (row["label_agreement"] or 1.0) < LABELS_RIGHT}
     return {"values": values | {"floor": least}, "missed": missed,
             "marks": {"margin": 0.0, "labels": LABELS_RIGHT}}
 
@@ -280,6 +281,13 @@ def asked(rows, agreed, least, as_long):
 def hyperparameters(name, settings):
     """All values of a recipe with these settings, but for the length of its training."""
     return catalogue.hyperparameters(name) | {key: value for key, value in settings.items() if key != "total_steps"}
+
+
+def apart(row):
+    """The settings of a row, and defaults of its day that are not today's."""
+    defaults = catalogue.hyperparameters(row["recipe"])
+    return row["settings"] | {key: value for key, value in row.get("hyperparameters", {}).items()
+                              if value != defaults.get(key)}
 
 
 def check(rows, folder, keys):
@@ -345,8 +353,8 @@ def main(
             data={"name": source, "split": "test"},
             extractor={key: first[key] for key in ("extractor", "checksum", "resize", "accuracy")},
             # Of real images: what a model like the data would reach, and what the classifier agrees with of labels.
-            # The common pace: trainings were made on machines of different speeds.
-            table=[*(row | {"steps_per_cpu_s": pace(name)} for name, row in rows.items()),
+            # Beside a row's own speed the common one: trainings were made on machines of different speeds.
+            table=[*(row | {"settings": apart(row), "pace": pace(name)} for name, row in rows.items()),
                    {"recipe": "training images", **least},
                    {"recipe": "test images", "label_agreement": agreed}],
             picture=picture.name,

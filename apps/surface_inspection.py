@@ -1,6 +1,6 @@
 """Defects on surfaces: detectors that have seen normal brick, grass or gravel find scratches, stains and foreign pieces.
 
-    python apps/surface_inspection.py                     # about 50 CPU minutes; an interrupted one goes on
+    python apps/surface_inspection.py                     # about 75 CPU minutes; an interrupted one goes on
     python apps/surface_inspection.py --part selection    # how the networks' settings were chosen
     python apps/surface_inspection.py --only padim        # one network and the baselines, into the record
     python apps/surface_inspection.py --fast              # one texture and a few steps, seconds
@@ -181,7 +181,7 @@ def rates_of(rows):
 def described(counts):
     """What the record says of its data, given the numbers of images that `surfaces.write` takes."""
     return {"name": "photographs of scikit-image", "photographs": "one of each surface",
-            "split": "cells without overlap, at random", "defects": list(surfaces.DEFECTS),
+            "split": "cells without overlap, at random for each surface", "defects": list(surfaces.DEFECTS),
             "train": counts[0], "selection": surfaces.PARTS["selection"], "calibration": counts[1], "normal": counts[2],
             "of_each_defect": counts[3], "size": surfaces.PHOTOGRAPH_PIXELS, "side": surfaces.CROP_PIXELS, "asked_fpr": FPR}
 
@@ -223,8 +223,8 @@ def main(
     part: Annotated[Literal["test", "selection"], typer.Option(help="what is measured; only test is recorded")] = "test",
     only: Annotated[str, typer.Option(help="detectors, commas between")] = ",".join(DETECTORS),
     textures: Annotated[str, typer.Option(help="textures, commas between")] = ",".join(surfaces.FOREIGN),
-    seeds: Annotated[int, typer.Option(help="how often cells, crops and defects are drawn and networks trained")] = 2,
-    folder: Annotated[pathlib.Path, typer.Option(help="of images and what was seen")] = pathlib.Path("runs/surface_crops"),
+    seeds: Annotated[int, typer.Option(help="how often cells, crops and defects are drawn and networks trained")] = 3,
+    folder: Annotated[pathlib.Path, typer.Option(help="of images and what was seen")] = pathlib.Path("runs/surface_cells"),
     out: Annotated[pathlib.Path | None, typer.Option(help="folder of pictures/; only results/ gets a record")] = None,
     fast: Annotated[bool, typer.Option(help="one texture and a few steps; no record is written")] = False,
 ):

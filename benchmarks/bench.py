@@ -5,7 +5,8 @@ beside the same networks in PyTorch and JAX, the contractive penalty beside a na
 naive one, and bfloat16 beside float32; it prints a table and writes `results/bench-*.json`. Before anything is timed,
 losses, gradients and parameter counts, or samples, are asserted to be equal.
 The process is confined to one core unless told otherwise, so that each library's pools of threads take what they would take
-on such a machine; with more, a neighbour on the machine stalls whole steps. Records of N cores end with `-N-cores`.
+on such a machine; with more, a neighbour on the machine stalls whole steps. Records of N cores end with `-N-cores`,
+those of processors without AVX-512 with `-avx2`.
 Ratios are of wall time; those of CPU time stand beside them, because on one core they hardly feel neighbours. Rates in
 GFLOP/s are of the floating-point operations that TensorFlow counts in a step, beside those of as many in products of
 matrices and in a wide convolution, in the same run.
@@ -131,9 +132,8 @@ def run(fast=False, cores=1, only=()):
         made[name] = flat(values | rates)
         if not fast:
             command = f"python -m benchmarks.bench --only {name}" + f" --cores {cores}" * (cores > 1)
-            name = f"{name}-{cores}-cores" if cores > 1 else name
             rounds = len(next(iter(wall.values())))
-            records.record(name, flat(values | rates), title=job.title, command=command,
+            records.record(machine.record_name(name, cores), flat(values | rates), title=job.title, command=command,
                            budget={"rounds": rounds, "steps_a_round": job.steps},
                            data={"name": "random", "image_shape": job.image_shape, "batch_size": job.batch_size},
                            machine=machine.described(threads=cores, load_before=load), marks=marks, **about)

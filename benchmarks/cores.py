@@ -94,7 +94,7 @@ def main():
     for recipe in arguments.only:
         values |= compare(recipe, rounds)
     if set(arguments.only) == set(CONVOLUTIONAL):
-        records.record("bench-cores", values, title="Training speed on two cores over one", seeds=[0],
+        records.record(machine.record_name("bench-cores"), values, title="Training speed on two cores over one", seeds=[0],
                        command="python -m benchmarks.cores", budget={"rounds": rounds, "batches_a_pass": {
                            recipe: batches for recipe, (_, batches) in CONVOLUTIONAL.items()}},
                        data={"name": "random", "image_shape": SHAPE}, machine=machine.described(), published="none",

@@ -18,7 +18,7 @@ from benchmarks import (
     precision,
     translation_loops,
 )
-from benchmarks.job import SHAPE, Job, fit_beside, passes
+from benchmarks.job import SHAPE, Job, fit_beside, random_images
 from benchmarks.limits import limits
 from tfgen import data, noise, recipes
 
@@ -36,21 +36,11 @@ except ImportError:
     jax = None
 
 SPEC = data.DataSpec("random", SHAPE)
-RATE = 1e-3
 # What the checks of a recipe leave out, because two libraries cannot share it.
 QUIET = {"pix2pix": {"dropout": 0.0}}
 # Hyperparameters for tests.
 TINY = {"wgan_gp": {"critic_steps": 2}, "pix2pix": {"filters": 4},
         "cyclegan": {"filters": 4, "blocks": 1, "critic_layers": 1, "total_steps": 0}}
-
-
-def build(recipe, weights=None, **flags):
-    """A compiled model of a recipe as a user makes it, with given weights."""
-    model = recipes.find(recipe).model(SPEC)
-    model.compile(keras.optimizers.Adam(RATE), **flags)
-    if weights:
-        model.set_weights(weights)
-    return model
 
 
 def check(recipe, model, images):
@@ -75,21 +65,18 @@ def check(recipe, model, images):
 
 def training(recipe, steps, batch_size):
     """{variant: function without arguments that takes `steps` training steps}, checked against each other."""
-    images = np.random.default_rng(0).random((steps * batch_size, *SPEC.image_shape), np.float32)
-    dataset = passes(images, batch_size)
+    images = random_images(batch_size, steps)
     keras.utils.set_random_seed(0)
-    first = build(recipe)
+    make = functools.partial(recipes.find(recipe).model, SPEC)
+    first = make()
     check(recipe, first, images[:batch_size])
-    weights = first.get_weights()
-    models = {"fit": first, "fit_16": build(recipe, weights, steps_per_execution=min(16, steps))}
-    variants = {name: lambda model=model: model.fit(dataset, verbose=0) for name, model in models.items()}
-    variants["bare"] = keras_loop.trainer(recipe, build(recipe, weights), dataset, RATE)
-    if torch:
-        for name, flags in torch_loop.VARIANTS.items():
-            variants[name] = torch_loop.trainer(recipe, first, images, batch_size, RATE, **flags)
+    rate = float(first.optimizer.learning_rate)
+    twins = {name: torch_loop.trainer(recipe, first, images, batch_size, rate, **flags)
+             for name, flags in torch_loop.VARIANTS.items()} if torch else {}
     if jax:
-        variants["jax"] = jax_loop.Autoencoder(recipe, first).trainer(images, batch_size, RATE)
-    return variants | limits(first, images, batch_size)
+        twins["jax"] = jax_loop.Autoencoder(recipe, first).trainer(images, batch_size, rate)
+    return fit_beside(make, first, images, batch_size, functools.partial(keras_loop.bare, recipe),
+                      twins | limits(first, images, batch_size))
 
 
 def check_players(recipe, model, twins, batch, make, found):

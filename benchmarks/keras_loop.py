@@ -1,6 +1,5 @@
 """The training loop one would write by hand in TensorFlow, without Keras' trainer, metrics or callbacks."""
 
-import keras
 import tensorflow as tf
 
 
@@ -31,17 +30,16 @@ def loss_and_norm(loss_of, variables):
     return float(loss), float(tf.linalg.global_norm(tape.gradient(loss, variables)))
 
 
-def trainer(recipe, model, dataset, learning_rate):
-    """As `one_pass`, with an Adam of its own."""
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(model.trainable_variables)
+def bare(recipe, model, dataset):
+    """As `one_pass`, with the networks and the optimizer of a compiled model."""
+    model.optimizer.build(model.trainable_variables)
 
     def loss_of(x):
         if recipe == "vae":
             return vae_loss(model, x, tf.random.normal((tf.shape(x)[0], *model.latent_shape)))
         return denoising_loss(model, x, model.corruption.sigma * tf.random.normal(tf.shape(x)))
 
-    return one_pass(loss_of, optimizer, model.trainable_variables, dataset)
+    return one_pass(loss_of, model.optimizer, model.trainable_variables, dataset)
 
 
 def one_pass(loss_of, optimizer, variables, dataset):

@@ -8,6 +8,12 @@ def described(**more):
     return {"device": "CPU", "cores": os.cpu_count(), "instructions": instructions()} | more
 
 
+def record_name(name, cores=1):
+    """The name of a record of speed: of several cores it ends with `-N-cores`, of a processor without AVX-512 with `-avx2`,
+    so that either kind of machine has its own."""
+    return name + f"-{cores}-cores" * (cores > 1) + "-avx2" * (instructions() == "AVX2")
+
+
 def instructions():
     """The widest vector instructions of this processor that oneDNN has kernels for; "unknown" outside Linux."""
     try:

@@ -42,7 +42,7 @@ def test_check_finds_a_peer_with_another_loss(recipe, monkeypatch):
 
     from benchmarks import torch_loop
 
-    model = jobs.build(recipe)
+    model = recipes.find(recipe).model(jobs.SPEC)
     images = np.random.default_rng(1).random((3, 28, 28, 1), np.float32)
     jobs.check(recipe, model, images)
     loss = torch_loop.LOSSES[recipe]
@@ -246,6 +246,14 @@ def test_the_widest_instructions_of_the_processor(monkeypatch):
     assert machine.described(rows=3).keys() == {"device", "cores", "instructions", "rows"}
 
 
+def test_records_of_narrow_vectors_stand_beside_those_of_wide_ones(monkeypatch):
+    for kind, end in (("AVX2", "-avx2"), ("AMX", ""), ("unknown", "")):
+        monkeypatch.setattr(machine, "instructions", lambda kind=kind: kind)
+        names = [machine.record_name("bench-vae"), machine.record_name("bench-dcgan", 2), machine.record_name("bench-cores")]
+        assert names == [f"bench-vae{end}", f"bench-dcgan-2-cores{end}", f"bench-cores{end}"]
+        assert set(names) <= set(headlines.HEADLINES)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["threads", "onednn"])
 def test_settings_are_measured_in_turns(name):
@@ -302,4 +310,4 @@ def test_check_finds_a_loss_in_jax_that_differs(recipe, monkeypatch):
     entropy = jax_loop.cross_entropy
     monkeypatch.setattr(jax_loop, "cross_entropy", lambda *given: 1.001 * entropy(*given))
     with pytest.raises(AssertionError, match="jax against fit"):
-        jobs.check(recipe, jobs.build(recipe), images)
+        jobs.check(recipe, recipes.find(recipe).model(jobs.SPEC), images)

@@ -13,9 +13,10 @@ import typer
 from helpers import write_images
 
 import tfgen
-from tfgen import catalogue, data, losses, networks, recipes, runs
+from tfgen import catalogue, data, losses, networks, recipes, runs, schedules
 from tfgen.cli.app import app
 from tfgen.figures import headlines
+from tfgen.recipes.vaes import conv_vae
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -80,6 +81,11 @@ def names(request):
             "generator": players[0], "critic": players[1]}
 
 
+def adding(request):
+    """What the module of the recipe imports."""
+    return {"recipe": recipes.recipe, "conv_vae": conv_vae, "schedules": schedules}
+
+
 def module(request, name, **content):
     """A module in place of one that is not installed."""
     made = types.ModuleType(name)
@@ -135,7 +141,7 @@ INSTEAD = "instead"
 # {page: function of a test's request, what its blocks are given; under INSTEAD, {words: others, which are executed}}
 GIVEN = {"anomaly.md": anomaly, "data.md": folders, "design.md": names, "diffusion.md": denoising, "edge.md": session,
          "fields.md": signal, "searches.md": searching, "serving.md": served, "super_resolution.md": upscaling,
-         "training.md": trackers, "vectors.md": tables}
+         "training.md": trackers, "vectors.md": tables, "../CONTRIBUTING.md": adding}
 
 
 def followed(space):
@@ -159,14 +165,19 @@ def answered(space):
     assert space["images"].shape == (3, 28, 28, 1) and len(space["outputs"]["latents"]) == 3
 
 
+def added(space):
+    model = recipes.find("annealed_vae").model(digits().spec, filters=4, kl_warmup_steps=8)
+    assert float(model.kl_weight(4)) == 0.5
+
+
 # {page: what its names must be afterwards}
 AFTERWARDS = {"data.md": paired, "design.md": built, "serving.md": answered, "training.md": followed,
-              "edge.md": lambda space: space["images"][15],
+              "../CONTRIBUTING.md": added, "edge.md": lambda space: space["images"][15],
               "searches.md": lambda space: (pathlib.Path("runs/search/report.md").read_text(), space["best"]["filters"])}
 
 
 @pytest.mark.rotating
-@pytest.mark.parametrize("name", [*PAGES, "../README.md"])
+@pytest.mark.parametrize("name", [*PAGES, "../README.md", "../CONTRIBUTING.md"])
 def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     space = GIVEN.get(name, lambda request: {})(request)
@@ -236,6 +247,43 @@ def options_of_script(path):
 
 SCRIPTS = {f"{folder}/{path.stem}": options_of_script(path)
            for folder in ("apps", "benchmarks") for path in (ROOT / folder).glob("*.py")}
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_runs_of_a_block_are_those_that_it_trains(page):
+    """Of blocks that train: what follows finds its run under the name that it was given."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
+        made = re.findall(r"tfgen (?:train|tune) [^#\n]*--(?:out|resume|extend) (runs/\S+)", block)
+        lines = [line for line in COMMAND.findall(block) if made or line.startswith("train ")]
+        used = re.findall(r"(?<!\S)(?<!--out )(?<!--to )runs/[\w./-]+", "\n".join(lines))
+        wrong = [path for path in used if not any(path == run or path.startswith(f"{run}/") for run in made)]
+        assert not wrong, f"{page}: {wrong} is none of {made}"
+
+
+def first_commands(page, keeps):
+    """Arguments of the commands of the first block that trains, in which `keeps` is found."""
+    block = next(block for block in re.findall(r"^```\w*\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL)
+                 if "tfgen train" in block)
+    return [line.split() for line in COMMAND.findall(block) if re.search(keeps, line)]
+
+
+@pytest.mark.rotating
+@pytest.mark.parametrize("page, keeps, made", [
+    ("docs/index.md", "^list|runs/vae", ["samples.png", "runs/vae/metrics.json", "saved_models/my_vae/1/saved_model.pb"]),
+    ("README.md", r"^list|runs/x |saved_models/vae(\s|$)", ["a.png", "b.png", "codes.npy", "decoded.png", "log_prob.csv"])])
+def test_the_first_commands_run(page, keeps, made, tfgen):
+    """One after the other, as a reader types them, with a shorter training of fewer filters."""
+    commands = first_commands(page, keeps)
+    assert len(commands) >= 5
+    for words in commands:
+        # The last of equal options counts.
+        short = ["--epochs", "1", "--set", "filters=4", "--set", "levels=1"] if words[0] == "train" else []
+        code, _, err = tfgen(*words, *short)
+        assert code == 0, (words, err)
+    assert all(pathlib.Path(path).exists() for path in made)
+    if page == "README.md":
+        # "the same images"
+        assert pathlib.Path("a.png").read_bytes() == pathlib.Path("b.png").read_bytes()
 
 
 def test_pages_have_commands():

@@ -11,7 +11,7 @@ def test_defects_are_where_their_masks_say():
     pytest.importorskip("skimage")
     random = np.random.default_rng(0)
     for kind in surfaces.DEFECTS:
-        for place, other in zip(surfaces.cells("test", 0), surfaces.cells("calibration", 0)):
+        for place, other in zip(surfaces.cells("gravel", "test", 0), surfaces.cells("brick", "calibration", 0)):
             clean, foreign = surfaces.cell("gravel", place), surfaces.cell("brick", other)
             image, mask = surfaces.defective(kind, clean, foreign, random)
             changed = np.abs(image - clean)
@@ -31,7 +31,7 @@ def test_cells_and_training_stripes_are_the_photograph_with_no_pixel_twice():
 
 
 def test_parts_are_all_cells_of_a_seed_once():
-    parts = {seed: {part: [tuple(place) for place in surfaces.cells(part, seed)] for part in surfaces.PARTS}
+    parts = {seed: {part: [tuple(place) for place in surfaces.cells("grass", part, seed)] for part in surfaces.PARTS}
              for seed in (0, 1)}
     for of in parts.values():
         assert {part: len(places) for part, places in of.items()} == {"selection": 6, "calibration": 26, "test": 16}
@@ -41,11 +41,20 @@ def test_parts_are_all_cells_of_a_seed_once():
     assert set(parts[0]["test"]) & set(parts[1]["calibration"]) and set(parts[0]["test"]) & set(parts[1]["test"])
 
 
+def test_textures_share_cells_of_selection_alone_and_no_drawing():
+    def of(name, part):
+        return [tuple(place) for place in surfaces.cells(name, part, 0)]
+
+    assert of("grass", "selection") == of("gravel", "selection") and of("grass", "test") != of("gravel", "test")
+    drawn = [surfaces.generator(name, 0, part).random() for name in surfaces.FOREIGN for part in (1, 2, 4)]
+    assert len(set(drawn)) == 9
+
+
 def test_every_cell_is_as_often_in_the_test_as_any_other():
     """In 16 of 42, over seeds: binomial with a standard deviation of 10 of 400."""
     number = dict.fromkeys(surfaces.CELLS, 0)
     for seed in range(400):
-        for place in surfaces.cells("test", seed):
+        for place in surfaces.cells("brick", "test", seed):
             number[tuple(place)] += 1
     found = np.array([number[place] for place in surfaces.CELLS])
     assert (found == 0).sum() == 6 and np.abs(found[found > 0] - 400 * 16 / 42).max() < 45
@@ -74,7 +83,7 @@ def test_splits_are_of_the_cells_of_their_parts(tmp_path):
         return sorted(image.astype("uint8").tobytes() for image in images)
 
     def wanted(part):
-        return np.array([np.round(255 * surfaces.cell("grass", place)) for place in surfaces.cells(part, 3)])
+        return np.array([np.round(255 * surfaces.cell("grass", place)) for place in surfaces.cells("grass", part, 3)])
 
     assert ordered(found.images("validation")) == ordered(wanted("calibration"))
     normal = wanted("test")

@@ -87,22 +87,28 @@ def test_layers_have_noise_of_their_own(model):
 
 def test_crossover(model):
     first, second = np.full((3, 3), 1.0, "float32"), np.full((3, 3), 2.0, "float32")
-    mixed = model.mixed(first, second, np.array([1.0, 3.0, 4.0])).numpy()
-    assert mixed.shape == (3, 4, 3)
-    np.testing.assert_array_equal(mixed[:, :, 0], [[1, 2, 2, 2], [1, 1, 1, 2], [1, 1, 1, 1]])
+    for crossover, styles in ((1.0, [1, 2, 2, 2]), (3.0, [1, 1, 1, 2]), (4.0, [1, 1, 1, 1])):
+        mixed = model.mixed(first, second, crossover).numpy()
+        np.testing.assert_array_equal(mixed, np.broadcast_to(np.array(styles)[:, None], (3, 4, 3)))
+
+
+def mixed_by(model):
+    """A list to which the model adds the first styles and the crossover of each batch that it mixes."""
+    found, mixed = [], model.mixed
+    object.__setattr__(model, "mixed", lambda first, second, crossover: (
+        found.append((first.numpy(), float(crossover))), mixed(first, second, crossover))[1])
+    return found
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
 def test_mixing_probability_and_mean_style(mixing):
     model = tiny("stylegan", mixing=mixing)
-    seen = []
-    mixed = model.mixed
-    object.__setattr__(model, "mixed", lambda first, second, crossover: (
-        seen.append((first.numpy(), crossover.numpy())), mixed(first, second, crossover))[1])
+    seen = mixed_by(model)
     model.generate(batch("stylegan", 64), training=True)
-    first, crossover = seen[0]
-    assert set(crossover) == ({4.0} if mixing == 0 else {1.0, 2.0, 3.0})
-    np.testing.assert_allclose(model.style_mean, 0.005 * first.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(model.style_mean, 0.005 * seen[0][0].mean(0), rtol=1e-4)
+    for _ in range(19):
+        model.generate(batch("stylegan"), training=True)
+    assert {crossover for _, crossover in seen} == ({4.0} if mixing == 0 else {1.0, 2.0, 3.0})
 
 
 def test_validation_does_not_move_the_mean_style(model):
@@ -156,36 +162,30 @@ def test_a_stage_is_a_part_of_the_generator():
     assert counts[0] < counts[1] < counts[2] == len(known) - 2
 
 
-def crossovers_of(model):
-    """A list to which the model adds the crossovers of each batch that it mixes."""
-    found, mixed = [], model.mixed
-    object.__setattr__(model, "mixed", lambda first, second, crossover: (
-        found.append(crossover.numpy()), mixed(first, second, crossover))[1])
-    return found
 
 
 def test_only_layers_of_the_stage_have_noise_and_are_mixed():
     model = tiny("stylegan", mixing=1.0, stage_steps=10)
-    crossovers = crossovers_of(model)
+    seen = mixed_by(model)
     made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
-    assert made.shape == (64, 4, 4, 1) and set(crossovers[0]) == {1.0}
+    assert made.shape == (64, 4, 4, 1) and seen[0][1] == 1.0
     assert [plane.shape[1:] for plane in model.by_stage(lambda: model.seeded_planes(np.arange(3)))] == [(4, 4, 1)] * 2
     model.step.assign(10)
-    made = model.by_stage(lambda: model.generate(batch("stylegan", 64), training=True)["image"])
-    assert made.shape == (64, 8, 8, 1) and set(crossovers[1]) == {1.0, 2.0, 3.0}
+    made = [model.by_stage(lambda: model.generate(batch("stylegan"), training=True)["image"]) for _ in range(20)][-1]
+    assert made.shape[1:] == (8, 8, 1) and {crossover for _, crossover in seen[1:]} == {1.0, 2.0, 3.0}
 
 
 def test_training_begins_with_the_four_layers_of_two_grids():
     spec = dataclasses.replace(SPEC, image_shape=(16, 16, 1))
     model = recipes.find("stylegan").model(spec, **tiny_values("stylegan") | {"mixing": 1.0, "stage_steps": 10})
     assert model.grids == [(8, 8), (16, 16)] and model.optimizer.starts == [10, 20]
-    crossovers = crossovers_of(model)
-    x = np.random.default_rng(0).uniform(size=(64, 16, 16, 1)).astype("float32")
-    assert model.by_stage(lambda: model.generate(x, training=True)["image"]).shape == (64, 8, 8, 1)
-    assert set(crossovers[0]) == {1.0, 2.0, 3.0}
+    seen = mixed_by(model)
+    x = np.random.default_rng(0).uniform(size=(4, 16, 16, 1)).astype("float32")
+    shapes = {model.by_stage(lambda: model.generate(x, training=True)["image"]).shape for _ in range(20)}
+    assert shapes == {(4, 8, 8, 1)} and {crossover for _, crossover in seen} == {1.0, 2.0, 3.0}
     assert [plane.shape[1] for plane in model.by_stage(lambda: model.seeded_planes(np.arange(3)))] == [4, 4, 8, 8]
     # At alpha 0 the critic of a stage is that of the one before, of halved images.
-    x, none = tf.constant(x), tf.zeros((64, 1))
+    x, none = tf.constant(x), tf.zeros((4, 1))
     np.testing.assert_allclose(model.critics[1]([x, none]), model.critics[0]([halve(x), none]), atol=1e-5)
 
 

@@ -123,7 +123,7 @@ def test_smallest_grid_of_began(side, smallest):
 def test_generator_of_began_may_be_that_of_dcgan():
     model, other = tiny("began", generator="dcgan"), tiny("dcgan")
     kinds = [[type(layer).__name__ for layer in network.layers] for network in (model.generator, other.generator)]
-    assert kinds[0] == kinds[1] and "BatchNormalization" in kinds[0]
+    assert kinds[0] == kinds[1] and "FusedBatchNorm" in kinds[0]
 
 
 def test_generator_and_decoder_of_began_are_alike():

@@ -17,6 +17,7 @@ import tensorflow as tf
 from cases import TINY, tiny_values
 
 from tfgen import Autoencoder, data, evaluation, losses, recipes, runs
+from tfgen.errors import UserError
 from tfgen.runs import callbacks, folder
 
 
@@ -295,6 +296,12 @@ np.save({str(tmp_path / 'out.npy')!r}, images)
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, cwd=tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.sample(np.array([3, 4])), atol=1e-5)
+
+
+def test_a_file_with_code_is_refused(tmp_path):
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)]).save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="expected a model in .*model.keras: .*Lambda"):
+        folder.load_model(tmp_path / "model.keras")
 
 
 def test_exports_take_the_next_version_and_never_overwrite(tmp_path):

@@ -20,7 +20,7 @@ CELLS = [(top, left) for top in range(0, PHOTOGRAPH_PIXELS, CROP_PIXELS) for lef
          if not any(low <= left < high for low, high in TRAINING)]
 # Numbers of cells by which settings are chosen, of which thresholds are, and on which detectors are measured.
 PARTS = {"selection": 6, "calibration": 26, "test": 16}
-# Textures of pasted pieces: they must be visible on the background.
+# Textures of pasted pieces: they must be visible on the background. Their order is part of the seeds.
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}
 ROW, COLUMN = np.mgrid[:CROP_PIXELS, :CROP_PIXELS].astype(float)
 
@@ -39,16 +39,22 @@ def photograph(texture):
     return getattr(samples, texture)() / 255.0
 
 
-def cells(part, seed):
+def generator(texture, *numbers):
+    """Random numbers that no two textures share."""
+    return np.random.default_rng([*numbers, list(FOREIGN).index(texture)])
+
+
+def cells(texture, part, seed):
     """(top, left) of the cells of a part, int (N, 2), in random order.
 
-    A seed divides the cells that are not of selection at random between calibration and test. Those of selection are random,
-    too, but the same for every seed, so that what is chosen by them, with whatever seed, has seen no test cell of any.
+    A seed divides the cells that are not of selection at random between calibration and test, those of each texture anew.
+    Those of selection are random, too, but the same for every seed: no defect by which settings are chosen, with whatever
+    seed, lies on a test cell of any.
     """
     places, chosen = np.random.default_rng(0).permutation(CELLS), PARTS["selection"]
     if part == "selection":
         return places[:chosen]
-    others = np.random.default_rng([seed, 1]).permutation(places[chosen:])
+    others = generator(texture, seed, 1).permutation(places[chosen:])
     return others[:PARTS["calibration"]] if part == "calibration" else others[PARTS["calibration"]:]
 
 
@@ -100,7 +106,8 @@ def paste(image, foreign, random):
     height, width = random.integers(14, 25, 2)
     top, left = random.integers(3, CROP_PIXELS - height - 3), random.integers(3, CROP_PIXELS - width - 3)
     at, mask, image = np.s_[top:top + height, left:left + width], np.zeros((CROP_PIXELS, CROP_PIXELS), bool), image.copy()
-    image[at] = random.choice((0.6, 1.6)) * foreign[:height, :width]
+    row, column = random.integers(CROP_PIXELS - height + 1), random.integers(CROP_PIXELS - width + 1)
+    image[at] = random.choice((0.6, 1.6)) * foreign[row:row + height, column:column + width]
     mask[at] = True
     return image, mask
 
@@ -143,7 +150,7 @@ def write(folder, texture, part, seed, counts):
     require(all(count <= cells for count, cells in zip(counts[1:3], most, strict=True)),
             f"expected at most {most} images in validation and normal test, received {tuple(counts[1:3])}: no cell is to be "
             "in a split twice")
-    random = np.random.default_rng([seed, 2 + list(PARTS).index(part)])
+    random = generator(texture, seed, 2 + list(PARTS).index(part))
     wanted = dict(zip(("train/good", "validation/good", "test/good"), counts)) | dict.fromkeys(
         (f"test/{kind}" for kind in DEFECTS), counts[3])
     there = {name: len(list((folder / name).glob("*.png"))) for name in wanted}
@@ -156,10 +163,10 @@ def write(folder, texture, part, seed, counts):
     def save(name, image):
         pictures.save_image(folder / f"{name}.png", np.clip(image, 0, 1))
 
-    own = cells(part, seed)
+    own = cells(texture, part, seed)
     for index in range(counts[0]):
         save(f"train/good/{index:04}", turned(crop(texture, random), texture, random))
-    for split, places in (("validation", cells("calibration", seed)[:counts[1]]), ("test", own[:counts[2]])):
+    for split, places in (("validation", cells(texture, "calibration", seed)[:counts[1]]), ("test", own[:counts[2]])):
         for index, place in enumerate(places):
             save(f"{split}/good/{index:04}", cell(texture, place))
     for kind in DEFECTS:

@@ -61,8 +61,9 @@ class GroupNorm(layers.Layer):
         self.channels = x_shape[-1]
         self.places = x_shape[1] * x_shape[2]
         if self.learned:
-            self.gamma = self.add_weight((self.channels,), "ones", name="gamma", constraint=self.constraint)
-            self.beta = self.add_weight((self.channels,), "zeros", name="beta", constraint=self.constraint)
+            about = {"constraint": self.constraint, "autocast": False}
+            self.gamma = self.add_weight((self.channels,), "ones", name="gamma", **about)
+            self.beta = self.add_weight((self.channels,), "zeros", name="beta", **about)
         else:
             self.gamma, self.beta = np.ones(self.channels), np.zeros(self.channels)
 

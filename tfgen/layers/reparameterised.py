@@ -41,7 +41,8 @@ class _Spectral(_Reparameterised):
     def build(self, input_shape):
         super().build(input_shape)
         outputs = super().kernel.shape[-1]
-        self.u = self.add_weight((1, outputs), keras.initializers.RandomNormal(), trainable=False, name="u")
+        self.u = self.add_weight((1, outputs), keras.initializers.RandomNormal(), trainable=False, name="u",
+                                 autocast=False)
 
     def effective(self, kernel, training):
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
@@ -101,7 +102,8 @@ class WeightNormConv2D(_Reparameterised, keras.layers.Conv2D):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.gain = self.add_weight((self.filters,), "ones", regularizer=self.kernel_regularizer, name="gain")
+        self.gain = self.add_weight((self.filters,), "ones", regularizer=self.kernel_regularizer, name="gain",
+                                    autocast=False)
         self._kernel.regularizer = None
 
     def effective(self, kernel, training):

@@ -4,13 +4,13 @@ import math
 
 from keras import Input, Model, layers, regularizers
 
-from tfgen.layers import DoublingConv2D
+from tfgen.layers import DoublingConv2D, FusedBatchNorm
 from tfgen.networks.grids import sizes
 
 
 def _block(x):
     """Batch normalisation without learned scale or shift, then leaky ReLU."""
-    return layers.LeakyReLU(0.01)(layers.BatchNormalization(momentum=0.9, center=False, scale=False, epsilon=1e-4)(x))
+    return layers.LeakyReLU(0.01)(FusedBatchNorm(momentum=0.9, center=False, scale=False, epsilon=1e-4)(x))
 
 
 def encoder(image_shape, outputs, filters=16, hidden=128, levels=2, weight_decay=0.0):

@@ -8,6 +8,7 @@ from keras import layers, ops
 from tfgen.errors import UserError
 from tfgen.layers import (
     FullPrecisionSoftmax,
+    FusedBatchNorm,
     OffDiagonalOrthogonality,
     Scale,
     SpectralConv2D,
@@ -61,7 +62,7 @@ def conditional_batch_norm(x, condition, linear=of_class):
     shape = (1, 1, x.shape[-1])
     gain, bias = (linear(x.shape[-1])(condition) for _ in range(2))
     gain, bias = layers.Reshape(shape)(gain), layers.Reshape(shape)(bias)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=False, scale=False)(x) * (1.0 + gain) + bias
+    return FusedBatchNorm(momentum=0.9, epsilon=1e-5, center=False, scale=False)(x) * (1.0 + gain) + bias
 
 
 def up_block(x, filters, grid, condition, linear, kernel):
@@ -142,7 +143,7 @@ def generator(image_shape, latent_dim, num_classes, filters=64, split_latent=Fal
     for level, (grid, width, condition) in enumerate(zip(grids[1:], channels[1:], conditions)):
         x = up_block(x, width, grid, condition, linear, kernel)
         x = attention(x, **kernel) if level == 0 else x
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    x = layers.ReLU()(FusedBatchNorm(momentum=0.9, epsilon=1e-5)(x))
     x = SpectralConv2D(image_shape[-1], 3, padding="same", **kernel)(x)
     return keras.Model([z, label], to_unit(layers.Activation("tanh")(x)), name="generator")
 

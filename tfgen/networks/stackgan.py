@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from tfgen.layers import DoublingConv2D
+from tfgen.layers import DoublingConv2D, FusedBatchNorm
 from tfgen.networks.blocks import from_unit, small_normal, to_unit
 from tfgen.networks.conditioning import embedded, label_input
 from tfgen.networks.grids import check_levels, halvings, sizes, widths
@@ -15,7 +15,7 @@ EMBEDDING = 128
 
 def finish(x, activation=layers.ReLU):
     """Batch normalisation and ReLU."""
-    return activation()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    return activation()(FusedBatchNorm(momentum=0.9, epsilon=1e-5)(x))
 
 
 def conv(x, filters, size=3, strides=1, norm=True):
@@ -77,7 +77,7 @@ def refine(small, condition, image_shape, filters, blocks):
     x = finish(conv(planes(x, condition), channels[0]))
     for _ in range(blocks):
         y = finish(conv(x, channels[0]))
-        x = layers.ReLU()(x + layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(conv(y, channels[0])))
+        x = layers.ReLU()(x + FusedBatchNorm(momentum=0.9, epsilon=1e-5)(conv(y, channels[0])))
     for grid, width in zip([*grids[1:], image_shape[:2]], [*channels[1:], filters]):
         x = doubled(x, grid, width)
     return image_of(x, image_shape[-1])

@@ -1,7 +1,7 @@
 """Style-based GANs: style mixing, layer noise, truncation towards the mean style."""
 
 import tensorflow as tf
-from keras import ops
+from keras import ops, random
 
 from tfgen import noise, replicas
 from tfgen.errors import require
@@ -17,7 +17,8 @@ class StyleGAN(ProGAN):
     """A growing GAN whose generator maps latents to styles w, one per layer of the synthesis network (Karras et al., 2019).
 
     It grows as `ProGAN`; layers of later stages, with their styles and noise, are not used yet. In training, layers before a
-    random layer of the stage take the style of one latent and the others that of a second latent, with probability `mixing`.
+    random layer of the stage take the style of one latent and the others that of a second latent, with probability `mixing`;
+    the layer is that of all images of a batch, as in the authors' code, so that other batches have one style per image.
     Samples are truncated: w' = mean w + psi (w - mean w).
 
     Args:
@@ -25,7 +26,7 @@ class StyleGAN(ProGAN):
             `tfgen.networks.style.generator`.
         critic: [images of each size, alpha] -> a list of scores.
         stage_steps: number of steps of a fade and of a stable phase, >= 1.
-        mixing: probability in [0, 1] that an image has two styles.
+        mixing: probability in [0, 1] that the images of a batch have two styles each.
         style_decay: decay of the running mean of w, in [0, 1).
         objective: objective of both players.
         **arguments: as for `GAN`, without a condition.
@@ -87,9 +88,9 @@ class StyleGAN(ProGAN):
         return [noise.normal(seeds, shape, noise.STYLES + 256 * layer) for layer, shape in enumerate(self.planes)]
 
     def mixed(self, first, second, crossover):
-        """Layers before `crossover` (B,) take the style `first` (B, width), the others `second`: (B, layers, width)."""
-        before = ops.arange(len(self.layers_of_noise))[None, :] < ops.cast(crossover, "int32")[:, None]
-        return ops.where(before[..., None], first[:, None], second[:, None])
+        """Layers before the number `crossover` take the style `first` (B, width), others `second`: (B, layers, width)."""
+        before = ops.arange(len(self.layers_of_noise)) < ops.cast(crossover, "int32")
+        return ops.where(before[None, :, None], first[:, None], second[:, None])
 
     def generate(self, batch, training):
         if training:
@@ -106,9 +107,9 @@ class StyleGAN(ProGAN):
         second = self.styles(self.prior.draw(rows, self.latent_shape[0], self.seed_generator), training=True)
         mean = replicas.mean(ops.mean(first, axis=0))
         self.style_mean.assign(self.style_decay * self.style_mean + (1.0 - self.style_decay) * mean)
-        # A layer of the stage from 1 to the last, or behind the last: no second style.
-        asked, place = ops.split(replicas.uniform((rows, 2), self.seed_generator), 2, axis=1)
-        crossover = ops.where(asked[:, 0] < self.mixing, 1.0 + ops.floor(place[:, 0] * (layers - 1)), float(layers))
+        # A layer of the stage from 1 to the last, or behind the last: no second style. All replicas draw the same.
+        asked, place = ops.unstack(random.uniform((2,), seed=self.seed_generator))
+        crossover = ops.where(asked < self.mixing, 1.0 + ops.floor(place * (layers - 1)), float(layers))
         planes = [replicas.normal((rows, *shape), self.seed_generator) for shape in self.planes]
         return {"image": self.synthesise(self.mixed(first, second, crossover), planes, training=True)}
 
