@@ -6,7 +6,7 @@ naive one, and bfloat16 beside float32; it prints a table and writes `results/be
 losses, gradients and parameter counts, or samples, are asserted to be equal.
 The process is confined to one core unless told otherwise, so that each library's pools of threads take what they would take
 on such a machine; with more, a neighbour on the machine stalls whole steps. Records of N cores end with `-N-cores`,
-those of processors without AVX-512 with `-avx2`.
+those of processors with AVX2 and without AVX-512 with `-avx2`.
 Ratios are of wall time; those of CPU time stand beside them, because on one core they hardly feel neighbours. Rates in
 GFLOP/s are of the floating-point operations that TensorFlow counts in a step, beside those of as many in products of
 matrices and in a wide convolution, in the same run.

@@ -9,8 +9,8 @@ def described(**more):
 
 
 def record_name(name, cores=1):
-    """The name of a record of speed: of several cores it ends with `-N-cores`, of a processor without AVX-512 with `-avx2`,
-    so that either kind of machine has its own."""
+    """The name of a record of speed: of several cores it ends with `-N-cores`, of a processor with AVX2 and without AVX-512
+    with `-avx2`, so that either kind of machine has its own."""
     return name + f"-{cores}-cores" * (cores > 1) + "-avx2" * (instructions() == "AVX2")
 
 

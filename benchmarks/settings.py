@@ -93,7 +93,7 @@ def main():
             compare(Comparison(comparison.title, {"vae": (128, 64)}, dict(list(comparison.settings.items())[:2])), 1)
             continue
         rounds = 5
-        records.record(f"bench-{name}", compare(comparison, rounds), title=comparison.title,
+        records.record(machine.record_name(f"bench-{name}"), compare(comparison, rounds), title=comparison.title,
                        command=f"python -m benchmarks.settings --only {name}", seeds=[0], budget={"rounds": rounds},
                        data={"name": "random", "image_shape": SHAPE},
                        machine=machine.described(), published="none")

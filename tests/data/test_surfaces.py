@@ -45,7 +45,7 @@ def test_textures_share_cells_of_selection_alone_and_no_drawing():
     def of(name, part):
         return [tuple(place) for place in surfaces.cells(name, part, 0)]
 
-    assert of("grass", "selection") == of("gravel", "selection") and of("grass", "test") != of("gravel", "test")
+    assert of("grass", "selection") == of("gravel", "selection") and set(of("grass", "test")) != set(of("gravel", "test"))
     drawn = [surfaces.generator(name, 0, part).random() for name in surfaces.FOREIGN for part in (1, 2, 4)]
     assert len(set(drawn)) == 9
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tfgen.layers import FusedBatchNorm
 
 
-@pytest.mark.parametrize("options", [{}, {"scale": False, "momentum": 0.9, "epsilon": 1e-4}, {"center": False}])
+@pytest.mark.parametrize("options", [{}, {"scale": False, "momentum": 0.9, "epsilon": 1e-4}, {"center": False},
+                                     {"trainable": False}])
 def test_fused_batch_norm_trains_and_infers_as_that_of_keras(options):
     x = tf.constant(np.random.default_rng(0).normal(1.0, 3.0, (4, 5, 6, 3)).astype("float32"))
     factors = tf.constant(np.random.default_rng(1).normal(size=x.shape).astype("float32"))
@@ -24,10 +25,32 @@ def test_fused_batch_norm_trains_and_infers_as_that_of_keras(options):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
 
 
+def test_fused_batch_norm_has_the_gradient_of_a_penalty():
+    """As of `tfgen.losses.R1` on a critic with batch normalisation."""
+    x = tf.constant(np.random.default_rng(0).normal(1.0, 3.0, (4, 5, 6, 3)).astype("float32"))
+    found = []
+    for kind in (FusedBatchNorm, keras.layers.BatchNormalization):
+        layer = kind(gamma_initializer=keras.initializers.Constant(2.0))
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = tf.reduce_sum(layer(x, training=True) ** 3)
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        found.append(outer.gradient(penalty, [x, layer.gamma.value]))
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-3, atol=1e-3 * np.abs(keras_own).max())
+
+
 def test_fused_batch_norm_of_other_types_is_that_of_keras():
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 2))
     ours, keras_own = FusedBatchNorm(dtype="float64"), keras.layers.BatchNormalization(dtype="float64")
     np.testing.assert_array_equal(ours(x, training=True), keras_own(x, training=True))
+    for policy in ("float16", "bfloat16"):
+        half, exact = FusedBatchNorm(dtype=policy), FusedBatchNorm()
+        assert half(x.astype("float32"), training=True).dtype == policy
+        exact(x.astype("float32"), training=True)
+        np.testing.assert_allclose(tf.cast(half.moving_mean, tf.float32), exact.moving_mean, atol=1e-3)
     rows = x.reshape(18, 2).astype("float32")
     of_rows = [kind()(rows, training=True) for kind in (FusedBatchNorm, keras.layers.BatchNormalization)]
     np.testing.assert_array_equal(*of_rows)

@@ -162,8 +162,6 @@ def test_a_stage_is_a_part_of_the_generator():
     assert counts[0] < counts[1] < counts[2] == len(known) - 2
 
 
-
-
 def test_only_layers_of_the_stage_have_noise_and_are_mixed():
     model = tiny("stylegan", mixing=1.0, stage_steps=10)
     seen = mixed_by(model)

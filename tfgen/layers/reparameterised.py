@@ -130,7 +130,7 @@ class ZeroConv2D(keras.layers.Conv2D):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.log_scale = self.add_weight((self.filters,), "zeros", name="log_scale")
+        self.log_scale = self.add_weight((self.filters,), "zeros", name="log_scale", autocast=False)
 
     def call(self, inputs):
         made = super().call(inputs)

@@ -7,7 +7,7 @@ from tfgen.layers import FusedBatchNorm, GroupNorm
 
 # "layer": statistics of a whole image, a gain and a bias per channel (Gulrajani et al., 2017, authors' code).
 NORMS = {"batch": lambda constraint=None: FusedBatchNorm(momentum=0.9, epsilon=1e-5, gamma_constraint=constraint,
-                                                                    beta_constraint=constraint),
+                                                          beta_constraint=constraint),
          "layer": lambda constraint=None: GroupNorm(1, constraint=constraint)}
 
 
