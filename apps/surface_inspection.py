@@ -1,6 +1,6 @@
 """Defects on surfaces: detectors that have seen normal brick, grass or gravel find scratches, stains and foreign pieces.
 
-    python apps/surface_inspection.py                     # 20 CPU minutes with AVX-512, 75 without; an interrupted one goes on
+    python apps/surface_inspection.py                     # 20 to 75 CPU minutes; an interrupted one goes on
     python apps/surface_inspection.py --part selection    # how the networks' settings were chosen
     python apps/surface_inspection.py --only padim        # one network and the baselines, into the record
     python apps/surface_inspection.py --fast              # one texture and a few steps, seconds

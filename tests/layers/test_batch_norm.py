@@ -42,6 +42,21 @@ def test_fused_batch_norm_has_the_gradient_of_a_penalty():
         np.testing.assert_allclose(ours, keras_own, rtol=1e-3, atol=1e-3 * np.abs(keras_own).max())
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_fused_batch_norm_is_the_same_compiled(policy):
+    layer, x = FusedBatchNorm(dtype=policy), np.random.default_rng(0).normal(3.0, 2.0, (8, 6, 6, 4)).astype("float32")
+    layer.build(x.shape)
+
+    def of_cubes(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.cast(layer(x, training=True), tf.float32) ** 3)
+        return tape.gradient(loss, x)
+
+    plain, compiled = (tf.function(of_cubes, jit_compile=jit)(tf.constant(x)).numpy() for jit in (False, True))
+    np.testing.assert_allclose(plain, compiled, atol=1e-2 * np.abs(plain).max())
+
+
 def test_fused_batch_norm_of_other_types_is_that_of_keras():
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 2))
     ours, keras_own = FusedBatchNorm(dtype="float64"), keras.layers.BatchNormalization(dtype="float64")
