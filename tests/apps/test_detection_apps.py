@@ -40,9 +40,10 @@ def test_the_record_of_surfaces_keeps_networks_of_the_same_settings(app, tmp_pat
     record["settings"]["ae_anomaly"] = {"filters": 1}
     files.write_json(tmp_path / "surface_inspection.json", record)
     monkeypatch.setattr(surface.records, "RESULTS", tmp_path)
-    kept = surface.kept(["region_anomaly"], 2)
-    with pytest.raises(UserError, match="expected --seeds 2 as the record has for draem.*, received 3"):
-        surface.kept(["region_anomaly"], 3)
+    seeds = len(record["seeds"])
+    kept = surface.kept(["region_anomaly"], seeds)
+    with pytest.raises(UserError, match=f"expected --seeds {seeds} as the record has for draem.*, received {seeds + 1}"):
+        surface.kept(["region_anomaly"], seeds + 1)
     assert set(kept["steps"]) == set(kept["chosen"]) == {row["method"] for row in kept["trainings"]} >= {"draem"}
     assert not {"ae_anomaly", "region_anomaly", *surface.BASELINES} & {row["method"] for row in kept["table"]}
     for key, value in record["values"].items():
@@ -50,7 +51,7 @@ def test_the_record_of_surfaces_keeps_networks_of_the_same_settings(app, tmp_pat
         assert kept["values"].get(key) == (value if method in kept["steps"] else None)
     # Crops of another size, or otherwise divided, are not to be compared.
     files.write_json(tmp_path / "surface_inspection.json", record | {"data": record["data"] | {"side": 32}})
-    assert not surface.kept(["region_anomaly"], 2)["table"]
+    assert not surface.kept(["region_anomaly"], seeds)["table"]
 
 
 def test_rates_of_surfaces_by_hand(app):
