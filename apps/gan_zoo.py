@@ -5,13 +5,11 @@
     python apps/gan_zoo.py --recipes dcgan --like sagan   # with as many steps as sagan has, for why that is behind
     python apps/gan_zoo.py --fast                    # digits, seconds
 
-Budget: as many steps as take 20 minutes of CPU time, on one thread, without tracing the step, at the speed that gan_paces.py
-measured: trainings on a faster, slower or busier machine stay comparable. Paper defaults but for SETTINGS, chosen by the
-distance on the validation split, which a training prints (`--minutes 3 --seed 9 --folder runs/zoo` for a try); the table has
-figures of the test split.
-What is trained stays in results/gan_zoo/: a file of figures and a row of samples per recipe and seed, and the classifier of
-the distances, so that the table may be made in several goes. The recipes that are best on the validation split with the
-first seed are trained with two more, and their figures are means.
+Budget: as many steps as take 20 CPU minutes on one thread, without tracing, at the speed that gan_paces.py measured, so that
+trainings on faster, slower or busier machines compare. Paper defaults but for SETTINGS, chosen by the distance on the
+validation split, which a training prints (`--minutes 3 --seed 9 --folder runs/zoo` for a try); the table has the test split.
+What is trained stays in results/gan_zoo/, figures and samples per recipe and seed and the classifier, so that the table may
+be made in several goes. The best on the validation split with the first seed have two more, and means.
 """
 
 import os
@@ -91,9 +89,6 @@ ALIKE = ("asked_minutes", "batch_size", "checksum", "n_fake")
 CLOSER, LABELS_RIGHT = ("biggan", "sagan", "sngan", "stylegan", "wgan_gp"), 0.95
 # What is known of a recipe that is behind, but for its steps.
 CAUSES = {"sngan": ["dcgan is behind, too, without batch normalisation in its critic, see dcgan_to_sngan"]}
-STEPS_EACH = "it has {} steps, {} has {}"
-AS_LONG = "{} has {:.1f} after {}"
-CEILING = "the classifier itself agrees with {:.3f} of the labels of test images"
 
 
 def zoo():
@@ -116,10 +111,8 @@ def floor(dataset, extractor, n=10_000):
 
     The classifier was trained on these images, so that their distance is larger than one of new images, if by little.
     """
-    images = dataset.images("train")
-    images = images[np.random.default_rng(0).permutation(len(images))]
-    n = min(n, len(images))
-    return samples.of_samples(lambda seeds: stores.floats(images[seeds]), dataset, extractor, "test", n)
+    images = np.random.default_rng(0).permutation(dataset.images("train"))
+    return samples.of_samples(lambda seeds: stores.floats(images[seeds]), dataset, extractor, "test", min(n, len(images)))
 
 
 def settings_of(name, dataset):
@@ -268,13 +261,12 @@ def asked(rows, agreed, least, as_long):
                for name, row in rows.items() if row["seeds"] > 1}
     values |= {f"margin {name}": reference["frechet_distance"] - rows[name]["frechet_distance"] for name in CLOSER}
     values |= {f"{REFERENCE} like {name}": row["frechet_distance"] for name, row in as_long.items()}
-    missed = {f"margin {name}": "; ".join([STEPS_EACH.format(rows[name]["steps"], REFERENCE, reference["steps"]),
-                                           *CAUSES.get(name, [])]) for name in CLOSER}
-    for name, row in as_long.items():
-        missed[f"margin {name}"] += "; " + AS_LONG.format(REFERENCE, row["frechet_distance"], row["steps"])
-    missed = {name: reason for name, reason in missed.items() if values[name] < 0}
-    missed |= {f"label_agreement {name}": CEILING.format(agreed) for name, row in rows.items()
-               if row["label_agreement"] is not None and row["label_agreement"] < LABELS_RIGHT}
+    after = {name: [f"{REFERENCE} has {row['frechet_distance']:.1f} after {row['steps']}"] for name, row in as_long.items()}
+    missed = {f"margin {name}": "; ".join([f"it has {rows[name]['steps']} steps, {REFERENCE} has {reference['steps']}",
+                                           *CAUSES.get(name, []), *after.get(name, [])])
+              for name in CLOSER if values[f"margin {name}"] < 0}
+    missed |= {f"label_agreement {name}": f"the classifier itself agrees with {agreed:.3f} of the labels of test images"
+               for name, row in rows.items() if row["label_agreement"] is not None and row["label_agreement"] < LABELS_RIGHT}
     return {"values": values | {"floor": least}, "missed": missed,
             "marks": {"margin": 0.0, "labels": LABELS_RIGHT}}
 

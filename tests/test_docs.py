@@ -21,6 +21,7 @@ from tfgen.recipes.vaes import conv_vae
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Trainings of the pages are longer than a test's, and their sets larger.
 SHORTER = [*((re.compile(rf"\b{name}=[\d_]+"), f"{name}={number}") for name, number in (
     ("epochs", 1), ("steps_per_epoch", 2), ("filters", 4), ("factor", "4, steps=2"))), (re.compile("1024"), "32"),
@@ -253,7 +254,7 @@ SCRIPTS = {f"{folder}/{path.stem}": options_of_script(path)
 @pytest.mark.parametrize("page", TEXTS)
 def test_the_runs_of_a_block_are_those_that_it_trains(page):
     """Of blocks that train: what follows finds its run under the name that it was given."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
+    for block in FENCED.findall(TEXTS[page]):
         lines = COMMAND.findall(block) if re.search("tfgen (train|tune) ", block) else []
         made = [path for line in lines for path in re.findall(r"^(?:train|tune) .*--out (runs/\S+)", line)]
         used = re.findall(r"(?<!\S)(?<!--out )(?<!--to )runs/[\w./-]+", "\n".join(lines))
@@ -263,8 +264,7 @@ def test_the_runs_of_a_block_are_those_that_it_trains(page):
 
 def first_commands(page, keeps):
     """Arguments of the commands of the first block that trains, in which `keeps` is found."""
-    block = next(block for block in re.findall(r"^```\w*\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL)
-                 if "tfgen train" in block)
+    block = next(block for block in FENCED.findall(TEXTS[page]) if "tfgen train" in block)
     return [line.split() for line in COMMAND.findall(block) if re.search(keeps, line)]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.layers import FourierFeatures, FullPrecisionDense, FullPrecisionSoftmax, SpectralDense
+from tfgen.layers import FourierFeatures, FullPrecisionDense, FullPrecisionSoftmax, GroupNorm, SpectralDense
 from tfgen.networks.mlp import standardised
 from tfgen.runs.regime import Regime
 from tfgen.serialization import computing_in
@@ -43,6 +43,15 @@ def test_weights_of_a_sum_are_rounded_once():
     exact /= exact.sum(-1, keepdims=True)
     assert made.dtype == tf.bfloat16
     np.testing.assert_allclose(made.numpy().astype(float), exact, rtol=2**-8)
+
+
+def test_a_gain_near_1_is_not_rounded_before_it_multiplies():
+    """bfloat16 has no number between 1 and 1.0078."""
+    x = tf.cast(np.random.default_rng(0).normal(size=(16, 12, 12, 8)), tf.bfloat16)
+    layer = GroupNorm(2, dtype="mixed_bfloat16")
+    before = layer(x).numpy().astype(float)
+    layer.gamma.assign(np.full(8, 1.003))
+    assert np.abs(layer(x).numpy().astype(float)).sum() / np.abs(before).sum() == pytest.approx(1.003, abs=5e-4)
 
 
 def test_a_spectral_kernel_has_its_norm_in_half_precision():
